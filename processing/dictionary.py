@@ -1,0 +1,161 @@
+"""
+Every published field once: name, type, unit, range, meaning. Additive only; dashboards and exports read it.
+
+The Markdown, JSON and Arrow forms are generated from here (`sensor_gateway/export/dictionary_doc.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from processing.types import POSTURES
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One published column. ``null_means`` says why a value can be absent; empty where it never is."""
+
+    name: str
+    type: str  # int64, float64, string, bool, json
+    unit: str
+    meaning: str
+    null_means: str = ""
+    low: float | None = None
+    high: float | None = None
+    since: str = "0.1.0"
+
+
+_TIME = Field("t_utc_ns", "int64", "ns", "Start of the second, minute or event, UTC nanoseconds since 1970.")
+_NO_TILT = "no valid sample: gap, settling filter, lying on the side, or not worn"
+_TILT_NOTE = "relative to the wearer's neutral pose (0 = neutral); + = top of the pelvis forward (ASIS down)"
+
+SAMPLE: Final = (
+    Field("t_utc_ns", "int64", "ns", "Time of the sample, UTC nanoseconds since 1970."),
+    Field("q_es_w", "float64", "1", "Orientation earth (z up) from sensor, quaternion scalar part.", _NO_TILT, -1, 1),
+    Field("q_es_x", "float64", "1", "Quaternion x; heading is arbitrary (no magnetometer).", _NO_TILT, -1, 1),
+    Field("q_es_y", "float64", "1", "Quaternion y.", _NO_TILT, -1, 1),
+    Field("q_es_z", "float64", "1", "Quaternion z.", _NO_TILT, -1, 1),
+    Field(
+        "anterior_tilt_deg",
+        "float64",
+        "deg",
+        f"Anterior pelvic tilt, {_TILT_NOTE}.",
+        "obliquity beyond 60 deg",
+        -180,
+        180,
+    ),
+    Field("obliquity_deg", "float64", "deg", "Pelvic obliquity; + = right side up.", "no orientation yet", -90, 90),
+    Field("valid", "bool", "1", "False while the filter settles after a gap, or where tilt has no value."),
+)
+
+METRIC: Final = (
+    _TIME,
+    Field(
+        "anterior_tilt_deg",
+        "float64",
+        "deg",
+        f"Mean anterior pelvic tilt of the second, {_TILT_NOTE}.",
+        _NO_TILT,
+        -180,
+        180,
+    ),
+    Field(
+        "obliquity_deg", "float64", "deg", "Mean pelvic obliquity of the second; + = right side up.", _NO_TILT, -90, 90
+    ),
+    Field(
+        "tilt_uncertainty_deg",
+        "float64",
+        "deg",
+        "Standard uncertainty of the tilt: alignment, filter and disagreement.",
+        _NO_TILT,
+        0,
+        90,
+    ),
+    Field("posture", "string", "1", f"One of {', '.join(POSTURES)}."),
+    Field("posture_confidence", "float64", "1", "How sure the posture is.", "", 0, 1),
+    Field("coverage", "float64", "1", "Share of the second's expected samples that are valid.", "", 0, 1),
+    Field(
+        "quality", "float64", "1", "0..1: alignment, settling and agreement of the two inclination estimates.", "", 0, 1
+    ),
+)
+
+EPOCH: Final = (
+    _TIME,
+    Field(
+        "tilt_mean_deg",
+        "float64",
+        "deg",
+        "Mean anterior tilt over the valid samples of upright seconds.",
+        _NO_TILT,
+        -180,
+        180,
+    ),
+    Field("tilt_median_deg", "float64", "deg", "Median of the same samples.", _NO_TILT, -180, 180),
+    Field("tilt_p5_deg", "float64", "deg", "5th percentile of the same samples.", _NO_TILT, -180, 180),
+    Field("tilt_p95_deg", "float64", "deg", "95th percentile of the same samples.", _NO_TILT, -180, 180),
+    Field("tilt_sd_deg", "float64", "deg", "Standard deviation of the same samples.", _NO_TILT, 0, 180),
+    *(Field(f"{p}_s", "int64", "s", f"Seconds of the minute in posture {p}.", "", 0, 60) for p in POSTURES),
+    Field(
+        "dose_deg_min",
+        "float64",
+        "deg*min",
+        "Tilt above the rule's threshold integrated over the minute's eligible time.",
+        "no threshold yet, or no eligible time",
+        0,
+        None,
+    ),
+    Field("coverage", "float64", "1", "Share of the minute's expected samples that are valid.", "", 0, 1),
+    Field("wear", "float64", "1", "Share of the minute's received seconds in which the sensor was worn.", "", 0, 1),
+)
+
+EVENT: Final = (
+    _TIME,
+    Field("event_id", "string", "1", "Deterministic id: the same input and configuration give the same id."),
+    Field("type", "string", "1", "What happened; see EVENT_TYPES."),
+    Field(
+        "rule", "string", "1", "The rule behind a flag, episode, prompt or suppression.", "the event comes from no rule"
+    ),
+    Field(
+        "data", "json", "1", "Everything needed to recompute the event: version, window, inputs, thresholds, reason."
+    ),
+)
+
+DEVICE: Final = (
+    _TIME,
+    Field("battery_percent", "float64", "%", "Charge the sensor reports.", "not reported", 0, 100),
+    Field("rssi_dbm", "float64", "dBm", "Signal strength at the gateway.", "not reported", -127, 20),
+    Field("rate_hz", "float64", "Hz", "Samples received per second of device time.", "no samples yet", 0, 2000),
+    Field(
+        "frames_received",
+        "int64",
+        "1",
+        "Payloads received since the gateway first met the sensor.",
+        "not counted",
+        0,
+        None,
+    ),
+    Field("frames_lost", "int64", "1", "Samples missing by sequence number or device time.", "not counted", 0, None),
+    Field("frames_rejected", "int64", "1", "Payloads set aside as malformed.", "not counted", 0, None),
+    Field("link", "string", "1", "State of the connection, e.g. streaming, searching, lost.", "not a radio sensor"),
+)
+
+EVENT_TYPES: Final = {
+    "flag": "A rule found a period that may need activation exercises.",
+    "episode_start": "Tilt stayed above the threshold long enough to start an episode.",
+    "episode_end": "The episode ended; says why.",
+    "prompt": "The wearer is offered one exercise, with side and dose.",
+    "suppressed": "A flag led to no prompt; says why.",
+    "alignment": "A neutral pose or mount was taken, or refused with its reason.",
+    "wear_on": "The sensor is worn from here.",
+    "wear_off": "The sensor is not worn from here.",
+    "gap": "Samples are missing: from, to, how many, and what was done.",
+    "clock": "The sensor's clock was fitted anew, reset, or put aside.",
+    "mount": "The sensor was put on again or moved; what follows stands on a new mount.",
+}
+"""Types in a fixed order: a type's rank keeps two events of one instant apart in InfluxDB (`wire/line.py`)."""
+
+KINDS: Final = {"metric": METRIC, "epoch": EPOCH, "event": EVENT, "device": DEVICE}
+TABLES: Final = {"samples": SAMPLE, "metrics": METRIC, "epochs": EPOCH, "events": EVENT, "devices": DEVICE}
+MEASUREMENT: Final = {"metric": "tilt", "epoch": "epoch", "event": "event", "device": "device"}
+"""Record kind to InfluxDB measurement. Tags: site, wearer, sensor; on events also rule and type."""

@@ -1,0 +1,1 @@
+"""The shell around `processing`: radio, disk, network, page and command line."""

@@ -1,0 +1,194 @@
+"""TOML to frozen settings. An unknown key, wrong type or bad value is an error naming the key and the remedy."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import tomllib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from processing.rules.study import Study
+
+T = TypeVar("T")
+_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be used; the text names the file, the key and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where this gateway stands. Ids are pseudonyms: they go on the wire and into stores."""
+
+    id: str = "home"
+    gateway: str = "gw-1"
+    timezone: str = "UTC"
+    data_dir: str = "tiltline-data"
+
+
+@dataclass(frozen=True, slots=True)
+class Sensor:
+    """One sensor and the wearer it is bound to. The radio address stays in this file, never in a store."""
+
+    id: str
+    wearer: str
+    driver: str = "open"
+    address: str = ""
+    rate_hz: float = 100.0
+    mount: str = "up=+x,anterior=-z"
+    options: dict[str, str | int | float | bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """The wearer's page. Loopback only unless the host is changed."""
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: int = 8080
+
+
+@dataclass(frozen=True, slots=True)
+class Mqtt:
+    """The broker. TLS is on unless switched off by name; the password comes from a file or the environment."""
+
+    enabled: bool = False
+    host: str = "127.0.0.1"
+    port: int = 8883
+    tls: bool = True
+    ca_file: str = ""
+    username: str = ""
+    password_file: str = ""
+    inflight: int = 20
+    keepalive_s: int = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Influx:
+    """The database the bridge writes to; the token comes from a file or `TILTLINE_INFLUX_TOKEN`."""
+
+    url: str = "http://127.0.0.1:8086"
+    org: str = "tiltline"
+    bucket: str = "tiltline"
+    token_file: str = ""
+    batch: int = 2000
+    timeout_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class FileSink:
+    """Optional NDJSON copy of every record, one file a day."""
+
+    enabled: bool = False
+    directory: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on what is kept on disk."""
+
+    journal_max_mb: int = 20_000
+    outbox_max_rows: int = 20_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a process is told at start-up."""
+
+    site: Site = field(default_factory=Site)
+    sensors: tuple[Sensor, ...] = ()
+    web: Web = field(default_factory=Web)
+    mqtt: Mqtt = field(default_factory=Mqtt)
+    influx: Influx = field(default_factory=Influx)
+    file: FileSink = field(default_factory=FileSink)
+    limits: Limits = field(default_factory=Limits)
+    study: str = ""  # path of the study file, relative to this one
+
+
+def strict_convert(raw: object, kind: type[T], where: str) -> T:
+    """Plain data to a dataclass; raises `ConfigError` naming the first unknown key or wrong type."""
+    _refuse_unknown_keys(raw, kind, where, "")
+    try:
+        return msgspec.convert(raw, kind)
+    except msgspec.ValidationError as e:
+        raise ConfigError(f"{where}: {str(e).replace('$.', 'key ')}") from None
+
+
+def _refuse_unknown_keys(raw: object, kind: Any, where: str, path: str) -> None:
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (types.UnionType, typing.Union):
+        for arg in args:
+            if dataclasses.is_dataclass(arg):
+                _refuse_unknown_keys(raw, arg, where, path)
+    elif origin in (tuple, list) and isinstance(raw, list):
+        for i, item in enumerate(raw):
+            _refuse_unknown_keys(item, args[0], where, f"{path}[{i}]")
+    elif dataclasses.is_dataclass(kind) and isinstance(raw, dict):
+        hints = typing.get_type_hints(kind)
+        for key, value in raw.items():
+            name = f"{path}.{key}".lstrip(".")
+            if key not in hints:
+                close = difflib.get_close_matches(key, hints, 1)
+                hint = f"did you mean '{close[0]}'?" if close else f"known keys: {', '.join(sorted(hints))}"
+                raise ConfigError(f"{where}: unknown key '{name}'; {hint}")
+            _refuse_unknown_keys(value, hints[key], where, name)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The file's content; raises `ConfigError` where it is absent or not TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; start from config/gateway.example.toml") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+        raise ConfigError(f"{path}: not valid TOML: {e}") from None
+
+
+def load_settings(path: Path) -> Settings:
+    """Read and check a gateway file."""
+    settings = strict_convert(read_toml(path), Settings, str(path))
+    ids = {"site.id": settings.site.id, "site.gateway": settings.site.gateway}
+    for i, sensor in enumerate(settings.sensors):
+        ids |= {f"sensors[{i}].id": sensor.id, f"sensors[{i}].wearer": sensor.wearer}
+    for key, value in ids.items():
+        if not _ID.fullmatch(value) or value == "gateway":
+            raise ConfigError(
+                f"{path}: key '{key}' is {value!r}; use 1-32 small letters, digits and '-' (a pseudonym, not a name)"
+            )
+    seen: set[str] = set()
+    for sensor in settings.sensors:
+        if sensor.id in seen:
+            raise ConfigError(f"{path}: sensor id {sensor.id!r} stands twice; each sensor needs its own")
+        seen.add(sensor.id)
+    check_timezone(settings.site.timezone, f"{path}: key 'site.timezone'")
+    return settings
+
+
+def load_study(path: Path | None) -> Study:
+    """Read and check a study file; the defaults where there is none."""
+    if path is None:
+        return Study()
+    study = strict_convert(read_toml(path), Study, str(path))
+    check_timezone(study.timezone, f"{path}: key 'timezone'")
+    for key in ("quiet_from", "quiet_to"):
+        value = getattr(study.prompt, key)
+        if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
+            raise ConfigError(f"{path}: key 'prompt.{key}' is {value!r}; use HH:MM, e.g. '22:00'")
+    return study
+
+
+def check_timezone(name: str, where: str) -> None:
+    """Raise `ConfigError` unless the time zone database knows ``name``."""
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ConfigError(f"{where} is {name!r}; use a name such as 'Europe/Berlin'") from None

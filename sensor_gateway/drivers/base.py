@@ -1,0 +1,107 @@
+"""
+The driver interface: bytes in, SI units out, no radio and no clock.
+
+A driver is a pure parser. `feed` takes one notification's bytes and gives what it holds; it never raises on bad bytes,
+it returns `Rejected` with a reason. The transport (`ble.py`, `synthetic.py`, `replay.py`) owns the connection and
+carries out the steps that `start` and `stop` return. Journaled payloads are fed through the same driver on replay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, TypeAlias
+
+from processing.types import ClockSpec, ImuBatch
+
+
+@dataclass(frozen=True, slots=True)
+class Battery:
+    """Charge in percent as the sensor reports it."""
+
+    percent: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Bytes that could not be decoded, with a reason a person understands. Counted, never raised."""
+
+    reason: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfStream:
+    """The recording behind a replay has ended; nothing will follow."""
+
+
+Decoded: TypeAlias = ImuBatch | Battery | Rejected | EndOfStream
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a device can do; shared code branches on this, never on a driver's name."""
+
+    clock: ClockSpec
+    seq_bits: int | None
+    rate_hz: float
+    batch_max: int
+    backfill: bool = False
+    needs_bond: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One write of a start or stop sequence: where, what, and how long to wait for its acknowledgement."""
+
+    uuid: str
+    payload: bytes
+    timeout_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Advert:
+    """What an advertisement says, free of any radio library."""
+
+    address: str
+    name: str | None
+    service_uuids: Sequence[str]
+    manufacturer_data: dict[int, bytes]
+    rssi_dbm: int | None
+
+
+class Driver(Protocol):
+    """A device's protocol. Implementations hold only reassembly state, which `reset` clears on a disconnect."""
+
+    id: ClassVar[str]
+    version: ClassVar[int]
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+    def match(self, advert: Advert) -> float:
+        """Confidence 0..1 that this advertisement comes from such a device."""
+        ...
+
+    def notify_uuids(self) -> Sequence[str]:
+        """Characteristics to subscribe to, in order."""
+        ...
+
+    def start(self) -> Sequence[Step]: ...
+    def stop(self) -> Sequence[Step]: ...
+    def feed(self, uuid: str, payload: bytes, rx_mono_ns: int, rx_utc_ns: int) -> list[Decoded]: ...
+    def reset(self) -> None: ...
+    def snapshot(self) -> dict[str, int]:
+        """Reassembly state as plain numbers (empty for a stateless parser)."""
+        ...
+
+    def restore(self, state: dict[str, int]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One payload as it came off a transport, and as the journal keeps it."""
+
+    uuid: str
+    payload: bytes
+    rx_mono_ns: int
+    rx_utc_ns: int
