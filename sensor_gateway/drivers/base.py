@@ -8,7 +8,7 @@ carries out the steps that `start` and `stop` return. Journaled payloads are fed
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeAlias
 
@@ -105,3 +105,24 @@ class Received:
     payload: bytes
     rx_mono_ns: int
     rx_utc_ns: int
+
+
+class Sink(Protocol):
+    """Where a transport puts what it received; awaiting it is the back-pressure when the runner is behind."""
+
+    async def __call__(self, received: list[Received], /) -> None: ...
+
+
+class Transport(Protocol):
+    """
+    Payloads of one sensor, however they come: radio, simulation, recording.
+
+    `run` delivers until it is cancelled, or returns after an `EndOfStream` where the source has an end. Payloads go to
+    ``sink`` in order, several at once where the source is faster than the runner; ``on_link`` hears each new state of the
+    connection (`searching`, `connecting`, `starting`, `streaming`, `stalled`, `lost`). The payloads are decoded by
+    ``driver``, which the runner feeds: the transport itself never parses what it hands over.
+    """
+
+    driver: Driver
+
+    async def run(self, sink: Sink, on_link: Callable[[str], None]) -> None: ...
