@@ -1,0 +1,86 @@
+"""
+Groups samples into complete UTC seconds, the unit of context and metrics.
+
+A second is complete when a sample of a later second arrives (or the recording ends). Every result of a second depends on its
+own samples only, so that any chunking gives the same bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from processing.types import F64, I64, NS_PER_S, Bool, SecondBlock
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedBatch:
+    """
+    Per-sample quantities in pelvis axes; see `SecondBlock` for the meaning. ``gap_at`` marks the first sample after
+    an interruption.
+    """
+
+    t_utc_ns: I64
+    acc_p_mps2: F64
+    gyr_p_rps: F64
+    up_p: F64
+    acc_up_mps2: F64
+    anterior_tilt_deg: F64
+    obliquity_deg: F64
+    valid: Bool
+    gap_at: Bool
+
+    def arrays(self) -> list[Any]:
+        return [getattr(self, name) for name in _NAMES]
+
+
+_NAMES = (
+    "t_utc_ns",
+    "acc_p_mps2",
+    "gyr_p_rps",
+    "up_p",
+    "acc_up_mps2",
+    "anterior_tilt_deg",
+    "obliquity_deg",
+    "valid",
+    "gap_at",
+)
+
+
+@dataclass(slots=True)
+class SecondStage:
+    """Holds the samples of the second that is not complete yet."""
+
+    rate_hz: float
+    _rest: list[Any] = field(default_factory=list)
+
+    def update(self, batch: AlignedBatch | None, *, last: bool = False) -> SecondBlock | None:
+        """Complete seconds so far, or None. ``last`` closes the second in hand."""
+        arrays = self._rest
+        if batch is not None and len(batch.t_utc_ns):
+            new = batch.arrays()
+            arrays = [np.concatenate(pair) for pair in zip(arrays, new, strict=True)] if arrays else new
+        if not arrays:
+            return None
+        second = arrays[0] // NS_PER_S
+        if last:
+            cut = len(second)
+        else:
+            cut = int(np.searchsorted(second, second[-1]))
+        self._rest = [a[cut:].copy() for a in arrays] if cut < len(second) else []
+        if cut == 0:
+            self._rest = arrays
+            return None
+        head = [a[:cut] for a in arrays]
+        second = second[:cut]
+        first = np.flatnonzero(np.diff(second, prepend=second[0] - 1))
+        gap_before = np.add.reduceat(head[8].astype(np.int64), first) > 0
+        return SecondBlock(second[first], np.append(first, cut), *head[:8], gap_before, self.rate_hz)
+
+    def snapshot(self) -> list[Any]:
+        return list(self._rest)
+
+    def restore(self, state: list[Any]) -> None:
+        self._rest = list(state)

@@ -1,0 +1,63 @@
+"""
+Frames and angles: sensor S, pelvis P (ISB: X anterior, Y superior, Z right), earth E (z up, heading arbitrary).
+
+Pelvic angles follow the rotation-obliquity-tilt sequence (Baker 2001, J Biomech 34:1), so that tilt and obliquity follow from
+the direction of "up" alone and need no heading: with u = up in pelvis axes,
+``anterior tilt = atan2(-u_x, u_y)`` (+ = top of the pelvis forward, ASIS down) and ``obliquity = atan2(u_z, hypot(u_x, u_y))``
+(+ = right side up). Deviation: the paper has no sign convention for a sensor; ours is stated here and tested on poses.
+
+Arithmetic is written out by component: a matrix product over rows may give other last bits for another number of rows.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+import numpy as np
+
+from processing.types import F64
+
+Rows: TypeAlias = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
+"""A 3 x 3 matrix by rows, hashable, for frozen dataclasses."""
+
+DEG: Final = 180.0 / np.pi
+MAX_OBLIQUITY_DEG: Final = 60.0
+"""Beyond this the tilt's error grows by more than two (1 / cos); tilt has no value there."""
+
+
+def up_in_sensor(q_es: F64) -> F64:
+    """Direction of up in sensor axes, (n, 3) unit vectors, from unit quaternions earth ← sensor (n, 4)."""
+    w, x, y, z = q_es[:, 0], q_es[:, 1], q_es[:, 2], q_es[:, 3]
+    up = np.empty((len(q_es), 3))
+    up[:, 0] = 2.0 * (x * z - w * y)
+    up[:, 1] = 2.0 * (y * z + w * x)
+    up[:, 2] = w * w - x * x - y * y + z * z
+    return up
+
+
+def rotate(rows: Rows, v: F64) -> F64:
+    """Rotate vectors (n, 3) by a 3 x 3 matrix given by rows."""
+    x, y, z = v[:, 0], v[:, 1], v[:, 2]
+    out = np.empty((len(v), 3))
+    for i, (a, b, c) in enumerate(rows):
+        out[:, i] = a * x + b * y + c * z
+    return out
+
+
+def component(a: F64, b: F64) -> F64:
+    """Row-wise scalar product of (n, 3) and (n, 3): the component of ``a`` along unit vectors ``b``."""
+    product: F64 = a[:, 0] * b[:, 0] + a[:, 1] * b[:, 1] + a[:, 2] * b[:, 2]
+    return product
+
+
+def tilt_and_obliquity_deg(up_p: F64) -> tuple[F64, F64]:
+    """
+    Anterior tilt and obliquity [deg], each (n,), from up in pelvis axes (n, 3).
+
+    Tilt is NaN where obliquity exceeds `MAX_OBLIQUITY_DEG` (lying on the side).
+    """
+    x, y, z = up_p[:, 0], up_p[:, 1], up_p[:, 2]
+    tilt = np.arctan2(-x, y) * DEG
+    obliquity = np.arctan2(z, np.sqrt(x * x + y * y)) * DEG
+    tilt[np.abs(obliquity) > MAX_OBLIQUITY_DEG] = np.nan
+    return tilt, obliquity

@@ -1,0 +1,127 @@
+"""
+Missing samples: found by time, bridged up to 100 ms, never invented beyond.
+
+Measured on simulated walking with 5 % loss in 0.5 s bursts: interpolating across costs up to 20° RMSE while running and
+can be 107° off; levelling the filter anew after the gap costs 2°. So a hole of at most ``bridge_s`` is bridged for the filter
+alone (bridged samples are not results), a longer one makes the filter re-level, and what follows counts as settling.
+Samples that are not finite are dropped here and thereby become a gap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from processing.types import F64, I64, NS_PER_S, Bool, TimedBatch
+
+
+@dataclass(frozen=True, slots=True)
+class GapParams:
+    """Limits in seconds: bridge up to, new segment beyond, report as an event from."""
+
+    rate_hz: float
+    bridge_s: float = 0.1
+    segment_s: float = 10.0
+    report_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A hole that was not bridged: after the sample at ``from_ns``, before the one at ``to_ns``."""
+
+    from_ns: int
+    to_ns: int
+    missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """
+    Samples ready for the filter. ``real`` marks received ones; before row ``breaks[i]`` the filter must re-level
+    (``breaks`` belong to ``gaps``).
+    """
+
+    t_utc_ns: I64
+    acc_mps2: F64
+    gyr_rps: F64
+    real: Bool | None  # None: all of them
+    breaks: list[int]
+    gaps: list[Gap]
+
+
+@dataclass(slots=True)
+class GapCounters:
+    """Samples missing by time, bridged, and dropped because they were not finite."""
+
+    missing: int = 0
+    bridged: int = 0
+    not_finite: int = 0
+
+
+@dataclass(slots=True)
+class GapStage:
+    """Params / state / update; see the module."""
+
+    params: GapParams
+    counters: GapCounters = field(default_factory=GapCounters)
+    _last_ns: int | None = None
+    _last: list[float] = field(default_factory=list)
+
+    def update(self, batch: TimedBatch) -> Filled:
+        """Find and bridge gaps. ``batch.t_utc_ns`` must be strictly increasing and later than all before."""
+        t, acc, gyr = batch.t_utc_ns, batch.acc_mps2, batch.gyr_rps
+        # One sum finds any NaN or inf; only then is it worth looking for the rows.
+        if len(t) and not np.isfinite(acc.sum() + gyr.sum()):
+            ok = np.isfinite(acc).all(axis=1) & np.isfinite(gyr).all(axis=1)
+            self.counters.not_finite += int(len(ok) - ok.sum())
+            t, acc, gyr = t[ok], acc[ok], gyr[ok]
+        if not len(t):
+            return Filled(t, acc, gyr, None, [], [])
+        period_ns = NS_PER_S / self.params.rate_hz
+        before = t[0] if self._last_ns is None else self._last_ns
+        step = np.diff(t, prepend=before)
+        holes = np.flatnonzero(step > 1.5 * period_ns)
+        filled = self._fill(t, acc, gyr, step, holes, period_ns) if len(holes) else Filled(t, acc, gyr, None, [], [])
+        self._last_ns = int(t[-1])
+        self._last = [*acc[-1].tolist(), *gyr[-1].tolist()]
+        return filled
+
+    def _fill(self, t: I64, acc: F64, gyr: F64, step: I64, holes: I64, period_ns: float) -> Filled:
+        pieces: list[tuple[I64, F64, F64, bool]] = []
+        breaks: list[int] = []
+        gaps: list[Gap] = []
+        done = rows = 0
+        for i in holes.tolist():
+            hole_ns = int(step[i])
+            missing = max(1, round(hole_ns / period_ns) - 1)
+            if i > done:
+                pieces.append((t[done:i], acc[done:i], gyr[done:i], True))
+                rows += i - done
+            done = i
+            if hole_ns <= self.params.bridge_s * NS_PER_S + period_ns:
+                a0 = np.array(self._last[:3]) if i == 0 else acc[i - 1]
+                g0 = np.array(self._last[3:]) if i == 0 else gyr[i - 1]
+                share = (np.arange(1, missing + 1) / (missing + 1))[:, None]
+                t0 = int(t[i]) - hole_ns
+                times = t0 + (np.arange(1, missing + 1) * (hole_ns / (missing + 1))).astype(np.int64)
+                pieces.append((times, a0 + (acc[i] - a0) * share, g0 + (gyr[i] - g0) * share, False))
+                rows += missing
+                self.counters.bridged += missing
+            else:
+                breaks.append(rows)
+                gaps.append(Gap(int(t[i]) - hole_ns, int(t[i]), missing))
+                self.counters.missing += missing
+        pieces.append((t[done:], acc[done:], gyr[done:], True))
+        real = np.concatenate([np.full(len(p[0]), p[3]) for p in pieces])
+        joined = [np.concatenate([p[k] for p in pieces]) for k in range(3)]
+        return Filled(joined[0], joined[1], joined[2], real, breaks, gaps)
+
+    def snapshot(self) -> dict[str, Any]:
+        c = self.counters
+        return {"last_ns": self._last_ns, "last": self._last, "counters": [c.missing, c.bridged, c.not_finite]}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._last_ns, self._last = state["last_ns"], list(state["last"])
+        self.counters = GapCounters(*state["counters"])
