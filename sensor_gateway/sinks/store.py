@@ -1,0 +1,210 @@
+"""
+The embedded store: one SQLite file (WAL) with every record, read by the wearer's page and the export.
+
+The default sink of a gateway that has no broker. Tables `metric`, `epoch`, `event`, `device` carry the dictionary's
+columns plus wearer and sensor; writing a record again replaces it with itself. One process writes, any number read.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from processing.dictionary import KINDS, Field
+from processing.types import KIND_OF, DeviceReport, Epoch, Event, Metric, Record
+from sensor_gateway.sinks.base import Owned
+
+R = TypeVar("R", Metric, Epoch, Event, DeviceReport)
+Cell = str | int | float | None
+Row = tuple[Any, ...]
+
+SCHEMA_VERSION: Final = 1
+_FAR_NS: Final = 2**63 - 1
+_SQL_TYPE: Final = {"int64": "INTEGER", "float64": "REAL", "string": "TEXT", "json": "TEXT", "bool": "INTEGER"}
+_PAGE: Final = 4096
+_KEY: Final = {kind: "event_id" if kind == "event" else "wearer, t_utc_ns, sensor" for kind in KINDS}
+
+
+class StoreError(Exception):
+    """The store cannot be opened or used; the text names the file and the remedy."""
+
+
+class Store:
+    """
+    The embedded store of one gateway. Safe to share between threads; iterators read in pages and hold no lock between
+    them, so a slow reader never blocks the writer. Times are UTC nanoseconds, intervals are [t0, t1).
+    """
+
+    def __init__(self, db: sqlite3.Connection, path: Path) -> None:
+        """Use `open`."""
+        self._db, self.path = db, path
+        self._lock = threading.RLock()
+
+    @classmethod
+    def open(cls, path: str | Path, readonly: bool = False) -> Store:
+        """Open (and unless ``readonly`` create) the store; raises `StoreError` where it is absent or not a store."""
+        path = Path(path)
+        if readonly and not path.is_file():
+            raise StoreError(f"{path}: no store there yet; start 'tiltline run' or check 'site.data_dir'")
+        uri = f"{path.absolute().as_uri()}?mode={'ro' if readonly else 'rwc'}"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            db = sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None, timeout=10)
+        except (OSError, sqlite3.Error) as e:
+            raise StoreError(f"{path}: cannot be opened ({e}); check the folder and its permissions") from e
+        try:
+            _prepare(db, path, readonly)
+        except sqlite3.DatabaseError as e:
+            db.close()
+            raise StoreError(f"{path}: cannot be used as a store ({e}); move the file away or choose another") from e
+        except StoreError:
+            db.close()
+            raise
+        return cls(db, path)
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    def write(self, records: Iterable[Owned]) -> int:
+        """Store the records in one transaction, durably; a known record is replaced. Gives how many were stored."""
+        rows: dict[str, list[list[Cell]]] = {}
+        for owned in records:
+            kind = KIND_OF[type(owned.record)]
+            rows.setdefault(kind, []).append([owned.wearer, owned.sensor, *_cells(owned.record, KINDS[kind])])
+        with self._lock, self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            for kind, cells in rows.items():
+                names = ", ".join(("wearer", "sensor", *(f.name for f in KINDS[kind])))
+                marks = ", ".join("?" * (2 + len(KINDS[kind])))
+                self._db.executemany(f"INSERT OR REPLACE INTO {kind} ({names}) VALUES ({marks})", cells)
+        return sum(map(len, rows.values()))
+
+    def wearers(self) -> list[str]:
+        """Wearers with any record, sorted."""
+        found: set[str] = set()
+        for kind in KINDS:  # from one wearer to the next through the index: a month of seconds is not read
+            at = ""
+            while rows := self._all(f"SELECT wearer FROM {kind} WHERE wearer > ? ORDER BY wearer LIMIT 1", (at,)):
+                at = rows[0][0]
+                found.add(at)
+        return sorted(found)
+
+    def latest_metric(self, wearer: str) -> Metric | None:
+        """The newest second of any of the wearer's sensors."""
+        return self._latest(wearer, "metric", lambda row: Metric(*row))
+
+    def latest_device(self, wearer: str) -> DeviceReport | None:
+        """The newest device report of any of the wearer's sensors."""
+        return self._latest(wearer, "device", lambda row: DeviceReport(*row))
+
+    def metrics(self, wearer: str, t0_ns: int = 0, t1_ns: int = _FAR_NS) -> Iterator[Metric]:
+        """Seconds in time order."""
+        return self._records("metric", wearer, t0_ns, t1_ns, lambda row: Metric(*row))
+
+    def epochs(self, wearer: str, t0_ns: int = 0, t1_ns: int = _FAR_NS) -> Iterator[Epoch]:
+        """Minutes in time order."""
+        return self._records("epoch", wearer, t0_ns, t1_ns, lambda row: Epoch(*row))
+
+    def events(self, wearer: str, t0_ns: int = 0, t1_ns: int = _FAR_NS) -> Iterator[Event]:
+        """Events in time order; ``data`` is plain JSON."""
+        return self._records("event", wearer, t0_ns, t1_ns, _event)
+
+    def devices(self, wearer: str, t0_ns: int = 0, t1_ns: int = _FAR_NS) -> Iterator[DeviceReport]:
+        """Device reports in time order."""
+        return self._records("device", wearer, t0_ns, t1_ns, lambda row: DeviceReport(*row))
+
+    def event(self, event_id: str) -> Owned | None:
+        """One event and whose it is."""
+        names = ", ".join(f.name for f in KINDS["event"])
+        found = self._all(f"SELECT wearer, sensor, {names} FROM event WHERE event_id = ?", (event_id,))
+        return Owned(found[0][0], found[0][1], _event(found[0][2:])) if found else None
+
+    def columns(
+        self, kind: str, wearer: str, t0_ns: int = 0, t1_ns: int = _FAR_NS, page: int = 50_000
+    ) -> Iterator[dict[str, list[Cell]]]:
+        """
+        The records as columns, at most ``page`` rows at a time: ``sensor`` and the dictionary's columns of ``kind``.
+        Missing is None; an event's ``data`` stays JSON text with sorted keys.
+        """
+        names = ["sensor", *(f.name for f in KINDS[kind])]
+        for rows in self._pages(kind, names, wearer, t0_ns, t1_ns, page):
+            yield dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+
+    def count(self, kind: str, wearer: str, t0_ns: int = 0, t1_ns: int = _FAR_NS) -> int:
+        """How many records `columns` would give."""
+        where = f"FROM {kind} WHERE wearer = ? AND t_utc_ns >= ? AND t_utc_ns < ?"
+        return int(self._all(f"SELECT count(*) {where}", (wearer, t0_ns, t1_ns))[0][0])
+
+    def _all(self, sql: str, params: Row | dict[str, Cell] = ()) -> list[Row]:
+        with self._lock:
+            return self._db.execute(sql, params).fetchall()
+
+    def _latest(self, wearer: str, kind: str, build: Callable[[Row], R]) -> R | None:
+        names = ", ".join(f.name for f in KINDS[kind])
+        newest = "WHERE wearer = ? ORDER BY t_utc_ns DESC LIMIT 1"
+        rows = self._all(f"SELECT {names} FROM {kind} {newest}", (wearer,))
+        return build(rows[0]) if rows else None
+
+    def _records(self, kind: str, wearer: str, t0_ns: int, t1_ns: int, build: Callable[[Row], R]) -> Iterator[R]:
+        names = [f.name for f in KINDS[kind]]
+        for rows in self._pages(kind, names, wearer, t0_ns, t1_ns, _PAGE):
+            yield from map(build, rows)
+
+    def _pages(
+        self, kind: str, names: list[str], wearer: str, t0_ns: int, t1_ns: int, page: int
+    ) -> Iterator[list[Row]]:
+        """Pages by position in the key, so that records written meanwhile neither shift nor repeat a row."""
+        tie = "event_id" if kind == "event" else "sensor"
+        sql = (
+            f"SELECT {', '.join(names)}, t_utc_ns, {tie} FROM {kind} WHERE wearer = ? AND t_utc_ns < ? "
+            f"AND (t_utc_ns, {tie}) > (?, ?) ORDER BY t_utc_ns, {tie} LIMIT ?"
+        )
+        at: tuple[Cell, Cell] = (t0_ns, "")
+        while rows := self._all(sql, (wearer, t1_ns, *at, page)):
+            at = (rows[-1][-2], rows[-1][-1])
+            yield [row[:-2] for row in rows]
+            if len(rows) < page:
+                return
+
+
+def _event(row: Row) -> Event:
+    t_utc_ns, event_id, type_, rule, data = row
+    return Event(t_utc_ns, event_id, type_, rule, json.loads(data))
+
+
+def _cells(record: Record, fields: tuple[Field, ...]) -> list[Cell]:
+    cells: list[Cell] = []
+    for field in fields:
+        value = getattr(record, field.name)
+        cells.append(json.dumps(value, sort_keys=True, separators=(",", ":")) if field.type == "json" else value)
+    return cells
+
+
+def _prepare(db: sqlite3.Connection, path: Path, readonly: bool) -> None:
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version > SCHEMA_VERSION:
+        raise StoreError(f"{path}: written by a newer Tiltline (schema {version}); update this installation")
+    if readonly:
+        db.execute("PRAGMA query_only = ON")
+        if version == 0:
+            raise StoreError(f"{path}: holds no Tiltline store; check the path")
+        return
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    with db:
+        db.execute("BEGIN IMMEDIATE")
+        for kind, fields in KINDS.items():
+            columns = {"wearer": "TEXT NOT NULL", "sensor": "TEXT NOT NULL"}
+            columns |= {f.name: _SQL_TYPE[f.type] + ("" if f.null_means else " NOT NULL") for f in fields}
+            body = ", ".join(f"{name} {kind_}" for name, kind_ in columns.items())
+            db.execute(f"CREATE TABLE IF NOT EXISTS {kind} ({body}, PRIMARY KEY ({_KEY[kind]})) WITHOUT ROWID")
+            known = {row[1] for row in db.execute(f"PRAGMA table_info({kind})")}
+            for name in columns.keys() - known:  # the dictionary is additive only: an older file gains the column
+                db.execute(f"ALTER TABLE {kind} ADD COLUMN {name} {columns[name].removesuffix(' NOT NULL')}")
+        db.execute("CREATE INDEX IF NOT EXISTS event_time ON event (wearer, t_utc_ns, event_id)")
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
