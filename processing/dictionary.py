@@ -1,5 +1,4 @@
-"""
-Every published field once: name, type, unit, range, meaning. Additive only; dashboards and exports read it.
+"""Every published field once: name, type, unit, range, meaning. Additive only; dashboards and exports read it.
 
 The Markdown, JSON and Arrow forms are generated from here (`sensor_gateway/export/dictionary_doc.py`).
 """

@@ -1,5 +1,4 @@
-"""
-Frames and angles: sensor S, pelvis P (ISB: X anterior, Y superior, Z right), earth E (z up, heading arbitrary).
+"""Frames and angles: sensor S, pelvis P (ISB: X anterior, Y superior, Z right), earth E (z up, heading arbitrary).
 
 Pelvic angles follow the rotation-obliquity-tilt sequence (Baker 2001, J Biomech 34:1), so that tilt and obliquity follow from
 the direction of "up" alone and need no heading: with u = up in pelvis axes,
@@ -51,8 +50,7 @@ def component(a: F64, b: F64) -> F64:
 
 
 def tilt_and_obliquity_deg(up_p: F64) -> tuple[F64, F64]:
-    """
-    Anterior tilt and obliquity [deg], each (n,), from up in pelvis axes (n, 3).
+    """Anterior tilt and obliquity [deg], each (n,), from up in pelvis axes (n, 3).
 
     Tilt is NaN where obliquity exceeds `MAX_OBLIQUITY_DEG` (lying on the side).
     """

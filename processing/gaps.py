@@ -1,5 +1,4 @@
-"""
-Missing samples: found by time, bridged up to 100 ms, never invented beyond.
+"""Missing samples: found by time, bridged up to 100 ms, never invented beyond.
 
 Measured on simulated walking with 5 % loss in 0.5 s bursts: interpolating across costs up to 20° RMSE while running and
 can be 107° off; levelling the filter anew after the gap costs 2°. So a hole of at most ``bridge_s`` is bridged for the filter
@@ -38,8 +37,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """
-    Samples ready for the filter. ``real`` marks received ones; before row ``breaks[i]`` the filter must re-level
+    """Samples ready for the filter. ``real`` marks received ones; before row ``breaks[i]`` the filter must re-level
     (``breaks`` belong to ``gaps``).
     """
 
@@ -74,8 +72,8 @@ class GapStage:
         t, acc, gyr = batch.t_utc_ns, batch.acc_mps2, batch.gyr_rps
         # One sum finds any NaN or inf; only then is it worth looking for the rows.
         if len(t) and not np.isfinite(acc.sum() + gyr.sum()):
-            ok = np.isfinite(acc).all(axis=1) & np.isfinite(gyr).all(axis=1)
-            self.counters.not_finite += int(len(ok) - ok.sum())
+            ok: Bool = np.asarray(np.isfinite(np.hstack([acc, gyr])).all(axis=1))
+            self.counters.not_finite += int(np.count_nonzero(~ok))
             t, acc, gyr = t[ok], acc[ok], gyr[ok]
         if not len(t):
             return Filled(t, acc, gyr, None, [], [])

@@ -1,7 +1,6 @@
-"""
-Orientation from acceleration and angular rate alone: VQF (Laidig & Seel 2023, Inf Fusion 91:187), six axes.
+"""Orientation from acceleration and angular rate alone: VQF (Laidig & Seel 2023, Inf Fusion 91:187), six axes.
 
-`OrientationStage` is causal; `retro_orientation` is the non-causal estimate of the same filter over whole segments.
+`OrientationStage` is causal; `retro.py` holds the non-causal estimate of the same filter.
 
 Deviations from the paper's defaults, with reasons measured on simulated and real people (`docs/validation.md`):
 ``tau_acc`` is longer, since gravity is more often wrong (steps, sitting down) than the gyroscope in a day on a pelvis; rest
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from vqf import VQF, offlineVQF
+from vqf import VQF
 
 from processing.gaps import Filled
 from processing.types import F64
@@ -80,24 +79,3 @@ class OrientationStage:
 
     def restore(self, state: dict[str, Any]) -> None:
         self._vqf.state = state
-
-
-def retro_orientation(filled: Filled, params: OrientationParams) -> F64:
-    """
-    Non-causal quaternions earth ← sensor (n, 4) of a whole recording, segment by segment between breaks.
-
-    Long segments go through in blocks of 15 min with 2 min of overlap at each side: 0.01° RMS from the undivided
-    result, at a tenth of the memory.
-    """
-    out = np.empty((len(filled.t_utc_ns), 4))
-    block, overlap = round(900 * params.rate_hz), round(120 * params.rate_hz)
-    edges = [0, *filled.breaks, len(out)]
-    for lo, hi in zip(edges, edges[1:], strict=False):
-        for start in range(lo, hi, block):
-            stop = min(start + block, hi)
-            a, b = max(lo, start - overlap), min(hi, stop + overlap)
-            gyr = np.ascontiguousarray(filled.gyr_rps[a:b])
-            acc = np.ascontiguousarray(filled.acc_mps2[a:b])
-            q = offlineVQF(gyr, acc, None, 1.0 / params.rate_hz, params.vqf(retro=True))["quat6D"]
-            out[start:stop] = q[start - a : stop - a]
-    return out

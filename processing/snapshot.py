@@ -1,5 +1,4 @@
-"""
-Stage state to bytes and back, bit for bit: JSON with numpy arrays as base64 of their raw values.
+"""Stage state to bytes and back, bit for bit: JSON with numpy arrays as base64 of their raw values.
 
 Floats survive exactly (Python writes the shortest text that reads back to the same double); NaN is allowed since the
 bytes are read by nobody but `load`.
@@ -28,7 +27,7 @@ def load(blob: bytes) -> Any:
 
 def _encode(value: Any) -> Any:
     if isinstance(value, np.ndarray):
-        return {_ARRAY: [value.dtype.str, value.shape, base64.b64encode(np.ascontiguousarray(value)).decode()]}
+        return {_ARRAY: [value.dtype.str, value.shape, base64.b64encode(value.tobytes()).decode()]}
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"a snapshot cannot hold {type(value).__name__}")

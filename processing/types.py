@@ -1,5 +1,4 @@
-"""
-What travels between the stages: frozen, slotted dataclasses with the unit in every name.
+"""What travels between the stages: frozen, slotted dataclasses with the unit in every name.
 
 Axes: sensor frame S as the driver declares it (right-handed); pelvis frame P by ISB (X anterior, Y superior, Z right);
 earth frame E with z up and an arbitrary heading. A quaternion ``q_es`` turns S into E, scalar first.
@@ -33,8 +32,7 @@ Json: TypeAlias = "Scalar | list[Json] | dict[str, Json]"
 
 @dataclass(frozen=True, slots=True)
 class ImuBatch:
-    """
-    Consecutive samples of one sensor as its driver decoded them, before any clock is trusted.
+    """Consecutive samples of one sensor as its driver decoded them, before any clock is trusted.
 
     ``acc_mps2`` is specific force (n, 3) [m/s²] (+g along the axis that points up at rest), ``gyr_rps`` (n, 3) [rad/s],
     both in the sensor frame. ``t_dev_ticks`` (n,) is the device time of each sample in ticks of `ClockSpec.tick_ns`,
@@ -51,8 +49,7 @@ class ImuBatch:
 
 @dataclass(frozen=True, slots=True)
 class ClockSpec:
-    """
-    How a driver's device time counts: nanoseconds per tick, bits before it wraps (None: never), and whether it is
+    """How a driver's device time counts: nanoseconds per tick, bits before it wraps (None: never), and whether it is
     UTC already (``absolute``, as in a replayed recording).
     """
 
@@ -86,8 +83,7 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class SecondBlock:
-    """
-    Samples of m complete UTC seconds, the unit in which context is judged.
+    """Samples of m complete UTC seconds, the unit in which context is judged.
 
     ``second`` (m,) UTC seconds; the samples of second i are rows ``start[i]:start[i + 1]`` of the arrays below.
     ``acc_p_mps2``, ``gyr_p_rps``, ``up_p`` (n, 3): specific force, angular rate and the unit vector that points up, all
@@ -157,8 +153,7 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class RuleEpoch:
-    """
-    Ten seconds on the UTC grid, k = floor(t / 10 s): the integer input of the rules (`algorithms` page, flags).
+    """Ten seconds on the UTC grid, k = floor(t / 10 s): the integer input of the rules (`algorithms` page, flags).
 
     Tilt and obliquity in millidegrees, relative to the wearer's neutral; ``coverage_permille`` valid samples of those
     expected; ``confidence_permille`` of the posture; ``settling`` while the filter finds itself again after a gap.
@@ -177,8 +172,7 @@ class RuleEpoch:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """
-    Something that happened, with everything needed to recompute it in ``data``.
+    """Something that happened, with everything needed to recompute it in ``data``.
 
     ``event_id`` is deterministic: the same input and configuration give the same id. ``type`` is one of
     `dictionary.EVENT_TYPES`; ``rule`` names the rule behind a flag, episode, prompt or suppression.

@@ -1,5 +1,4 @@
-"""
-Alignment from a known mount and, where there is one, a quiet neutral pose.
+"""Alignment from a known mount and, where there is one, a quiet neutral pose.
 
 A mount names the sensor axes that point up and anterior ("up=+x,anterior=-z"). A neutral pose adds gravity: what points up
 while the wearer stands quietly in the pose the therapist chose is the pelvis's Y axis, so tilt is zero there; the mount's
@@ -98,8 +97,7 @@ def neutral_gravity(acc_mps2: F64, gyr_rps: F64, limits: StillnessLimits | None 
 
 
 def align(mount: Mount, neutral_mps2: F64 | None, *, given: bool, mount_id: str, t_utc_ns: int) -> Alignment:
-    """
-    Make an alignment from a mount and, if there is one, the mean specific force (3,) of the neutral pose.
+    """Make an alignment from a mount and, if there is one, the mean specific force (3,) of the neutral pose.
 
     ``given`` says that a person stated the mount (otherwise it is the configured default). Raises `AlignmentError`
     where gravity and the mount's anterior axis are too close to tell forward from up.

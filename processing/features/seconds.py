@@ -1,5 +1,4 @@
-"""
-Groups samples into complete UTC seconds, the unit of context and metrics.
+"""Groups samples into complete UTC seconds, the unit of context and metrics.
 
 A second is complete when a sample of a later second arrives (or the recording ends). Every result of a second depends on its
 own samples only, so that any chunking gives the same bits.
@@ -17,8 +16,7 @@ from processing.types import F64, I64, NS_PER_S, Bool, SecondBlock
 
 @dataclass(frozen=True, slots=True)
 class AlignedBatch:
-    """
-    Per-sample quantities in pelvis axes; see `SecondBlock` for the meaning. ``gap_at`` marks the first sample after
+    """Per-sample quantities in pelvis axes; see `SecondBlock` for the meaning. ``gap_at`` marks the first sample after
     an interruption.
     """
 
@@ -77,7 +75,11 @@ class SecondStage:
         second = second[:cut]
         first = np.flatnonzero(np.diff(second, prepend=second[0] - 1))
         gap_before = np.add.reduceat(head[8].astype(np.int64), first) > 0
-        return SecondBlock(second[first], np.append(first, cut), *head[:8], gap_before, self.rate_hz)
+        t, acc, gyr, up, acc_up, tilt, obliquity, valid, _ = head
+        start = np.append(first, cut)
+        return SecondBlock(
+            second[first], start, t, acc, gyr, up, acc_up, tilt, obliquity, valid, gap_before, self.rate_hz
+        )
 
     def snapshot(self) -> list[Any]:
         return list(self._rest)

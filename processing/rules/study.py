@@ -1,19 +1,36 @@
-"""
-The study: rules, thresholds, quiet hours and the wearer's programme, as one frozen value with one hash.
+"""The study: rules, thresholds, quiet hours and the wearer's programme, as one frozen value with one hash.
 
 Defaults are design choices argued in `docs/evidence.md`, not evidence. The same study gives the same `study_hash` on
-every machine; the hash stands on every flag.
+every machine; the hash stands on every flag. A value that cannot work is refused where the study is made, naming its
+key, so that a bad file stops the start-up and not the first flag.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import Final, Literal
+from zoneinfo import ZoneInfo
 
 Side = Literal["left", "right", "both"]
+
+UPRIGHT: Final = ("standing", "walking", "running", "stairs")
+"""The postures a tilt rule may be about: sitting is posterior by nature and can never raise one."""
+_CLOCK: Final = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
+
+
+def _require(holds: bool, key: str, value: object, remedy: str) -> None:
+    if not holds:
+        raise ValueError(f"study key '{key}' is {value!r}; use {remedy}")
+
+
+def _shares(rule: object, table: str, *keys: str) -> None:
+    for key in keys:
+        value = getattr(rule, key)
+        _require(0 <= value <= 1, f"{table}.{key}", value, "a share between 0 and 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +42,7 @@ class TiltRule:
     max_above_neutral_deg: float = 12.0  # caps the personal part: a chronic tilt must not become normal
     mad_factor: float = 2.5
     baseline_min_days: int = 5
+    baseline_max_days: int = 28  # four weeks hold work days and weekends; older days are forgotten
     baseline_min_minutes: float = 20.0
     hysteresis_deg: float = 2.0
     on_s: int = 120
@@ -40,6 +58,38 @@ class TiltRule:
     postures: tuple[str, ...] = ("standing", "walking")
     watermark_s: int = 120
 
+    def __post_init__(self) -> None:
+        for key in ("on_s", "off_s", "max_ineligible_s", "sustained_s", "dose_deg_min", "max_obliquity_deg"):
+            _require(getattr(self, key) > 0, f"tilt.{key}", getattr(self, key), "a number above 0")
+        for key in ("min_above_neutral_deg", "mad_factor", "baseline_min_minutes", "hysteresis_deg", "watermark_s"):
+            _require(getattr(self, key) >= 0, f"tilt.{key}", getattr(self, key), "0 or more")
+        _shares(self, "tilt", "min_coverage", "min_confidence")
+        _require(self.dose_tau_s >= 10, "tilt.dose_tau_s", self.dose_tau_s, "10 s or more")
+        _require(
+            self.max_above_neutral_deg >= self.min_above_neutral_deg,
+            "tilt.max_above_neutral_deg",
+            self.max_above_neutral_deg,
+            "no less than tilt.min_above_neutral_deg",
+        )
+        _require(
+            0 <= self.dose_rearm_deg_min < self.dose_deg_min,
+            "tilt.dose_rearm_deg_min",
+            self.dose_rearm_deg_min,
+            "a value below tilt.dose_deg_min",
+        )
+        _require(self.baseline_min_days >= 1, "tilt.baseline_min_days", self.baseline_min_days, "1 or more")
+        _require(
+            self.baseline_max_days >= self.baseline_min_days,
+            "tilt.baseline_max_days",
+            self.baseline_max_days,
+            "no fewer than tilt.baseline_min_days",
+        )
+        for key, names in (("postures", self.postures), ("therapist_limit_deg", self.therapist_limit_deg)):
+            for name in names:
+                _require(name in UPRIGHT, f"tilt.{key}", name, f"one of {', '.join(UPRIGHT)}")
+        for name, limit in self.therapist_limit_deg.items():
+            _require(-90 < limit < 90, f"tilt.therapist_limit_deg.{name}", limit, "an angle between -90 and 90")
+
 
 @dataclass(frozen=True, slots=True)
 class PromptRule:
@@ -53,6 +103,17 @@ class PromptRule:
     quiet_to: str = "07:00"
     settle_s: int = 30  # wait until the wearer has stood or sat this long
     expire_s: int = 900
+    snooze_s: int = 900  # offered again this long after the answer "snooze"
+
+    def __post_init__(self) -> None:
+        _require(self.mode in {"training", "tracking"}, "prompt.mode", self.mode, "'training' or 'tracking'")
+        for key in ("refractory_s", "budget_per_day", "settle_s", "snooze_s"):
+            _require(getattr(self, key) >= 0, f"prompt.{key}", getattr(self, key), "0 or more")
+        _require(self.expire_s > self.settle_s, "prompt.expire_s", self.expire_s, "more than prompt.settle_s")
+        _shares(self, "prompt", "min_known")
+        for key in ("quiet_from", "quiet_to"):
+            value = getattr(self, key)
+            _require(_CLOCK.fullmatch(value) is not None, f"prompt.{key}", value, "HH:MM, e.g. '22:00'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +125,12 @@ class Assignment:
     sets: int = 1
     reps: int = 8
     hold_s: int = 5
+
+    def __post_init__(self) -> None:
+        _require(self.side in {"left", "right", "both"}, "programme.side", self.side, "'left', 'right' or 'both'")
+        for key, least in (("sets", 1), ("reps", 1), ("hold_s", 0)):
+            value = getattr(self, key)
+            _require(value >= least, f"programme.{key} of {self.exercise}", value, f"{least} or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +146,12 @@ class Study:
         Assignment("two_leg_bridge_abducted", "both", 1, 8, 3),
         Assignment("standing_posterior_tilt", "both", 1, 8, 5),
     )
+
+    def __post_init__(self) -> None:
+        try:
+            ZoneInfo(self.timezone)
+        except (KeyError, ValueError, OSError):
+            _require(False, "timezone", self.timezone, "a name such as 'Europe/Berlin'")
 
 
 def study_hash(study: Study) -> str:

@@ -1,0 +1,74 @@
+"""The `tiltline` command: one module per sub-command, loaded only when it is called."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+COMMANDS: Final = {
+    "demo": "a simulated wearer's day on this machine: page, flags, export; nothing to set up",
+    "run": "the gateway: read the sensors of a configuration, journal, compute, deliver",
+    "bridge": "carry records from the MQTT broker into InfluxDB",
+    "web": "serve the wearer's page from a store",
+    "process": "turn recordings into samples, metrics, epochs and events",
+    "import": "look into a foreign recording, guess its units and axes, write a clean one",
+    "replay": "derive everything again from a journal",
+    "export": "write metrics, epochs and events of a store as CSV or Parquet",
+    "doctor": "check this machine and a configuration; say what is missing and how to mend it",
+    "bench": "measure the speed of the numeric core",
+}
+"""Command to its line in `tiltline --help`; the module is `cli/<name>.py` (`import_.py` for import)."""
+
+_EPILOG = (
+    "Start with `tiltline demo`. `tiltline COMMAND --help` explains one command.\n"
+    "Tiltline is no medical device and makes no diagnosis; exercises belong into the hands of a specialist."
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit status (0 done, 1 failed with a sentence on stderr, 2 wrong usage)."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(
+        prog="tiltline",
+        description="Pelvic tilt through the day: gateway, page, dashboards, research tools.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    sub = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    # Only the chosen command's module is imported: help stays instant and a light install stays usable.
+    chosen = next((w for w in words if not w.startswith("-")), None)
+    module = None
+    for name, text in COMMANDS.items():
+        command = sub.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        if name == chosen:
+            try:
+                module = importlib.import_module(f"sensor_gateway.cli.{name if name != 'import' else 'import_'}")
+            except ModuleNotFoundError as e:
+                if (e.name or "").split(".")[0] in ("sensor_gateway", "processing"):
+                    raise
+                extra = "research" if name in ("process", "import", "export") else "gateway"
+                print(f"tiltline {name}: needs the package {e.name}; pip install 'tiltline[{extra}]'", file=sys.stderr)
+                return 1
+            module.configure(command)
+    args = parser.parse_args(words)
+    if module is None:
+        parser.print_help()
+        return 0 if not words else 2
+    try:
+        status: int = module.run(args)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `tiltline ... | head` is no failure
+        sys.stderr.close()
+        return 0
+    return status
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return f"tiltline {version('tiltline')}"

@@ -1,0 +1,118 @@
+"""A whole recording at once: the causal chain in blocks, or the best non-causal estimate.
+
+The causal mode is `Core.update` in a loop and therefore bit-identical to the live gateway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from processing.context.retro import RetroContext
+from processing.core import Core, CoreSetup
+from processing.features.tilt import SecondTilt
+from processing.gaps import Filled
+from processing.orientation import OrientationParams
+from processing.retro import RetroOrientation
+from processing.rules.study import Study
+from processing.types import F64, NS_PER_S, Record, Samples, SecondBlock, TimedBatch
+
+Mode = Literal["online", "retro"]
+BLOCK_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessResult:
+    """All records in their final order, and how many samples were received, missing, bridged or not finite."""
+
+    records: list[Record]
+    counters: dict[str, int]
+
+
+def blocks(timed: TimedBatch, seconds: int = BLOCK_S) -> Iterator[TimedBatch]:
+    """Cut a recording at multiples of ``seconds`` UTC."""
+    edges = np.flatnonzero(np.diff(timed.t_utc_ns // (seconds * NS_PER_S))) + 1
+    bounds = [0, *edges.tolist(), len(timed)]
+    for lo, hi in zip(bounds[:-1], bounds[1:], strict=True):
+        yield TimedBatch(timed.t_utc_ns[lo:hi], timed.acc_mps2[lo:hi], timed.gyr_rps[lo:hi])
+
+
+def process_recording(
+    chunks: Iterable[TimedBatch],
+    setup: CoreSetup,
+    study: Study,
+    mode: Mode = "online",
+    on_samples: Callable[[Samples], None] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> ProcessResult:
+    """Run ``chunks`` (strictly increasing times) to all records.
+
+    ``on_samples`` gets each piece of per-sample results as it becomes final; ``progress`` the samples taken so far.
+    """
+    core = Core(setup, study)
+    give = on_samples or _ignore
+    taken = 0
+    records: list[Record] = []
+    retro = _RetroRun(core, give) if mode == "retro" else None
+    for chunk in chunks:
+        taken += len(chunk)
+        if retro is not None:
+            retro.take(core.gaps.update(chunk))
+        else:
+            new, samples = core.update(chunk)
+            records += new
+            give(samples)
+        if progress is not None:
+            progress(taken)
+    records += core.finish() if retro is None else retro.finish()
+    c = core.gaps.counters
+    counters = {"samples": taken, "missing": c.missing, "bridged": c.bridged, "not_finite": c.not_finite}
+    return ProcessResult(records, counters)
+
+
+def _ignore(_: Samples) -> None:
+    return
+
+
+class _RetroRun:
+    """Oriented blocks wait, reduced to their angles, until context is known over the whole recording."""
+
+    def __init__(self, core: Core, give: Callable[[Samples], None]) -> None:
+        self.core, self.give = core, give
+        rate = core.setup.rate_hz
+        self.orientation = RetroOrientation(OrientationParams(rate))
+        self.context = RetroContext(rate_hz=rate, neutral_known=core.setup.alignment.has_neutral)
+        self.held: list[tuple[SecondBlock, SecondTilt]] = []
+
+    def take(self, filled: Filled, *, last: bool = False) -> None:
+        for part, q in self.orientation.update(filled, last=last):
+            self._take_oriented(part, q)
+
+    def _take_oriented(self, part: Filled, q: F64) -> None:
+        block, samples = self.core.take_filled(part, q)
+        self.give(samples)
+        if block is not None:
+            self._hold(block)
+
+    def _hold(self, block: SecondBlock) -> None:
+        self.context.add(block)
+        none = np.empty((0, 3))
+        light = replace(
+            block, t_utc_ns=np.empty(0, np.int64), acc_p_mps2=none, gyr_p_rps=none, up_p=none, acc_up_mps2=none[:, 0]
+        )
+        self.held.append((light, self.core.tilt_of(block)))
+
+    def finish(self) -> list[Record]:
+        empty = np.empty((0, 3))
+        self.take(Filled(np.empty(0, np.int64), empty, empty, None, [], []), last=True)
+        block = self.core.seconds.update(None, last=True)
+        if block is not None:
+            self._hold(block)
+        records: list[Record] = []
+        for (light, tilt), context in zip(self.held, self.context.finish(), strict=True):
+            self.core.judge(light, tilt, context, records)
+        self.core.close(records)
+        return records

@@ -1,0 +1,126 @@
+"""
+What each second and each tenth of it moves: rate of turn, vertical acceleration, step rhythm, direction of up.
+
+First step of context, after `seconds.py`. A "cell" is a tenth of a UTC second: fine enough for the ends of a sit-down (they
+are judged to about 0.2 s), coarse enough that a whole day is 864,000 rows. Everything is reduced per cell or per second from
+that span's own samples, except the step band, a causal filter whose state is carried; so results do not depend on how seconds
+are grouped into blocks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from scipy.signal import butter, sosfilt
+
+from processing.types import F64, I64, NS_PER_S, Bool, SecondBlock
+
+CELLS_PER_S: Final = 10
+CELL_S: Final = 1.0 / CELLS_PER_S
+_CELL_NS: Final = NS_PER_S // CELLS_PER_S
+_STEP_BAND_HZ: Final = (0.7, 3.5)
+"""Steps of slow walking to running: 42 to 210 a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """
+    m seconds and their ``10 m`` cells. Cells without a sample repeat the cell before; ``covered`` (m,) is the share of
+    cells that had one.
+
+    Per cell: ``turn_dps`` root mean square rate of turn [deg/s], ``acc_up_mps2`` mean vertical acceleration, ``up`` (10 m, 3)
+    direction of up in pelvis axes. Per second: ``step_rms_mps2`` vertical acceleration in the step band, ``crossings`` its
+    upward zero crossings, ``turn_sd_dps`` rate of turn about its mean (a gyroscope's offset is not movement),
+    ``acc_sd_mps2`` vertical acceleration about its mean, ``slow_turn_dps`` (m, 3) mean rate of turn per axis.
+    """
+
+    second: I64
+    gap_before: Bool
+    covered: F64
+    turn_dps: F64
+    acc_up_mps2: F64
+    up: F64
+    step_rms_mps2: F64
+    crossings: F64
+    turn_sd_dps: F64
+    acc_sd_mps2: F64
+    slow_turn_dps: F64
+
+
+class MovementStage:
+    """Carries the step band's filter from second to second."""
+
+    def __init__(self, rate_hz: float) -> None:
+        top = min(_STEP_BAND_HZ[1], 0.45 * rate_hz)
+        self._sos = butter(2, (_STEP_BAND_HZ[0], top), "band", fs=rate_hz, output="sos")
+        self._zi = np.zeros((self._sos.shape[0], 2))
+        self._last = 0.0
+
+    def update(self, block: SecondBlock) -> Movement:
+        """Reduce the block; see `Movement`."""
+        first = block.start[:-1]
+        count = np.diff(block.start).astype(np.float64)
+
+        def per_second(x: F64) -> F64:
+            total: F64 = np.add.reduceat(x, first)
+            return total / count
+
+        acc = block.acc_up_mps2
+        band, self._zi = sosfilt(self._sos, acc, zi=self._zi)
+        rising = np.empty(len(band))
+        rising[0] = self._last <= 0.0 < band[0]
+        rising[1:] = (band[:-1] <= 0.0) & (band[1:] > 0.0)
+        self._last = float(band[-1])
+
+        slow = np.empty((len(count), 3))
+        square = np.zeros(len(acc))
+        for axis in range(3):
+            rate = block.gyr_p_rps[:, axis].copy()
+            slow[:, axis] = per_second(rate)
+            square += rate * rate
+        mean_square = per_second(square)
+        spread = mean_square - slow[:, 0] ** 2 - slow[:, 1] ** 2 - slow[:, 2] ** 2
+        level = per_second(acc)
+        acc_spread = per_second(acc * acc) - level * level
+
+        cell = block.t_utc_ns // _CELL_NS
+        at = np.flatnonzero(np.diff(cell, prepend=cell[0] - 1))
+        ends = np.append(at[1:], len(cell))
+        n = (ends - at).astype(np.float64)
+        turn = np.degrees(np.sqrt(np.add.reduceat(square, at) / n))
+        acc_cell = np.add.reduceat(acc, at) / n
+        up = block.up_p[(at + ends) // 2]
+        covered = np.ones(len(count))
+        if len(at) != CELLS_PER_S * len(count):
+            source, covered = _spread(cell[at], block.second)
+            turn, acc_cell, up = turn[source], acc_cell[source], up[source]
+        return Movement(
+            block.second,
+            block.gap_before,
+            covered,
+            turn,
+            acc_cell,
+            up,
+            np.sqrt(per_second(band * band)),
+            np.add.reduceat(rising, first),
+            np.degrees(np.sqrt(np.maximum(spread, 0.0))),
+            np.sqrt(np.maximum(acc_spread, 0.0)),
+            np.degrees(slow),
+        )
+
+    def snapshot(self) -> dict[str, Any]:
+        return {"zi": self._zi.copy(), "last": self._last}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._zi, self._last = np.array(state["zi"]), float(state["last"])
+
+
+def _spread(cell: I64, second: I64) -> tuple[I64, F64]:
+    """For each cell of the seconds, the row to use (the nearest earlier one of the same second, else its first); coverage."""
+    wanted = (second[:, None] * CELLS_PER_S + np.arange(CELLS_PER_S)).ravel()
+    first_of_second = np.searchsorted(cell, second * CELLS_PER_S)
+    source = np.maximum(np.searchsorted(cell, wanted, "right") - 1, np.repeat(first_of_second, CELLS_PER_S))
+    counts = np.diff(np.append(first_of_second, len(cell)))
+    return source, counts / CELLS_PER_S

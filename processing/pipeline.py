@@ -1,0 +1,156 @@
+"""The whole chain for one sensor: clock, core, controls; records leave with ordinals that a restart reproduces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from processing import snapshot
+from processing.alignment.static import Alignment
+from processing.core import Core, CoreSetup
+from processing.rules.study import Study
+from processing.timebase import Timebase, TimebaseParams
+from processing.types import NS_PER_S, ClockSpec, DeviceReport, ImuBatch, Record, Samples
+
+DEVICE_REPORT_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSetup:
+    """One sensor's stream: pseudonyms, how its clock counts, its nominal rate, the alignment at its start."""
+
+    wearer: str
+    sensor: str
+    clock: ClockSpec
+    seq_bits: int | None
+    rate_hz: float
+    alignment: Alignment
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureNeutral:
+    """The wearer (or the guided set-up) chose this pose as neutral; it starts now."""
+
+    duration_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The wearer answered a prompt: done, not_now, snooze or stop."""
+
+    event_id: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStatus:
+    """What the sensor or its link says of itself; None leaves the last value."""
+
+    battery_percent: float | None = None
+    rssi_dbm: float | None = None
+    link: str | None = None
+    rejected: int = 0
+
+
+Control: TypeAlias = CaptureNeutral | Answer | DeviceStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Records in their final order, the first one's ordinal, and the samples behind the live page."""
+
+    first_ordinal: int
+    records: list[Record]
+    samples: Samples | None = None
+
+
+class Pipeline:
+    """See the module. Bit-identical for any grouping of batches and any snapshot and restore between them."""
+
+    def __init__(self, setup: StreamSetup, study: Study) -> None:
+        self.setup = setup
+        self.core = Core(CoreSetup(setup.wearer, setup.sensor, setup.rate_hz, setup.alignment), study)
+        self.timebase = Timebase(TimebaseParams(), setup.clock, setup.seq_bits, setup.rate_hz)
+        self._ordinal = 0
+        self._received = 0
+        self._rejected = 0
+        self._status = DeviceStatus()
+        self._report_due_ns = 0
+
+    @property
+    def posture(self) -> str | None:
+        """Posture of the last judged second."""
+        return self.core.posture
+
+    def update(self, batches: Sequence[ImuBatch]) -> Output:
+        """Take decoded batches in the order of the journal."""
+        timed, notes = self.timebase.update(batches)
+        self._received += len(batches)
+        for note in notes:
+            self.core.add_event(self.core.event(note.t_utc_ns, "clock", {"kind": note.kind, **note.data}))
+        if timed is None or not len(timed):
+            return self._number([])
+        records, samples = self.core.update(timed)
+        return self._number(records, samples)
+
+    def control(self, control: Control, t_utc_ns: int) -> Output:
+        """Take a journaled control that came between the batches."""
+        records: list[Record] = []
+        if isinstance(control, CaptureNeutral):
+            self.core.capture_neutral(t_utc_ns, control.duration_s)
+        elif isinstance(control, Answer):
+            records += self.core.rules.answer(t_utc_ns, control.event_id, control.answer)
+        else:
+            s = self._status
+            self._rejected += control.rejected
+            self._status = DeviceStatus(
+                s.battery_percent if control.battery_percent is None else control.battery_percent,
+                s.rssi_dbm if control.rssi_dbm is None else control.rssi_dbm,
+                s.link if control.link is None else control.link,
+            )
+            # A changed link is told at once, the rest once a minute.
+            if control.link is not None or t_utc_ns >= self._report_due_ns:
+                self._report_due_ns = t_utc_ns + DEVICE_REPORT_S * NS_PER_S
+                records.append(self._device_report(t_utc_ns))
+        return self._number(records)
+
+    def finish(self) -> Output:
+        """The recording ends: close everything that waits for later data."""
+        return self._number(self.core.finish())
+
+    def _device_report(self, t_utc_ns: int) -> DeviceReport:
+        return DeviceReport(
+            t_utc_ns,
+            self._status.battery_percent,
+            self._status.rssi_dbm,
+            self.setup.rate_hz,
+            self._received,
+            self.core.gaps.counters.missing,
+            self._rejected,
+            self._status.link,
+        )
+
+    def _number(self, records: list[Record], samples: Samples | None = None) -> Output:
+        first = self._ordinal
+        self._ordinal += len(records)
+        return Output(first, records, samples)
+
+    def snapshot(self) -> bytes:
+        """All state; see `restore`."""
+        s = self._status
+        state = {
+            "timebase": self.timebase.snapshot(),
+            "core": self.core.snapshot(),
+            "counts": [self._ordinal, self._received, self._rejected, self._report_due_ns],
+            "status": [s.battery_percent, s.rssi_dbm, s.link],
+        }
+        return snapshot.dump(state)
+
+    def restore(self, blob: bytes) -> None:
+        """Continue where `snapshot` was taken, in a pipeline of the same setup."""
+        state = snapshot.load(blob)
+        self.timebase.restore(state["timebase"])
+        self.core.restore(state["core"])
+        self._ordinal, self._received, self._rejected, self._report_due_ns = state["counts"]
+        self._status = DeviceStatus(*state["status"])

@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# All checks and all tests. Two workers; tests that own a server or a browser stay together on one.
+set -euo pipefail
+scripts/check.sh
+exec .venv/bin/pytest -n 2 --dist loadgroup "$@"
