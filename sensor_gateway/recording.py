@@ -1,5 +1,4 @@
-"""
-A recording from disk, checked, on UTC and in SI: the entry of `process`, `replay` and `bench`.
+"""A recording from disk, checked, on UTC and in SI: the entry of `process`, `replay` and `bench`.
 
 Times: ``t_utc_ns`` is used as it stands; ``t_s`` counts from ``start_utc_ns``. Without a start t_s = 0 is taken as
 1970-01-01T00:00:00Z: Unix seconds then need no option, and a recording without a date is visibly undated instead of dated
@@ -42,8 +41,7 @@ GYR: Final = ("gx", "gy", "gz")
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """
-    Samples of one sensor: ``t_utc_ns`` (n,) strictly increasing, ``acc_mps2``, ``gyr_rps`` (n, 3) finite float64.
+    """Samples of one sensor: ``t_utc_ns`` (n,) strictly increasing, ``acc_mps2``, ``gyr_rps`` (n, 3) finite float64.
 
     ``zero_utc_ns`` is the UTC time of t_s = 0 (of the first sample where the file holds UTC), ``dated`` whether that is a
     real date; ``dropped`` counts left-out rows by reason; ``warnings`` are sentences for a person.
@@ -62,8 +60,7 @@ class Recording:
 
 
 def read_recording(path: Path, start_utc_ns: int | None = None) -> Recording:
-    """
-    Read Parquet or CSV with ``t_s`` or ``t_utc_ns``, ``ax ay az`` [m/s²], ``gx gy gz`` [rad/s]; other columns are ignored.
+    """Read Parquet or CSV with ``t_s`` or ``t_utc_ns``, ``ax ay az`` [m/s²], ``gx gy gz`` [rad/s]; other columns are ignored.
 
     Rows that are not finite are dropped and so become a gap; exact repeats are dropped; wrong units are warned about.
     Raises `RecordingError` with one sentence for what cannot be used.

@@ -1,5 +1,4 @@
-"""
-What can be wrong with the numbers of a recording, and how it is told: order, repeats, rate, units. Pure arithmetic.
+"""What can be wrong with the numbers of a recording, and how it is told: order, repeats, rate, units. Pure arithmetic.
 
 Called by `recording.read_recording` after the columns are arrays and before anything reaches the filter.
 """
@@ -27,8 +26,7 @@ def usable_rows(acc: F64, gyr: F64) -> Bool:
 
 
 def check_times(t_utc_ns: I64, row: I64, what: str) -> None:
-    """
-    Raise ValueError unless the times (n,) never go back and are plausible dates; ``row`` (n,) numbers them for people.
+    """Raise ValueError unless the times (n,) never go back and are plausible dates; ``row`` (n,) numbers them for people.
 
     Time going back is an error and not sorted away: it marks two sessions in one file or a clock that was reset, and
     sorting would weave them into one motion that nobody made.
@@ -53,8 +51,7 @@ def check_times(t_utc_ns: I64, row: I64, what: str) -> None:
 
 
 def repeated_rows(t_utc_ns: I64, acc: F64, gyr: F64, row: I64, what: str) -> Bool:
-    """
-    Rows (n,) that repeat the row before them exactly; raises ValueError where one time carries two different samples.
+    """Rows (n,) that repeat the row before them exactly; raises ValueError where one time carries two different samples.
 
     An exact repeat is a packet sent twice and says nothing new. Two different samples at one time mean that the column
     holds the packet's time and not the sample's; any choice among them would be invented.
@@ -74,8 +71,7 @@ def repeated_rows(t_utc_ns: I64, acc: F64, gyr: F64, row: I64, what: str) -> Boo
 
 
 def rate_of(t_utc_ns: I64) -> float:
-    """
-    Sampling rate [Hz] from times (n,), n >= 2, robust against gaps, jitter and times rounded to milliseconds.
+    """Sampling rate [Hz] from times (n,), n >= 2, robust against gaps, jitter and times rounded to milliseconds.
 
     The median step decides which steps are single ones (0.5 to 1.5 of it); their mean is the period.
     """
@@ -101,8 +97,7 @@ def check_rate(rate_hz: float, what: str) -> list[str]:
 
 
 def unit_warnings(acc: F64, gyr: F64, rate_hz: float) -> list[str]:
-    """
-    Say where acceleration or angular rate are probably not in m/s² and rad/s, naming the likely unit.
+    """Say where acceleration or angular rate are probably not in m/s² and rad/s, naming the likely unit.
 
     Acceleration is judged by its length over the quietest tenth of the recording, where only gravity is left; angular
     rate by size and by whether gravity turns as fast as it says.
@@ -161,8 +156,7 @@ _OPTION: Final = {"ft/s²": "ftps2", "cm/s²": "cmps2"}
 
 
 def gyr_consistency(acc: F64, gyr: F64, rate_hz: float) -> tuple[float, float, float]:
-    """
-    Least-squares scale between how fast gravity turns in the sensor and how fast the gyroscope says it does.
+    """Least-squares scale between how fast gravity turns in the sensor and how fast the gyroscope says it does.
 
     Near 1 for rad/s and 0.017 for deg/s. Returns (scale, standard error, RMS rate in the unit given). Direction of gravity:
     mean over 0.5 s, which removes most of the motion; fast spins and walking leave a large standard error.

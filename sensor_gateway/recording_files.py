@@ -1,5 +1,4 @@
-"""
-Tables from disk: Parquet and delimited text to named columns, or one clear sentence why not.
+"""Tables from disk: Parquet and delimited text to named columns, or one clear sentence why not.
 
 The first step of `recording.read_recording` and of `tiltline import`. The kind of file is read from its content, not from
 its name, so a renamed file works and a cut one is called cut.
@@ -91,8 +90,7 @@ def _text_header(path: Path, head: bytes) -> Header:
 
 
 def read_columns(header: Header, wanted: Collection[str]) -> tuple[dict[str, Any], list[str]]:
-    """
-    Read the ``wanted`` columns (all must be in the header) as Arrow columns, and the warnings on the way.
+    """Read the ``wanted`` columns (all must be in the header) as Arrow columns, and the warnings on the way.
 
     Raises `RecordingError` for damaged Parquet, broken lines and text where numbers must stand.
     """
@@ -185,8 +183,7 @@ def as_float(path: Path, name: str, column: Any) -> F64:
 
 
 def as_utc_ns(path: Path, name: str, column: Any) -> tuple[I64, F64]:
-    """
-    A UTC column as int64 nanoseconds (n,) and a float64 mark (n,) that is NaN where the time is missing.
+    """A UTC column as int64 nanoseconds (n,) and a float64 mark (n,) that is NaN where the time is missing.
 
     Integers are nanoseconds; Arrow timestamps keep their own unit. Raises `RecordingError` for other types.
     """
