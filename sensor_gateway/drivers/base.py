@@ -1,5 +1,4 @@
-"""
-The driver interface: bytes in, SI units out, no radio and no clock.
+"""The driver interface: bytes in, SI units out, no radio and no clock.
 
 A driver is a pure parser. `feed` takes one notification's bytes and gives what it holds; it never raises on bad bytes,
 it returns `Rejected` with a reason. The transport (`ble.py`, `synthetic.py`, `replay.py`) owns the connection and
@@ -13,6 +12,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeAlias
 
 from processing.types import ClockSpec, ImuBatch
+from sensor_gateway.clock import Clock
+from sensor_gateway.config import Sensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +115,7 @@ class Sink(Protocol):
 
 
 class Transport(Protocol):
-    """
-    Payloads of one sensor, however they come: radio, simulation, recording.
+    """Payloads of one sensor, however they come: radio, simulation, recording.
 
     `run` delivers until it is cancelled, or returns after an `EndOfStream` where the source has an end. Payloads go to
     ``sink`` in order, several at once where the source is faster than the runner; ``on_link`` hears each new state of the
@@ -126,3 +126,20 @@ class Transport(Protocol):
     driver: Driver
 
     async def run(self, sink: Sink, on_link: Callable[[str], None]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TransportContext:
+    """What a transport needs besides its sensor's settings.
+
+    ``start_after_utc_ns``: the journal already holds this sensor's data up to here, so a simulation or recording
+    goes on after it. ``on_progress`` hears the done share (0..1) of work that is longer than a moment.
+    """
+
+    clock: Clock
+    start_after_utc_ns: int | None = None
+    on_progress: Callable[[float], None] | None = None
+
+
+TransportFactory: TypeAlias = "Callable[[Sensor, TransportContext], Transport]"
+"""What an entry point of the group `tiltline.drivers` resolves to."""
