@@ -1,0 +1,200 @@
+"""Streaming equals batch: any chunking, any snapshot and restore, and a new process give bit-identical results."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from processing.alignment.static import align, parse_mount
+from processing.pipeline import Pipeline, StreamSetup
+from processing.rules.study import Study, TiltRule
+from processing.types import ClockSpec, ImuBatch, Record, TimedBatch
+
+MOUNT = "up=+x,anterior=-z"
+NEUTRAL = np.array([9.7, 0.1, 1.0])
+# Short times so that a few minutes hold episodes, flags and suppressions.
+STUDY = Study(
+    tilt=TiltRule(
+        on_s=20,
+        off_s=10,
+        sustained_s=30,
+        dose_deg_min=2.0,
+        dose_rearm_deg_min=1.0,
+        min_coverage=0.5,
+        min_confidence=0.1,
+    )
+)
+
+
+def pipeline(rate_hz: float, neutral: np.ndarray | None) -> Pipeline:
+    alignment = align(parse_mount(MOUNT), neutral, given=True, mount_id="m", t_utc_ns=0)
+    setup = StreamSetup("w-1", "s-1", ClockSpec(1, None, absolute=True), None, rate_hz, alignment)
+    return Pipeline(setup, STUDY)
+
+
+def synthetic(seconds: int, rate_hz: float, seed: int) -> TimedBatch:
+    """Slow sway, some walking-like shaking, holes of all sizes, and values that are not finite."""
+    rng = np.random.default_rng(seed)
+    n = round(seconds * rate_hz)
+    t = np.arange(n) / rate_hz
+    tilt = np.radians(8 + 6 * np.sin(t / 40))
+    acc = 9.81 * np.column_stack([np.cos(tilt), np.zeros(n), np.sin(tilt)]) + rng.normal(0, 0.05, (n, 3))
+    walking = (t // 60) % 2 == 1
+    acc[walking, 0] += 2.5 * np.sin(2 * np.pi * 1.8 * t[walking])
+    gyr = np.column_stack([np.zeros(n), np.gradient(tilt, 1 / rate_hz), np.zeros(n)]) + rng.normal(0, 0.01, (n, 3))
+    keep = np.ones(n, dtype=bool)
+    for length in (1, 3, 8, 40, 150, 1300):
+        at = rng.integers(0, n - length)
+        keep[at : at + length] = False
+    acc[rng.integers(0, n, 5), 1] = np.nan
+    gyr[rng.integers(0, n, 3), 2] = np.inf
+    start = 1_790_000_000_123_456_789
+    t_ns = start + np.round(t * 1e9).astype(np.int64)
+    return TimedBatch(t_ns[keep], acc[keep], gyr[keep])
+
+
+def batches(timed: TimedBatch, cuts: list[int]) -> list[ImuBatch]:
+    """The recording as a driver would hand it over, cut anywhere."""
+    edges = [0, *sorted({c for c in cuts if 0 < c < len(timed)}), len(timed)]
+    out = []
+    for lo, hi in zip(edges[:-1], edges[1:], strict=True):
+        t = timed.t_utc_ns[lo:hi]
+        out.append(ImuBatch(t, None, int(t[-1]), int(t[-1]), timed.acc_mps2[lo:hi], timed.gyr_rps[lo:hi]))
+    return out
+
+
+def digest(records: list[Record], arrays: list[np.ndarray]) -> str:
+    h = hashlib.sha256()
+    for r in records:
+        h.update(json.dumps([type(r).__name__, asdict(r)], sort_keys=True).encode())
+    for a in arrays:
+        h.update(np.ascontiguousarray(a).tobytes())
+    return h.hexdigest()
+
+
+def run(pieces: list[list[ImuBatch]], rate_hz: float, restart_after: set[int]) -> tuple[str, int]:
+    p = pipeline(rate_hz, NEUTRAL)
+    records: list[Record] = []
+    rows: list[list[np.ndarray]] = [[], [], [], [], []]
+    for i, piece in enumerate(pieces):
+        out = p.update(piece)
+        assert out.first_ordinal == len(records)
+        records += out.records
+        if out.samples is not None:
+            s = out.samples
+            for column, a in zip(
+                rows, (s.t_utc_ns, s.q_es, s.anterior_tilt_deg, s.obliquity_deg, s.valid), strict=True
+            ):
+                column.append(a)
+        if i in restart_after:
+            blob = p.snapshot()
+            p = pipeline(rate_hz, NEUTRAL)
+            p.restore(blob)
+    records += p.finish().records
+    return digest(records, [np.concatenate(c) for c in rows]), len(records)
+
+
+def everything_at_once(timed: TimedBatch, rate_hz: float) -> tuple[str, int]:
+    return run([batches(timed, [])], rate_hz, set())
+
+
+SYNTHETIC = synthetic(480, 50.0, seed=7)
+
+
+@pytest.fixture(scope="module")
+def synthetic_whole() -> tuple[str, int]:
+    return everything_at_once(SYNTHETIC, 50.0)
+
+
+def test_the_synthetic_recording_exercises_the_rules() -> None:
+    p = pipeline(50.0, NEUTRAL)
+    records = p.update(batches(SYNTHETIC, [])).records + p.finish().records
+    kinds = {r.type for r in records if type(r).__name__ == "Event"}
+    assert {"gap", "alignment"} <= kinds
+    assert sum(type(r).__name__ == "Metric" for r in records) > 400
+    assert any(type(r).__name__ == "Epoch" for r in records)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_chunking_and_any_restart_give_the_same_bits(synthetic_whole: tuple[str, int], data: st.DataObject) -> None:
+    n = len(SYNTHETIC)
+    cuts = data.draw(st.lists(st.integers(1, n - 1), min_size=1, max_size=60))
+    made = batches(SYNTHETIC, cuts)
+    groups = data.draw(st.lists(st.integers(1, 8), min_size=1, max_size=len(made)))
+    pieces, i = [], 0
+    for size in [*groups, len(made)]:
+        pieces.append(made[i : i + size])
+        i += size
+    restarts = data.draw(st.sets(st.integers(0, len(pieces) - 1), max_size=5))
+    assert run(pieces, 50.0, restarts) == synthetic_whole
+
+
+def test_sample_by_sample_gives_the_same_bits() -> None:
+    part = TimedBatch(SYNTHETIC.t_utc_ns[:3000], SYNTHETIC.acc_mps2[:3000], SYNTHETIC.gyr_rps[:3000])
+    single = batches(part, list(range(1, 3000)))
+    assert run([[b] for b in single], 50.0, {100, 1777}) == everything_at_once(part, 50.0)
+
+
+REAL = ["neura_pelvis/S02_walk1.parquet", "ipol_l5_gait/s03_t1.parquet", "hapt/exp05_user03.parquet"]
+
+
+def real(path: Path) -> tuple[TimedBatch, float]:
+    table = pq.read_table(path)
+    column = {c: table[c].to_numpy().astype(np.float64) for c in ("t_s", "ax", "ay", "az", "gx", "gy", "gz")}
+    t = 1_790_000_000_000_000_000 + np.round(column["t_s"] * 1e9).astype(np.int64)
+    acc = np.column_stack([column[c] for c in ("ax", "ay", "az")])
+    gyr = np.column_stack([column[c] for c in ("gx", "gy", "gz")])
+    return TimedBatch(t, acc, gyr), round(1e9 / float(np.median(np.diff(t))), 3)
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("name", REAL)
+def test_real_recordings_in_random_pieces_give_the_same_bits(reference: Path, name: str) -> None:
+    timed, rate = real(reference / name)
+    whole = everything_at_once(timed, rate)
+    rng = np.random.default_rng(11)
+    for _ in range(3):
+        made = batches(timed, rng.integers(1, len(timed), 40).tolist())
+        pieces = [[b] for b in made]
+        assert run(pieces, rate, set(rng.integers(0, len(pieces), 4).tolist())) == whole
+
+
+_CHILD = """
+from pathlib import Path
+import sys
+from tests.processing.test_streaming import NEUTRAL, batches, digest, part_of, pipeline
+p = pipeline(50.0, NEUTRAL)
+p.restore(Path(sys.argv[1]).read_bytes())
+print(digest(p.update(batches(part_of(9000, None), [])).records + p.finish().records, []))
+"""
+
+
+def part_of(lo: int, hi: int | None) -> TimedBatch:
+    return TimedBatch(SYNTHETIC.t_utc_ns[lo:hi], SYNTHETIC.acc_mps2[lo:hi], SYNTHETIC.gyr_rps[lo:hi])
+
+
+def test_a_new_process_continues_with_the_same_bits(tmp_path: Path) -> None:
+    p = pipeline(50.0, NEUTRAL)
+    p.update(batches(part_of(0, 9000), []))
+    blob = tmp_path / "state"
+    blob.write_bytes(p.snapshot())
+    here = digest(p.update(batches(part_of(9000, None), [])).records + p.finish().records, [])
+    child = subprocess.run(
+        [sys.executable, "-c", _CHILD, str(blob)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert child.stdout.strip() == here
