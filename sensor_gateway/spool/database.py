@@ -1,0 +1,117 @@
+"""The spool's SQLite file: opening, transactions, counters. `journal.py` and `outbox.py` keep their tables in it.
+
+One connection per process behind a lock; WAL, so that other processes may look. A transaction is durable (FULL: on the
+disk before it returns) or quick (NORMAL: a power cut may take the newest ones back, in order, never a part of one).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import secrets
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import IO, Any, Final
+
+SCHEMA_VERSION: Final = 1
+
+
+class SpoolError(Exception):
+    """The spool cannot be used; the text names the file and the remedy."""
+
+
+class SpoolFullError(SpoolError):
+    """Nothing more can be written, most often because the disk is full. What was written stays intact."""
+
+
+class Spool:
+    """The open spool of one gateway. ``id`` is random per file: sequence numbers of a new file must not be taken for
+    those of an old one.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Open or create; raises `SpoolError` where the file is none of ours or another process has it."""
+        self.path = Path(path)
+        self._lock = threading.RLock()
+        self._synchronous = ""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._guard = _take_guard(self.path.with_name(self.path.name + ".lock"))
+            self._db = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=10)
+        except (OSError, sqlite3.Error) as e:
+            raise SpoolError(f"{self.path}: cannot be opened ({e}); check the folder and its permissions") from e
+        try:
+            self.id = self._prepare()
+        except sqlite3.Error as e:
+            self.close()
+            raise SpoolError(f"{self.path}: cannot be used as a spool ({e}); move the file away") from e
+        except SpoolError:
+            self.close()
+            raise
+
+    def _prepare(self) -> str:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            raise SpoolError(f"{self.path}: written by a newer Tiltline (schema {version}); update this installation")
+        self._db.execute("PRAGMA journal_mode = WAL")
+        schema = resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
+        self._db.executescript(f"BEGIN IMMEDIATE; {schema} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        self._db.execute("INSERT OR IGNORE INTO meta VALUES ('spool', ?)", (secrets.token_hex(8),))
+        return str(self._db.execute("SELECT value FROM meta WHERE key = 'spool'").fetchone()[0])
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+            self._guard.close()
+
+    @contextmanager
+    def transaction(self, durable: bool) -> Iterator[sqlite3.Connection]:
+        """All or nothing. Raises `SpoolFullError` (rolled back) when the disk takes no more."""
+        with self._lock:
+            mode = "FULL" if durable else "NORMAL"
+            if mode != self._synchronous:
+                self._db.execute(f"PRAGMA synchronous = {mode}")
+                self._synchronous = mode
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException as e:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                if isinstance(e, sqlite3.OperationalError):
+                    raise SpoolFullError(
+                        f"{self.path}: cannot be written ({e}); free space on this disk, receiving pauses until then"
+                    ) from e
+                raise
+
+    def query(self, sql: str, params: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._db.execute(sql, params).fetchall()
+
+    def counters(self) -> dict[str, int]:
+        """Every counter ever raised, by name; they survive restarts."""
+        return dict(self.query("SELECT name, value FROM counter ORDER BY name"))
+
+
+def count(db: sqlite3.Connection, name: str, by: int) -> None:
+    """Raise a counter within the caller's transaction."""
+    if by:
+        db.execute(
+            "INSERT INTO counter VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
+            (name, by),
+        )
+
+
+def _take_guard(path: Path) -> IO[str]:
+    """Two gateways on one spool would number its records twice; the lock dies with its process."""
+    guard = path.open("w", encoding="utf-8")
+    try:
+        fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        guard.close()
+        raise SpoolError(f"{path}: another 'tiltline run' uses this folder; stop it or set 'site.data_dir'") from None
+    return guard

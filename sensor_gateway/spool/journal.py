@@ -1,0 +1,144 @@
+"""The journal: every payload as it came, and every control that changes what is computed, in one order per sensor.
+
+It is committed before anything is computed from it. Live commits are a payload or two; after a minute they are
+rewritten as one compact block (`block.py`). When the bound is reached the oldest blocks go, and a counter says so.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sensor_gateway.drivers.base import Received
+from sensor_gateway.spool import block
+from sensor_gateway.spool.block import Logged, Source
+from sensor_gateway.spool.database import Spool, count
+
+CONTROL: Final = Source("", 0)
+"""Source of entries the gateway wrote itself; their payload is JSON (`runner.py`)."""
+
+COMPACT_ENTRIES: Final = 600  # a minute of 10 notifications a second
+COMPACT_NS: Final = 60 * 1_000_000_000
+BLOCK_ENTRIES: Final = 1200  # at most this many in a row, so that a reader finds its place through the index
+DROPPED: Final = "journal_entries_dropped"
+
+
+@dataclass(slots=True)
+class _Tail:
+    """What is known of a sensor's newest entries without asking the database."""
+
+    next_seq: int = 1
+    small: int = 0
+    small_since_utc_ns: int = 0
+    last_rx_utc_ns: int | None = None
+
+
+class Journal:
+    """Journals of all sensors of one spool."""
+
+    def __init__(self, spool: Spool, max_bytes: int) -> None:
+        self._spool, self._max_bytes = spool, max_bytes
+        self._tails: dict[str, _Tail] = {}
+        self.size_bytes = int(spool.query("SELECT coalesce(sum(size), 0) FROM journal")[0][0])
+        for sensor, last, utc in spool.query(
+            "SELECT sensor, max(last_seq), last_rx_utc_ns FROM journal GROUP BY sensor"
+        ):
+            small = "SELECT coalesce(sum(last_seq - first_seq + 1), 0) FROM journal WHERE sensor = ? AND small"
+            self._tails[sensor] = _Tail(last + 1, int(spool.query(small, (sensor,))[0][0]), utc, utc)
+
+    def last_seq(self, sensor: str) -> int:
+        """Sequence number of the newest entry; 0 where there is none."""
+        return self._tails[sensor].next_seq - 1 if sensor in self._tails else 0
+
+    def last_rx_utc_ns(self, sensor: str) -> int | None:
+        """Arrival time of the newest entry; None where there is none."""
+        return self._tails[sensor].last_rx_utc_ns if sensor in self._tails else None
+
+    def append(self, sensor: str, items: Sequence[tuple[Source, Received]], durable: bool) -> int:
+        """Commit the items in this order; the sequence number of the first. Raises `SpoolFullError`, and then nothing has
+        been written.
+        """
+        tail = self._tails.get(sensor) or _Tail()
+        first = tail.next_seq
+        if not items:
+            return first
+        last_utc = items[-1][1].rx_utc_ns
+        direct = tail.small == 0 and len(items) >= COMPACT_ENTRIES
+        rows = []
+        for i in range(0, len(items), BLOCK_ENTRIES):
+            part = items[i : i + BLOCK_ENTRIES]
+            body = block.encode(part)
+            rows.append(
+                (sensor, first + i, first + i + len(part) - 1, not direct, part[-1][1].rx_utc_ns, len(body), body)
+            )
+        small = 0 if direct else tail.small + len(items)
+        since = tail.small_since_utc_ns if tail.small else items[0][1].rx_utc_ns
+        compact = small >= COMPACT_ENTRIES or (small > 1 and last_utc - since >= COMPACT_NS)
+        grown = sum(row[5] for row in rows)
+        with self._spool.transaction(durable) as db:
+            db.executemany(
+                "INSERT INTO journal (sensor, first_seq, last_seq, small, last_rx_utc_ns, size, block) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+            if compact:
+                grown += _compact(db, sensor)
+                small = 0
+            if self.size_bytes + grown > self._max_bytes:
+                grown -= _drop_oldest(db, self.size_bytes + grown - self._max_bytes)
+        self.size_bytes += grown
+        self._tails[sensor] = _Tail(first + len(items), small, since, last_utc)
+        return first
+
+    def read(self, sensor: str, from_seq: int = 1) -> Iterator[list[Logged]]:
+        """Entries from ``from_seq`` on, in order, a block at a time; what was dropped is missing at the front."""
+        at = from_seq - 1
+        while rows := self._spool.query(
+            "SELECT first_seq, last_seq, block FROM journal WHERE sensor = ? AND first_seq > ? AND last_seq > ? "
+            "ORDER BY first_seq LIMIT 64",
+            (sensor, at - BLOCK_ENTRIES, at),
+        ):
+            for first, last, body in rows:
+                entries = block.decode(body, first)
+                yield entries if first > at else entries[at + 1 - first :]
+                at = last
+
+
+def _compact(db: sqlite3.Connection, sensor: str) -> int:
+    """Rewrite the sensor's small rows as compact blocks, within the caller's transaction; bytes gained (negative)."""
+    rows = db.execute(
+        "SELECT id, first_seq, size, block FROM journal WHERE sensor = ? AND small ORDER BY first_seq", (sensor,)
+    ).fetchall()
+    entries = [entry for _, first, _, body in rows for entry in block.decode(body, first)]
+    db.executemany("DELETE FROM journal WHERE id = ?", [(row[0],) for row in rows])
+    size = -sum(int(row[2]) for row in rows)
+    for i in range(0, len(entries), BLOCK_ENTRIES):
+        part = entries[i : i + BLOCK_ENTRIES]
+        body = block.encode([(e.source, e.received) for e in part])
+        db.execute(
+            "INSERT INTO journal (sensor, first_seq, last_seq, small, last_rx_utc_ns, size, block) "
+            "VALUES (?, ?, ?, 0, ?, ?, ?)",
+            (sensor, part[0].seq, part[-1].seq, part[-1].received.rx_utc_ns, len(body), body),
+        )
+        size += len(body)
+    return size
+
+
+def _drop_oldest(db: sqlite3.Connection, excess: int) -> int:
+    """Delete the blocks received longest ago until ``excess`` bytes are gone; never a sensor's newest entries."""
+    freed = 0
+    doomed: list[tuple[int, int]] = []
+    oldest = db.execute(
+        "SELECT id, last_seq - first_seq + 1, size FROM journal j WHERE NOT small "
+        "AND last_seq < (SELECT max(last_seq) FROM journal WHERE sensor = j.sensor) ORDER BY last_rx_utc_ns, id"
+    )
+    for row_id, entries, size in oldest:
+        if freed >= excess:
+            break
+        doomed.append((row_id, entries))
+        freed += size
+    db.executemany("DELETE FROM journal WHERE id = ?", [(row_id,) for row_id, _ in doomed])
+    count(db, DROPPED, sum(entries for _, entries in doomed))
+    return freed
