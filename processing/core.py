@@ -15,6 +15,7 @@ import numpy as np
 
 from processing.alignment.neutral import NeutralCapture
 from processing.alignment.static import Alignment
+from processing.coaching import rule_engine
 from processing.context.stage import ContextStage
 from processing.epochs import MinuteEpochs, RuleEpochs, Second
 from processing.features.align import AlignStage
@@ -23,7 +24,6 @@ from processing.features.tilt import SecondTilt, TiltParams, second_tilt
 from processing.gaps import Filled, GapParams, GapStage
 from processing.orientation import OrientationParams, OrientationStage
 from processing.rules.dose import DoseMeter
-from processing.rules.engine import RuleEngine
 from processing.rules.study import Study, study_hash
 from processing.types import (
     F64,
@@ -64,7 +64,7 @@ class Core:
         self.align = AlignStage(setup.alignment)
         self.seconds = SecondStage(rate)
         self.context = ContextStage(rate_hz=rate, neutral_known=setup.alignment.has_neutral)
-        self.rules = RuleEngine(setup.sensor, study, self.study_hash)
+        self.rules = rule_engine(setup.sensor, study, self.study_hash)
         self.dose = DoseMeter(study)
         self._tilt_params = TiltParams()
         self._rule_epochs = RuleEpochs(rate)
@@ -171,10 +171,8 @@ class Core:
         if epoch is not None:
             self.dose.update(epoch)
             records += self.rules.update([epoch])
-        if self._minutes.closes(second):
-            records += self._minutes.add(second, self.dose.take_minute())
-        else:
-            self._minutes.add(second, None)
+        minute = self._minutes.closing(second)
+        records += self._minutes.add(second, None if minute is None else self.dose.take(minute))
 
     def _start_and_report(self, filled: Filled) -> None:
         if not self._started and len(filled.t_utc_ns):

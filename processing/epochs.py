@@ -103,9 +103,10 @@ class MinuteEpochs:
             self._seconds.append(second)
         return closed
 
-    def closes(self, second: Second | None) -> bool:
-        """Whether `add` would close a minute now."""
-        return self._minute is not None and (second is None or second.second // MINUTE_S != self._minute)
+    def closing(self, second: Second | None) -> int | None:
+        """The UTC minute that `add` would close now, if any."""
+        stays = second is not None and second.second // MINUTE_S == self._minute
+        return None if stays else self._minute
 
     def _close(self, minute: int, seconds: list[Second], dose_deg_min: float | None) -> Epoch:
         per = [0] * len(POSTURES)

