@@ -89,10 +89,13 @@ def _text_header(path: Path, head: bytes) -> Header:
     return Header(path, tuple(name.strip() for name in names), delimiter, skip)
 
 
-def read_columns(header: Header, wanted: Collection[str]) -> tuple[dict[str, Any], list[str]]:
+def read_columns(
+    header: Header, wanted: Collection[str], text: Collection[str] = ()
+) -> tuple[dict[str, Any], list[str]]:
     """Read the ``wanted`` columns (all must be in the header) as Arrow columns, and the warnings on the way.
 
-    Raises `RecordingError` for damaged Parquet, broken lines and text where numbers must stand.
+    Columns of text files are numbers unless named in ``text``, which stay as they are. Raises `RecordingError` for damaged
+    Parquet, broken lines and text where numbers must stand.
     """
     twice = sorted({c for c in wanted if header.columns.count(c) > 1})
     if twice:
@@ -105,10 +108,10 @@ def read_columns(header: Header, wanted: Collection[str]) -> tuple[dict[str, Any
                 f"{header.path}: the Parquet file is cut off or damaged; copy or export it again"
             ) from None
         return {c: table[c] for c in wanted}, []
-    return _read_text(header, wanted)
+    return _read_text(header, wanted, text)
 
 
-def _read_text(header: Header, wanted: Collection[str]) -> tuple[dict[str, Any], list[str]]:
+def _read_text(header: Header, wanted: Collection[str], text: Collection[str]) -> tuple[dict[str, Any], list[str]]:
     broken: list[tuple[int | None, str]] = []
 
     def on_broken(row: Any) -> str:
@@ -124,7 +127,7 @@ def _read_text(header: Header, wanted: Collection[str]) -> tuple[dict[str, Any],
             ),
             parse_options=pa_csv.ParseOptions(delimiter=header.delimiter, invalid_row_handler=on_broken),
             convert_options=pa_csv.ConvertOptions(
-                column_types={c: pa.int64() if c.endswith("_ns") else pa.float64() for c in wanted},
+                column_types={c: _type_of(c, text) for c in wanted},
                 include_columns=list(wanted),
                 null_values=["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "-nan"],
                 decimal_point="," if header.delimiter == ";" and _decimal_comma(header) else ".",
@@ -140,6 +143,10 @@ def _read_text(header: Header, wanted: Collection[str]) -> tuple[dict[str, Any],
             f"{header.path}: {where} holds something that is not a number ({what}); leave missing values empty"
         ) from None
     return {c: table[c] for c in wanted}, _broken_lines(header, broken)
+
+
+def _type_of(column: str, text: Collection[str]) -> Any:
+    return pa.string() if column in text else pa.int64() if column.endswith("_ns") else pa.float64()
 
 
 def _broken_lines(header: Header, broken: list[tuple[int | None, str]]) -> list[str]:

@@ -1,0 +1,121 @@
+"""Files that appear whole or not at all: Parquet, CSV, NDJSON and plain text, written beside and renamed at the end.
+
+A writer takes tables of any size and cuts them into row groups of its own, so that the same rows give the same bytes
+however they arrived.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Protocol, Self
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+ROW_GROUP: Final = 262_144
+"""Rows held in memory before they are written (about 15 MB of samples)."""
+
+
+class TableWriter(Protocol):
+    """What `open_table` gives: takes tables of one schema, counts rows."""
+
+    rows: int
+
+    def write(self, table: Any) -> None: ...
+    def close(self) -> None: ...
+
+
+class FileSet:
+    """Files of one folder that become visible together, in the order they were opened, when the block ends well.
+
+    On an error, or without `__exit__`, nothing that was there before is touched; what a killed process leaves are files
+    named ``.NAME.partial``, which the next run overwrites.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._partial: dict[Path, Path] = {}
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            for partial in self._partial.values():
+                _sync(partial)
+            for final, partial in self._partial.items():
+                partial.replace(final)
+            _sync(self.folder)
+        else:
+            for partial in self._partial.values():
+                with contextlib.suppress(FileNotFoundError):
+                    partial.unlink()
+
+    def path(self, name: str) -> Path:
+        """Where to write the file that will be called ``name``."""
+        final = self.folder / name
+        self._partial[final] = self.folder / f".{name}.partial"
+        return self._partial[final]
+
+    def written(self) -> Iterator[tuple[str, Path]]:
+        """Final names and where their bytes are now."""
+        return ((final.name, partial) for final, partial in self._partial.items())
+
+    def write_text(self, name: str, text: str) -> None:
+        """A small text file."""
+        self.path(name).write_text(text, encoding="utf-8", newline="\n")
+
+
+def open_table(path: Path, schema: Any, form: str) -> TableWriter:
+    """A writer of ``form`` "parquet" or "csv"."""
+    return _Regrouped(path, schema, form)
+
+
+class _Regrouped:
+    def __init__(self, path: Path, schema: Any, form: str) -> None:
+        self.rows = 0
+        self._held: list[Any] = []
+        self._held_rows = 0
+        self._schema = schema
+        if form == "csv":
+            self._out = pa_csv.CSVWriter(path, schema, write_options=pa_csv.WriteOptions(quoting_style="needed"))
+        else:
+            text = [f.name for f in schema if f.type == pa.string()]
+            # Dictionaries pay for words only; on measured numbers they cost time and space.
+            self._out = pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=text)
+
+    def write(self, table: Any) -> None:
+        self._held.append(table)
+        self._held_rows += table.num_rows
+        self.rows += table.num_rows
+        while self._held_rows >= ROW_GROUP:
+            held = pa.concat_tables(self._held)
+            self._put(held.slice(0, ROW_GROUP))
+            self._held = [held.slice(ROW_GROUP)]
+            self._held_rows -= ROW_GROUP
+
+    def close(self) -> None:
+        if self._held_rows:
+            self._put(pa.concat_tables(self._held))
+        self._held = []
+        self._out.close()
+
+    def _put(self, table: Any) -> None:
+        # One chunk a column: the encoder's pages then do not depend on how the rows arrived.
+        self._out.write_table(table.combine_chunks())
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

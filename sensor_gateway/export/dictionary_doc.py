@@ -1,0 +1,75 @@
+"""The data dictionary for people (Markdown) and machines (JSON), generated from `processing.dictionary`.
+
+Run ``python -m sensor_gateway.export.dictionary_doc docs/data_dictionary.md`` after changing the dictionary; a test compares.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+from processing.dictionary import EVENT_TYPES, MEASUREMENT, TABLES, Field
+from processing.types import POSTURES
+
+_ABOUT: Final = {
+    "samples": "Per sample (`samples.parquet` of `tiltline process`).",
+    "metrics": "One row a second.",
+    "epochs": "One row a minute.",
+    "events": "One row or line an event; in NDJSON `data` is an object, in CSV and Parquet its JSON text.",
+    "devices": "What a sensor says of itself.",
+}
+_KIND: Final = {"metrics": "metric", "epochs": "epoch", "events": "event", "devices": "device"}
+
+
+def dictionary_json(tables: Sequence[str] = tuple(TABLES), identity: Sequence[Field] = ()) -> str:
+    """The dictionary of the named tables as JSON text; ``identity`` columns stand in front of each."""
+    content = {
+        "tables": {name: [asdict(f) for f in (*identity, *TABLES[name])] for name in tables},
+        "postures": list(POSTURES),
+        "event_types": EVENT_TYPES,
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def dictionary_markdown(tables: Sequence[str] = tuple(TABLES), identity: Sequence[Field] = ()) -> str:
+    """The dictionary of the named tables as Markdown; ``identity`` columns stand in front of each."""
+    lines = [
+        "# Data dictionary",
+        "",
+        "Generated from `processing/dictionary.py`; do not edit. Names are only ever added. Times are UTC nanoseconds, angles",
+        "degrees. Missing is null (an empty cell in CSV), never zero. Measured with a clip-on sensor: not a diagnosis.",
+        "",
+    ]
+    for name in tables:
+        lines += [f"## {name}", "", _ABOUT[name] + _measurement(name), ""]
+        lines += ["| column | type | unit | range | meaning | null means |", "|---|---|---|---|---|---|"]
+        lines += [_row(f) for f in (*identity, *TABLES[name])]
+        lines.append("")
+    if "events" in tables:
+        lines += ["## Event types", "", "| type | meaning |", "|---|---|"]
+        lines += [f"| `{name}` | {meaning} |" for name, meaning in EVENT_TYPES.items()]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _measurement(table: str) -> str:
+    kind = _KIND.get(table)
+    return f" InfluxDB measurement `{MEASUREMENT[kind]}`." if kind else ""
+
+
+def _row(f: Field) -> str:
+    return f"| `{f.name}` | {f.type} | {f.unit} | {_range(f)} | {f.meaning} | {f.null_means or 'never null'} |"
+
+
+def _range(f: Field) -> str:
+    if f.low is None and f.high is None:
+        return ""
+    return f"{'' if f.low is None else format(f.low, 'g')} … {'' if f.high is None else format(f.high, 'g')}".strip()
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(dictionary_markdown(), encoding="utf-8", newline="\n")

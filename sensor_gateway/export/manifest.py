@@ -1,0 +1,50 @@
+"""What lies in a folder of results and where it came from: versions, hashes, counts. No clock, so the same input gives
+the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+from sensor_gateway.export.csv_parquet import FileSet
+from sensor_gateway.recording_files import sha256_of
+
+MANIFEST: Final = "manifest.json"
+FORMAT: Final = 1
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that decides a digit of the result or a byte of the file."""
+    found = {"python": platform.python_version()}
+    for name in ("tiltline", "numpy", "scipy", "vqf", "pyarrow"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def write_manifest(files: FileSet, content: Mapping[str, Any], rows: Mapping[str, int]) -> dict[str, Any]:
+    """Add hashes and sizes of the files written so far to ``content``, write it as manifest.json, and return it."""
+    outputs = {
+        name: {"rows": rows.get(name), "bytes": path.stat().st_size, "sha256": sha256_of(path)}
+        for name, path in files.written()
+    }
+    manifest = {"format": FORMAT, "versions": versions(), **content, "outputs": outputs}
+    files.write_text(MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    return manifest
+
+
+def check_manifest(folder: Path) -> list[str]:
+    """Names of files that are missing or differ from what the folder's manifest says; empty where all is well."""
+    outputs = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["outputs"]
+    return [
+        name
+        for name, facts in outputs.items()
+        if not (folder / name).is_file() or sha256_of(folder / name) != facts["sha256"]
+    ]

@@ -1,0 +1,108 @@
+"""Arrow tables from records and samples: the dictionary's columns, units in the field metadata, missing as null.
+
+Shared by `process` (which writes what it computed) and `export` (which reads the store), so both files look the same.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from processing.dictionary import SAMPLE, Field
+from processing.types import Event, Json, Record, Samples
+
+_ARROW: Final = {
+    "int64": pa.int64(),
+    "float64": pa.float64(),
+    "string": pa.string(),
+    "json": pa.string(),
+    "bool": pa.bool_(),
+}
+
+IDENTITY: Final = (
+    Field("wearer", "string", "1", "Pseudonym of the wearer."),
+    Field("sensor", "string", "1", "The sensor's id in the gateway's configuration."),
+)
+"""Columns in front of the dictionary's where a file may hold several wearers or sensors."""
+
+
+def schema_of(fields: Sequence[Field]) -> Any:
+    """Arrow schema of dictionary fields; unit, meaning and the meaning of null travel in the field metadata."""
+    return pa.schema(
+        [
+            pa.field(
+                f.name,
+                _ARROW[f.type],
+                nullable=bool(f.null_means),
+                metadata={"unit": f.unit, "meaning": f.meaning, "null_means": f.null_means},
+            )
+            for f in fields
+        ]
+    )
+
+
+def sample_table(samples: Samples) -> Any:
+    """Per-sample results as an Arrow table; NaN becomes null."""
+    columns: dict[str, Any] = {
+        "t_utc_ns": samples.t_utc_ns,
+        **{f"q_es_{axis}": samples.q_es[:, i] for i, axis in enumerate("wxyz")},
+        "anterior_tilt_deg": samples.anterior_tilt_deg,
+        "obliquity_deg": samples.obliquity_deg,
+        "valid": samples.valid,
+    }
+    return column_table(columns, SAMPLE)
+
+
+def record_table(records: Sequence[Record], fields: Sequence[Field]) -> Any:
+    """Records of one kind as an Arrow table."""
+    return column_table({f.name: [getattr(r, f.name) for r in records] for f in fields}, fields)
+
+
+def column_table(columns: Mapping[str, Any], fields: Sequence[Field]) -> Any:
+    """Columns (arrays or lists by field name) as an Arrow table in the dictionary's order; None and NaN become null."""
+    schema = schema_of(fields)
+    arrays = []
+    for field, kind in zip(fields, schema.types, strict=True):
+        values = columns[field.name]
+        if isinstance(values, np.ndarray):
+            mask = np.isnan(values) if values.dtype.kind == "f" else None
+            arrays.append(pa.array(np.ascontiguousarray(values), type=kind, mask=mask))
+        else:
+            arrays.append(pa.array(map(_cell, values) if field.type != "json" else map(_json_cell, values), type=kind))
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def event_line(event: Event) -> str:
+    """One event as a line of NDJSON, columns in the dictionary's order, the keys of its data sorted."""
+    head = {"t_utc_ns": event.t_utc_ns, "event_id": event.event_id, "type": event.type, "rule": event.rule}
+    return _dump(head, sort=False)[:-1] + f',"data":{json_text(event.data)}}}\n'
+
+
+def json_text(data: Mapping[str, Json]) -> str:
+    """An event's data as canonical JSON: sorted keys, no spaces, no NaN (null instead)."""
+    return _dump(_finite(data), sort=True)
+
+
+def _dump(value: Any, *, sort: bool) -> str:
+    return json.dumps(value, sort_keys=sort, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _json_cell(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else json_text(value)
+
+
+def _cell(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
