@@ -1,0 +1,134 @@
+"""`tiltline process`: recordings to samples, metrics, epochs and events."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any, Final
+
+from processing.alignment.static import AlignmentError, parse_mount
+from sensor_gateway.cli.progress import Progress
+from sensor_gateway.cli.times import utc_ns
+from sensor_gateway.config import ConfigError, load_study
+from sensor_gateway.process import Processed, ProcessOptions, process_file
+from sensor_gateway.recording import RecordingError
+
+NAME: Final = "process"
+HELP: Final = "turn recordings into samples, metrics, epochs and events"
+
+_TEXT: Final = """\
+Input: Parquet or CSV with the columns t_s [s] or t_utc_ns [ns], ax ay az [m/s²] (+g along the axis that points up at rest)
+and gx gy gz [rad/s], in one right-handed set of sensor axes. Other names or units: see `tiltline import`.
+
+Output in DIR (one folder per recording where several are given): samples.parquet, metrics.parquet (1 s), epochs.parquet
+(1 min), events.ndjson, manifest.json. Missing is null. The columns are explained in docs/data_dictionary.md.
+
+Example: tiltline process walk.parquet --out result --start 2026-03-01T08:00:00Z --neutral 2:8 --mount up=+x,anterior=-z
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = _TEXT
+    parser.add_argument("recordings", metavar="RECORDING", type=Path, nargs="+", help="Parquet or CSV file")
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, required=True, help="folder for the results (made if absent)"
+    )
+    parser.add_argument(
+        "--start",
+        metavar="ISO8601",
+        type=utc_ns,
+        help="UTC of t_s = 0; without an offset it is taken as UTC (default: 1970-01-01T00:00:00Z)",
+    )
+    parser.add_argument(
+        "--neutral", metavar="T0:T1", type=span_s, help="seconds of quiet standing used as neutral, e.g. 2:8"
+    )
+    parser.add_argument(
+        "--mount",
+        metavar="AXES",
+        help="signed sensor axes, e.g. up=+x,anterior=-z (default: gravity of the neutral is up, and -z is anterior)",
+    )
+    parser.add_argument(
+        "--mode",
+        choices=("online", "retro"),
+        default="online",
+        help="online: causal, as the live gateway (default); retro: the best estimate, which looks ahead",
+    )
+    parser.add_argument("--study", metavar="FILE", type=Path, help="study file with rules and programme (TOML)")
+    parser.add_argument("--wearer", metavar="ID", default="w-001", help="pseudonym (default: %(default)s)")
+    parser.add_argument("--sensor", metavar="ID", default="clip-1", help="sensor id (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print a summary a machine can read")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Process all recordings; 1 if any could not be used (the others are still processed)."""
+    names = Counter(p.stem for p in args.recordings)
+    twice = [name for name, count in names.items() if count > 1]
+    if twice:
+        _say(f"two recordings are called {twice[0]}; process them into different --out folders")
+        return 2
+    try:
+        study = load_study(args.study)
+        if args.mount is not None:
+            parse_mount(args.mount)
+    except (ConfigError, AlignmentError) as e:
+        _say(str(e))
+        return 2
+    options = ProcessOptions(args.start, args.neutral, args.mount, args.mode, study, args.wearer, args.sensor)
+    done: list[Processed] = []
+    failed: list[str] = []
+    for i, path in enumerate(args.recordings):
+        folder = args.out / path.stem if len(args.recordings) > 1 else args.out
+        label = f"{path.name} ({i + 1} of {len(args.recordings)})" if len(args.recordings) > 1 else path.name
+        try:
+            with Progress(label) as progress:
+                processed = process_file(path, folder, options, progress)
+        except RecordingError as e:
+            failed.append(str(e))
+            _say(str(e))
+            continue
+        except OSError as e:
+            failed.append(f"{folder}: cannot be written ({e.strerror or e}); choose another --out or free some space")
+            _say(failed[-1])
+            continue
+        for warning in processed.warnings:
+            _say(f"warning: {warning}")
+        done.append(processed)
+        if not args.json:
+            print(_line(processed))
+    if args.json:
+        summaries = [{**p.summary, "out": str(p.folder), "warnings": list(p.warnings)} for p in done]
+        print(json.dumps({"recordings": summaries, "errors": failed}, ensure_ascii=False, allow_nan=False))
+    elif len(args.recordings) > 1:
+        print(f"{len(done)} of {len(args.recordings)} recordings processed into {args.out}")
+    return 1 if failed else 0
+
+
+def span_s(text: str) -> tuple[float, float]:
+    """T0:T1 in seconds, T0 before T1."""
+    try:
+        t0, t1 = map(float, text.split(":"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no span; write two seconds such as 2:8") from None
+    if not t0 < t1 < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} must begin before it ends; write e.g. 2:8")
+    return t0, t1
+
+
+def _line(p: Processed) -> str:
+    s: dict[str, Any] = p.summary
+    tilt = "no valid tilt" if s["tilt_median_deg"] is None else f"median anterior tilt {s['tilt_median_deg']:+.1f} deg"
+    postures = ", ".join(f"{name} {seconds} s" for name, seconds in s["seconds_per_posture"].items())
+    flags = s["events"].get("flag", 0)
+    return (
+        f"{s['recording']}: {s['duration_s']:.1f} s at {s['rate_hz']:g} Hz, {s['valid_samples']} of {s['samples']} samples "
+        f"valid, {tilt}; {postures or 'no full second'}; {flags} flag{'s' * (flags != 1)} -> {p.folder}"
+    )
+
+
+def _say(text: str) -> None:
+    print(f"tiltline process: {text}", file=sys.stderr)

@@ -1,0 +1,194 @@
+"""`tiltline process` without its command line: one recording in, a folder of checked files out.
+
+Reads (`recording.py`), aligns, runs the same core as the live gateway (`processing.batch`) and writes what the researcher
+and the tests compare against. Same recording and options give the same bytes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from processing.alignment.static import Alignment, AlignmentError, align, neutral_gravity, parse_mount
+from processing.batch import Mode, ProcessResult, blocks, process_recording
+from processing.core import CoreSetup
+from processing.dictionary import EPOCH, METRIC, SAMPLE
+from processing.rules.study import Study, study_hash
+from processing.types import NS_PER_S, Epoch, Event, Metric, Samples, TimedBatch
+from sensor_gateway.config import Sensor
+from sensor_gateway.export.csv_parquet import FileSet, open_table
+from sensor_gateway.export.manifest import write_manifest
+from sensor_gateway.export.tables import event_line, record_table, sample_table, schema_of
+from sensor_gateway.recording import Recording, RecordingError, read_recording
+
+FILES: Final = ("samples.parquet", "metrics.parquet", "epochs.parquet", "events.ndjson", "manifest.json")
+NOMINAL_MOUNT: Final = Sensor(id="clip-1", wearer="w-001").mount
+MOUNT_ID: Final = "mount-1"
+"""A recording is one wearing: the clip is put on once."""
+_UPSIDE_WARNING_DEG: Final = 45.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessOptions:
+    """What the command line says. ``neutral_s`` in seconds on the recording's own t_s; ``mount`` None: the nominal one."""
+
+    start_utc_ns: int | None = None
+    neutral_s: tuple[float, float] | None = None
+    mount: str | None = None
+    mode: Mode = "online"
+    study: Study = field(default_factory=Study)
+    wearer: str = "w-001"
+    sensor: str = "clip-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Processed:
+    """What one recording came to: its folder, manifest, and the numbers of the one-line summary."""
+
+    folder: Path
+    manifest: dict[str, Any]
+    summary: dict[str, Any]
+    warnings: tuple[str, ...]
+
+
+def resolve_alignment(recording: Recording, options: ProcessOptions) -> tuple[Alignment, list[str]]:
+    """The alignment of a whole recording, and warnings; raises `RecordingError` where the neutral cannot be used.
+
+    A refused neutral is an error here (the live gateway reports it and goes on): whoever names one wants tilt relative to
+    it, and tilt relative to something else would look the same.
+    """
+    try:
+        mount = parse_mount(options.mount or NOMINAL_MOUNT)
+        given = options.mount is not None
+        if options.neutral_s is None:
+            return align(mount, None, given=given, mount_id=MOUNT_ID, t_utc_ns=0), []
+        t0, t1 = (recording.zero_utc_ns + round(s * NS_PER_S) for s in options.neutral_s)
+        lo, hi = np.searchsorted(recording.t_utc_ns, [t0, t1])
+        if lo == hi:
+            first, last = ((int(recording.t_utc_ns[i]) - recording.zero_utc_ns) / NS_PER_S for i in (0, -1))
+            raise AlignmentError(
+                f"lies outside the recording, which runs from {first:.2f} to {last:.2f} s; move it inside"
+            )
+        gravity = neutral_gravity(recording.acc_mps2[lo:hi], recording.gyr_rps[lo:hi])
+        alignment = align(mount, gravity, given=given, mount_id=MOUNT_ID, t_utc_ns=t1)
+    except AlignmentError as e:
+        what = f"neutral {options.neutral_s[0]:g}:{options.neutral_s[1]:g} s: " if options.neutral_s else ""
+        raise RecordingError(f"{recording.name}: {what}{e}") from None
+    cosine = float(np.dot(mount.up, alignment.r_ps[1]))
+    off = math.degrees(math.acos(max(-1.0, min(1.0, cosine))))
+    if off > _UPSIDE_WARNING_DEG:
+        said = "the mount given" if given else "the usual mount (up=+x,anterior=-z)"
+        return alignment, [
+            f"{recording.name}: up in the neutral pose is {off:.0f} deg away from {said}; check --mount, front and back may be swapped"
+        ]
+    return alignment, []
+
+
+def process_file(
+    path: Path, folder: Path, options: ProcessOptions, progress: Callable[[float], None] | None = None
+) -> Processed:
+    """Process one recording into ``folder`` (`FILES`); ``progress`` gets the share done.
+
+    Raises `RecordingError` for what cannot be read or aligned; then nothing in ``folder`` has changed.
+    """
+    recording = read_recording(path, options.start_utc_ns)
+    alignment, warnings = resolve_alignment(recording, options)
+    setup = CoreSetup(options.wearer, options.sensor, recording.rate_hz, alignment)
+    timed = TimedBatch(recording.t_utc_ns, recording.acc_mps2, recording.gyr_rps)
+    with FileSet(folder) as files:
+        samples = open_table(files.path("samples.parquet"), schema_of(SAMPLE), "parquet")
+        valid = 0
+
+        def keep(piece: Samples) -> None:
+            nonlocal valid
+            valid += int(piece.valid.sum())
+            if len(piece.t_utc_ns):
+                samples.write(sample_table(piece))
+
+        def tell(taken: int) -> None:
+            if progress is not None:
+                progress(taken / len(timed))
+
+        result = process_recording(blocks(timed), setup, options.study, options.mode, keep, tell)
+        samples.close()
+        rows = {"samples.parquet": samples.rows, **_write_records(files, result)}
+        all_warnings = (*recording.warnings, *warnings)
+        summary = _summary(recording, result, rows, valid)
+        content = _content(recording, options, alignment, result, all_warnings) | {"summary": summary}
+        manifest = write_manifest(files, content, rows)
+    return Processed(folder, manifest, summary, all_warnings)
+
+
+def _write_records(files: FileSet, result: ProcessResult) -> dict[str, int]:
+    metrics = [r for r in result.records if isinstance(r, Metric)]
+    epochs = [r for r in result.records if isinstance(r, Epoch)]
+    events = [r for r in result.records if isinstance(r, Event)]
+    for name, records, fields in (("metrics.parquet", metrics, METRIC), ("epochs.parquet", epochs, EPOCH)):
+        table = open_table(files.path(name), schema_of(fields), "parquet")
+        table.write(record_table(records, fields))
+        table.close()
+    files.write_text("events.ndjson", "".join(map(event_line, events)))
+    return {"metrics.parquet": len(metrics), "epochs.parquet": len(epochs), "events.ndjson": len(events)}
+
+
+def _content(
+    recording: Recording,
+    options: ProcessOptions,
+    alignment: Alignment,
+    result: ProcessResult,
+    warnings: tuple[str, ...],
+) -> dict[str, Any]:
+    return {
+        "kind": "process",
+        "input": {
+            "name": recording.name,
+            "sha256": recording.sha256,
+            "rows": len(recording.t_utc_ns) + sum(recording.dropped.values()),
+            "dropped": recording.dropped,
+            "rate_hz": recording.rate_hz,
+            "first_utc_ns": int(recording.t_utc_ns[0]),
+            "last_utc_ns": int(recording.t_utc_ns[-1]),
+            "zero_utc_ns": recording.zero_utc_ns,
+            "dated": recording.dated,
+        },
+        "options": {
+            "start_utc_ns": options.start_utc_ns,
+            "neutral_s": None if options.neutral_s is None else list(options.neutral_s),
+            "mount": options.mount,
+            "mode": options.mode,
+            "wearer": options.wearer,
+            "sensor": options.sensor,
+        },
+        "study": {
+            "hash": study_hash(options.study),
+            "version": options.study.version,
+            "content": asdict(options.study),
+        },
+        "alignment": asdict(alignment),
+        "counters": result.counters,
+        "warnings": list(warnings),
+    }
+
+
+def _summary(recording: Recording, result: ProcessResult, rows: Mapping[str, int], valid: int) -> dict[str, Any]:
+    """What the command prints; JSON plain."""
+    metrics = [r for r in result.records if isinstance(r, Metric)]
+    tilt = [m.anterior_tilt_deg for m in metrics if m.anterior_tilt_deg is not None]
+    return {
+        "recording": recording.name,
+        "duration_s": round(int(recording.t_utc_ns[-1] - recording.t_utc_ns[0]) / NS_PER_S, 3),
+        "rate_hz": recording.rate_hz,
+        "samples": rows["samples.parquet"],
+        "valid_samples": valid,
+        "seconds": len(metrics),
+        "minutes": rows["epochs.parquet"],
+        "tilt_median_deg": round(float(np.median(tilt)), 2) if tilt else None,
+        "seconds_per_posture": dict(Counter(m.posture for m in metrics).most_common()),
+        "events": dict(sorted(Counter(r.type for r in result.records if isinstance(r, Event)).items())),
+    }
