@@ -1,0 +1,215 @@
+"""The outbox: derived records on their way out, with the pipeline's ordinals and snapshots in the same transaction.
+
+A record is stored once, whatever is replayed after a crash: the pipeline numbers its records, the outbox keeps the next
+number it expects and skips those below (`docs/adr/0003-ordinals.md`). Each sink has a cursor; a row goes when every
+sink's cursor has passed it. Rows are only handed out once they are on the disk, so no sequence number that anybody has
+seen can come to mean something else after a power cut.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from processing.types import KIND_OF, Record
+from sensor_gateway.sinks.base import Entry
+from sensor_gateway.spool.database import Spool, count
+from sensor_gateway.wire.messages import MAX_BYTES, MessageError, check_record, decode_record, encode_record
+
+DROPPED: Final = "outbox_dropped_"  # followed by the kind
+SET_ASIDE: Final = "records_set_aside"
+ADDED: Final = "records_added"
+_EXPENDABLE: Final = ("device", "metric", "epoch")
+"""What the bound may cost, in this order; events are never dropped."""
+_DROP_SHARE: Final = 100  # drop a hundredth of the bound at a time: one pass of housekeeping, not one a record
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One configuration of one sensor's pipeline, and how far it has come. See `schema.sql`."""
+
+    sensor: str
+    run: int
+    start_seq: int
+    next_ordinal: int | None
+    snapshot_seq: int | None
+    snapshot: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A pipeline's state after journal entry ``seq``."""
+
+    seq: int
+    blob: bytes
+
+
+class Outbox:
+    """Outbox of all sensors of one spool; safe to use from several threads."""
+
+    def __init__(self, spool: Spool, sinks: Sequence[str], max_rows: int) -> None:
+        """``sinks`` are the names of all that deliver from now on: a new one starts at the oldest row still held, one that
+        is gone holds back nothing any more.
+        """
+        self._spool, self._max_rows = spool, max_rows
+        self._expected: dict[tuple[str, int], int] = {}
+        self.changed = threading.Condition()
+        marks = ", ".join("?" * len(sinks))
+        with spool.transaction(durable=True) as db:
+            db.execute(f"DELETE FROM cursor WHERE sink NOT IN ({marks})", tuple(sinks))
+            for sink in sinks:
+                db.execute(
+                    "INSERT OR IGNORE INTO cursor VALUES (?, coalesce((SELECT min(seq) FROM outbox), "
+                    "(SELECT seq FROM sqlite_sequence WHERE name = 'outbox') + 1, 1) - 1)",
+                    (sink,),
+                )
+            _forget_delivered(db)
+        self._rows = int(spool.query("SELECT count(*) FROM outbox")[0][0])
+
+    @property
+    def spool_id(self) -> str:
+        return self._spool.id
+
+    def run(self, sensor: str, setup_hash: str, journal_seq: int) -> Run:
+        """The sensor's run: the newest one where the configuration's hash is unchanged, otherwise a new one.
+
+        A new run gives out records from the journal entry after ``journal_seq`` on.
+        """
+        columns = "run, start_seq, next_ordinal, snapshot_seq, snapshot, setup_hash"
+        found = self._spool.query(f"SELECT {columns} FROM run WHERE sensor = ? ORDER BY run DESC LIMIT 1", (sensor,))
+        if found and found[0][5] == setup_hash:
+            return Run(sensor, *found[0][:5])
+        run = Run(sensor, found[0][0] + 1 if found else 1, journal_seq + 1, None, None, None)
+        with self._spool.transaction(durable=True) as db:
+            db.execute("UPDATE run SET snapshot = NULL WHERE sensor = ?", (sensor,))
+            db.execute(
+                "INSERT INTO run (sensor, run, setup_hash, start_seq) VALUES (?, ?, ?, ?)",
+                (sensor, run.run, setup_hash, run.start_seq),
+            )
+        return run
+
+    def store(
+        self,
+        run: Run,
+        wearer: str,
+        first_ordinal: int,
+        records: Sequence[Record],
+        snapshot: Snapshot | None = None,
+    ) -> int:
+        """Store the records whose ordinals are new, and the snapshot, in one durable transaction; how many were new.
+
+        A record that breaks the dictionary is set aside with its reason, so that no sink can choke on it. Raises
+        `SpoolFullError`, and then nothing was stored.
+        """
+        expected = self._expected.get((run.sensor, run.run), run.next_ordinal)
+        if expected is not None and first_ordinal > expected:
+            raise ValueError(f"{run.sensor}: ordinals {expected} to {first_ordinal - 1} never came")
+        new = records[0 if expected is None else expected - first_ordinal :]
+        if not new and snapshot is None:
+            return 0
+        rows, bad = [], []
+        for record in new:
+            body, kind = encode_record(record), KIND_OF[type(record)]
+            reason = _objection(record, kind, body)
+            if reason is None:
+                rows.append((wearer, run.sensor, kind, record.t_utc_ns, body))
+            else:
+                bad.append((run.sensor, kind, reason, body))
+        end = max(first_ordinal + len(records), expected or 0)
+        with self._spool.transaction(durable=True) as db:
+            db.executemany("INSERT INTO outbox (wearer, sensor, kind, t_utc_ns, body) VALUES (?, ?, ?, ?, ?)", rows)
+            db.executemany("INSERT INTO set_aside (sensor, kind, reason, body) VALUES (?, ?, ?, ?)", bad)
+            count(db, ADDED, len(rows))
+            count(db, SET_ASIDE, len(bad))
+            db.execute("UPDATE run SET next_ordinal = ? WHERE sensor = ? AND run = ?", (end, run.sensor, run.run))
+            if snapshot is not None:
+                db.execute(
+                    "UPDATE run SET snapshot_seq = ?, snapshot = ? WHERE sensor = ? AND run = ?",
+                    (snapshot.seq, snapshot.blob, run.sensor, run.run),
+                )
+            held = self._rows + len(rows)
+            if held > self._max_rows:
+                held -= _drop(db, held - self._max_rows + self._max_rows // _DROP_SHARE)
+        self._rows = held
+        self._expected[run.sensor, run.run] = end
+        if rows:
+            self.wake()
+        return len(rows)
+
+    def read(self, sink: str, after: int, limit: int) -> list[Entry]:
+        """At most ``limit`` rows above ``after`` in order, with the links that sink's receiver needs."""
+        cursor = self.cursor(sink)
+        rows = self._spool.query(
+            "SELECT seq, wearer, sensor, kind, t_utc_ns, body FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?",
+            (max(after, cursor), limit),
+        )
+        if not rows:
+            return []
+        lowest = self._spool.query("SELECT min(seq) FROM outbox WHERE seq > ?", (cursor,))[0][0]
+        before = self._spool.query("SELECT max(seq) FROM outbox WHERE seq > ? AND seq < ?", (cursor, rows[0][0]))
+        previous = lowest - 1 if before[0][0] is None else before[0][0]
+        entries = []
+        for row in rows:
+            entries.append(Entry(row[0], previous, lowest, *row[1:]))
+            previous = row[0]
+        return entries
+
+    def cursor(self, sink: str) -> int:
+        """Up to which row this sink has confirmed."""
+        return int(self._spool.query("SELECT seq FROM cursor WHERE sink = ?", (sink,))[0][0])
+
+    def confirm(self, sink: str, seq: int) -> None:
+        """The sink has made everything up to ``seq`` durable; a lower number than before changes nothing."""
+        with self._spool.transaction(durable=False) as db:
+            db.execute("UPDATE cursor SET seq = max(seq, ?) WHERE sink = ?", (seq, sink))
+            gone = _forget_delivered(db)
+        self._rows -= gone
+
+    def last_seq(self) -> int:
+        """The highest sequence number ever given out."""
+        found = self._spool.query("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'")
+        return int(found[0][0]) if found else 0
+
+    def queued(self, sink: str) -> int:
+        """Rows this sink has not confirmed yet."""
+        return int(self._spool.query("SELECT count(*) FROM outbox WHERE seq > ?", (self.cursor(sink),))[0][0])
+
+    def counters(self) -> dict[str, int]:
+        """Every counter of the spool by name; they survive restarts."""
+        return self._spool.counters()
+
+    def wake(self) -> None:
+        """Wake the sinks that wait on `changed`."""
+        with self.changed:
+            self.changed.notify_all()
+
+
+def _objection(record: Record, kind: str, body: bytes) -> str | None:
+    """Why a record cannot be delivered, or None."""
+    if len(body) > MAX_BYTES // 2:
+        return f"{kind}: {len(body)} bytes; a record has at most {MAX_BYTES // 2}"
+    try:
+        check_record(record)
+        decode_record(kind, body)
+    except (MessageError, TypeError) as e:
+        return str(e)
+    return None
+
+
+def _forget_delivered(db: sqlite3.Connection) -> int:
+    return db.execute("DELETE FROM outbox WHERE seq <= (SELECT min(seq) FROM cursor)").rowcount
+
+
+def _drop(db: sqlite3.Connection, excess: int) -> int:
+    """Delete the oldest expendable rows, within the caller's transaction; how many went."""
+    gone = 0
+    for kind in _EXPENDABLE:
+        if gone < excess:
+            oldest = "SELECT seq FROM outbox WHERE kind = ? ORDER BY seq LIMIT ?"
+            n = db.execute(f"DELETE FROM outbox WHERE seq IN ({oldest})", (kind, excess - gone)).rowcount
+            count(db, DROPPED + kind, n)
+            gone += n
+    return gone

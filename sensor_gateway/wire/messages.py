@@ -1,0 +1,198 @@
+"""Messages: records to JSON and back, with every field checked on the way in.
+
+The outbox keeps a record as the JSON object that later stands in a message's ``data``; `Message` wraps it for MQTT. Types
+are strict and ranges are the dictionary's. Unknown fields are ignored, since a newer gateway may add some; a known field
+never changes its meaning within ``v`` 1.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from processing.dictionary import EVENT_TYPES, KINDS
+from processing.types import KIND_OF, POSTURES, DeviceReport, Epoch, Event, Metric, Record
+from sensor_gateway.sinks.base import Entry
+
+VERSION: Final = 1
+MAX_BYTES: Final = 64 * 1024
+MAX_T_UTC_NS: Final = 4_102_444_800 * 1_000_000_000
+"""2100-01-01: a later time is a clock gone wrong."""
+
+Id = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+Sequence = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+
+
+class MessageError(ValueError):
+    """Bytes that are no valid message or record; says which field and why."""
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A record on its way. ``seq``, ``after`` and ``floor`` are those of `sinks.base.Entry`; they count within ``spool``, the
+    random id of the gateway's spool file: a replaced file starts a count of its own.
+    """
+
+    v: int
+    kind: str
+    site: Id
+    wearer: Id
+    sensor: Id
+    gateway: Id
+    spool: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}$")]
+    seq: Annotated[int, msgspec.Meta(ge=1, le=2**62)]
+    after: Sequence
+    floor: Sequence
+    t_utc_ns: Annotated[int, msgspec.Meta(ge=0, le=MAX_T_UTC_NS)]
+    data: msgspec.Raw
+
+
+class Durable(msgspec.Struct, frozen=True):
+    """The bridge's word to a gateway: everything of this spool up to ``up_to`` is on disk."""
+
+    v: int
+    spool: str
+    up_to: Sequence
+
+
+class Status(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A gateway's retained status; its last will is the same with ``online`` false and nothing else."""
+
+    v: int
+    online: bool
+    t_utc_ns: int | None = None
+    spool: str | None = None
+    queued: int | None = None
+    durable_up_to: int | None = None
+    counters: dict[str, int] = {}
+
+
+class _EventBody(msgspec.Struct):
+    """`Event` as it stands in a message; its free ``data`` is any JSON object."""
+
+    t_utc_ns: int
+    event_id: str
+    type: str
+    rule: str | None
+    data: dict[str, Any]
+
+
+_EVENT: Final = msgspec.json.Decoder(_EventBody)
+_OTHERS: Final[dict[str, msgspec.json.Decoder[Record]]] = {
+    "metric": msgspec.json.Decoder(Metric),
+    "epoch": msgspec.json.Decoder(Epoch),
+    "device": msgspec.json.Decoder(DeviceReport),
+}
+_MESSAGE = msgspec.json.Decoder(Message)
+_DURABLE = msgspec.json.Decoder(Durable)
+_ENCODER = msgspec.json.Encoder()
+_BOUNDS: Final = {
+    kind: [
+        (f.name, -math.inf if f.low is None else f.low, math.inf if f.high is None else f.high)
+        for f in fields
+        if f.low is not None or f.high is not None
+    ]
+    for kind, fields in KINDS.items()
+}
+
+
+def encode_record(record: Record) -> bytes:
+    """The record as a JSON object; a value that is not finite becomes null."""
+    return _ENCODER.encode(record)
+
+
+def decode_record(kind: str, body: bytes) -> Record:
+    """A checked record; raises `MessageError` naming the field."""
+    try:
+        if kind == "event":
+            e = _EVENT.decode(body)
+            record: Record = Event(e.t_utc_ns, e.event_id, e.type, e.rule, e.data)
+        else:
+            record = _OTHERS[kind].decode(body)
+    except KeyError:
+        raise MessageError(f"kind {kind[:40]!r} is none of {', '.join(KINDS)}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MessageError(f"{kind}: {error}") from None
+    check_record(record)
+    return record
+
+
+def check_record(record: Record) -> None:
+    """Raise `MessageError` where a value lies outside what the dictionary allows."""
+    kind = KIND_OF[type(record)]
+    if not 0 <= record.t_utc_ns <= MAX_T_UTC_NS:
+        raise MessageError(f"{kind}: t_utc_ns {record.t_utc_ns} lies outside 1970..2100")
+    for name, low, high in _BOUNDS[kind]:
+        value = getattr(record, name)
+        if value is not None and not low <= value <= high:
+            raise MessageError(f"{kind}: {name} is {value!r}, outside {low:g}..{high:g}")
+    if isinstance(record, Metric) and record.posture not in POSTURES:
+        raise MessageError(f"metric: posture {record.posture[:40]!r} is none of {', '.join(POSTURES)}")
+    if isinstance(record, Event):
+        if record.type not in EVENT_TYPES:
+            raise MessageError(f"event: type {record.type[:40]!r} is none of {', '.join(EVENT_TYPES)}")
+        if not 0 < len(record.event_id) <= 64:
+            raise MessageError(f"event: event_id has {len(record.event_id)} characters; 1 to 64 are allowed")
+
+
+def encode_message(entry: Entry, site: str, gateway: str, spool: str) -> bytes:
+    """An outbox row as a message."""
+    return _ENCODER.encode(
+        Message(
+            VERSION,
+            entry.kind,
+            site,
+            entry.wearer,
+            entry.sensor,
+            gateway,
+            spool,
+            entry.seq,
+            entry.after,
+            entry.floor,
+            entry.t_utc_ns,
+            msgspec.Raw(entry.body),
+        )
+    )
+
+
+def decode_message(payload: bytes) -> Message:
+    """The checked envelope (its ``data`` goes through `decode_record`); raises `MessageError`."""
+    if len(payload) > MAX_BYTES:
+        raise MessageError(f"{len(payload)} bytes; a message has at most {MAX_BYTES}")
+    try:
+        message = _MESSAGE.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+        raise MessageError(str(e)) from None
+    if message.v != VERSION:
+        raise MessageError(f"version {message.v} is not known here; update this side")
+    if not message.floor - 1 <= message.after < message.seq:
+        raise MessageError(f"seq {message.seq}, after {message.after}, floor {message.floor} contradict each other")
+    return message
+
+
+def message_record(message: Message) -> Record:
+    """The checked record inside; raises `MessageError`, also where it contradicts its envelope."""
+    record = decode_record(message.kind, bytes(message.data))
+    if record.t_utc_ns != message.t_utc_ns:
+        raise MessageError(f"t_utc_ns is {message.t_utc_ns} outside and {record.t_utc_ns} inside data")
+    return record
+
+
+def encode_durable(spool: str, up_to: int) -> bytes:
+    return _ENCODER.encode(Durable(VERSION, spool, up_to))
+
+
+def decode_durable(payload: bytes) -> Durable:
+    """The bridge's word; raises `MessageError`."""
+    try:
+        durable = _DURABLE.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+        raise MessageError(str(e)) from None
+    if durable.v != VERSION:
+        raise MessageError(f"version {durable.v} is not known here; update this side")
+    return durable
+
+
+def encode_status(status: Status) -> bytes:
+    return _ENCODER.encode(status)
