@@ -1,0 +1,154 @@
+"""InfluxQL text for panels: measurements and fields are looked up in the data dictionary, so none can be misspelt.
+
+Only what InfluxDB 1, 2 (through its v1 endpoint) and 3 all answer is used: no Flux, no `MODE`, `INTEGRAL`, `SAMPLE`,
+`HOLT_WINTERS`, `SLIMIT`, `SOFFSET`, `SHOW SERIES`, `SHOW DATABASES`. Empty time buckets are null (of counts: no row),
+so missing is never zero. `$timeFilter`, `$__interval` and the dashboard variables are Grafana's and are filled in by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
+
+from processing.dictionary import EVENT_TYPES, KINDS, MEASUREMENT, Field
+from processing.types import POSTURES
+
+TAGS: Final = ("site", "wearer", "sensor")
+EVENT_TAGS: Final = (*TAGS, "rule", "type")
+EVENT_FIELDS: Final = ("event_id", "summary", "data_json")
+"""An event's InfluxDB fields; the dictionary's `rule` and `type` are tags there and `data` is the text `data_json`."""
+
+_KIND_OF_MEASUREMENT: Final = {measurement: kind for kind, measurement in MEASUREMENT.items()}
+_FIELDS: Final[Mapping[str, Mapping[str, Field]]] = {
+    measurement: {f.name: f for f in KINDS[kind] if f.name != "t_utc_ns"}
+    for measurement, kind in _KIND_OF_MEASUREMENT.items()
+}
+
+WHO: Final = ('"site" =~ /^${site:regex}$/', '"wearer" =~ /^${wearer:regex}$/')
+"""The conditions every panel shares: what the reader chose at the top of the dashboard."""
+
+WORN_POSTURES: Final = tuple(p for p in POSTURES if p != "not_worn")
+
+
+def dictionary_field(measurement: str, name: str) -> Field:
+    """The dictionary's entry of a field; raises ValueError for a name that is not published."""
+    try:
+        return _FIELDS[measurement][name]
+    except KeyError:
+        raise ValueError(f"no field {name!r} in measurement {measurement!r}; see processing/dictionary.py") from None
+
+
+class Source:
+    """One measurement; its methods give the quoted expressions and whole queries."""
+
+    def __init__(self, measurement: str) -> None:
+        if measurement not in _KIND_OF_MEASUREMENT:
+            raise ValueError(f"no measurement {measurement!r}; known: {', '.join(sorted(_KIND_OF_MEASUREMENT))}")
+        self.measurement = measurement
+        self._tags = EVENT_TAGS if measurement == MEASUREMENT["event"] else TAGS
+
+    def field(self, name: str) -> str:
+        """The quoted name of a published field."""
+        if self.measurement == MEASUREMENT["event"]:
+            if name not in EVENT_FIELDS:
+                raise ValueError(f"no field {name!r} in measurement 'event'; known: {', '.join(EVENT_FIELDS)}")
+        else:
+            dictionary_field(self.measurement, name)
+        return f'"{name}"'
+
+    def call(self, function: str, name: str, *arguments: int) -> str:
+        """An aggregate or selector of one field, e.g. ``call("percentile", "tilt_median_deg", 5)``."""
+        return f"{function}({', '.join([self.field(name), *map(str, arguments)])})"
+
+    def series(
+        self,
+        columns: Mapping[str, str],
+        *,
+        every: str = "$__interval",
+        by: Sequence[str] = (),
+        where: Sequence[str] = (),
+        local_days: bool = False,
+    ) -> str:
+        """Label → expression, per time bucket. ``local_days`` starts the buckets at the clock of the variable `timezone`,
+        which is what makes a "day" the wearer's day.
+        """
+        for expression in columns.values():
+            if "count(" in expression:
+                raise ValueError("a count over time goes through counts(): fill(null) would show empty buckets as 0")
+        return self._bucketed(columns, every, by, where, "null", local_days)
+
+    def counts(
+        self,
+        label: str,
+        name: str,
+        *,
+        every: str,
+        by: Sequence[str] = (),
+        where: Sequence[str] = (),
+        local_days: bool = False,
+    ) -> str:
+        """Points per time bucket; a bucket without any gives no row (InfluxDB 1 counts it as 0 despite fill(null))."""
+        return self._bucketed({label: self.call("count", name)}, every, by, where, "none", local_days)
+
+    def latest(self, columns: Mapping[str, str], *, by: Sequence[str] = (), where: Sequence[str] = ()) -> str:
+        """Label → expression over the whole time range, one row for each combination of the tags in ``by``."""
+        grouping = f" GROUP BY {', '.join(self._grouping(by))}" if by else ""
+        return f"{self._select(columns, where)}{grouping}"
+
+    def rows(self, names: Sequence[str], *, where: Sequence[str] = (), limit: int = 500) -> str:
+        """The points themselves, newest first; ``names`` may hold tags."""
+        quoted = [f'"{n}"' if n in self._tags else self.field(n) for n in names]
+        return (
+            f'SELECT {", ".join(quoted)} FROM "{self.measurement}" '
+            f"WHERE $timeFilter AND {' AND '.join([*WHO, *where])} ORDER BY time DESC LIMIT {limit}"
+        )
+
+    def tag_values(self, tag: str, where: Sequence[str] = ()) -> str:
+        """The query behind a dashboard variable."""
+        self._grouping([tag])
+        condition = f" WHERE {' AND '.join(where)}" if where else ""
+        return f'SHOW TAG VALUES FROM "{self.measurement}" WITH KEY = "{tag}"{condition}'
+
+    def _bucketed(
+        self,
+        columns: Mapping[str, str],
+        every: str,
+        by: Sequence[str],
+        where: Sequence[str],
+        fill: Literal["null", "none"],
+        local_days: bool,
+    ) -> str:
+        groups = [f"time({every})", *self._grouping(by)]
+        zone = " tz('${timezone:raw}')" if local_days else ""
+        return f"{self._select(columns, where)} GROUP BY {', '.join(groups)} fill({fill}){zone}"
+
+    def _select(self, columns: Mapping[str, str], where: Sequence[str]) -> str:
+        chosen = ", ".join(f'{expression} AS "{label}"' for label, expression in columns.items())
+        return f'SELECT {chosen} FROM "{self.measurement}" WHERE $timeFilter AND {" AND ".join([*WHO, *where])}'
+
+    def _grouping(self, tags: Sequence[str]) -> list[str]:
+        for tag in tags:
+            if tag not in self._tags:
+                raise ValueError(f"no tag {tag!r} on measurement {self.measurement!r}; known: {', '.join(self._tags)}")
+        return [f'"{tag}"' for tag in tags]
+
+
+TILT: Final = Source(MEASUREMENT["metric"])
+EPOCH: Final = Source(MEASUREMENT["epoch"])
+EVENT: Final = Source(MEASUREMENT["event"])
+DEVICE: Final = Source(MEASUREMENT["device"])
+
+
+def of_type(*types: str) -> str:
+    """The condition "is an event of one of these types"; raises ValueError for a type that is not published."""
+    for name in types:
+        if name not in EVENT_TYPES:
+            raise ValueError(f"no event type {name!r}; known: {', '.join(EVENT_TYPES)}")
+    return "(" + " OR ".join(f"\"type\" = '{name}'" for name in types) + ")"
+
+
+def worn_hours() -> str:
+    """Hours in which the sensor was received and worn. Summed from the seconds per posture and not from the share `wear`,
+    which would count a minute of which only five seconds arrived as a whole one.
+    """
+    return f"({' + '.join(EPOCH.call('sum', f'{p}_s') for p in WORN_POSTURES)}) / 3600"

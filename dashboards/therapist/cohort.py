@@ -1,0 +1,141 @@
+"""Cohort: who wore the sensor, how much was recorded, what the rules raised; the way into a wearer's day."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from dashboards.influxql import DEVICE, EPOCH, EVENT, of_type, worn_hours
+from dashboards.model import Dashboard, Override, Panel, Query
+from dashboards.panels import stat, table, time_series
+from dashboards.shared import GAPS_STAY, about, event_columns, wearers
+from dashboards.therapist.client_day import DAY_UID
+from processing.types import Json
+
+COHORT_UID: Final = "tiltline-cohort"
+
+
+def cohort() -> Dashboard:
+    """Everybody in one table, and the day's flags."""
+    return Dashboard(
+        uid=COHORT_UID,
+        title="Tiltline · Cohort",
+        description="Who wore the sensor today, how much was recorded, and what the rules raised. Click a wearer for the day.",
+        tags=("therapist",),
+        variables=wearers(several=True),
+        panels=(_cohort_table(), *_cohort_stats(), _cohort_flags(), _cohort_tilt()),
+    )
+
+
+def _cohort_table() -> Panel:
+    by = ("wearer",)
+    day_link: Json = [
+        {
+            "title": "Open this wearer's day",
+            "url": f"/d/{DAY_UID}?var-wearer=${{__value.raw}}&from=${{__from}}&to=${{__to}}",
+            "targetBlank": False,
+        }
+    ]
+    queries = (
+        # A selector alone keeps the time of its point, so this row's time is when the wearer's last minute ended up here.
+        EPOCH.latest({"Coverage of last minute": EPOCH.call("last", "coverage")}, by=by),
+        EPOCH.latest({"Hours worn": worn_hours()}, by=by),
+        EPOCH.latest({"Mean coverage": EPOCH.call("mean", "coverage")}, by=by),
+        EPOCH.latest({"Median tilt": EPOCH.call("median", "tilt_median_deg")}, by=by),
+        EVENT.latest({"Flags": EVENT.call("count", "event_id")}, by=by, where=(of_type("flag"),)),
+        EVENT.latest({"Prompts": EVENT.call("count", "event_id")}, by=by, where=(of_type("prompt"),)),
+        EVENT.latest({"Kept quiet": EVENT.call("count", "event_id")}, by=by, where=(of_type("suppressed"),)),
+        DEVICE.latest({"Battery": DEVICE.call("last", "battery_percent")}, by=by),
+    )
+    hours: dict[str, Json] = {"unit": "h", "decimals": 1}
+    share: dict[str, Json] = {"unit": "percentunit", "decimals": 0}
+    return table(
+        "Wearers",
+        "One row per wearer in the chosen time, most flags first. 'Last data' is the newest minute received. An empty cell "
+        "means there is no such record, not zero. Few hours worn or low coverage mean the other numbers stand on little.",
+        [Query(text, table=True) for text in queries],
+        height=10,
+        sort_by=("Flags", True),
+        transformations=(
+            # Only the first query's time says something (the last data); the others' is the start of the range.
+            {
+                "id": "organize",
+                "filter": {"id": "byRefId", "options": "/^[B-Z]$/"},
+                "options": {"excludeByName": {"Time": True}, "indexByName": {}, "renameByName": {}},
+            },
+            {"id": "joinByField", "options": {"byField": "wearer", "mode": "outer"}},
+        ),
+        # The join may add the measurement's name to a column's, hence the patterns and the explicit names.
+        overrides=(
+            Override("wearer", {"displayName": "Wearer", "links": day_link}),
+            _column("Time", "Last data", {"unit": "dateTimeFromNow"}),
+            _column("Coverage of last minute", "Last minute's coverage", share),
+            _column("Hours worn", "Hours worn", hours),
+            _column("Mean coverage", "Mean coverage", share),
+            _column("Median tilt", "Median tilt", {"unit": "degree", "decimals": 1}),
+            _column("Flags", "Flags", {}),
+            _column("Prompts", "Prompts", {}),
+            _column("Kept quiet", "Kept quiet", {}),
+            _column("Battery", "Battery", {"unit": "percent", "decimals": 0}),
+        ),
+    )
+
+
+def _column(name: str, shown: str, properties: Mapping[str, Json]) -> Override:
+    return Override(f"/^{name}\\b/", {"displayName": shown, **properties})
+
+
+def _cohort_stats() -> Sequence[Panel]:
+    return (
+        stat(
+            "Flags",
+            "Flags raised in the chosen time, all chosen wearers. No data: none was raised.",
+            [Query(EVENT.latest({"Flags": EVENT.call("count", "event_id")}, where=(of_type("flag"),)))],
+            unit="count",
+            width=6,
+        ),
+        stat(
+            "Prompts offered",
+            "Activation prompts offered to the chosen wearers in the chosen time.",
+            [Query(EVENT.latest({"Prompts": EVENT.call("count", "event_id")}, where=(of_type("prompt"),)))],
+            unit="count",
+            width=6,
+        ),
+        stat(
+            "Hours worn",
+            "Hours received and worn, all chosen wearers together.",
+            [Query(EPOCH.latest({"Hours worn": worn_hours()}))],
+            unit="h",
+            width=6,
+            decimals=1,
+        ),
+        stat(
+            "Mean coverage",
+            f"{about('epoch', 'coverage')} Averaged over the minutes that have a record.",
+            [Query(EPOCH.latest({"Mean coverage": EPOCH.call("mean", "coverage")}))],
+            unit="1",
+            width=6,
+            decimals=0,
+            steps=((None, "orange"), (0.8, "green")),
+        ),
+    )
+
+
+def _cohort_flags() -> Panel:
+    return table(
+        "Flags, newest first",
+        "Each flag with its rule and its reason in one sentence. A flag says that a rule's limits were met for long enough; "
+        "whether exercises may help is for you and the wearer to judge.",
+        [Query(EVENT.rows(("wearer", "rule", "summary", "event_id"), where=(of_type("flag"),)), table=True)],
+        overrides=event_columns(),
+    )
+
+
+def _cohort_tilt() -> Panel:
+    return time_series(
+        "Tilt by wearer",
+        f"{about('epoch', 'tilt_median_deg')} {about('epoch', 'tilt_mean_deg')} Averaged over each drawn interval. {GAPS_STAY}",
+        [Query(EPOCH.series({"Tilt": EPOCH.call("mean", "tilt_median_deg")}, by=("wearer",)), alias="$tag_wearer")],
+        unit="deg",
+        min_interval="5m",
+    )
