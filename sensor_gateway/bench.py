@@ -1,0 +1,128 @@
+"""How fast the numeric core is: a simulated day through `process_recording`, beside plain VQF on the same samples.
+
+CPU seconds of the whole process (all threads), without making the signal. Both runs see the same blocks in turn, so a busy
+machine slows both and their ratio stays. Memory is how far the process's peak rises above where it stood before the day.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from vqf import VQF
+
+from processing.alignment.static import align, neutral_gravity, parse_mount
+from processing.batch import BLOCK_S, Mode, process_recording
+from processing.core import CoreSetup
+from processing.rules.study import Study
+from processing.synthetic import NEUTRAL_S, Wearer, bmi270, day_script, render, sample_times
+from processing.types import NS_PER_S, TimedBatch
+from sensor_gateway.export.manifest import versions
+from sensor_gateway.process import MOUNT_ID, NOMINAL_MOUNT
+
+_START_NS = 1_772_438_400 * NS_PER_S  # 2026-03-02T08:00:00Z
+_WARM_UP_S = 300.0
+
+
+@dataclass(slots=True)
+class _Day:
+    """Blocks of the day as they are asked for, with the CPU time of making them and of plain VQF on them."""
+
+    hours: float
+    rate_hz: float
+    seed: int
+    making_s: float = 0.0
+    plain_s: float = 0.0
+
+    def blocks(self) -> Iterator[TimedBatch]:
+        clock = time.process_time
+        began = clock()
+        script = day_script(_START_NS, self.hours * 3600 + NEUTRAL_S, Wearer(seed=self.seed))
+        sensor, plain = bmi270(self.seed), VQF(1 / self.rate_hz)
+        total, size = round(self.hours * 3600 * self.rate_hz), round(BLOCK_S * self.rate_hz)
+        for first in range(0, total, size):
+            t = sample_times(_START_NS, min(size, total - first), self.rate_hz, first)
+            truth = render(script, t)
+            acc, gyr = sensor.measure(t, first, truth.acc_p_mps2, truth.gyr_p_rps)
+            self.making_s += clock() - began
+            began = clock()
+            plain.updateBatch(np.ascontiguousarray(gyr), np.ascontiguousarray(acc))
+            self.plain_s += clock() - began
+            yield TimedBatch(t, acc, gyr)
+            began = clock()
+        self.making_s += clock() - began
+
+
+def bench(
+    hours: float = 24.0,
+    rate_hz: float = 100.0,
+    mode: Mode = "online",
+    seed: int = 1,
+    progress: Callable[[float], None] | None = None,
+) -> dict[str, Any]:
+    """Run ``hours`` of a simulated day through the core; gives times, memory, counts and the machine as plain data."""
+    _run(_Day(min(hours, _WARM_UP_S / 3600), rate_hz, seed), mode, None)  # imports, caches, first touch of libraries
+    before_mb = _peak_mb()
+    day = _Day(hours, rate_hz, seed)
+    began, wall = time.process_time(), time.perf_counter()
+    counters, records = _run(day, mode, progress)
+    core_s = time.process_time() - began - day.making_s - day.plain_s
+    samples = counters["samples"]
+    return {
+        "hours": hours,
+        "rate_hz": rate_hz,
+        "mode": mode,
+        "samples": samples,
+        "records": records,
+        "core_cpu_s": round(core_s, 3),
+        "core_us_per_sample": round(core_s / samples * 1e6, 4),
+        "plain_vqf_cpu_s": round(day.plain_s, 3),
+        "ratio_to_plain_vqf": round(core_s / day.plain_s, 2),
+        "signal_cpu_s": round(day.making_s, 3),
+        "wall_s": round(time.perf_counter() - wall, 3),
+        "peak_above_start_mb": round(_peak_mb() - before_mb, 1),
+        "peak_mb": round(_peak_mb(), 1),
+        "machine": _machine(),
+        "versions": versions(),
+    }
+
+
+def _run(day: _Day, mode: Mode, progress: Callable[[float], None] | None) -> tuple[dict[str, int], int]:
+    total = day.hours * 3600 * day.rate_hz
+    # With a neutral pose the rules judge tilt, as they do for a wearer; without one they would idle.
+    pose = next(iter(_Day(10 / 3600, day.rate_hz, day.seed).blocks()))
+    gravity = neutral_gravity(pose.acc_mps2, pose.gyr_rps)
+    mount = parse_mount(NOMINAL_MOUNT)
+    alignment = align(mount, gravity, given=True, mount_id=MOUNT_ID, t_utc_ns=int(pose.t_utc_ns[-1]))
+    setup = CoreSetup("w-001", "clip-1", day.rate_hz, alignment)
+
+    def tell(taken: int) -> None:
+        if progress is not None:
+            progress(taken / total)
+
+    result = process_recording(day.blocks(), setup, Study(), mode, progress=tell)
+    return result.counters, len(result.records)
+
+
+def _peak_mb() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if platform.system() == "Darwin" else 2**10)  # bytes there, kilobytes elsewhere
+
+
+def _machine() -> dict[str, Any]:
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        names = [
+            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+        ]
+        cpu = names[0] if names else cpu
+    load = os.getloadavg()[0]
+    return {"system": platform.platform(), "cpu": cpu, "cores": os.cpu_count(), "load_1min": round(load, 2)}

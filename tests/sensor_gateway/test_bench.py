@@ -1,0 +1,28 @@
+"""`tiltline bench` on a few simulated minutes: it measures what it says and leaves the signal out."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from sensor_gateway import cli
+
+
+@pytest.mark.parametrize("mode", ["online", "retro"])
+def test_bench_measures_the_core_alone(mode: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["bench", "--hours", "0.25", "--mode", mode, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["samples"] == 90_000
+    assert result["records"] >= 900 + 15
+    assert result["core_cpu_s"] > result["plain_vqf_cpu_s"] * 0.9  # the core contains such a filter
+    assert result["core_cpu_s"] + result["plain_vqf_cpu_s"] + result["signal_cpu_s"] < 2 * result["wall_s"] + 1
+    assert result["ratio_to_plain_vqf"] == pytest.approx(result["core_cpu_s"] / result["plain_vqf_cpu_s"], rel=0.2)
+    assert result["machine"]["cores"] >= 1
+
+
+def test_bench_for_a_person(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["bench", "--hours", "0.02"]) == 0
+    assert "CPU s" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        cli.main(["bench", "--hours", "0"])
