@@ -1,5 +1,4 @@
-"""
-How far the pelvis rose or sank between two moments of rest: the evidence for sitting down and standing up.
+"""How far the pelvis rose or sank between two moments of rest: the evidence for sitting down and standing up.
 
 Vertical acceleration is integrated twice over the movement. Two things make this work with a cheap sensor:
 
@@ -48,9 +47,7 @@ def angle_deg(a: tuple[float, float, float], b: tuple[float, float, float]) -> f
 
 
 def vertical_displacement_m(acc_up_mps2: F64, up: F64, before: Rest, after: Rest) -> float:
-    """
-    Net rise [m] over the cells (n,), (n, 3) of a movement between two rests; negative when the pelvis sank.
-    """
+    """Net rise [m] over the cells (n,), (n, 3) of a movement between two rests; negative when the pelvis sank."""
     n = len(acc_up_mps2)
     if n == 0:
         return 0.0

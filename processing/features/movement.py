@@ -1,5 +1,4 @@
-"""
-What each second and each tenth of it moves: rate of turn, vertical acceleration, step rhythm, direction of up.
+"""What each second and each tenth of it moves: rate of turn, vertical acceleration, step rhythm, direction of up.
 
 First step of context, after `seconds.py`. A "cell" is a tenth of a UTC second: fine enough for the ends of a sit-down (they
 are judged to about 0.2 s), coarse enough that a whole day is 864,000 rows. Everything is reduced per cell or per second from
@@ -26,8 +25,7 @@ _STEP_BAND_HZ: Final = (0.7, 3.5)
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """
-    m seconds and their ``10 m`` cells. Cells without a sample repeat the cell before; ``covered`` (m,) is the share of
+    """m seconds and their ``10 m`` cells. Cells without a sample repeat the cell before; ``covered`` (m,) is the share of
     cells that had one.
 
     Per cell: ``turn_dps`` root mean square rate of turn [deg/s], ``acc_up_mps2`` mean vertical acceleration, ``up`` (10 m, 3)

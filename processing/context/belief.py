@@ -1,0 +1,226 @@
+"""What a movement between two rests says about lying, sitting and being upright: likelihoods from physics.
+
+Tilt alone cannot tell sitting from standing, so posture is a belief over three states that only movements change. Each movement
+(an `Edge`) is weighed by how far the pelvis rose, how long it took, and which way up pointed before and after. The
+figures in `ContextParams` come from body and furniture dimensions and from the literature; none is fitted to recordings.
+`bouts.py` makes edges, `stage.py` filters forward, `retro.py` smooths both ways with the same matrices.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from processing.features.displacement import angle_deg
+
+Vector: TypeAlias = tuple[float, float, float]
+Belief: TypeAlias = tuple[float, float, float]
+"""Probabilities of lying, sitting, upright."""
+LYING, SITTING, UPRIGHT = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class ContextParams:
+    """Constants of context. Units in the names; where a figure comes from stands beside it."""
+
+    # The clip goes on, and recordings start, mostly while standing.
+    start: Belief = (0.1, 0.25, 0.65)
+    # Chairs put the seat 0.40-0.50 m up, hips of adults stand at 0.85-0.95 m and sit at 0.50-0.60 m.
+    seat_drop_m: float = 0.36
+    seat_drop_sd_m: float = 0.12
+    # From a bed's or floor's height: wider; from sitting on a bed to lying on it: little.
+    bed_drop_m: float = 0.45
+    bed_drop_sd_m: float = 0.30
+    lie_down_drop_m: float = 0.10
+    lie_down_drop_sd_m: float = 0.20
+    # Error of the displacement: what an offset's remainder makes of a movement that long; more while still moving.
+    rise_sd_m: float = 0.04
+    rise_sd_m_per_s: float = 0.02
+    moving_end_sd_m: float = 0.12
+    stray: float = 0.05  # share of movements whose displacement is wrong altogether
+    # Standing up or sitting down takes at least a second; fidgets are shorter and many.
+    min_transfer_s: float = 1.0
+    change: float = 0.15
+    change_short: float = 0.002
+    # Direction of up against the upright reference: standing repeats within 6° in one wearing; sitting turns the pelvis by
+    # 18° on average, from nothing to twice that; lying is a right angle.
+    upright_sd_deg: float = 7.0
+    mount_sd_deg: float = 15.0  # a clip put on by eye, until walking or standing has shown its upright
+    sitting_sd_deg: float = 18.0
+    own_sitting_sd_deg: float = 8.0
+    lying_sd_deg: float = 15.0
+    same_sd_deg: float = 6.0  # a rest resumed after a fidget
+    # Walking says upright; a few shaken seconds might not be walking.
+    walking_not_upright: float = 0.02
+    # Posture stays unknown below this probability.
+    min_confidence: float = 0.55
+
+
+@dataclass(slots=True)
+class References:
+    """Where up points when upright and when sitting, learnt in this wearing. Weights in seconds of evidence."""
+
+    upright: Vector = (0.0, 1.0, 0.0)
+    upright_s: float = 0.0
+    sitting: Vector = (0.0, 1.0, 0.0)
+    sitting_s: float = 0.0
+
+    @classmethod
+    def known_neutral(cls) -> References:
+        """Pelvis axes were set from a standing wearer: their up axis is upright."""
+        return cls(upright_s=_NEUTRAL_S)
+
+    def learn(self, up: Vector, seconds: float, belief: Belief) -> None:
+        """Blend a rest's or walk's direction into the reference of the state it surely was."""
+        for state in (SITTING, UPRIGHT):
+            sure = max(0.0, belief[state] - _SURE) / (1.0 - _SURE)
+            weight = sure * min(seconds, _LEARN_MAX_S)
+            if weight <= 0.0:
+                continue
+            if state == UPRIGHT:
+                self.upright = _blend(self.upright, self.upright_s + _PRIOR_S, up, weight)
+                self.upright_s = min(self.upright_s + weight, _MEMORY_S)
+            else:
+                self.sitting = _blend(self.sitting, self.sitting_s, up, weight)
+                self.sitting_s = min(self.sitting_s + weight, _MEMORY_S)
+
+
+_SURE: Final = 0.8
+_LEARN_MAX_S: Final = 20.0
+_MEMORY_S: Final = 300.0
+_PRIOR_S: Final = 5.0
+_NEUTRAL_S: Final = 60.0  # what a neutral pose weighs, in seconds of evidence
+_SIGMA_FLOOR: Final = 1e-12
+
+
+def _blend(a: Vector, a_weight: float, b: Vector, b_weight: float) -> Vector:
+    share = b_weight / (a_weight + b_weight)
+    x, y, z = (p + (q - p) * share for p, q in zip(a, b, strict=True))
+    norm = math.sqrt(x * x + y * y + z * z)
+    return (x / norm, y / norm, z / norm) if norm > 0.1 else b
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A movement from one node (rest or walk) to the next.
+
+    ``rise_m`` is None where it could not be measured (a gap, or a movement too long). ``up_before`` and ``up_after`` are
+    directions of up at its ends; ``walk_after`` says that it ends in walking; ``moving_ends`` counts ends without rest.
+    """
+
+    duration_s: float
+    rise_m: float | None
+    up_before: Vector | None
+    up_after: Vector
+    walk_after: bool = False
+    moving_ends: int = 0
+
+
+def posture_density(up: Vector, refs: References, p: ContextParams) -> Belief:
+    """Density [1/deg²] of a direction of up in each state, from the references known so far."""
+    a = angle_deg(up, refs.upright)
+    doubt = p.mount_sd_deg**2 * _PRIOR_S / (_PRIOR_S + refs.upright_s)
+    upright = _gauss2(a, math.sqrt(p.upright_sd_deg**2 + doubt))
+    sitting = _gauss2(a, math.sqrt(p.sitting_sd_deg**2 + doubt))
+    if refs.sitting_s > 0.0:
+        known = 0.5 * refs.sitting_s / (refs.sitting_s + _PRIOR_S)
+        sitting = (1.0 - known) * sitting + known * _gauss2(angle_deg(up, refs.sitting), p.own_sitting_sd_deg)
+    # A right angle from upright, in any direction: a ring on the sphere of that circumference.
+    ring_deg = 360.0 * max(0.2, math.sin(math.radians(a)))
+    sd = math.sqrt(p.lying_sd_deg**2 + 0.25 * doubt)
+    lying = math.exp(-0.5 * ((max(a, 0.0) - 90.0) / sd) ** 2) / (sd * math.sqrt(2.0 * math.pi) * ring_deg)
+    if a > 90.0:
+        lying = max(lying, 1.0 / (sd * math.sqrt(2.0 * math.pi) * 360.0))
+    return lying + _FLOOR, sitting + _FLOOR, upright + 0.1 * _FLOOR
+
+
+_FLOOR: Final = 1e-8
+
+
+def _gauss2(angle: float, sd: float) -> float:
+    return math.exp(-0.5 * (angle / sd) ** 2) / (2.0 * math.pi * sd * sd)
+
+
+def _rise_density(rise: float, mean: float, sd: float, stray: float) -> float:
+    gauss = math.exp(-0.5 * ((rise - mean) / sd) ** 2) / (sd * math.sqrt(2.0 * math.pi))
+    # A wrong displacement can be anything up to a metre or so.
+    return (1.0 - stray) * gauss + stray * 0.4
+
+
+def edge_matrix(edge: Edge, refs: References, p: ContextParams) -> tuple[Belief, Belief, Belief]:
+    """Weights ``m[from][to]`` of an edge: prior of the change times likelihood of what was measured."""
+    change = p.change if edge.duration_s >= p.min_transfer_s else p.change_short
+    if edge.rise_m is None and edge.duration_s > _LONG_S:
+        change = 0.3  # after a long movement or a gap anything may have happened
+    fresh = posture_density(edge.up_after, refs, p)
+    resumed = 0.0
+    if edge.up_before is not None:
+        resumed = _gauss2(angle_deg(edge.up_before, edge.up_after), p.same_sd_deg)
+    sd0 = p.rise_sd_m + p.rise_sd_m_per_s * edge.duration_s
+    sd0 = math.sqrt(sd0 * sd0 + edge.moving_ends * p.moving_end_sd_m**2)
+    rows = []
+    for a in (LYING, SITTING, UPRIGHT):
+        row = []
+        for b in (LYING, SITTING, UPRIGHT):
+            prior = 1.0 - change if a == b else change * _SPLIT[a][b]
+            weight = prior
+            if edge.rise_m is not None:
+                drop, drop_sd = _drop(a, b, p)
+                weight *= _rise_density(edge.rise_m, -drop, math.sqrt(sd0 * sd0 + drop_sd * drop_sd), p.stray)
+            if edge.walk_after:
+                weight *= 1.0 if b == UPRIGHT else p.walking_not_upright
+            elif a == b and edge.up_before is not None:
+                weight *= 0.8 * resumed + 0.2 * fresh[b]
+            else:
+                weight *= fresh[b]
+            row.append(weight)
+        rows.append((row[0], row[1], row[2]))
+    return rows[0], rows[1], rows[2]
+
+
+_LONG_S: Final = 5.0
+_SPLIT: Final = ((0.0, 0.6, 0.4), (0.25, 0.0, 0.75), (0.25, 0.75, 0.0))
+"""Where a change goes: sitting down is commoner than lying down from standing, and so on."""
+
+
+def _drop(a: int, b: int, p: ContextParams) -> tuple[float, float]:
+    if a == b:
+        return 0.0, 0.03
+    if {a, b} == {SITTING, UPRIGHT}:
+        drop, sd = p.seat_drop_m, p.seat_drop_sd_m
+    elif {a, b} == {LYING, UPRIGHT}:
+        drop, sd = p.bed_drop_m, p.bed_drop_sd_m
+    else:
+        drop, sd = p.lie_down_drop_m, p.lie_down_drop_sd_m
+    return (drop, sd) if b < a else (-drop, sd)
+
+
+def apply(belief: Belief, matrix: tuple[Belief, Belief, Belief]) -> Belief:
+    """Belief after an edge, normalised."""
+    out = [belief[0] * matrix[0][b] + belief[1] * matrix[1][b] + belief[2] * matrix[2][b] for b in range(3)]
+    return normalised((out[0], out[1], out[2]))
+
+
+def apply_back(matrix: tuple[Belief, Belief, Belief], later: Belief) -> Belief:
+    """Likelihood of what comes later for each state before an edge, scaled to sum to one."""
+    out = [row[0] * later[0] + row[1] * later[1] + row[2] * later[2] for row in matrix]
+    total = out[0] + out[1] + out[2] + _SIGMA_FLOOR
+    return out[0] / total, out[1] / total, out[2] / total
+
+
+def normalised(weights: Belief) -> Belief:
+    """Weights to probabilities, none of them exactly nothing, so that later evidence can still turn a belief."""
+    total = weights[0] + weights[1] + weights[2] + _SIGMA_FLOOR
+    x, y, z = (max(w / total, 1e-4) for w in weights)
+    total = x + y + z
+    return x / total, y / total, z / total
+
+
+def start_belief(prior: Belief, up: Vector, refs: References, p: ContextParams) -> Belief:
+    """Belief at a start, from the prior and the direction of up.
+
+    The direction counts half (square root): a single pose, without any movement seen, must not settle sitting or standing.
+    """
+    lying, sitting, upright = (math.sqrt(x) for x in posture_density(up, refs, p))
+    return normalised((prior[0] * lying, prior[1] * sitting, prior[2] * upright))

@@ -1,0 +1,266 @@
+"""Rests, walks and the movements between them: the causal tracker that turns cells into edges of belief.
+
+A rest is half a second or more with hardly any turning; a walk is three seconds of steps. What lies between is a movement, weighed by
+`belief.edge_matrix` when it ends, and provisionally at the end of each second until then. The tracker remembers twelve seconds of
+cells, enough for the longest movement it measures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from processing.context.belief import (
+    Belief,
+    ContextParams,
+    Edge,
+    References,
+    Vector,
+    apply,
+    edge_matrix,
+    start_belief,
+)
+from processing.context.walking import WALKING
+from processing.features.displacement import Rest, angle_deg, rest_of, vertical_displacement_m
+from processing.features.movement import CELL_S, CELLS_PER_S, Movement
+from processing.types import NS_PER_S
+
+QUIET_DPS: Final = 8.0
+"""Quiet standing sways at 1-3 deg/s; sitting down turns the pelvis at 30-80 deg/s."""
+_REST_CELLS: Final = 5
+_END_CELLS: Final = 6
+_EARLY_CELLS: Final = 3
+_LONGEST_CELLS: Final = 10 * CELLS_PER_S
+_HISTORY: Final = _LONGEST_CELLS + 2 * CELLS_PER_S
+_DRIFT_DEG: Final = 12.0
+_FIRM_S: Final = 3
+_LEARN_EVERY_S: Final = 10
+_STANDING: Final = (0.01, 0.04, 0.95)
+
+START, REST, MOVE, WALK = "start", "rest", "move", "walk"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One edge and the node it leads to, for smoothing: cells counted since the first one received.
+
+    ``before`` and ``after`` are the causal beliefs. Where ``starts``, nothing is known of what was before, and ``before`` is
+    the prior.
+    """
+
+    edge: Edge
+    first_cell: int
+    last_cell: int
+    t_mid_ns: int
+    before: Belief
+    after: Belief
+    starts: bool = False
+
+
+@dataclass(slots=True)
+class _State:
+    mode: str = START
+    since: int = 0  # cell at which the mode began
+    count: int = 0  # cells seen
+    quiet: int = 0  # quiet cells in a row, while moving
+    whole: bool = True  # the movement has no gap inside
+    extra_s: float = 0.0  # time lost in a gap within the movement
+    residual: float = 0.0
+    before: Vector | None = None
+    before_moving: bool = False
+    node_up: Vector = (0.0, 1.0, 0.0)
+    belief: Belief = (0.1, 0.25, 0.65)
+    shown: Belief = (0.1, 0.25, 0.65)
+    walk_s: int = 0
+    last_second: int | None = None
+
+
+class Tracker:
+    """Feeds on seconds in order; `belief` holds after each of them. ``steps`` collects finished edges until taken."""
+
+    def __init__(self, params: ContextParams, refs: References) -> None:
+        self.params, self.refs = params, refs
+        self.steps: list[Step] = []
+        self._s = _State(belief=params.start, shown=params.start)
+        self._acc, self._up = np.empty(0), np.empty((0, 3))
+        self._base = 0
+
+    def update(self, m: Movement, gait: list[int]) -> list[Belief]:
+        """Belief at the end of each second of the block."""
+        self._base = self._s.count - len(self._acc)
+        self._acc = np.concatenate([self._acc, m.acc_up_mps2])
+        self._up = np.concatenate([self._up, m.up])
+        is_quiet = m.turn_dps < QUIET_DPS
+        all_quiet = np.logical_and.reduce(is_quiet.reshape(-1, CELLS_PER_S), axis=1).tolist()
+        last_up = m.up[CELLS_PER_S - 1 :: CELLS_PER_S].tolist()
+        gaps, seconds = m.gap_before.tolist(), m.second.tolist()
+        out: list[Belief] = []
+        s = self._s
+        for i, code in enumerate(gait):
+            walks = code >= WALKING
+            if s.last_second is not None and (gaps[i] or seconds[i] != s.last_second + 1):
+                self._gap(float(seconds[i] - s.last_second - 1))
+            s.last_second = seconds[i]
+            if s.mode == REST and all_quiet[i] and angle_deg(s.node_up, last_up[i]) < _DRIFT_DEG:
+                s.count += CELLS_PER_S
+                s.walk_s = 0
+            elif walks and s.mode == WALK:
+                s.count += CELLS_PER_S
+                s.walk_s += 1
+                if s.walk_s % _LEARN_EVERY_S == 0:
+                    self._learn(s.count - _LEARN_EVERY_S * CELLS_PER_S, s.count)
+            else:
+                self._second(is_quiet[i * CELLS_PER_S : (i + 1) * CELLS_PER_S].tolist(), walks)
+            out.append(s.shown)
+        cut = max(0, len(self._acc) - _HISTORY)
+        self._acc, self._up = self._acc[cut:].copy(), self._up[cut:].copy()
+        return out
+
+    def take_steps(self) -> list[Step]:
+        """Edges finished since the last call, in order."""
+        out, self.steps = self.steps, []
+        return out
+
+    def upright_is_known(self) -> None:
+        """Pelvis axes have just been set from a standing wearer: directions seen before mean nothing any more."""
+        s = self._s
+        self.refs = References.known_neutral()
+        self._acc, self._up = self._acc[:0], self._up[:0]
+        s.belief = s.shown = _STANDING
+        s.mode, s.walk_s, s.quiet, s.since = START, 0, 0, s.count
+
+    def snapshot(self) -> dict[str, Any]:
+        return {
+            "state": asdict(self._s),
+            "refs": asdict(self.refs),
+            "acc": self._acc,
+            "up": self._up,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        s = dict(state["state"])
+        for key in ("before", "node_up", "belief", "shown"):
+            s[key] = None if s[key] is None else tuple(s[key])
+        self._s = _State(**s)
+        r = dict(state["refs"])
+        self.refs = References(tuple(r["upright"]), r["upright_s"], tuple(r["sitting"]), r["sitting_s"])
+        self._acc, self._up = (np.array(state[k], dtype=np.float64) for k in ("acc", "up"))
+
+    def _second(self, quiet: list[bool], walks: bool) -> None:
+        s = self._s
+        start = s.count
+        if s.mode == WALK:
+            back = min(s.walk_s, 2) * CELLS_PER_S
+            self._leave(start - back, start, moving=True)
+            s.mode, s.since, s.quiet = MOVE, start, 0
+        s.walk_s = s.walk_s + 1 if walks else 0
+        for k, calm in enumerate(quiet):
+            cell = start + k
+            if s.mode == REST and not calm:
+                self._leave(max(s.since, cell - _END_CELLS), cell, moving=False)
+                self.refs.learn(s.before or s.node_up, (cell - s.since) * CELL_S, s.belief)
+                s.mode, s.since, s.quiet = MOVE, cell, 0
+            elif s.mode in (MOVE, START):
+                s.quiet = s.quiet + 1 if calm else 0
+                if s.quiet == _REST_CELLS:
+                    s.count = cell + 1
+                    self._arrive(cell + 1 - _REST_CELLS, walk=False)
+        s.count = start + CELLS_PER_S
+        if s.walk_s >= _FIRM_S and s.mode != WALK:
+            self._arrive(s.count - s.walk_s * CELLS_PER_S, walk=True)
+        elif s.mode == REST:
+            drifted = self._mean(s.count - _REST_CELLS, s.count)
+            if angle_deg(drifted.up, s.node_up) >= _DRIFT_DEG:
+                # Turned too slowly for a movement: a movement all the same, of unknown rise.
+                edge = Edge((s.count - s.since) * CELL_S, None, s.node_up, drifted.up)
+                self._commit(edge, s.since, s.count)
+                s.node_up, s.since = drifted.up, s.count - _REST_CELLS
+        elif s.mode == MOVE:
+            if s.count - s.since > _LONGEST_CELLS:
+                self._split()
+            elif s.quiet >= _EARLY_CELLS:
+                edge = self._edge(s.count - s.quiet, self._mean(s.count - s.quiet, s.count), walk=False)
+                s.shown = apply(s.belief, edge_matrix(edge, self.refs, self.params))
+        elif s.mode == START:
+            s.shown = start_belief(s.belief, self._mean(start, s.count).up, self.refs, self.params)
+
+    def _gap(self, lost_s: float) -> None:
+        s = self._s
+        if s.mode == REST:
+            self._leave(max(s.since, s.count - _END_CELLS), s.count, moving=False)
+        elif s.mode == WALK:
+            self._leave(s.count - CELLS_PER_S, s.count, moving=True)
+        if s.mode != START:
+            if s.mode != MOVE:
+                s.mode, s.since, s.quiet = MOVE, s.count, 0
+            s.whole = False
+            s.extra_s += lost_s
+        s.walk_s = 0
+
+    def _leave(self, first: int, last: int, *, moving: bool) -> None:
+        s = self._s
+        rest = self._mean(first, last)
+        s.residual, s.before, s.before_moving, s.whole, s.extra_s = rest.residual_mps2, rest.up, moving, True, 0.0
+
+    def _arrive(self, at: int, *, walk: bool) -> None:
+        """The movement ended at cell ``at``, in rest or in walking."""
+        s = self._s
+        after = self._mean(at, s.count)
+        if s.mode == START:
+            prior = s.belief
+            s.belief = start_belief(prior, after.up, self.refs, self.params)
+            if walk:
+                s.belief = apply(
+                    s.belief, edge_matrix(Edge(_FIRM_S, None, None, after.up, True), self.refs, self.params)
+                )
+            s.shown = s.belief
+            edge = Edge(0.0, None, None, after.up, walk)
+            self.steps.append(Step(edge, at, at, self._time_ns(at), prior, s.belief, starts=True))
+        else:
+            self._commit(self._edge(at, after, walk=walk), s.since, at)
+        s.mode, s.since, s.node_up, s.quiet = WALK if walk else REST, at, after.up, 0
+        if walk:
+            self._learn(at, s.count)
+
+    def _edge(self, end: int, after: Rest, *, walk: bool) -> Edge:
+        s = self._s
+        duration = (end - s.since) * CELL_S + s.extra_s
+        rise = None
+        if s.whole and s.before is not None and end > s.since - 1:
+            first = s.since - self._base
+            last = max(end - self._base, first)
+            rise = vertical_displacement_m(
+                self._acc[first:last], self._up[first:last], Rest(s.residual, s.before), after
+            )
+        return Edge(duration, rise, s.before, after.up, walk, int(walk) + int(s.before_moving))
+
+    def _split(self) -> None:
+        """A movement too long to measure: judge by what is left, and go on from here."""
+        s = self._s
+        after = self._mean(s.count - CELLS_PER_S, s.count)
+        edge = Edge((s.count - s.since) * CELL_S + s.extra_s, None, None, after.up)
+        self._commit(edge, s.since, s.count)
+        s.residual, s.before, s.before_moving, s.whole, s.extra_s = after.residual_mps2, after.up, True, True, 0.0
+        s.since = s.count
+
+    def _commit(self, edge: Edge, first: int, last: int) -> None:
+        s = self._s
+        before = s.belief
+        s.belief = apply(before, edge_matrix(edge, self.refs, self.params))
+        s.shown = s.belief
+        self.steps.append(Step(edge, first, last, self._time_ns((first + last) // 2), before, s.belief))
+
+    def _time_ns(self, cell: int) -> int:
+        """UTC of a cell's start, counted back from the second in hand (``s.count`` may stand within it)."""
+        s = self._s
+        end = -(-s.count // CELLS_PER_S) * CELLS_PER_S
+        return ((s.last_second or 0) + 1) * NS_PER_S - (end - cell) * (NS_PER_S // CELLS_PER_S)
+
+    def _learn(self, first: int, last: int) -> None:
+        self.refs.learn(self._mean(first, last).up, (last - first) * CELL_S, (0.0, 0.0, 1.0))
+
+    def _mean(self, first: int, last: int) -> Rest:
+        a, b = max(first - self._base, 0), last - self._base
+        return rest_of(self._acc[a:b], self._up[a:b])

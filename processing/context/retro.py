@@ -1,0 +1,121 @@
+"""Context of a whole recording, looking both ways: the online tracker's movements, smoothed forward and backward.
+
+The movements and their evidence are the same as online; what changes is that each rest is judged by all of them, before and after,
+with references of upright and sitting learnt from the whole recording (a few rounds of expectation and maximisation). The second in
+which a movement is half done parts the posture before from the posture after.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from processing.context.belief import (
+    UPRIGHT,
+    Belief,
+    ContextParams,
+    References,
+    apply,
+    apply_back,
+    edge_matrix,
+    normalised,
+    start_belief,
+)
+from processing.context.bouts import Step, Tracker
+from processing.context.postures import name_postures
+from processing.context.transfers import Transfer, transfers_of
+from processing.context.walking import GaitStage, fill_back
+from processing.context.wear import WearStage, fill_unworn
+from processing.features.movement import CELL_S, CELLS_PER_S, MovementStage
+from processing.types import ContextBlock, SecondBlock
+
+_ROUNDS = 3
+
+
+class RetroContext:
+    """Takes the blocks of a recording in order; `finish` gives the context of each of them."""
+
+    def __init__(self, *, rate_hz: float, neutral_known: bool = False, params: ContextParams | None = None) -> None:
+        self.params = params or ContextParams()
+        self._movement = MovementStage(rate_hz)
+        self._gait = GaitStage()
+        self._wear = WearStage()
+        self._neutral_known = neutral_known
+        self._tracker = Tracker(self.params, self._fresh_references())
+        self._steps: list[Step] = []
+        self._codes: list[int] = []
+        self._worn: list[bool] = []
+        self._beliefs: list[Belief] = []
+        self._sizes: list[int] = []
+        self.transfers: list[Transfer] = []
+
+    def add(self, block: SecondBlock) -> None:
+        """Reduce a block to its movements; the block itself is not kept."""
+        m = self._movement.update(block)
+        codes = self._gait.update(m)
+        self._beliefs += self._tracker.update(m, codes)
+        self._steps += self._tracker.take_steps()
+        self._codes += codes
+        self._worn += self._wear.update(m)
+        self._sizes.append(len(block.second))
+
+    def finish(self) -> list[ContextBlock]:
+        """Context of every added block; `transfers` holds the changes of posture."""
+        beliefs = list(self._beliefs)
+        if self._steps:
+            smooth = self._smooth()
+            self._paint(beliefs, smooth)
+            self.transfers = transfers_of(
+                Step(s.edge, s.first_cell, s.last_cell, s.t_mid_ns, smooth[i - 1], smooth[i], s.starts)
+                for i, s in enumerate(self._steps)
+                if i > 0
+            )
+        whole = name_postures(beliefs, fill_back(self._codes), fill_unworn(self._worn, self._wear.params), self.params)
+        edges = np.cumsum([0, *self._sizes])
+        return [ContextBlock(whole.posture[a:b], whole.confidence[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+
+    def _smooth(self) -> list[Belief]:
+        refs, smooth = self._tracker.refs, []
+        for _ in range(_ROUNDS):
+            smooth = self._both_ways(refs)
+            refs = self._fresh_references()
+            for i, step in enumerate(self._steps):
+                end = self._steps[i + 1].first_cell if i + 1 < len(self._steps) else CELLS_PER_S * len(self._codes)
+                belief = (0.0, 0.0, 1.0) if step.edge.walk_after else smooth[i]
+                refs.learn(step.edge.up_after, (end - step.last_cell) * CELL_S, belief)
+        return smooth
+
+    def _fresh_references(self) -> References:
+        return References.known_neutral() if self._neutral_known else References()
+
+    def _both_ways(self, refs: References) -> list[Belief]:
+        """Belief in each node given every movement: forward-backward over the chain of steps."""
+        forward: list[Belief] = []
+        matrices = []
+        for step in self._steps:
+            matrix = edge_matrix(step.edge, refs, self.params)
+            matrices.append(matrix)
+            if step.starts:
+                belief = start_belief(step.before, step.edge.up_after, refs, self.params)
+                if step.edge.walk_after:
+                    w = self.params.walking_not_upright
+                    belief = normalised((belief[0] * w, belief[1] * w, belief[UPRIGHT]))
+            else:
+                belief = apply(forward[-1], matrix)
+            forward.append(belief)
+        backward: Belief = (1.0, 1.0, 1.0)
+        smooth = [forward[-1]]
+        for i in range(len(forward) - 1, 0, -1):
+            backward = (1.0, 1.0, 1.0) if self._steps[i].starts else apply_back(matrices[i], backward)
+            a = forward[i - 1]
+            smooth.append(normalised((a[0] * backward[0], a[1] * backward[1], a[2] * backward[2])))
+        return smooth[::-1]
+
+    def _paint(self, beliefs: list[Belief], smooth: list[Belief]) -> None:
+        """Give each second the belief of the node that holds its middle; a movement is parted in its middle."""
+        middles = [(s.first_cell + s.last_cell) // 2 for s in self._steps]
+        starts = [round(c / CELLS_PER_S) for c in middles]
+        starts[0] = 0
+        for i, belief in enumerate(smooth):
+            end = starts[i + 1] if i + 1 < len(starts) else len(beliefs)
+            for k in range(starts[i], end):
+                beliefs[k] = belief

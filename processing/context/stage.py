@@ -1,0 +1,67 @@
+"""Context second by second, causal: posture and wear. The stage the pipeline runs online."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from processing.context.belief import ContextParams, References
+from processing.context.bouts import Tracker
+from processing.context.postures import name_postures
+from processing.context.transfers import Transfer, transfers_of
+from processing.context.walking import GaitStage
+from processing.context.wear import WearStage
+from processing.features.movement import MovementStage
+from processing.types import ContextBlock, SecondBlock
+
+
+class ContextStage:
+    """Params / state / update; see the package's modules.
+
+    ``neutral_known`` says that the alignment comes from a pose the wearer stood in: then the direction of upright is known from
+    the start. `neutral_taken` says more: the wearer stands in that pose now.
+    """
+
+    def __init__(self, *, rate_hz: float, neutral_known: bool = False, params: ContextParams | None = None) -> None:
+        self.params = params or ContextParams()
+        self._movement = MovementStage(rate_hz)
+        self._gait = GaitStage()
+        self._wear = WearStage()
+        self._tracker = Tracker(self.params, References.known_neutral() if neutral_known else References())
+        self._transfers: list[Transfer] = []
+
+    def neutral_taken(self) -> None:
+        """The wearer stands in the neutral pose: pelvis axes are new, and up is upright."""
+        self._tracker.upright_is_known()
+
+    def update(self, block: SecondBlock) -> ContextBlock:
+        """Posture code and confidence of each second of the block."""
+        m = self._movement.update(block)
+        gait = self._gait.update(m)
+        beliefs = self._tracker.update(m, gait)
+        self._transfers += transfers_of(self._tracker.take_steps())
+        worn = self._wear.update(m)
+        return name_postures(beliefs, gait, worn, self.params)
+
+    def take_transfers(self) -> list[Transfer]:
+        """Transfers found since the last call, in order."""
+        out, self._transfers = self._transfers, []
+        return out
+
+    def snapshot(self) -> dict[str, Any]:
+        """Plain data and arrays, for `snapshot.dump`."""
+        return {
+            "movement": self._movement.snapshot(),
+            "gait": self._gait.snapshot(),
+            "wear": self._wear.snapshot(),
+            "tracker": self._tracker.snapshot(),
+            "transfers": [asdict(t) for t in self._transfers],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """The inverse of `snapshot`, for a stage of the same settings."""
+        self._movement.restore(state["movement"])
+        self._gait.restore(state["gait"])
+        self._wear.restore(state["wear"])
+        self._tracker.restore(state["tracker"])
+        self._transfers = [Transfer(**t) for t in state["transfers"]]

@@ -1,0 +1,149 @@
+"""Posture on scripted bodies: what each movement must do to the context, and that grouping seconds changes nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from processing.context.retro import RetroContext
+from processing.context.stage import ContextStage
+from processing.snapshot import dump, load
+from processing.types import POSTURES, ContextBlock, SecondBlock
+from tests.processing.bodies import Body, part
+
+
+def names(context: ContextBlock) -> list[str]:
+    return [POSTURES[int(c)] for c in context.posture]
+
+
+def share(got: list[str], a: int, b: int, wanted: str) -> float:
+    return got[a:b].count(wanted) / (b - a)
+
+
+def online(block: SecondBlock, **kw: bool) -> tuple[list[str], ContextStage]:
+    stage = ContextStage(rate_hz=block.rate_hz, **kw)
+    return names(stage.update(block)), stage
+
+
+def retro(block: SecondBlock) -> tuple[list[str], RetroContext]:
+    stage = RetroContext(rate_hz=block.rate_hz)
+    stage.add(block)
+    return names(stage.finish()[0]), stage
+
+
+def an_office_hour(rate_hz: float = 100.0, **kw: object) -> Body:
+    """Stand 10, walk 30, stand 10, sit 120, stand 20, walk 20, sit 60 (upright pelvis), lie 60."""
+    body = Body(rate_hz=rate_hz, **kw)
+    body.rest(10).walk(30).rest(9.5).sit_down().rest(118).stand_up().rest(18).walk(20).rest(3)
+    body.sit_down(tilt_deg=-4.0).rest(57.0).lie_down(drop_m=0.1).rest(60)
+    return body
+
+
+@pytest.mark.parametrize("rate_hz", [25.0, 57.0, 100.0, 285.7])
+def test_a_scripted_hour_is_read_as_scripted(rate_hz: float) -> None:
+    got, stage = online(an_office_hour(rate_hz).block())
+    assert share(got, 2, 10, "standing") == 1.0
+    assert share(got, 12, 40, "walking") > 0.9
+    assert share(got, 43, 49, "standing") == 1.0
+    assert share(got, 54, 169, "sitting") == 1.0
+    assert share(got, 174, 190, "standing") == 1.0
+    assert share(got, 220, 270, "sitting") == 1.0
+    assert share(got, 285, 330, "lying") == 1.0
+    kinds = [t.kind for t in stage.take_transfers()]
+    assert kinds == ["stand_to_sit", "sit_to_stand", "stand_to_sit", "sit_to_lie"]
+
+
+def test_a_transfer_carries_time_duration_and_displacement() -> None:
+    _, stage = online(Body().rest(12).sit_down(seconds=2.5, drop_m=0.4).rest(12).block())
+    (transfer,) = stage.take_transfers()
+    assert abs(transfer.t_utc_ns / 1e9 - 1_790_000_000 - 13.25) < 0.4
+    assert 1.5 < transfer.duration_s < 3.0
+    assert transfer.vertical_displacement_m == pytest.approx(-0.4, abs=0.05)
+
+
+def test_an_accelerometer_offset_does_not_hide_sitting_down() -> None:
+    body = Body(acc_offset_mps2=(0.35, 0.2, -0.1)).rest(12).sit_down(tilt_deg=-25.0).rest(12)
+    _, stage = online(body.block())
+    (transfer,) = stage.take_transfers()
+    assert transfer.kind == "stand_to_sit"
+    assert transfer.vertical_displacement_m == pytest.approx(-0.38, abs=0.08)
+
+
+def test_a_stander_who_tucks_the_pelvis_is_not_silently_sitting() -> None:
+    body = Body().rest(5).walk(20).rest(10).move(2.0, to_pitch_deg=-12.0, rise_m=0.0).rest(120)
+    got, stage = online(body.block())
+    assert "sitting" not in got
+    assert stage.take_transfers() == []
+
+
+def test_sitting_with_an_upright_pelvis_is_sitting() -> None:
+    got, _ = online(Body().rest(5).walk(20).rest(10).sit_down(tilt_deg=-1.0).rest(60).block())
+    assert share(got, 40, 97, "sitting") == 1.0
+
+
+def test_bending_and_coming_back_changes_nothing() -> None:
+    body = Body().rest(5).walk(20).rest(10)
+    for _ in range(4):
+        body.move(1.5, to_pitch_deg=50.0, rise_m=-0.1).move(1.5, to_pitch_deg=0.0, rise_m=0.1).rest(10)
+    got, stage = online(body.block())
+    assert "sitting" not in got
+    assert [t.kind for t in stage.take_transfers()] == []
+
+
+def test_nothing_is_forced_where_nothing_is_known() -> None:
+    """A clip first seen between standing and sitting, with no movement: rather unknown than a guess."""
+    stage = ContextStage(rate_hz=100.0, neutral_known=True)
+    context = stage.update(Body(_pitch=-24.0).rest(30).block())
+    assert set(names(context)) == {"unknown"}
+    assert np.all(context.confidence < 0.7)
+
+
+def test_a_known_neutral_makes_a_small_tilt_from_it_standing() -> None:
+    got, _ = online(Body(_pitch=-4.0).rest(20).block(), neutral_known=True)
+    assert set(got) == {"standing"}
+
+
+def test_a_neutral_taken_now_says_standing_now() -> None:
+    block = Body(_pitch=-20.0).rest(30).stand_up(rise_m=0.0).rest(30).block()
+    stage = ContextStage(rate_hz=100.0)
+    stage.update(part(block, 0, 40))
+    stage.neutral_taken()
+    assert Counter(names(stage.update(part(block, 40, 60)))) == {"standing": 20}
+
+
+def test_looking_back_reads_the_start_from_what_came_later() -> None:
+    body = Body(_pitch=-12.0, _height=0.5).rest(30).stand_up().rest(20).walk(30).rest(5)
+    got, stage = retro(body.block())
+    assert share(got, 0, 30, "sitting") == 1.0
+    assert share(got, 33, 52, "standing") == 1.0
+    assert [t.kind for t in stage.transfers] == ["sit_to_stand"]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_grouping_and_restarts_change_no_bit(data: st.DataObject) -> None:
+    rng = np.random.default_rng(data.draw(st.integers(0, 5)))
+    keep = np.ones(an_office_hour(50.0).block().start[-1] + 50)
+    for hole in rng.integers(0, len(keep), 6):
+        keep[hole : hole + rng.integers(2, 150)] = 0
+    block = an_office_hour(50.0, seed=3).block(keep)
+    m = len(block.second)
+    whole = ContextStage(rate_hz=50.0)
+    wanted = whole.update(block)
+    cuts = sorted({0, m, *data.draw(st.lists(st.integers(1, m - 1), max_size=40))})
+    stage = ContextStage(rate_hz=50.0)
+    got = []
+    for a, b in zip(cuts, cuts[1:], strict=False):
+        got.append(stage.update(part(block, a, b)))
+        if data.draw(st.booleans()):
+            blob = dump(stage.snapshot())
+            stage = ContextStage(rate_hz=50.0)
+            stage.restore(load(blob))
+    assert np.array_equal(np.concatenate([g.posture for g in got]), wanted.posture)
+    assert np.array_equal(np.concatenate([g.confidence for g in got]), wanted.confidence)
+    assert stage.take_transfers() == whole.take_transfers()
+    assert dump(stage.snapshot()) == dump(whole.snapshot())
