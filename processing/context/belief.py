@@ -17,6 +17,7 @@ from processing.features.displacement import angle_deg
 Vector: TypeAlias = tuple[float, float, float]
 Belief: TypeAlias = tuple[float, float, float]
 """Probabilities of lying, sitting, upright."""
+Matrix: TypeAlias = tuple[Belief, Belief, Belief]
 LYING, SITTING, UPRIGHT = 0, 1, 2
 
 
@@ -31,12 +32,13 @@ class ContextParams:
     seat_drop_sd_m: float = 0.12
     # From a bed's or floor's height: wider; from sitting on a bed to lying on it: little.
     bed_drop_m: float = 0.45
-    bed_drop_sd_m: float = 0.30
+    bed_drop_sd_m: float = 0.20
     lie_down_drop_m: float = 0.10
-    lie_down_drop_sd_m: float = 0.20
-    # Error of the displacement: what an offset's remainder makes of a movement that long; more while still moving.
-    rise_sd_m: float = 0.04
-    rise_sd_m_per_s: float = 0.02
+    lie_down_drop_sd_m: float = 0.12
+    # Error of the displacement: a constant part, and an error of acceleration left over, which grows with time squared
+    # (0.06 m/s² half the time one way, half the other: a T² / 12); more while still moving.
+    rise_sd_m: float = 0.03
+    rise_sd_m_per_s2: float = 0.005
     moving_end_sd_m: float = 0.12
     stray: float = 0.05  # share of movements whose displacement is wrong altogether
     # Standing up or sitting down takes at least a second; fidgets are shorter and many.
@@ -50,7 +52,10 @@ class ContextParams:
     sitting_sd_deg: float = 18.0
     own_sitting_sd_deg: float = 8.0
     lying_sd_deg: float = 15.0
-    same_sd_deg: float = 6.0  # a rest resumed after a fidget
+    same_sd_deg: float = 8.0  # a rest resumed after a fidget
+    # Share of fidgets after which the pelvis rests in another direction of the same posture: turning over in bed, slumping on
+    # a chair; standing hardly varies.
+    repose: Belief = (0.5, 0.2, 0.1)
     # Walking says upright; a few shaken seconds might not be walking.
     walking_not_upright: float = 0.02
     # Posture stays unknown below this probability.
@@ -91,7 +96,7 @@ _LEARN_MAX_S: Final = 20.0
 _MEMORY_S: Final = 300.0
 _PRIOR_S: Final = 5.0
 _NEUTRAL_S: Final = 60.0  # what a neutral pose weighs, in seconds of evidence
-_SIGMA_FLOOR: Final = 1e-12
+_TINY: Final = 1e-30
 
 
 def _blend(a: Vector, a_weight: float, b: Vector, b_weight: float) -> Vector:
@@ -148,7 +153,7 @@ def _rise_density(rise: float, mean: float, sd: float, stray: float) -> float:
     return (1.0 - stray) * gauss + stray * 0.4
 
 
-def edge_matrix(edge: Edge, refs: References, p: ContextParams) -> tuple[Belief, Belief, Belief]:
+def edge_matrix(edge: Edge, refs: References, p: ContextParams) -> Matrix:
     """Weights ``m[from][to]`` of an edge: prior of the change times likelihood of what was measured."""
     change = p.change if edge.duration_s >= p.min_transfer_s else p.change_short
     if edge.rise_m is None and edge.duration_s > _LONG_S:
@@ -157,8 +162,8 @@ def edge_matrix(edge: Edge, refs: References, p: ContextParams) -> tuple[Belief,
     resumed = 0.0
     if edge.up_before is not None:
         resumed = _gauss2(angle_deg(edge.up_before, edge.up_after), p.same_sd_deg)
-    sd0 = p.rise_sd_m + p.rise_sd_m_per_s * edge.duration_s
-    sd0 = math.sqrt(sd0 * sd0 + edge.moving_ends * p.moving_end_sd_m**2)
+    sd0 = p.rise_sd_m_per_s2 * edge.duration_s**2
+    sd0 = math.sqrt(p.rise_sd_m**2 + sd0 * sd0 + edge.moving_ends * p.moving_end_sd_m**2)
     rows = []
     for a in (LYING, SITTING, UPRIGHT):
         row = []
@@ -171,7 +176,7 @@ def edge_matrix(edge: Edge, refs: References, p: ContextParams) -> tuple[Belief,
             if edge.walk_after:
                 weight *= 1.0 if b == UPRIGHT else p.walking_not_upright
             elif a == b and edge.up_before is not None:
-                weight *= 0.8 * resumed + 0.2 * fresh[b]
+                weight *= (1.0 - p.repose[a]) * resumed + p.repose[a] * fresh[b]
             else:
                 weight *= fresh[b]
             row.append(weight)
@@ -196,22 +201,39 @@ def _drop(a: int, b: int, p: ContextParams) -> tuple[float, float]:
     return (drop, sd) if b < a else (-drop, sd)
 
 
-def apply(belief: Belief, matrix: tuple[Belief, Belief, Belief]) -> Belief:
+def apply(belief: Belief, matrix: Matrix) -> Belief:
     """Belief after an edge, normalised."""
     out = [belief[0] * matrix[0][b] + belief[1] * matrix[1][b] + belief[2] * matrix[2][b] for b in range(3)]
     return normalised((out[0], out[1], out[2]))
 
 
-def apply_back(matrix: tuple[Belief, Belief, Belief], later: Belief) -> Belief:
+def likeliest_change(belief: Belief, matrix: Matrix, later: Belief = (1.0, 1.0, 1.0)) -> tuple[int, int] | None:
+    """The change (from, to) that more likely than not happened across an edge, or None.
+
+    ``belief`` is the one before the edge, ``later`` the likelihood of all that follows. Judged by the edge itself: a belief that
+    tips over because of some fidget is no change.
+    """
+    total = _TINY
+    best, pair = 0.0, (0, 0)
+    for a in range(3):
+        for b in range(3):
+            weight = belief[a] * matrix[a][b] * later[b]
+            total += weight
+            if weight > best:
+                best, pair = weight, (a, b)
+    return pair if pair[0] != pair[1] and best > 0.5 * total else None
+
+
+def apply_back(matrix: Matrix, later: Belief) -> Belief:
     """Likelihood of what comes later for each state before an edge, scaled to sum to one."""
     out = [row[0] * later[0] + row[1] * later[1] + row[2] * later[2] for row in matrix]
-    total = out[0] + out[1] + out[2] + _SIGMA_FLOOR
+    total = out[0] + out[1] + out[2] + _TINY
     return out[0] / total, out[1] / total, out[2] / total
 
 
 def normalised(weights: Belief) -> Belief:
     """Weights to probabilities, none of them exactly nothing, so that later evidence can still turn a belief."""
-    total = weights[0] + weights[1] + weights[2] + _SIGMA_FLOOR
+    total = weights[0] + weights[1] + weights[2] + _TINY
     x, y, z = (max(w / total, 1e-4) for w in weights)
     total = x + y + z
     return x / total, y / total, z / total

@@ -20,6 +20,7 @@ from processing.context.belief import (
     Vector,
     apply,
     edge_matrix,
+    likeliest_change,
     start_belief,
 )
 from processing.context.walking import WALKING
@@ -37,6 +38,8 @@ _HISTORY: Final = _LONGEST_CELLS + 2 * CELLS_PER_S
 _DRIFT_DEG: Final = 12.0
 _FIRM_S: Final = 3
 _LEARN_EVERY_S: Final = 10
+_SETTLED_CELLS: Final = 5 * CELLS_PER_S
+_SAME_DEG: Final = 15.0
 _STANDING: Final = (0.01, 0.04, 0.95)
 
 START, REST, MOVE, WALK = "start", "rest", "move", "walk"
@@ -46,8 +49,8 @@ START, REST, MOVE, WALK = "start", "rest", "move", "walk"
 class Step:
     """One edge and the node it leads to, for smoothing: cells counted since the first one received.
 
-    ``before`` and ``after`` are the causal beliefs. Where ``starts``, nothing is known of what was before, and ``before`` is
-    the prior.
+    ``before`` is the causal belief, ``change`` the change of posture (from, to), if there was one. Where ``starts``,
+    nothing is known of what was before, and ``before`` is the prior.
     """
 
     edge: Edge
@@ -55,7 +58,7 @@ class Step:
     last_cell: int
     t_mid_ns: int
     before: Belief
-    after: Belief
+    change: tuple[int, int] | None
     starts: bool = False
 
 
@@ -75,6 +78,8 @@ class _State:
     shown: Belief = (0.1, 0.25, 0.65)
     walk_s: int = 0
     last_second: int | None = None
+    settled: bool = False  # up has kept its direction for a while: the clip is on
+    start_cell: int = 0  # since when, at a start
 
 
 class Tracker:
@@ -129,7 +134,7 @@ class Tracker:
         self.refs = References.known_neutral()
         self._acc, self._up = self._acc[:0], self._up[:0]
         s.belief = s.shown = _STANDING
-        s.mode, s.walk_s, s.quiet, s.since = START, 0, 0, s.count
+        s.mode, s.walk_s, s.quiet, s.since, s.settled = START, 0, 0, s.count, True
 
     def snapshot(self) -> dict[str, Any]:
         return {
@@ -154,14 +159,15 @@ class Tracker:
         if s.mode == WALK:
             back = min(s.walk_s, 2) * CELLS_PER_S
             self._leave(start - back, start, moving=True)
-            s.mode, s.since, s.quiet = MOVE, start, 0
+            s.mode, s.since, s.quiet = MOVE if s.settled else START, start, 0
         s.walk_s = s.walk_s + 1 if walks else 0
         for k, calm in enumerate(quiet):
             cell = start + k
             if s.mode == REST and not calm:
                 self._leave(max(s.since, cell - _END_CELLS), cell, moving=False)
-                self.refs.learn(s.before or s.node_up, (cell - s.since) * CELL_S, s.belief)
-                s.mode, s.since, s.quiet = MOVE, cell, 0
+                if s.settled:
+                    self.refs.learn(s.before or s.node_up, (cell - s.since) * CELL_S, s.belief)
+                s.mode, s.since, s.quiet = MOVE if s.settled else START, cell, 0
             elif s.mode in (MOVE, START):
                 s.quiet = s.quiet + 1 if calm else 0
                 if s.quiet == _REST_CELLS:
@@ -194,13 +200,19 @@ class Tracker:
             self._leave(s.count - CELLS_PER_S, s.count, moving=True)
         if s.mode != START:
             if s.mode != MOVE:
-                s.mode, s.since, s.quiet = MOVE, s.count, 0
+                s.mode, s.since, s.quiet = MOVE if s.settled else START, s.count, 0
             s.whole = False
             s.extra_s += lost_s
         s.walk_s = 0
 
     def _leave(self, first: int, last: int, *, moving: bool) -> None:
+        """The node ends. One soon after a start, in a direction that did not last, was but the clip being put on: the
+        next node starts anew.
+        """
         s = self._s
+        s.settled = s.settled or last - s.start_cell >= _SETTLED_CELLS
+        if not s.settled:
+            s.belief = self.params.start
         rest = self._mean(first, last)
         s.residual, s.before, s.before_moving, s.whole, s.extra_s = rest.residual_mps2, rest.up, moving, True, 0.0
 
@@ -209,6 +221,8 @@ class Tracker:
         s = self._s
         after = self._mean(at, s.count)
         if s.mode == START:
+            if s.start_cell == 0 or angle_deg(s.node_up, after.up) > _SAME_DEG:
+                s.start_cell = at
             prior = s.belief
             s.belief = start_belief(prior, after.up, self.refs, self.params)
             if walk:
@@ -217,7 +231,7 @@ class Tracker:
                 )
             s.shown = s.belief
             edge = Edge(0.0, None, None, after.up, walk)
-            self.steps.append(Step(edge, at, at, self._time_ns(at), prior, s.belief, starts=True))
+            self.steps.append(Step(edge, at, at, self._time_ns(at), prior, None, starts=True))
         else:
             self._commit(self._edge(at, after, walk=walk), s.since, at)
         s.mode, s.since, s.node_up, s.quiet = WALK if walk else REST, at, after.up, 0
@@ -248,9 +262,10 @@ class Tracker:
     def _commit(self, edge: Edge, first: int, last: int) -> None:
         s = self._s
         before = s.belief
-        s.belief = apply(before, edge_matrix(edge, self.refs, self.params))
-        s.shown = s.belief
-        self.steps.append(Step(edge, first, last, self._time_ns((first + last) // 2), before, s.belief))
+        matrix = edge_matrix(edge, self.refs, self.params)
+        s.belief = s.shown = apply(before, matrix)
+        change = likeliest_change(before, matrix)
+        self.steps.append(Step(edge, first, last, self._time_ns((first + last) // 2), before, change))
 
     def _time_ns(self, cell: int) -> int:
         """UTC of a cell's start, counted back from the second in hand (``s.count`` may stand within it)."""

@@ -7,6 +7,9 @@ which a movement is half done parts the posture before from the posture after.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TypeAlias
+
 import numpy as np
 
 from processing.context.belief import (
@@ -17,6 +20,7 @@ from processing.context.belief import (
     apply,
     apply_back,
     edge_matrix,
+    likeliest_change,
     normalised,
     start_belief,
 )
@@ -28,6 +32,7 @@ from processing.context.wear import WearStage, fill_unworn
 from processing.features.movement import CELL_S, CELLS_PER_S, MovementStage
 from processing.types import ContextBlock, SecondBlock
 
+Change: TypeAlias = tuple[int, int] | None
 _ROUNDS = 3
 
 
@@ -62,33 +67,30 @@ class RetroContext:
         """Context of every added block; `transfers` holds the changes of posture."""
         beliefs = list(self._beliefs)
         if self._steps:
-            smooth = self._smooth()
+            smooth, changes = self._smooth()
             self._paint(beliefs, smooth)
-            self.transfers = transfers_of(
-                Step(s.edge, s.first_cell, s.last_cell, s.t_mid_ns, smooth[i - 1], smooth[i], s.starts)
-                for i, s in enumerate(self._steps)
-                if i > 0
-            )
+            pairs = zip(self._steps, changes, strict=True)
+            self.transfers = transfers_of(replace(step, change=change) for step, change in pairs)
         whole = name_postures(beliefs, fill_back(self._codes), fill_unworn(self._worn, self._wear.params), self.params)
         edges = np.cumsum([0, *self._sizes])
         return [ContextBlock(whole.posture[a:b], whole.confidence[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
 
-    def _smooth(self) -> list[Belief]:
-        refs, smooth = self._tracker.refs, []
+    def _smooth(self) -> tuple[list[Belief], list[Change]]:
+        refs, smooth, changes = self._tracker.refs, list[Belief](), list[Change]()
         for _ in range(_ROUNDS):
-            smooth = self._both_ways(refs)
+            smooth, changes = self._both_ways(refs)
             refs = self._fresh_references()
             for i, step in enumerate(self._steps):
                 end = self._steps[i + 1].first_cell if i + 1 < len(self._steps) else CELLS_PER_S * len(self._codes)
                 belief = (0.0, 0.0, 1.0) if step.edge.walk_after else smooth[i]
                 refs.learn(step.edge.up_after, (end - step.last_cell) * CELL_S, belief)
-        return smooth
+        return smooth, changes
 
     def _fresh_references(self) -> References:
         return References.known_neutral() if self._neutral_known else References()
 
-    def _both_ways(self, refs: References) -> list[Belief]:
-        """Belief in each node given every movement: forward-backward over the chain of steps."""
+    def _both_ways(self, refs: References) -> tuple[list[Belief], list[Change]]:
+        """Belief in each node and change across each step, given all steps: forward-backward over the chain."""
         forward: list[Belief] = []
         matrices = []
         for step in self._steps:
@@ -104,11 +106,13 @@ class RetroContext:
             forward.append(belief)
         backward: Belief = (1.0, 1.0, 1.0)
         smooth = [forward[-1]]
+        changes: list[Change] = []
         for i in range(len(forward) - 1, 0, -1):
-            backward = (1.0, 1.0, 1.0) if self._steps[i].starts else apply_back(matrices[i], backward)
-            a = forward[i - 1]
+            starts, a = self._steps[i].starts, forward[i - 1]
+            changes.append(None if starts else likeliest_change(a, matrices[i], backward))
+            backward = (1.0, 1.0, 1.0) if starts else apply_back(matrices[i], backward)
             smooth.append(normalised((a[0] * backward[0], a[1] * backward[1], a[2] * backward[2])))
-        return smooth[::-1]
+        return smooth[::-1], [None, *changes[::-1]]
 
     def _paint(self, beliefs: list[Belief], smooth: list[Belief]) -> None:
         """Give each second the belief of the node that holds its middle; a movement is parted in its middle."""

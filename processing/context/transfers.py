@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from processing.context.belief import Belief
 from processing.context.bouts import Step
 
 _NAMES = ("lie", "sit", "stand")
-_MIN_BELIEF = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +21,10 @@ class Transfer:
 
 
 def transfers_of(steps: Iterable[Step]) -> list[Transfer]:
-    """Steps across which the likeliest state changed."""
+    """Steps that were changes of posture."""
     found = []
     for step in steps:
-        a, b = _likeliest(step.before), _likeliest(step.after)
-        if a is not None and b is not None and a != b:
-            kind = f"{_NAMES[a]}_to_{_NAMES[b]}"
+        if step.change is not None:
+            kind = f"{_NAMES[step.change[0]]}_to_{_NAMES[step.change[1]]}"
             found.append(Transfer(step.t_mid_ns, kind, round(step.edge.duration_s, 3), step.edge.rise_m))
     return found
-
-
-def _likeliest(belief: Belief) -> int | None:
-    best = max(belief)
-    return belief.index(best) if best >= _MIN_BELIEF else None
