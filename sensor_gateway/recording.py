@@ -68,7 +68,7 @@ def read_recording(path: Path, start_utc_ns: int | None = None) -> Recording:
     header = read_header(path)
     time = _time_column(header, start_utc_ns)
     columns, warnings = read_columns(header, [time, *ACC, *GYR])
-    acc, gyr = (np.column_stack([as_float(path, c, columns[c]) for c in group]) for group in (ACC, GYR))
+    acc, gyr = (np.column_stack([as_float(path, c, columns.pop(c)) for c in group]) for group in (ACC, GYR))
     if not len(acc):
         raise RecordingError(f"{path}: 0 rows; the file names its columns and holds no samples")
     t, timed, zero = _times(path, time, columns[time], start_utc_ns)
@@ -77,14 +77,14 @@ def read_recording(path: Path, start_utc_ns: int | None = None) -> Recording:
     keep = np.flatnonzero(timed & ok)
     if len(keep) < 2:
         raise RecordingError(f"{path}: {len(keep)} usable of {len(t)} rows; at least 2 samples are needed")
+    t, acc, gyr = _rows(keep, t, acc, gyr)
     try:
-        check_times(t[keep], keep + 1, time)
-        again = repeated_rows(t[keep], acc[keep], gyr[keep], keep + 1, time)
+        check_times(t, keep + 1, time)
+        again = repeated_rows(t, acc, gyr, keep + 1, time)
         dropped["repeated"] = int(again.sum())
-        keep = keep[~again]
-        if len(keep) < 2:
+        t, acc, gyr = _rows(np.flatnonzero(~again), t, acc, gyr)
+        if len(t) < 2:
             raise ValueError("all rows are the same sample; at least 2 samples are needed")
-        t, acc, gyr = t[keep], np.ascontiguousarray(acc[keep]), np.ascontiguousarray(gyr[keep])
         rate_hz = rate_of(t)
         warnings += [f"{path}: {w}" for w in [*check_rate(rate_hz, time), *unit_warnings(acc, gyr, rate_hz)]]
     except ValueError as e:
@@ -109,6 +109,11 @@ _DROPPED: Final = {
     "not_finite": "{n} rows hold NaN, inf or impossible values and are treated as missing samples",
     "repeated": "{n} rows repeat the row before them and are left out",
 }
+
+
+def _rows(keep: I64, t: I64, acc: F64, gyr: F64) -> tuple[I64, F64, F64]:
+    # A day is 480 MB: copied only where a row really goes.
+    return (t, acc, gyr) if len(keep) == len(t) else (t[keep], acc[keep], gyr[keep])
 
 
 def _time_column(header: Header, start_utc_ns: int | None) -> str:

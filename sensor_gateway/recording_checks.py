@@ -21,8 +21,17 @@ _DEG_PER_RAD: Final = 180.0 / np.pi
 
 def usable_rows(acc: F64, gyr: F64) -> Bool:
     """Rows (n,) whose six values are finite and not absurd; the others must become a gap."""
-    ok: Bool = np.all(np.abs(np.hstack((acc, gyr))) < _ABSURD, axis=1)  # NaN compares false
+    ok = np.ones(len(acc), dtype=np.bool_)
+    for values in (acc, gyr):
+        for i in range(3):  # column by column: a day of samples must not be copied whole
+            ok &= np.abs(values[:, i]) < _ABSURD  # NaN compares false
     return ok
+
+
+def length(v: F64) -> F64:
+    """Length of each row (n, 3)."""
+    out: F64 = np.sqrt(np.einsum("ij,ij->i", v, v))
+    return out
 
 
 def check_times(t_utc_ns: I64, row: I64, what: str) -> None:
@@ -107,13 +116,13 @@ def unit_warnings(acc: F64, gyr: F64, rate_hz: float) -> list[str]:
 
 def gravity_at_rest(acc: F64, gyr: F64, rate_hz: float) -> float:
     """Median length of the specific force over the quietest tenth of one-second windows (all rows if under 2 s)."""
-    norm = np.sqrt((acc**2).sum(axis=1))
+    norm = length(acc)
     size = max(1, round(rate_hz))
     count = len(norm) // size
     if count < 2:
         return float(np.median(norm))
     blocks = norm[: count * size].reshape(count, size)
-    spin = np.sqrt((gyr[: count * size] ** 2).sum(axis=1)).reshape(count, size).mean(axis=1)
+    spin = length(gyr[: count * size]).reshape(count, size).mean(axis=1)
     spread = blocks.std(axis=1)
     # Both units are unknown here, so each is compared with its own median only.
     unrest = spread / (np.median(spread) or 1.0) + spin / (np.median(spin) or 1.0)
@@ -167,12 +176,12 @@ def gyr_consistency(acc: F64, gyr: F64, rate_hz: float) -> tuple[float, float, f
         return float("nan"), float("inf"), 0.0
     a = acc[: count * size].reshape(count, size, 3).mean(axis=1)
     w = gyr[: count * size].reshape(count, size, 3).mean(axis=1)
-    u = a / np.maximum(np.sqrt((a**2).sum(axis=1, keepdims=True)), 1e-12)
+    u = a / np.maximum(length(a), 1e-12)[:, None]
     # The mean rate between the middles of two windows; gravity stands still in the world: du/dt = -w x u.
     turned = np.diff(u, axis=0)
     said = -np.cross((w[1:] + w[:-1]) / 2, (u[1:] + u[:-1]) / 2) * (size / rate_hz)
     power = float((said**2).sum())
-    rms = float(np.sqrt((gyr**2).sum(axis=1).mean()))
+    rms = float(np.sqrt(np.mean(length(gyr) ** 2)))
     if power <= 0.0:
         return float("nan"), float("inf"), rms
     scale = float((turned * said).sum()) / power
@@ -183,7 +192,7 @@ def gyr_consistency(acc: F64, gyr: F64, rate_hz: float) -> tuple[float, float, f
 
 def _gyr_warning(acc: F64, gyr: F64, rate_hz: float) -> str | None:
     scale, error, rms = gyr_consistency(acc, gyr, rate_hz)
-    top = float(np.quantile(np.sqrt((gyr**2).sum(axis=1)), 0.99))
+    top = float(np.quantile(length(gyr), 0.99))
     remedy = "convert it with `tiltline import --gyr-unit dps`"
     # 35 rad/s is the full range (2000 deg/s) of the usual chips; nothing worn stays there for one sample in a hundred.
     slow = rms > 1.0 and 3 * error < scale < 3 / _DEG_PER_RAD - 2 * error

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from processing.types import F64, GRAVITY_MPS2
-from sensor_gateway.recording_checks import gravity_at_rest, gyr_consistency, likely_acc_unit
+from sensor_gateway.recording_checks import gravity_at_rest, gyr_consistency, length, likely_acc_unit
 
 ACC_UNITS: Final = {"mps2": 1.0, "g": GRAVITY_MPS2, "mg": GRAVITY_MPS2 / 1000, "cmps2": 0.01, "ftps2": 0.3048}
 GYR_UNITS: Final = {"rps": 1.0, "dps": np.pi / 180, "mdps": np.pi / 180_000}
@@ -136,7 +136,7 @@ def guess_gyr_unit(acc_mps2: F64, gyr: F64, rate_hz: float, name_says: str | Non
     if 3 * error < scale:
         unit = min(GYR_UNITS, key=lambda u: abs(np.log(scale / GYR_UNITS[u])))
         return unit, f"gravity turns {scale:.3g} times as fast as the numbers say"
-    top = float(np.quantile(np.sqrt((gyr**2).sum(axis=1)), 0.99))
+    top = float(np.quantile(length(gyr), 0.99))
     unit = "rps" if top <= 35.0 else "dps" if top <= 4000.0 else "mdps"
     return unit, f"it reaches {top:.3g} (too little slow turning to compare with gravity)"
 
@@ -146,7 +146,7 @@ def up_axis(acc_mps2: F64, gyr_rps: F64, rate_hz: float) -> tuple[str, float]:
     size = max(1, round(rate_hz))
     count = max(1, len(acc_mps2) // size)
     used = acc_mps2[: count * size].reshape(count, -1, 3)
-    spin = np.sqrt((gyr_rps[: count * size] ** 2).sum(axis=1)).reshape(count, -1).mean(axis=1)
+    spin = length(gyr_rps[: count * size]).reshape(count, -1).mean(axis=1)
     quiet = np.argsort(spin, kind="stable")[: max(1, count // 4)]
     mean = np.median(used.mean(axis=1)[quiet], axis=0)
     k = int(np.argmax(np.abs(mean)))

@@ -21,8 +21,8 @@ class Progress:
         self.label = label
         self._out = stream or sys.stderr
         self._terminal = self._out.isatty()
-        self._began = time.monotonic()
-        self._next = self._began + QUIET_S
+        self._next = time.monotonic() + QUIET_S
+        self._first: tuple[float, float] | None = None
         self._shown = False
 
     def __enter__(self) -> Self:
@@ -30,11 +30,13 @@ class Progress:
 
     def __call__(self, share: float) -> None:
         now = time.monotonic()
+        if self._first is None:
+            self._first = now, share  # what came before (reading the file) says nothing about what is left
         if now < self._next:
             return
         self._next = now + (_TERMINAL_EVERY_S if self._terminal else _LOG_EVERY_S)
-        spent = now - self._began
-        left = f", about {spent / share - spent:.0f} s left" if share > 0.02 else ""
+        since, done = now - self._first[0], share - self._first[1]
+        left = f", about {since / done * (1 - share):.0f} s left" if done > 0.01 else ""
         text = f"{self.label}: {share:.0%}{left}"
         self._out.write(f"\r{text:<78}" if self._terminal else f"{text}\n")
         self._out.flush()
