@@ -1,17 +1,25 @@
-"""
-What a sink is: something that takes outbox records in order and says which of them are durable.
+"""What a sink is: something that takes outbox records in order and says which of them are durable.
 
-The outbox (`spool/outbox.py`) hands over `Entry` objects; a sink's cursor moves only when `Sink.confirmed` does. Sinks
-may see a record again after a crash, so each must take a repeat without doubling it.
+Each sink runs in a thread of its own over its own view of the outbox (`Source`). Its cursor moves only when it confirms, and
+it may see a record again after a crash, so each sink takes a repeat without doubling it. Most sinks are a `Writer` that
+`run_writer` keeps supplied; the MQTT sink, whose confirmations come from afar, has a loop of its own.
 """
 
 from __future__ import annotations
 
+import logging
+import random
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from processing.types import Record
+
+log = logging.getLogger(__name__)
+
+BATCH: Final = 2000
+_BACKOFF_MAX_S: Final = 60.0
 
 
 class SinkError(Exception):
@@ -20,12 +28,11 @@ class SinkError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """
-    One outbox row: the record as the JSON object it was stored as, whom it belongs to, and its place in the queue.
+    """One outbox row: the record as the JSON object it was stored as, whom it belongs to, and its place in the queue.
 
-    ``seq`` numbers the rows of one spool from 1; ``after`` is the row before it that the spool still held when this
-    one was read (``floor - 1`` for the first), ``floor`` the lowest it held. A receiver that has everything up to
-    ``after`` has everything up to ``seq`` with this row, whatever was dropped or delivered in between.
+    ``seq`` numbers the rows of one spool from 1; ``floor`` is the lowest row this sink had not confirmed when this one
+    was read, ``after`` the row before it (``floor - 1`` for the first). A receiver that has everything up to ``after``
+    has everything up to ``seq`` with this row, whatever was dropped in between.
     """
 
     seq: int
@@ -47,17 +54,78 @@ class Owned:
     record: Record
 
 
-class Sink(Protocol):
-    """A consumer of the outbox with its own cursor, kept under ``name``."""
+class Source(Protocol):
+    """One sink's view of the outbox (`spool.outbox.SinkView`)."""
 
     @property
-    def name(self) -> str: ...
-    def open(self) -> None:
-        """Get ready; raises `SinkError` with a remedy."""
+    def spool_id(self) -> str: ...
+    def read(self, after: int, limit: int) -> list[Entry]: ...
+    def cursor(self) -> int: ...
+    def confirm(self, seq: int) -> None: ...
+    def last_seq(self) -> int: ...
+    def queued(self) -> int: ...
+    def counters(self) -> dict[str, int]: ...
+    def wait(self, timeout_s: float) -> None:
+        """Return when rows were added, or after the timeout."""
         ...
 
-    def write(self, entries: Sequence[Entry]) -> int:
-        """Make ``entries`` (ascending ``seq``) durable; the highest ``seq`` up to which all is durable now."""
+
+class Sink(Protocol):
+    """A consumer of the outbox; ``name`` is the key of its cursor and never changes."""
+
+    name: str
+
+    def run(self, source: Source, stop: threading.Event) -> None:
+        """Deliver until ``stop`` is set; outages are waited out, never raised."""
         ...
 
+
+class Writer(Protocol):
+    """A sink that has made everything durable when `write` returns."""
+
+    def open(self) -> None: ...
+    def write(self, entries: Sequence[Entry]) -> None: ...
     def close(self) -> None: ...
+
+
+class Backoff:
+    """Growing pauses with full jitter: many clients of one server must not come back in step."""
+
+    def __init__(self, first_s: float = 0.5, most_s: float = _BACKOFF_MAX_S) -> None:
+        self._first, self._most = first_s, most_s
+        self.failures = 0
+
+    def next_s(self, at_least_s: float = 0.0) -> float:
+        """The pause after one more failure; ``at_least_s`` is what the other side asked for."""
+        bound = min(self._most, self._first * 2 ** min(self.failures, 20))
+        self.failures += 1
+        return at_least_s + random.uniform(bound / 2, bound)  # noqa: S311 - spreads load, guards nothing
+
+    def reset(self) -> None:
+        self.failures = 0
+
+
+def run_writer(name: str, writer: Writer, source: Source, stop: threading.Event) -> None:
+    """Supply a writer until ``stop``; after an error it is opened anew and gets the same records again."""
+    backoff = Backoff()
+    is_open = False
+    while not stop.is_set():
+        try:
+            if not is_open:
+                writer.open()
+                is_open = True
+            entries = source.read(source.cursor(), BATCH)
+            if not entries:
+                source.wait(1.0)
+                continue
+            writer.write(entries)
+            source.confirm(entries[-1].seq)
+            backoff.reset()
+        except SinkError as e:
+            pause_s = backoff.next_s()
+            log.warning("%s sink: %s; records wait in the outbox, next try in %.0f s", name, e, pause_s)
+            writer.close()
+            is_open = False
+            stop.wait(pause_s)
+    if is_open:
+        writer.close()

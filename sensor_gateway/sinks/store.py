@@ -1,5 +1,4 @@
-"""
-The embedded store: one SQLite file (WAL) with every record, read by the wearer's page and the export.
+"""The embedded store: one SQLite file (WAL) with every record, read by the wearer's page and the export.
 
 The default sink of a gateway that has no broker. Tables `metric`, `epoch`, `event`, `device` carry the dictionary's
 columns plus wearer and sensor; writing a record again replaces it with itself. One process writes, any number read.
@@ -34,8 +33,7 @@ class StoreError(Exception):
 
 
 class Store:
-    """
-    The embedded store of one gateway. Safe to share between threads; iterators read in pages and hold no lock between
+    """The embedded store of one gateway. Safe to share between threads; iterators read in pages and hold no lock between
     them, so a slow reader never blocks the writer. Times are UTC nanoseconds, intervals are [t0, t1).
     """
 
@@ -127,8 +125,7 @@ class Store:
     def columns(
         self, kind: str, wearer: str, t0_ns: int = 0, t1_ns: int = _FAR_NS, page: int = 50_000
     ) -> Iterator[dict[str, list[Cell]]]:
-        """
-        The records as columns, at most ``page`` rows at a time: ``sensor`` and the dictionary's columns of ``kind``.
+        """The records as columns, at most ``page`` rows at a time: ``sensor`` and the dictionary's columns of ``kind``.
         Missing is None; an event's ``data`` stays JSON text with sorted keys.
         """
         names = ["sensor", *(f.name for f in KINDS[kind])]

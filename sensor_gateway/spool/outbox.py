@@ -29,10 +29,15 @@ _DROP_SHARE: Final = 100  # drop a hundredth of the bound at a time: one pass of
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One configuration of one sensor's pipeline, and how far it has come. See `schema.sql`."""
+    """One configuration of one sensor's pipeline, and how far it has come. See `schema.sql`.
+
+    ``warm_seq`` is the first journal entry of this wearer with this sensor: what came before is another person's.
+    """
 
     sensor: str
     run: int
+    wearer: str
+    warm_seq: int
     start_seq: int
     next_ordinal: int | None
     snapshot_seq: int | None
@@ -73,28 +78,30 @@ class Outbox:
     def spool_id(self) -> str:
         return self._spool.id
 
-    def run(self, sensor: str, setup_hash: str, journal_seq: int) -> Run:
-        """The sensor's run: the newest one where the configuration's hash is unchanged, otherwise a new one.
+    def run(self, sensor: str, wearer: str, setup_hash: str, journal_seq: int, fresh: bool = False) -> Run:
+        """The sensor's run: the newest one where wearer and the configuration's hash are unchanged, otherwise a new one.
 
-        A new run gives out records from the journal entry after ``journal_seq`` on.
+        A new run gives out records from the journal entry after ``journal_seq`` on. ``fresh`` asks for a new one in any
+        case, because the old one's snapshot cannot be read.
         """
-        columns = "run, start_seq, next_ordinal, snapshot_seq, snapshot, setup_hash"
+        columns = "run, wearer, warm_seq, start_seq, next_ordinal, snapshot_seq, snapshot, setup_hash"
         found = self._spool.query(f"SELECT {columns} FROM run WHERE sensor = ? ORDER BY run DESC LIMIT 1", (sensor,))
-        if found and found[0][5] == setup_hash:
-            return Run(sensor, *found[0][:5])
-        run = Run(sensor, found[0][0] + 1 if found else 1, journal_seq + 1, None, None, None)
+        newest, known_hash = (Run(sensor, *found[0][:7]), found[0][7]) if found else (None, "")
+        if newest and not fresh and (newest.wearer, known_hash) == (wearer, setup_hash):
+            return newest
+        warm_seq = newest.warm_seq if newest and newest.wearer == wearer else journal_seq + 1
+        run = Run(sensor, newest.run + 1 if newest else 1, wearer, warm_seq, journal_seq + 1, None, None, None)
         with self._spool.transaction(durable=True) as db:
             db.execute("UPDATE run SET snapshot = NULL WHERE sensor = ?", (sensor,))
             db.execute(
-                "INSERT INTO run (sensor, run, setup_hash, start_seq) VALUES (?, ?, ?, ?)",
-                (sensor, run.run, setup_hash, run.start_seq),
+                "INSERT INTO run (sensor, run, wearer, setup_hash, warm_seq, start_seq) VALUES (?, ?, ?, ?, ?, ?)",
+                (sensor, run.run, wearer, setup_hash, run.warm_seq, run.start_seq),
             )
         return run
 
     def store(
         self,
         run: Run,
-        wearer: str,
         first_ordinal: int,
         records: Sequence[Record],
         snapshot: Snapshot | None = None,
@@ -115,7 +122,7 @@ class Outbox:
             body, kind = encode_record(record), KIND_OF[type(record)]
             reason = _objection(record, kind, body)
             if reason is None:
-                rows.append((wearer, run.sensor, kind, record.t_utc_ns, body))
+                rows.append((run.wearer, run.sensor, kind, record.t_utc_ns, body))
             else:
                 bad.append((run.sensor, kind, reason, body))
         end = max(first_ordinal + len(records), expected or 0)
@@ -126,10 +133,7 @@ class Outbox:
             count(db, SET_ASIDE, len(bad))
             db.execute("UPDATE run SET next_ordinal = ? WHERE sensor = ? AND run = ?", (end, run.sensor, run.run))
             if snapshot is not None:
-                db.execute(
-                    "UPDATE run SET snapshot_seq = ?, snapshot = ? WHERE sensor = ? AND run = ?",
-                    (snapshot.seq, snapshot.blob, run.sensor, run.run),
-                )
+                _save(db, run, snapshot)
             held = self._rows + len(rows)
             if held > self._max_rows:
                 held -= _drop(db, held - self._max_rows + self._max_rows // _DROP_SHARE)
@@ -138,6 +142,11 @@ class Outbox:
         if rows:
             self.wake()
         return len(rows)
+
+    def save(self, run: Run, snapshot: Snapshot) -> None:
+        """Store a snapshot alone; every record up to it must have been stored."""
+        with self._spool.transaction(durable=True) as db:
+            _save(db, run, snapshot)
 
     def read(self, sink: str, after: int, limit: int) -> list[Entry]:
         """At most ``limit`` rows above ``after`` in order, with the links that sink's receiver needs."""
@@ -187,6 +196,39 @@ class Outbox:
             self.changed.notify_all()
 
 
+class SinkView:
+    """One sink's side of the outbox (`sinks.base.Source`)."""
+
+    def __init__(self, outbox: Outbox, sink: str) -> None:
+        self._outbox, self._sink = outbox, sink
+
+    @property
+    def spool_id(self) -> str:
+        return self._outbox.spool_id
+
+    def read(self, after: int, limit: int) -> list[Entry]:
+        return self._outbox.read(self._sink, after, limit)
+
+    def cursor(self) -> int:
+        return self._outbox.cursor(self._sink)
+
+    def confirm(self, seq: int) -> None:
+        self._outbox.confirm(self._sink, seq)
+
+    def last_seq(self) -> int:
+        return self._outbox.last_seq()
+
+    def queued(self) -> int:
+        return self._outbox.queued(self._sink)
+
+    def counters(self) -> dict[str, int]:
+        return self._outbox.counters()
+
+    def wait(self, timeout_s: float) -> None:
+        with self._outbox.changed:
+            self._outbox.changed.wait(timeout_s)
+
+
 def _objection(record: Record, kind: str, body: bytes) -> str | None:
     """Why a record cannot be delivered, or None."""
     if len(body) > MAX_BYTES // 2:
@@ -197,6 +239,13 @@ def _objection(record: Record, kind: str, body: bytes) -> str | None:
     except (MessageError, TypeError) as e:
         return str(e)
     return None
+
+
+def _save(db: sqlite3.Connection, run: Run, snapshot: Snapshot) -> None:
+    db.execute(
+        "UPDATE run SET snapshot_seq = ?, snapshot = ? WHERE sensor = ? AND run = ?",
+        (snapshot.seq, snapshot.blob, run.sensor, run.run),
+    )
 
 
 def _forget_delivered(db: sqlite3.Connection) -> int:

@@ -22,7 +22,9 @@ CREATE INDEX IF NOT EXISTS journal_small ON journal (sensor, first_seq) WHERE sm
 CREATE TABLE IF NOT EXISTS run (
     sensor TEXT NOT NULL,
     run INTEGER NOT NULL,
+    wearer TEXT NOT NULL,
     setup_hash TEXT NOT NULL,
+    warm_seq INTEGER NOT NULL,       -- the first journal entry that is this wearer's
     start_seq INTEGER NOT NULL,      -- the first journal entry whose records this run gives out
     next_ordinal INTEGER,            -- one above the highest ordinal in the outbox; NULL before the first record
     snapshot_seq INTEGER,            -- the last journal entry the snapshot has seen

@@ -11,6 +11,7 @@ import math
 from typing import Annotated, Any, Final
 
 import msgspec
+import numpy as np
 
 from processing.dictionary import EVENT_TYPES, KINDS
 from processing.types import KIND_OF, POSTURES, DeviceReport, Epoch, Event, Metric, Record
@@ -86,7 +87,16 @@ _OTHERS: Final[dict[str, msgspec.json.Decoder[Record]]] = {
 }
 _MESSAGE = msgspec.json.Decoder(Message)
 _DURABLE = msgspec.json.Decoder(Durable)
-_ENCODER = msgspec.json.Encoder()
+
+
+def _plain(value: object) -> object:
+    """A numpy scalar that found its way into a record, as the number it is."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"a record cannot hold {type(value).__name__}")
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=_plain)
 _BOUNDS: Final = {
     kind: [
         (f.name, -math.inf if f.low is None else f.low, math.inf if f.high is None else f.high)

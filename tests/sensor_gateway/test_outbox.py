@@ -31,13 +31,13 @@ def epoch(i: int) -> Epoch:
 def outbox_at(path: Path, sinks: tuple[str, ...] = ("store",), max_rows: int = 10_000) -> tuple[Spool, Outbox, Run]:
     spool = Spool(path / "spool.db")
     outbox = Outbox(spool, sinks, max_rows)
-    return spool, outbox, outbox.run("clip-1", "hash", 0)
+    return spool, outbox, outbox.run("clip-1", "w-001", "hash", 0)
 
 
 def test_rows_come_in_order_with_their_links(tmp_path: Path) -> None:
     _, outbox, run = outbox_at(tmp_path)
     assert outbox.read("store", 0, 10) == []
-    assert outbox.store(run, "w-001", 0, [metric(0), epoch(0), event(0), DeviceReport(T0)]) == 4
+    assert outbox.store(run, 0, [metric(0), epoch(0), event(0), DeviceReport(T0)]) == 4
     rows = outbox.read("store", 0, 10)
     assert [(r.seq, r.after, r.floor, r.kind) for r in rows] == [
         (1, 0, 1, "metric"),
@@ -53,16 +53,16 @@ def test_rows_come_in_order_with_their_links(tmp_path: Path) -> None:
 
 def test_known_ordinals_are_skipped_in_any_overlap(tmp_path: Path) -> None:
     spool, outbox, run = outbox_at(tmp_path)
-    outbox.store(run, "w", 0, [metric(0), metric(1), metric(2)])
-    assert outbox.store(run, "w", 0, [metric(0), metric(1)]) == 0
-    assert outbox.store(run, "w", 1, [metric(1), metric(2), metric(3)]) == 1
+    outbox.store(run, 0, [metric(0), metric(1), metric(2)])
+    assert outbox.store(run, 0, [metric(0), metric(1)]) == 0
+    assert outbox.store(run, 1, [metric(1), metric(2), metric(3)]) == 1
     spool.close()
     _, outbox, run = outbox_at(tmp_path)
     assert run.next_ordinal == 4
-    assert outbox.store(run, "w", 2, [metric(2), metric(3), metric(4)]) == 1
+    assert outbox.store(run, 2, [metric(2), metric(3), metric(4)]) == 1
     assert [r.t_utc_ns for r in outbox.read("store", 0, 99)] == [T0 + i * S for i in range(5)]
     with pytest.raises(ValueError, match="ordinals 5 to 6 never came"):
-        outbox.store(run, "w", 7, [metric(7)])
+        outbox.store(run, 7, [metric(7)])
 
 
 @settings(max_examples=30, deadline=None)
@@ -83,7 +83,7 @@ def test_replays_after_crashes_give_each_record_once(
         step = data.draw(st.integers(1, 9))
         part = records[at : at + step]
         take = data.draw(st.booleans())
-        outbox.store(run, "w", at, part, Snapshot(at, str(at + len(part)).encode()) if take else None)
+        outbox.store(run, at, part, Snapshot(at, str(at + len(part)).encode()) if take else None)
         at += len(part)
         snapshot_at = at if take else snapshot_at
     assert [r.t_utc_ns for r in outbox.read("store", 0, 999)] == [r.t_utc_ns for r in records]
@@ -93,19 +93,25 @@ def test_replays_after_crashes_give_each_record_once(
 
 def test_a_new_configuration_starts_a_new_run(tmp_path: Path) -> None:
     _, outbox, run = outbox_at(tmp_path)
-    outbox.store(run, "w", 0, [metric(0)], Snapshot(77, b"state"))
-    same = outbox.run("clip-1", "hash", 500)
+    outbox.store(run, 0, [metric(0)], Snapshot(77, b"state"))
+    same = outbox.run("clip-1", "w-001", "hash", 500)
     assert (same.run, same.start_seq, same.next_ordinal, same.snapshot_seq, same.snapshot) == (1, 1, 1, 77, b"state")
-    other = outbox.run("clip-1", "other", 500)
+    other = outbox.run("clip-1", "w-001", "other", 500)
     assert (other.run, other.start_seq, other.next_ordinal, other.snapshot) == (2, 501, None, None)
-    assert outbox.store(other, "w", 1234, [metric(5)]) == 1
-    assert outbox.run("clip-1", "other", 900).next_ordinal == 1235
-    assert outbox.run("clip-2", "hash", 3).start_seq == 4
+    assert other.warm_seq == 1
+    assert outbox.store(other, 1234, [metric(5)]) == 1
+    assert outbox.run("clip-1", "w-001", "other", 900).next_ordinal == 1235
+    assert outbox.run("clip-2", "w-001", "hash", 3).start_seq == 4
+    assert outbox.run("clip-1", "w-001", "other", 950, fresh=True).start_seq == 951
+    # The clip went to somebody else: nothing of the first wearer may warm up the second one's baselines.
+    handed_on = outbox.run("clip-1", "w-002", "other", 1000)
+    assert (handed_on.run, handed_on.warm_seq, handed_on.start_seq) == (4, 1001, 1001)
+    assert outbox.run("clip-1", "w-002", "new study", 2000).warm_seq == 1001
 
 
 def test_a_row_goes_when_every_sink_has_passed_it(tmp_path: Path) -> None:
     spool, outbox, run = outbox_at(tmp_path, ("store", "mqtt"))
-    outbox.store(run, "w", 0, [metric(i) for i in range(10)])
+    outbox.store(run, 0, [metric(i) for i in range(10)])
     outbox.confirm("store", 8)
     assert [r.seq for r in outbox.read("mqtt", 0, 99)] == list(range(1, 11))
     assert [(r.seq, r.after, r.floor) for r in outbox.read("store", 0, 99)] == [(9, 8, 9), (10, 9, 9)]
@@ -123,7 +129,7 @@ def test_a_row_goes_when_every_sink_has_passed_it(tmp_path: Path) -> None:
     spool.close()
     # Numbers are not used again, also by a sink that joins an empty outbox.
     _, outbox, run = outbox_at(tmp_path, ("late",))
-    outbox.store(run, "w", 10, [metric(10)])
+    outbox.store(run, 10, [metric(10)])
     assert [(r.seq, r.after, r.floor) for r in outbox.read("late", 0, 9)] == [(11, 10, 11)]
     assert outbox.last_seq() == 11
 
@@ -132,7 +138,7 @@ def test_the_bound_costs_seconds_before_minutes_and_never_events(tmp_path: Path)
     spool, outbox, run = outbox_at(tmp_path, max_rows=100)
     records: list[Record] = [(event, epoch, metric, metric)[i % 4](i) for i in range(400)]
     for i in range(0, 400, 7):
-        outbox.store(run, "w", i, records[i : i + 7])
+        outbox.store(run, i, records[i : i + 7])
         assert spool.query("SELECT count(*) FROM outbox")[0][0] <= 107
     rows = outbox.read("store", 0, 999)
     assert [r.t_utc_ns for r in rows if r.kind == "event"] == [T0 + i * S for i in range(0, 400, 4)]
@@ -148,22 +154,22 @@ def test_a_record_no_sink_could_take_is_set_aside(tmp_path: Path) -> None:
     bad = Metric(T0, 999.0, 0.1, 1.5, "standing", 0.9, 1.0, 0.8)
     nan = Metric(T0, 1.0, 0.1, 1.5, "standing", float("nan"), 1.0, 0.8)
     huge = Event(T0, "id", "flag", "r", {"x": "y" * 100_000})
-    assert outbox.store(run, "w", 0, [metric(0), bad, nan, huge, metric(1)]) == 2
+    assert outbox.store(run, 0, [metric(0), bad, nan, huge, metric(1)]) == 2
     assert outbox.counters()[SET_ASIDE] == 3
     reasons = [row[0] for row in spool.query("SELECT reason FROM set_aside ORDER BY id")]
     assert reasons[0] == "metric: anterior_tilt_deg is 999.0, outside -180..180"
     assert "posture_confidence" in reasons[1]
     assert "100" in reasons[2]
-    assert outbox.store(run, "w", 5, [metric(2)]) == 1
+    assert outbox.store(run, 5, [metric(2)]) == 1
 
 
 def test_a_full_disk_leaves_everything_as_it_was(tmp_path: Path) -> None:
     spool, outbox, run = outbox_at(tmp_path)
-    outbox.store(run, "w", 0, [metric(0)])
+    outbox.store(run, 0, [metric(0)])
     spool.query(f"PRAGMA max_page_count = {spool.query('PRAGMA page_count')[0][0] + 2}")
     with pytest.raises(SpoolFullError):
-        outbox.store(run, "w", 1, [metric(i) for i in range(1, 1000)])
+        outbox.store(run, 1, [metric(i) for i in range(1, 1000)])
     assert [r.seq for r in outbox.read("store", 0, 99)] == [1]
     spool.query("PRAGMA max_page_count = 1000000")
-    assert outbox.store(run, "w", 1, [metric(1), metric(2)]) == 2
+    assert outbox.store(run, 1, [metric(1), metric(2)]) == 2
     assert [r.seq for r in outbox.read("store", 0, 99)] == [1, 2, 3]

@@ -1,0 +1,146 @@
+"""From journal entries to records: driver and pipeline of one sensor, fed live by the runner and again by a replay.
+
+What comes out depends on the entries alone, in any grouping: there is no clock here. Many payloads go into one pipeline
+update, since a fast-forwarded day is 900,000 of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+import msgspec
+
+from processing.alignment.static import align, parse_mount
+from processing.pipeline import DeviceStatus, Output, Pipeline, StreamSetup
+from processing.rules.study import Study, study_hash
+from processing.types import ImuBatch
+from sensor_gateway import controls
+from sensor_gateway.config import Sensor
+from sensor_gateway.drivers.base import Battery, Driver, EndOfStream, Rejected
+from sensor_gateway.spool.block import Logged
+from sensor_gateway.spool.journal import CONTROL
+
+
+class SnapshotError(ValueError):
+    """A snapshot of another version or configuration; the journal has to be replayed instead."""
+
+
+class _State(msgspec.Struct, array_like=True):
+    pipeline: bytes
+    driver: dict[str, int]
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """All that decides what is computed from a sensor's journal, besides the journal."""
+
+    setup: StreamSetup
+    study: Study
+    driver: Driver
+
+    @property
+    def hash(self) -> str:
+        """Equal for equal results: 16 hex digits over set-up, study and driver."""
+        what = {
+            "setup": asdict(self.setup),
+            "study": study_hash(self.study),
+            "driver": [self.driver.id, self.driver.version],
+        }
+        return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def recipe(sensor: Sensor, study: Study, driver: Driver) -> Recipe:
+    """A configured sensor's recipe, with the nominal alignment of its mount until a neutral pose is captured.
+
+    Raises `processing.alignment.static.AlignmentError` where the mount text cannot be read.
+    """
+    can = driver.capabilities
+    alignment = align(parse_mount(sensor.mount), None, given=False, mount_id="mount-1", t_utc_ns=0)
+    setup = StreamSetup(sensor.wearer, sensor.id, can.clock, can.seq_bits, can.rate_hz, alignment)
+    return Recipe(setup, study, driver)
+
+
+class Deriver:
+    """Driver and pipeline of one sensor between two journal entries. Not thread-safe."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._driver = recipe.driver
+        self._driver.reset()
+        self._pipeline = Pipeline(recipe.setup, recipe.study)
+        self._batches: list[ImuBatch] = []
+        self._ended = True  # nothing to finish yet
+        self.unreadable = 0
+
+    @property
+    def posture(self) -> str | None:
+        """Posture of the last judged second."""
+        return self._pipeline.posture
+
+    def feed(self, entries: Iterable[Logged]) -> list[Output]:
+        """Take consecutive entries; the outputs in order."""
+        out: list[Output] = []
+        batches, decode, own = self._batches, self._driver.feed, self._driver.id
+        for entry in entries:
+            received = entry.received
+            if entry.source == CONTROL:
+                self._control(entry, out)
+                continue
+            if entry.source.driver != own:
+                self.unreadable += 1  # from before another driver was configured for this sensor
+                continue
+            for item in decode(received.uuid, received.payload, received.rx_mono_ns, received.rx_utc_ns):
+                if isinstance(item, ImuBatch):
+                    batches.append(item)
+                elif isinstance(item, Battery):
+                    self._status(DeviceStatus(battery_percent=item.percent), received.rx_utc_ns, out)
+                elif isinstance(item, Rejected):
+                    self._status(DeviceStatus(rejected=1), received.rx_utc_ns, out)
+                elif isinstance(item, EndOfStream):
+                    self._end(out)
+        self._flush(out)
+        return out
+
+    def _flush(self, out: list[Output]) -> None:
+        if self._batches:
+            self._ended = False
+            out.append(self._pipeline.update(self._batches))
+            self._batches.clear()
+
+    def _status(self, status: DeviceStatus, t_utc_ns: int, out: list[Output]) -> None:
+        self._flush(out)
+        out.append(self._pipeline.control(status, t_utc_ns))
+
+    def _control(self, entry: Logged, out: list[Output]) -> None:
+        self._flush(out)
+        try:
+            control = controls.decode(entry.received)
+        except controls.ControlError:
+            self.unreadable += 1
+            return
+        if isinstance(control, DeviceStatus) and control.link is not None:
+            self._driver.reset()  # a message begun on one connection never ends on the next
+        out.append(self._pipeline.control(control, entry.received.rx_utc_ns))
+
+    def _end(self, out: list[Output]) -> None:
+        self._flush(out)
+        if not self._ended:
+            self._ended = True
+            out.append(self._pipeline.finish())
+
+    def snapshot(self) -> bytes:
+        """State after the last entry fed."""
+        return msgspec.msgpack.encode(_State(self._pipeline.snapshot(), self._driver.snapshot(), self._ended))
+
+    def restore(self, blob: bytes) -> None:
+        """Continue where `snapshot` was taken; raises `SnapshotError` where the bytes do not fit this version."""
+        try:
+            state = msgspec.msgpack.decode(blob, type=_State)
+            self._pipeline.restore(state.pipeline)
+            self._driver.restore(state.driver)
+        except (msgspec.DecodeError, ValueError, KeyError, TypeError, AttributeError, IndexError) as e:
+            raise SnapshotError(f"snapshot cannot be restored ({type(e).__name__}: {e})") from e
+        self._ended = state.ended

@@ -1,0 +1,154 @@
+"""Journal, pipeline and outbox of one sensor: journal first, then compute, then records and state together.
+
+Synchronous, and so built that a crash at any point is repaired by opening it again. `runner.py` keeps it supplied.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from processing.pipeline import DeviceStatus
+from processing.types import NS_PER_S, Samples
+from sensor_gateway import controls
+from sensor_gateway.clock import Clock
+from sensor_gateway.derive import Deriver, Recipe, SnapshotError
+from sensor_gateway.drivers.base import Received
+from sensor_gateway.spool.block import Logged, Source
+from sensor_gateway.spool.database import SpoolFullError
+from sensor_gateway.spool.journal import CONTROL, Journal
+from sensor_gateway.spool.outbox import Outbox, Run, Snapshot
+
+log = logging.getLogger(__name__)
+
+DURABLE_NS: Final = NS_PER_S
+"""Payload commits between two durable ones: what a power cut may cost."""
+SNAPSHOT_ENTRIES: Final = 300
+"""Half a minute of notifications: what a restart computes again at most."""
+STATUS_NS: Final = 60 * NS_PER_S
+GROUP_ENTRIES: Final = 6000
+
+
+class SensorLine:
+    """One sensor's line. Blocks on disk and CPU; to be used by one thread at a time.
+
+    ``broken`` says why nothing is computed any more although payloads are still journaled: an error in the computation
+    would come again with the same data, and the raw record is what must not be lost.
+    """
+
+    def __init__(self, recipe: Recipe, journal: Journal, outbox: Outbox, clock: Clock) -> None:
+        self.recipe = recipe
+        self.broken: str | None = None
+        self._journal, self._outbox, self._clock = journal, outbox, clock
+        self._sensor = recipe.setup.sensor
+        self._source = Source(recipe.driver.id, recipe.driver.version)
+        self._deriver = Deriver(recipe)
+        self._run: Run | None = None
+        self._since_snapshot = 0
+        self._durable_ns = -DURABLE_NS
+
+    @property
+    def posture(self) -> str | None:
+        """Posture of the last judged second."""
+        return self._deriver.posture
+
+    def open(self, progress: Callable[[float], None] | None = None) -> None:
+        """Bring the pipeline to the end of the journal; records that are known already are not stored again.
+
+        A changed configuration starts a new run, warmed up quietly on this wearer's journal. Raises `SpoolFullError`.
+        """
+        last = self._journal.last_seq(self._sensor)
+        run = self._outbox.run(self._sensor, self.recipe.setup.wearer, self.recipe.hash, last)
+        at = self._restore(run)
+        if at is None:
+            run = self._outbox.run(self._sensor, run.wearer, self.recipe.hash, last, fresh=True)
+            at = run.warm_seq - 1
+        self._since_snapshot = 0
+        total = max(last - at, 1)
+        try:
+            for entries in self._journal.read(self._sensor, at + 1):
+                quiet = sum(e.seq < run.start_seq for e in entries)
+                self._deriver.feed(entries[:quiet])
+                self._derive(entries[quiet:], run)
+                if progress is not None:
+                    progress(1 - (last - entries[-1].seq) / total)
+        except SpoolFullError:
+            raise
+        except Exception as e:  # noqa: BLE001 - see `broken`
+            self._break(e)
+        self._run = run
+
+    def _restore(self, run: Run) -> int | None:
+        """The journal entry to go on after; None where the run's snapshot cannot be read."""
+        self._deriver = Deriver(self.recipe)
+        if run.snapshot is None or run.snapshot_seq is None:
+            return run.warm_seq - 1
+        try:
+            self._deriver.restore(run.snapshot)
+        except SnapshotError as e:
+            log.warning("%s: %s; the journal is replayed instead", self._sensor, e)
+            self._deriver = Deriver(self.recipe)
+            return None
+        return run.snapshot_seq
+
+    def ingest(self, items: Sequence[tuple[Source, Received]]) -> Samples | None:
+        """Journal the items, then compute; the newest per-sample results.
+
+        Raises `SpoolFullError` where nothing was journaled: the same items can be given again.
+        """
+        if self._run is None:
+            self.open()
+        entries = self._append(items)
+        run = self._run
+        if run is None or self.broken is not None:
+            return None
+        try:
+            return self._derive(entries, run)
+        except SpoolFullError as e:
+            # The pipeline is ahead of the outbox now. The next call starts again from the snapshot and the journal.
+            self._run = None
+            log.warning("%s: %s", self._sensor, e)
+        except Exception as e:  # noqa: BLE001 - see `broken`
+            self._break(e)
+        return None
+
+    def _break(self, error: Exception) -> None:
+        self.broken = f"{type(error).__name__}: {error}"
+        log.error("%s: computing stopped, payloads are still journaled", self._sensor, exc_info=error)
+
+    def _append(self, items: Sequence[tuple[Source, Received]]) -> list[Logged]:
+        rows: list[tuple[Source, Received]] = []
+        before_ns = self._journal.last_rx_utc_ns(self._sensor) or 0
+        for item in items:
+            rows.append(item)
+            source, received = item
+            # A device report with each new minute of the journal's own time, so that a replay gives it too.
+            if source is not CONTROL and received.rx_utc_ns // STATUS_NS != before_ns // STATUS_NS:
+                rows.append((CONTROL, controls.encode(DeviceStatus(), received.rx_mono_ns, received.rx_utc_ns)))
+            before_ns = received.rx_utc_ns
+        now_ns = self._clock.mono_ns()
+        durable = now_ns - self._durable_ns >= DURABLE_NS
+        first = self._journal.append(self._sensor, rows, durable)
+        if durable:
+            self._durable_ns = now_ns
+        return [Logged(first + i, source, received) for i, (source, received) in enumerate(rows)]
+
+    def _derive(self, entries: Sequence[Logged], run: Run) -> Samples | None:
+        if not entries:
+            return None
+        outputs = self._deriver.feed(entries)
+        records = [record for out in outputs for record in out.records]
+        self._since_snapshot += len(entries)
+        if records:
+            snapshot = None
+            if self._since_snapshot >= SNAPSHOT_ENTRIES:
+                snapshot = Snapshot(entries[-1].seq, self._deriver.snapshot())
+                self._since_snapshot = 0
+            self._outbox.store(run, outputs[0].first_ordinal, records, snapshot)
+        return next((out.samples for out in reversed(outputs) if out.samples is not None), None)
+
+    def close(self) -> None:
+        """Store a last snapshot, so that the next start has nothing to compute again."""
+        if self._run is not None and self.broken is None:
+            self._outbox.save(self._run, Snapshot(self._journal.last_seq(self._sensor), self._deriver.snapshot()))

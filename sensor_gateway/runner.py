@@ -1,0 +1,164 @@
+"""Keeps one `SensorLine` supplied in the gateway's event loop: payloads and controls in, one commit about every 100 ms.
+
+It is the sink of the sensor's transport, holds it back when the line is behind, takes the wearer's commands, and publishes
+the live frames.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from typing import Final
+
+import numpy as np
+
+from processing.pipeline import Control, DeviceStatus
+from processing.types import NS_PER_S, Samples
+from sensor_gateway import controls
+from sensor_gateway.clock import Clock
+from sensor_gateway.drivers.base import Received, Transport
+from sensor_gateway.line import GROUP_ENTRIES, SensorLine
+from sensor_gateway.live import LiveFrame, LiveHub
+from sensor_gateway.spool.block import Source
+from sensor_gateway.spool.database import SpoolFullError
+from sensor_gateway.spool.journal import CONTROL
+
+log = logging.getLogger(__name__)
+
+COMMIT_S: Final = 0.1
+PENDING_ENTRIES: Final = 2 * GROUP_ENTRIES
+FULL_PAUSE_S: Final = 5.0
+LIVE_HZ: Final = 20.0
+LIVE_AGE_NS: Final = 5 * NS_PER_S
+
+
+class Runner:
+    """One sensor in the gateway. All methods are called in the event loop; the line works in ``executor``."""
+
+    def __init__(self, line: SensorLine, hub: LiveHub, clock: Clock, executor: Executor) -> None:
+        self.line = line
+        self.link: str | None = None
+        self.stopped_by: str | None = None
+        self._hub, self._clock, self._executor = hub, clock, executor
+        self._setup = line.recipe.setup
+        self._source = Source(line.recipe.driver.id, line.recipe.driver.version)
+        self._pending: list[tuple[Source, Received]] = []
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._taken = 0
+        self._ending = False
+        self._more = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+
+    async def put(self, received: list[Received]) -> None:
+        """Take payloads; returns when there is room for more."""
+        source = self._source
+        self._append([(source, r) for r in received])
+        if len(self._pending) >= PENDING_ENTRIES:
+            self._room.clear()
+        await self._room.wait()
+
+    def on_link(self, state: str) -> None:
+        """Journal each new state of the connection."""
+        if state != self.link:
+            self.link = state
+            self._append([self._control(DeviceStatus(link=state))])
+
+    async def command(self, control: Control, t_utc_ns: int | None = None) -> None:
+        """Journal a control at ``t_utc_ns`` (None: now); returns once it is in the journal."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._append([self._control(control, t_utc_ns)])
+        self._waiters.append((self._taken + len(self._pending), done))
+        await done
+
+    def _control(self, control: Control, t_utc_ns: int | None = None) -> tuple[Source, Received]:
+        utc_ns = self._clock.utc_ns() if t_utc_ns is None else t_utc_ns
+        return CONTROL, controls.encode(control, self._clock.mono_ns(), utc_ns)
+
+    def _append(self, items: Sequence[tuple[Source, Received]]) -> None:
+        self._pending.extend(items)
+        self._more.set()
+
+    async def run(self, transport: Transport) -> None:
+        """Deliver from the transport until it ends or this is cancelled; what was received is computed before returning."""
+        work = asyncio.create_task(self._work(), name=f"line-{self._setup.sensor}")
+        source = asyncio.create_task(transport.run(self.put, self.on_link), name=f"transport-{self._setup.sensor}")
+        try:
+            await asyncio.wait({work, source}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            source.cancel()
+            ended = (await asyncio.gather(source, return_exceptions=True))[0]
+            self._ending = True
+            self._more.set()
+            await work
+            await self._in_thread_close()
+            for _, waiter in self._waiters:
+                waiter.cancel()
+        if isinstance(ended, Exception):
+            raise ended
+
+    async def _in_thread_close(self) -> None:
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._executor, self.line.close)
+        except SpoolFullError as e:
+            log.warning("%s: %s", self._setup.sensor, e)
+
+    async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._pending or not self._ending:
+            await self._more.wait()
+            began_ns = self._clock.mono_ns()
+            items = self._pending[:GROUP_ENTRIES]
+            try:
+                samples = await loop.run_in_executor(self._executor, self.line.ingest, items)
+            except SpoolFullError as e:
+                if self.stopped_by is None:
+                    log.critical("%s: %s", self._setup.sensor, e)
+                self.stopped_by = str(e)
+                if self._ending:
+                    return
+                await asyncio.sleep(FULL_PAUSE_S)
+                continue
+            if self.stopped_by is not None:
+                log.warning("%s: receiving goes on", self._setup.sensor)
+                self.stopped_by = None
+            del self._pending[: len(items)]
+            self._settle(len(items))
+            if samples is not None:
+                self._publish(samples)
+            if len(self._pending) < GROUP_ENTRIES:
+                self._room.set()
+                spent_s = (self._clock.mono_ns() - began_ns) / NS_PER_S
+                await asyncio.sleep(max(0.0, COMMIT_S - spent_s))
+
+    def _settle(self, done: int) -> None:
+        self._taken += done
+        for due, waiter in self._waiters:
+            if due <= self._taken and not waiter.done():
+                waiter.set_result(None)
+        self._waiters = [(due, waiter) for due, waiter in self._waiters if due > self._taken]
+        if not self._pending and not self._ending:
+            self._more.clear()
+
+    def _publish(self, samples: Samples) -> None:
+        """At most `LIVE_HZ` frames a second of what has just happened; a simulated past is no news."""
+        t = samples.t_utc_ns
+        if not len(t) or self._clock.utc_ns() - int(t[-1]) > LIVE_AGE_NS:
+            return
+        step = max(1, round(self._setup.rate_hz / LIVE_HZ))
+        first = max((len(t) - 1) % step, len(t) - 1 - step * int(LIVE_HZ))
+        for i in range(first, len(t), step):
+            tilt, obliquity = float(samples.anterior_tilt_deg[i]), float(samples.obliquity_deg[i])
+            self._hub.publish(
+                LiveFrame(
+                    int(t[i]),
+                    None if np.isnan(tilt) else tilt,
+                    None if np.isnan(obliquity) else obliquity,
+                    bool(samples.valid[i]),
+                    self.line.posture,
+                    self._setup.wearer,
+                    self._setup.sensor,
+                )
+            )
