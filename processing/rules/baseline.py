@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Final, TypeAlias
@@ -55,7 +55,7 @@ class Baselines:
         self._today: dict[str, Histogram] = {}
         self._days: dict[str, list[tuple[str, Histogram]]] = {}
         self.version: str | None = None
-        self.thresholds: Mapping[str, Threshold] = {}
+        self.thresholds: dict[str, Threshold] = {}
         self._freeze()
 
     def add(self, k: int, posture: str, tilt_mdeg: int) -> None:
@@ -77,9 +77,10 @@ class Baselines:
         self._freeze()
 
     def _freeze(self) -> None:
-        found = {posture: self._threshold(posture) for posture in self._limits.postures}
-        self.thresholds = found
-        personal = {p: [t.median_mdeg, t.mad_mdeg, t.days] for p, t in found.items() if t.median_mdeg is not None}
+        self.thresholds = {posture: self._threshold(posture) for posture in self._limits.postures}
+        personal = {
+            p: [t.median_mdeg, t.mad_mdeg, t.days] for p, t in self.thresholds.items() if t.median_mdeg is not None
+        }
         self.version = None
         if personal:
             digest = hashlib.sha256(json.dumps([self._day, personal], sort_keys=True).encode()).hexdigest()
@@ -106,13 +107,15 @@ class Baselines:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take back a `snapshot`. Thresholds frozen under other limits are drawn anew from the same days."""
         self._day, self._day_end = state["day"], state["day_end"]
-        self._today = {posture: {b: n for b, n in counts} for posture, counts in state["today"].items()}
-        self._days = {p: [(day, {b: n for b, n in c}) for day, c in days] for p, days in state["days"].items()}
+        self._today = {posture: dict(counts) for posture, counts in state["today"].items()}
+        self._days = {p: [(day, dict(c)) for day, c in days] for p, days in state["days"].items()}
         self.version, frozen = state["frozen"]
-        self.thresholds = {
-            p: decide_threshold(self._limits, p, *(frozen.get(p, {}).get(key) for key in ("median_mdeg", "mad_mdeg")))
-            for p in self._limits.postures
-        }
+        self.thresholds = {}
+        for posture in self._limits.postures:
+            was = frozen.get(posture, {"median_mdeg": None, "mad_mdeg": None, "days": 0})
+            self.thresholds[posture] = decide_threshold(
+                self._limits, posture, was["median_mdeg"], was["mad_mdeg"], was["days"]
+            )
 
     def copy(self, study: Study) -> Baselines:
         """An independent copy under ``study``: two stages that count the same epochs must not share one."""
@@ -121,7 +124,7 @@ class Baselines:
         return twin
 
 
-def decide_threshold(limits: Limits, posture: str, median: int | None, mad: int | None, days: int = 0) -> Threshold:
+def decide_threshold(limits: Limits, posture: str, median: int | None, mad: int | None, days: int) -> Threshold:
     """The therapist's limit, else neutral + floor, else the habit's upper edge, which the cap bounds."""
     therapist = limits.therapist_mdeg.get(posture)
     if therapist is not None:
@@ -136,7 +139,7 @@ def decide_threshold(limits: Limits, posture: str, median: int | None, mad: int 
     return Threshold(limits.cap_mdeg, "personal_capped", median, mad, days)
 
 
-def pool(histograms: Any) -> Histogram:
+def pool(histograms: Iterable[Histogram]) -> Histogram:
     """Add up histograms."""
     total: Histogram = {}
     for counts in histograms:

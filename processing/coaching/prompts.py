@@ -1,0 +1,78 @@
+"""What a prompt says: first a change of position, then one exercise of the wearer's programme, in plain words.
+
+Nothing is chosen by what the sensor sees: the therapist sets exercise, side and dose, and the prompts turn through the
+programme in its order. One sensor on the pelvis cannot tell a left from a right muscle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from processing.coaching.programme import Exercise, check_programme, library
+from processing.rules.baseline import Baselines
+from processing.rules.engine import RuleEngine
+from processing.rules.gate import Compose, PromptRequest
+from processing.rules.study import Assignment, Study
+from processing.types import Json
+
+CUES_UP: Final = (
+    "Shift your weight from one foot to the other and walk a few steps.",
+    "Walk a few steps, then stand with your weight on both feet.",
+    "Put one foot on a low step for a moment, change feet, and walk a little.",
+)
+CUES_SEATED: Final = (
+    "Stand up and walk a few steps.",
+    "Shift your weight from one sitting bone to the other, then stand up for a moment.",
+)
+CLOSING: Final = "It may help; leave it out if it does not feel right, and ask your therapist if you are unsure."
+
+
+def rule_engine(sensor: str, study: Study, study_hash: str, baselines: Baselines | None = None) -> RuleEngine:
+    """Build the flag engine of a sensor, with prompts from the study's programme; ValueError where that is unusable."""
+    return RuleEngine(sensor, study, study_hash, baselines, compose=composer(study))
+
+
+def composer(study: Study) -> Compose:
+    """Check the programme, and give the function that words a prompt."""
+    check_programme(study)
+    programme = study.programme
+
+    def compose(request: PromptRequest) -> Mapping[str, Json]:
+        item = programme[request.ordinal % len(programme)]
+        return word_prompt(request, item, library()[item.exercise])
+
+    return compose
+
+
+def word_prompt(request: PromptRequest, item: Assignment, exercise: Exercise) -> dict[str, Json]:
+    """Variation cue, exercise with side and dose, steps, and the sentence that joins them."""
+    cues = CUES_SEATED if request.posture == "sitting" else CUES_UP
+    cue = cues[request.ordinal % len(cues)]
+    return {
+        "variation": cue,
+        "exercise": exercise.id,
+        "exercise_name": exercise.name,
+        "side": item.side,
+        "sets": item.sets,
+        "reps": item.reps,
+        "hold_s": item.hold_s,
+        "steps": list(exercise.steps),
+        "before_you_start": list(exercise.contraindications),
+        "text": f"{cue} Then: {exercise.name}, {describe_side(item, exercise)}{describe_dose(item)}. {CLOSING}",
+    }
+
+
+def describe_side(item: Assignment, exercise: Exercise) -> str:
+    """The side in words, with a comma after it; nothing for an exercise that always uses both at once."""
+    if item.side != "both":
+        return f"{item.side} side, "
+    return "each side in turn, " if exercise.sides[0] != "both" else ""
+
+
+def describe_dose(item: Assignment) -> str:
+    """Sets, repetitions and hold in words."""
+    sets = "1 set" if item.sets == 1 else f"{item.sets} sets"
+    times = "1 time" if item.reps == 1 else f"{item.reps} times"
+    hold = f", holding {item.hold_s} s" if item.hold_s else ""
+    return f"{sets} of {times}{hold}"

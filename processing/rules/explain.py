@@ -1,0 +1,97 @@
+"""The ``data`` of the rules' events: plain JSON from which a flag can be recomputed, and a sentence for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from processing.rules.base import EPOCH_NS, RULE_VERSION, Limits
+from processing.rules.baseline import Baselines
+from processing.rules.dose import UDEG_MIN
+from processing.rules.reading import Reading
+from processing.rules.trace import Traced, columns, starting_point
+from processing.types import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whose rules, of which version: stands on every event."""
+
+    sensor: str
+    study_version: str
+    study_hash: str
+
+    def of(self, rule: str) -> dict[str, Json]:
+        """The fields that name a rule and its configuration."""
+        return {
+            "rule": rule,
+            "rule_version": RULE_VERSION[rule],
+            "sensor": self.sensor,
+            "study_version": self.study_version,
+            "study_hash": self.study_hash,
+        }
+
+
+def window(first_k: int, last_k: int) -> dict[str, Json]:
+    """From the start of the first to the end of the last epoch, UTC nanoseconds."""
+    return {"start_utc_ns": first_k * EPOCH_NS, "end_utc_ns": (last_k + 1) * EPOCH_NS}
+
+
+def thresholds(baselines: Baselines) -> dict[str, Json]:
+    """Thresholds in force, where each came from, and the version of the wearer's baseline (null: none yet)."""
+    return {
+        "thresholds": {posture: found.as_json() for posture, found in baselines.thresholds.items()},
+        "baseline_version": baselines.version,
+    }
+
+
+def evidence(limits: Limits, epochs: Sequence[Traced], reading: Reading) -> dict[str, Json]:
+    """Inputs of a flag: limits, starting point, the eligible epochs since, and how good they were."""
+    coverage = [t.coverage_permille for t in epochs]
+    return {
+        "posture": epochs[-1].posture,
+        "tilt_deg": reading.tilt_mdeg / 1000,
+        "threshold_deg": reading.threshold_mdeg / 1000,
+        "quality": {
+            "eligible_epochs": len(epochs),
+            "least_coverage_permille": min(coverage),
+            "mean_coverage_permille": sum(coverage) // len(coverage),
+            "least_confidence_permille": min(t.confidence_permille for t in epochs),
+        },
+        "limits": limits.as_json(),
+        "before": starting_point(epochs[0]),
+        "epochs": columns(epochs),
+    }
+
+
+def dose_value(limits: Limits, udeg_min: int) -> dict[str, Json]:
+    """The dose that raised a `tilt_dose` flag, exact and readable."""
+    limit = limits.dose_on_udeg_min / UDEG_MIN
+    return {
+        "dose_udeg_min": udeg_min,
+        "value": udeg_min / UDEG_MIN,
+        "limit": limit,
+        "unit": "deg*min",
+        "text": f"Forward tilt beyond your threshold has added up to {limit:g} degree-minutes while you were up.",
+    }
+
+
+def sustained_value(limits: Limits, active_s: int, reading: Reading) -> dict[str, Json]:
+    """The time that raised a `sustained_tilt` flag."""
+    minutes, threshold = limits.sustained_s / 60, reading.threshold_mdeg / 1000
+    return {
+        "value": active_s,
+        "limit": limits.sustained_s,
+        "unit": "s",
+        "text": f"The top of your pelvis has been forward of your threshold ({threshold:.1f}°) for {minutes:g} minutes.",
+    }
+
+
+def suppression(flag_id: str, reasons: Sequence[str], texts: Mapping[str, str]) -> dict[str, Json]:
+    """Why a flag led to no prompt: the first reason in the order of the checks, and all that held."""
+    return {
+        "flag_event_id": flag_id,
+        "reason": reasons[0],
+        "reasons": list(reasons),
+        "text": texts[reasons[0]],
+    }
