@@ -35,16 +35,20 @@ class ContextParams:
     bed_drop_sd_m: float = 0.20
     lie_down_drop_m: float = 0.10
     lie_down_drop_sd_m: float = 0.12
-    # Error of the displacement: a constant part, and an error of acceleration left over, which grows with time squared
-    # (0.06 m/s² half the time one way, half the other: a T² / 12); more while still moving.
+    # Error of the displacement: a constant part, and what an offset leaves where the pelvis turns off the line between its
+    # two rests (0.3 m/s² x sin 30° for a second or so: 0.05 m in a sit-down's 80° there and back); more while still moving.
     rise_sd_m: float = 0.03
-    rise_sd_m_per_s2: float = 0.005
+    rise_sd_m_per_deg: float = 0.0006
     moving_end_sd_m: float = 0.12
-    stray: float = 0.05  # share of movements whose displacement is wrong altogether
-    # Standing up or sitting down takes at least a second; fidgets are shorter and many.
+    # Share of movements whose displacement is wrong altogether; grows like the error itself.
+    stray_per_deg: float = 0.0004
+    stray_max: float = 0.2
+    # Standing up or sitting down takes at least a second, and a lean of 20-30° there and back; fidgets are smaller and many.
     min_transfer_s: float = 1.0
-    change: float = 0.15
-    change_short: float = 0.002
+    small_path_deg: float = 20.0
+    large_path_deg: float = 60.0
+    change: float = 0.4  # share of large movements that change posture; the rest are bends, reaches, turns in bed
+    change_small: float = 0.002
     # Direction of up against the upright reference: standing repeats within 6° in one wearing; sitting turns the pelvis by
     # 18° on average, from nothing to twice that; lying is a right angle.
     upright_sd_deg: float = 7.0
@@ -110,11 +114,12 @@ def _blend(a: Vector, a_weight: float, b: Vector, b_weight: float) -> Vector:
 class Edge:
     """A movement from one node (rest or walk) to the next.
 
-    ``rise_m`` is None where it could not be measured (a gap, or a movement too long). ``up_before`` and ``up_after`` are
+    ``path_deg`` is the angle turned through on the way. ``rise_m`` is None where it could not be measured (a gap, or a movement too long). ``up_before`` and ``up_after`` are
     directions of up at its ends; ``walk_after`` says that it ends in walking; ``moving_ends`` counts ends without rest.
     """
 
     duration_s: float
+    path_deg: float
     rise_m: float | None
     up_before: Vector | None
     up_after: Vector
@@ -153,17 +158,26 @@ def _rise_density(rise: float, mean: float, sd: float, stray: float) -> float:
     return (1.0 - stray) * gauss + stray * 0.4
 
 
+def _change_prior(edge: Edge, p: ContextParams) -> float:
+    if edge.rise_m is None:
+        # Nothing measured: after a long movement or a gap anything may have happened.
+        return p.change if edge.duration_s > _LONG_S else p.change_small
+    if edge.duration_s < p.min_transfer_s:
+        return p.change_small
+    large = (edge.path_deg - p.small_path_deg) / (p.large_path_deg - p.small_path_deg)
+    return p.change_small + (p.change - p.change_small) * min(1.0, max(0.0, large))
+
+
 def edge_matrix(edge: Edge, refs: References, p: ContextParams) -> Matrix:
     """Weights ``m[from][to]`` of an edge: prior of the change times likelihood of what was measured."""
-    change = p.change if edge.duration_s >= p.min_transfer_s else p.change_short
-    if edge.rise_m is None and edge.duration_s > _LONG_S:
-        change = 0.3  # after a long movement or a gap anything may have happened
+    change = _change_prior(edge, p)
     fresh = posture_density(edge.up_after, refs, p)
     resumed = 0.0
     if edge.up_before is not None:
         resumed = _gauss2(angle_deg(edge.up_before, edge.up_after), p.same_sd_deg)
-    sd0 = p.rise_sd_m_per_s2 * edge.duration_s**2
-    sd0 = math.sqrt(p.rise_sd_m**2 + sd0 * sd0 + edge.moving_ends * p.moving_end_sd_m**2)
+    blend_sd = p.rise_sd_m_per_deg * edge.path_deg
+    sd0 = math.sqrt(p.rise_sd_m**2 + blend_sd * blend_sd + edge.moving_ends * p.moving_end_sd_m**2)
+    stray = min(p.stray_max, p.stray_per_deg * edge.path_deg)
     rows = []
     for a in (LYING, SITTING, UPRIGHT):
         row = []
@@ -172,7 +186,7 @@ def edge_matrix(edge: Edge, refs: References, p: ContextParams) -> Matrix:
             weight = prior
             if edge.rise_m is not None:
                 drop, drop_sd = _drop(a, b, p)
-                weight *= _rise_density(edge.rise_m, -drop, math.sqrt(sd0 * sd0 + drop_sd * drop_sd), p.stray)
+                weight *= _rise_density(edge.rise_m, -drop, math.sqrt(sd0 * sd0 + drop_sd * drop_sd), stray)
             if edge.walk_after:
                 weight *= 1.0 if b == UPRIGHT else p.walking_not_upright
             elif a == b and edge.up_before is not None:

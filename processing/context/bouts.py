@@ -24,7 +24,7 @@ from processing.context.belief import (
     start_belief,
 )
 from processing.context.walking import WALKING
-from processing.features.displacement import Rest, angle_deg, rest_of, vertical_displacement_m
+from processing.features.displacement import Rest, angle_deg, rest_of, vertical_displacement
 from processing.features.movement import CELL_S, CELLS_PER_S, Movement
 from processing.types import NS_PER_S
 
@@ -89,7 +89,7 @@ class Tracker:
         self.params, self.refs = params, refs
         self.steps: list[Step] = []
         self._s = _State(belief=params.start, shown=params.start)
-        self._acc, self._up = np.empty(0), np.empty((0, 3))
+        self._acc, self._up, self._turn = np.empty(0), np.empty((0, 3)), np.empty(0)
         self._base = 0
 
     def update(self, m: Movement, gait: list[int]) -> list[Belief]:
@@ -97,6 +97,7 @@ class Tracker:
         self._base = self._s.count - len(self._acc)
         self._acc = np.concatenate([self._acc, m.acc_up_mps2])
         self._up = np.concatenate([self._up, m.up])
+        self._turn = np.concatenate([self._turn, m.turn_dps])
         is_quiet = m.turn_dps < QUIET_DPS
         all_quiet = np.logical_and.reduce(is_quiet.reshape(-1, CELLS_PER_S), axis=1).tolist()
         last_up = m.up[CELLS_PER_S - 1 :: CELLS_PER_S].tolist()
@@ -120,7 +121,7 @@ class Tracker:
                 self._second(is_quiet[i * CELLS_PER_S : (i + 1) * CELLS_PER_S].tolist(), walks)
             out.append(s.shown)
         cut = max(0, len(self._acc) - _HISTORY)
-        self._acc, self._up = self._acc[cut:].copy(), self._up[cut:].copy()
+        self._acc, self._up, self._turn = self._acc[cut:].copy(), self._up[cut:].copy(), self._turn[cut:].copy()
         return out
 
     def take_steps(self) -> list[Step]:
@@ -132,7 +133,7 @@ class Tracker:
         """Pelvis axes have just been set from a standing wearer: directions seen before mean nothing any more."""
         s = self._s
         self.refs = References.known_neutral()
-        self._acc, self._up = self._acc[:0], self._up[:0]
+        self._acc, self._up, self._turn = self._acc[:0], self._up[:0], self._turn[:0]
         s.belief = s.shown = _STANDING
         s.mode, s.walk_s, s.quiet, s.since, s.settled = START, 0, 0, s.count, True
 
@@ -142,6 +143,7 @@ class Tracker:
             "refs": asdict(self.refs),
             "acc": self._acc,
             "up": self._up,
+            "turn": self._turn,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -151,7 +153,7 @@ class Tracker:
         self._s = _State(**s)
         r = dict(state["refs"])
         self.refs = References(tuple(r["upright"]), r["upright_s"], tuple(r["sitting"]), r["sitting_s"])
-        self._acc, self._up = (np.array(state[k], dtype=np.float64) for k in ("acc", "up"))
+        self._acc, self._up, self._turn = (np.array(state[k], dtype=np.float64) for k in ("acc", "up", "turn"))
 
     def _second(self, quiet: list[bool], walks: bool) -> None:
         s = self._s
@@ -180,7 +182,8 @@ class Tracker:
             drifted = self._mean(s.count - _REST_CELLS, s.count)
             if angle_deg(drifted.up, s.node_up) >= _DRIFT_DEG:
                 # Turned too slowly for a movement: a movement all the same, of unknown rise.
-                edge = Edge((s.count - s.since) * CELL_S, None, s.node_up, drifted.up)
+                lasted = (s.count - s.since) * CELL_S
+                edge = Edge(lasted, 0.0, None, s.node_up, drifted.up)
                 self._commit(edge, s.since, s.count)
                 s.node_up, s.since = drifted.up, s.count - _REST_CELLS
         elif s.mode == MOVE:
@@ -227,10 +230,10 @@ class Tracker:
             s.belief = start_belief(prior, after.up, self.refs, self.params)
             if walk:
                 s.belief = apply(
-                    s.belief, edge_matrix(Edge(_FIRM_S, None, None, after.up, True), self.refs, self.params)
+                    s.belief, edge_matrix(Edge(_FIRM_S, 0.0, None, None, after.up, True), self.refs, self.params)
                 )
             s.shown = s.belief
-            edge = Edge(0.0, None, None, after.up, walk)
+            edge = Edge(0.0, 0.0, None, None, after.up, walk)
             self.steps.append(Step(edge, at, at, self._time_ns(at), prior, None, starts=True))
         else:
             self._commit(self._edge(at, after, walk=walk), s.since, at)
@@ -241,20 +244,21 @@ class Tracker:
     def _edge(self, end: int, after: Rest, *, walk: bool) -> Edge:
         s = self._s
         duration = (end - s.since) * CELL_S + s.extra_s
-        rise = None
-        if s.whole and s.before is not None and end > s.since - 1:
-            first = s.since - self._base
-            last = max(end - self._base, first)
-            rise = vertical_displacement_m(
-                self._acc[first:last], self._up[first:last], Rest(s.residual, s.before), after
+        moved = None
+        if s.whole and s.before is not None and end > s.since:
+            cells = slice(s.since - self._base, end - self._base)
+            moved = vertical_displacement(
+                self._acc[cells], self._up[cells], self._turn[cells], Rest(s.residual, s.before), after
             )
-        return Edge(duration, rise, s.before, after.up, walk, int(walk) + int(s.before_moving))
+        rise, path = (None, 0.0) if moved is None else (moved.rise_m, moved.path_deg)
+        return Edge(duration, path, rise, s.before, after.up, walk, int(walk) + int(s.before_moving))
 
     def _split(self) -> None:
         """A movement too long to measure: judge by what is left, and go on from here."""
         s = self._s
         after = self._mean(s.count - CELLS_PER_S, s.count)
-        edge = Edge((s.count - s.since) * CELL_S + s.extra_s, None, None, after.up)
+        lasted = (s.count - s.since) * CELL_S + s.extra_s
+        edge = Edge(lasted, 0.0, None, None, after.up)
         self._commit(edge, s.since, s.count)
         s.residual, s.before, s.before_moving, s.whole, s.extra_s = after.residual_mps2, after.up, True, True, 0.0
         s.since = s.count

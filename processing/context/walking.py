@@ -3,7 +3,7 @@
 Walking is told by lasting rhythm, so that a single sit-down, as strong as a step, is not taken for it: it begins with a
 strong second after a fair one, or with the third fair second in a row, and lasts while seconds stay fair. Levels: at the
 lower back slow walking (0.5 m/s) swings the vertical by about 0.5 m/s² root mean square in the step band, comfortable
-walking by 1.2-2, stairs down by 3, running by 6 and more (the body is in free fall once a step, so the swing exceeds g).
+walking by 1.2-2, stairs down by 3, running by 7 and more (the body falls freely once a step).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ STILL, FAIR, WALKING, RUNNING = 0, 1, 2, 3
 """What a second's steps amount to: none, perhaps, walking, running."""
 _FAIR_MPS2: Final = 0.42
 _STRONG_MPS2: Final = 0.9
-_RUN_MPS2: Final = 6.0
+_RUN_MPS2: Final = 6.9  # g over the square root of two: a swing that just reaches free fall
 _MIN_TURN_DPS: Final = 8.0
 _MAX_CROSSINGS_2S: Final = 9  # faster than 4.5 Hz is shaking
 _SLOW_START_S: Final = 3

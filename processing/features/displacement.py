@@ -15,13 +15,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from processing.features.movement import CELL_S
 from processing.types import F64
 
-_MIN_TURN_SQ = 0.0076  # (5 deg in rad)²: with less of a turn its direction is noise, and time serves as well
+_CALM_DPS: Final = 10.0
+_MIN_TURN_SQ: Final = 0.0076  # (5 deg in rad)²: with less of a turn its direction is noise, and time serves as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +48,25 @@ def angle_deg(a: tuple[float, float, float], b: tuple[float, float, float]) -> f
     return math.degrees(math.acos(max(-1.0, min(1.0, dot / norm)))) if norm > 0.0 else 0.0
 
 
-def vertical_displacement_m(acc_up_mps2: F64, up: F64, before: Rest, after: Rest) -> float:
-    """Net rise [m] over the cells (n,), (n, 3) of a movement between two rests; negative when the pelvis sank."""
+@dataclass(frozen=True, slots=True)
+class Displacement:
+    """Net rise [m], negative when the pelvis sank, and the angle the pelvis turned through, there and back [deg]."""
+
+    rise_m: float
+    path_deg: float
+
+
+def vertical_displacement(acc_up_mps2: F64, up: F64, turn_dps: F64, before: Rest, after: Rest) -> Displacement:
+    """Displacement over the cells (n,), (n, 3), (n,) of a movement between two rests, n >= 1.
+
+    The velocity left at the end is an error of acceleration. It is taken back where it most likely arose: errors of
+    orientation and of the blend grow with the rate of turn, so each cell's share goes with it. A movement that ends in a
+    long sway is thereby judged by its core.
+    """
     n = len(acc_up_mps2)
-    if n == 0:
-        return 0.0
     dx, dy, dz = (after.up[i] - before.up[i] for i in range(3))
     turn_sq = dx * dx + dy * dy + dz * dz
+    error = np.cumsum(turn_dps + _CALM_DPS)
     if turn_sq > _MIN_TURN_SQ:
         share = (
             (up[:, 0] - before.up[0]) * dx + (up[:, 1] - before.up[1]) * dy + (up[:, 2] - before.up[2]) * dz
@@ -63,6 +77,5 @@ def vertical_displacement_m(acc_up_mps2: F64, up: F64, before: Rest, after: Rest
         share = np.arange(1, n + 1) / n
     clean = acc_up_mps2 - (before.residual_mps2 + (after.residual_mps2 - before.residual_mps2) * share)
     velocity = np.cumsum(clean) * CELL_S
-    drift = float(velocity[-1]) / n
-    # The sum of a linear ramp 1..n is n (n + 1) / 2.
-    return (float(np.add.reduce(velocity)) - drift * n * (n + 1) / 2.0) * CELL_S
+    velocity -= error * (velocity[-1] / error[-1])
+    return Displacement(float(np.add.reduce(velocity)) * CELL_S, float(np.add.reduce(turn_dps)) * CELL_S)
