@@ -2,6 +2,9 @@
 # Installs the pinned packages of package.json beside this script, once; afterwards the check works without a network.
 set -eu
 cd "$(dirname "$0")"
+# Test workers may call this at the same time: the first installs, the others wait.
+exec 9< package.json
+flock 9
 stamp=node_modules/.installed-from
 if [ -f "$stamp" ] && cmp -s package.json "$stamp"; then
     exit 0

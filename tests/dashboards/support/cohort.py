@@ -1,22 +1,25 @@
 """A seeded cohort: three wearers, a day of seconds with a two-hour hole, and the days before as minutes.
 
-Line protocol by the measurements and columns of the data dictionary. Deterministic; the shapes are believable (posture
-blocks, tilt that follows posture, dose above a limit), the numbers are nobody's.
+Records as the pipeline gives them, turned into points by the bridge's own line protocol. Deterministic; the shapes are
+believable (posture blocks, tilt that follows posture, dose above a limit), the numbers are nobody's.
 """
 
 from __future__ import annotations
 
 import math
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
-from processing.types import NS_PER_S, POSTURES
+from processing.types import NS_PER_S, POSTURES, DeviceReport, Epoch, Event, Metric, Record
+from sensor_gateway.wire.line import line
 
-MIN_NS = 60 * NS_PER_S
 DAY_START_S = 1_789_948_800  # 2026-09-21 00:00 UTC, a Monday
 WORN_FROM_H, WORN_TO_H = 6, 21
 HOLE_FROM_H, HOLE_TO_H = 12, 14
 DAYS_BEFORE = 13
+UPRIGHT = ("standing", "walking", "stairs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +29,6 @@ class Wearer:
     sensor: str
     standing_tilt_deg: float
     flags: int
-
-    @property
-    def tags(self) -> str:
-        return f"site={self.site},wearer={self.id},sensor={self.sensor}"
 
 
 WEARERS = (
@@ -42,29 +41,38 @@ _TILT_DEG = {"sitting": -15.0, "lying": -6.0}
 
 
 def received(minute_of_day: int) -> bool:
-    """Whether anything arrived in this minute of the last day: worn hours without the hole."""
+    """Whether anything arrived in this minute: worn hours without the hole."""
     hour = minute_of_day / 60
     return WORN_FROM_H <= hour < WORN_TO_H and not HOLE_FROM_H <= hour < HOLE_TO_H
 
 
-def lines(seed: int = 1) -> list[str]:
+@cache
+def records(wearer: Wearer, day: int) -> tuple[Record, ...]:
+    """One wearer's day; ``day`` 0 is the last one and the only one with seconds and device reports."""
+    return tuple(_day(wearer, day))
+
+
+def lines() -> list[str]:
     """All points; the last day ends at ``DAY_START_S + 86400``."""
-    out: list[str] = []
-    for wearer in WEARERS:
-        rng = random.Random(f"{seed}{wearer.id}")
-        for day in range(-DAYS_BEFORE, 1):
-            start_s = DAY_START_S + day * 86_400
-            for minute in range(24 * 60):
-                if not received(minute):
-                    continue
-                posture, tilt_deg = _minute(wearer, minute, rng)
-                t_ns = (start_s + minute * 60) * NS_PER_S
-                out.append(_epoch(wearer, t_ns, posture, tilt_deg, rng))
-                if day == 0:
-                    out += _seconds(wearer, t_ns, posture, tilt_deg, rng)
-                    out.append(_device(wearer, t_ns, minute))
-            out += _events(wearer, start_s)
-    return out
+    return [
+        line(wearer.site, wearer.id, wearer.sensor, record)
+        for wearer in WEARERS
+        for day in range(-DAYS_BEFORE, 1)
+        for record in records(wearer, day)
+    ]
+
+
+def _day(wearer: Wearer, day: int) -> Iterator[Record]:
+    rng = random.Random(f"{wearer.id} {day}")
+    start_s = DAY_START_S + day * 86_400
+    for minute in filter(received, range(24 * 60)):
+        posture, tilt_deg = _minute(wearer, minute, rng)
+        t_ns = (start_s + minute * 60) * NS_PER_S
+        yield _epoch(t_ns, posture, tilt_deg, rng)
+        if day == 0:
+            yield from _seconds(t_ns, posture, tilt_deg, rng)
+            yield _device(t_ns, minute)
+    yield from _events(wearer, start_s)
 
 
 def _minute(wearer: Wearer, minute: int, rng: random.Random) -> tuple[str, float]:
@@ -73,64 +81,68 @@ def _minute(wearer: Wearer, minute: int, rng: random.Random) -> tuple[str, float
     return posture, _TILT_DEG.get(posture, upright_deg) + rng.gauss(0, 0.8)
 
 
-def _seconds(wearer: Wearer, t_ns: int, posture: str, tilt_deg: float, rng: random.Random) -> list[str]:
+def _seconds(t_ns: int, posture: str, tilt_deg: float, rng: random.Random) -> Iterator[Metric]:
     worn = posture != "not_worn"
-    out = []
     for s in range(60):
-        tilt = (
-            f"anterior_tilt_deg={tilt_deg + rng.gauss(0, 0.5):.3f},obliquity_deg=0.4,tilt_uncertainty_deg=2.1,"
-            if worn
-            else ""
+        yield Metric(
+            t_utc_ns=t_ns + s * NS_PER_S,
+            anterior_tilt_deg=tilt_deg + rng.gauss(0, 0.5) if worn else None,
+            obliquity_deg=0.4 if worn else None,
+            tilt_uncertainty_deg=2.1 if worn else None,
+            posture=posture,
+            posture_confidence=0.93,
+            coverage=0.99,
+            quality=0.95 if worn else 0.2,
         )
-        out.append(
-            f'tilt,{wearer.tags} {tilt}posture="{posture}",posture_confidence=0.93,coverage={0.99 if worn else 1.0},'
-            f"quality={0.95 if worn else 0.2} {t_ns + s * NS_PER_S}"
-        )
-    return out
 
 
-def _epoch(wearer: Wearer, t_ns: int, posture: str, tilt_deg: float, rng: random.Random) -> str:
-    columns = [f"{p}_s={60 if p == posture else 0}i" for p in POSTURES]
-    if posture in {"standing", "walking", "stairs"}:
-        sd = 0.5 + rng.random()
-        columns += [f"tilt_mean_deg={tilt_deg:.3f}", f"tilt_median_deg={tilt_deg:.3f}", f"tilt_sd_deg={sd:.3f}",
-                    f"tilt_p5_deg={tilt_deg - 1.6 * sd:.3f}", f"tilt_p95_deg={tilt_deg + 1.6 * sd:.3f}",
-                    f"dose_deg_min={max(0.0, tilt_deg - 5):.3f}"]  # fmt: skip
-    columns += ["coverage=0.985", f"wear={0.0 if posture == 'not_worn' else 1.0}"]
-    return f"epoch,{wearer.tags} {','.join(columns)} {t_ns}"
-
-
-def _device(wearer: Wearer, t_ns: int, minute: int) -> str:
-    return (
-        f"device,{wearer.tags} battery_percent={95 - minute / 40:.1f},rssi_dbm={-60 - minute % 9}.0,rate_hz=99.9,"
-        f'frames_received={minute * 600}i,frames_lost={minute // 50}i,frames_rejected={minute // 400}i,link="streaming" {t_ns}'
+def _epoch(t_ns: int, posture: str, tilt_deg: float, rng: random.Random) -> Epoch:
+    upright = posture in UPRIGHT
+    sd_deg = 0.5 + rng.random()
+    return Epoch(
+        t_utc_ns=t_ns,
+        tilt_mean_deg=tilt_deg if upright else None,
+        tilt_median_deg=tilt_deg if upright else None,
+        tilt_p5_deg=tilt_deg - 1.6 * sd_deg if upright else None,
+        tilt_p95_deg=tilt_deg + 1.6 * sd_deg if upright else None,
+        tilt_sd_deg=sd_deg if upright else None,
+        dose_deg_min=max(0.0, tilt_deg - 5) if upright else None,
+        coverage=0.985,
+        wear=0.0 if posture == "not_worn" else 1.0,
+        **{f"{p}_s": 60 if p == posture else 0 for p in POSTURES},
     )
 
 
-def _events(wearer: Wearer, start_s: int) -> list[str]:
-    out: list[str] = []
+def _device(t_ns: int, minute: int) -> DeviceReport:
+    return DeviceReport(
+        t_utc_ns=t_ns,
+        battery_percent=95 - minute / 40,
+        rssi_dbm=-60.0 - minute % 9,
+        rate_hz=99.9,
+        frames_received=minute * 600,
+        frames_lost=minute // 50,
+        frames_rejected=minute // 400,
+        link="streaming",
+    )
 
-    def add(hour: float, event_type: str, summary: str, rule: str = "") -> None:
+
+def _events(wearer: Wearer, start_s: int) -> Iterator[Event]:
+    def event(hour: float, kind: str, rule: str | None = None, **data: str | float) -> Event:
         t_ns = (start_s + round(hour * 3600)) * NS_PER_S
-        rule_tag = f",rule={rule}" if rule else ""
-        out.append(
-            f'event,{wearer.tags},type={event_type}{rule_tag} event_id="{wearer.id}-{t_ns}-{event_type}",'
-            f'summary="{summary}",data_json="{{}}" {t_ns}'
-        )
+        return Event(t_ns, f"{wearer.id}-{t_ns}-{kind}", kind, rule, data)
 
-    add(WORN_FROM_H, "wear_on", "The sensor is worn from here.")
-    add(WORN_FROM_H + 0.1, "alignment", "Neutral pose taken over 5 s of quiet standing.")
-    add(WORN_FROM_H + 0.2, "mount", "The sensor was put on again.")
-    add(WORN_FROM_H + 0.3, "clock", "The sensor's clock was fitted anew.")
+    yield event(WORN_FROM_H, "wear_on")
+    yield event(WORN_FROM_H + 0.1, "alignment", alignment_id="static-1")
+    yield event(WORN_FROM_H + 0.2, "mount")
+    yield event(WORN_FROM_H + 0.3, "clock", kind_of_fit="fit")
     for i in range(wearer.flags):
         hour = 8.0 + 3 * i
-        add(hour - 0.2, "episode_start", "Tilt stayed above the limit for 2 min.", "sustained_tilt")
-        add(hour, "flag", "Tilt was 3.1 deg above the limit for 10 min while standing.", "sustained_tilt")
+        yield event(hour - 0.2, "episode_start", "sustained_tilt", threshold_deg=6.0)
+        yield event(hour, "flag", "sustained_tilt", text="Tilt was 3.1° above the limit for 10 min while standing.")
         if i % 2 == 0:
-            add(hour, "prompt", "Offered: glute set, both sides, 8 times.", "sustained_tilt")
+            yield event(hour, "prompt", "sustained_tilt", exercise="isometric_glute_set")
         else:
-            add(hour, "suppressed", "Kept quiet: the last prompt was less than 90 min ago.", "sustained_tilt")
-        add(hour + 0.2, "episode_end", "Tilt came back below the limit.", "sustained_tilt")
-    add(HOLE_TO_H, "gap", "No samples from 12:00 to 14:00.")
-    add(WORN_TO_H, "wear_off", "The sensor is not worn from here.")
-    return out
+            yield event(hour, "suppressed", "sustained_tilt", reason="refractory")
+        yield event(hour + 0.2, "episode_end", "sustained_tilt", reason="below")
+    yield event(HOLE_TO_H, "gap", missing=720_000)
+    yield event(WORN_TO_H, "wear_off")
