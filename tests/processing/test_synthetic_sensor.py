@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from vqf import VQF
 
 from processing.frames import rotate, up_in_sensor
-from processing.gaps import Filled
-from processing.orientation import OrientationParams, OrientationStage
 from processing.synthetic import (
     RadioModel,
     SensorModel,
@@ -78,7 +77,7 @@ def test_the_filter_finds_the_simulated_orientation() -> None:
     truth = render(script, sample_times(START, 120_000, 100.0))
     sensor = SensorModel(3, mount_rows("up=+x,anterior=-z"), acc_noise_mps2=0.01, gyr_noise_rps=0.001)
     acc, gyr = sensor.measure(truth.t_utc_ns, 0, truth.acc_p_mps2, truth.gyr_p_rps)
-    q = OrientationStage(OrientationParams(100.0)).update(Filled(truth.t_utc_ns, acc, gyr, None, [], []))
+    q = VQF(0.01, tauAcc=5.0, restBiasEstEnabled=False).updateBatch(gyr, acc)["quat6D"]
     true_up = rotate(sensor.r_sp, up_in_sensor(quaternion_ep(truth)))
     off = np.degrees(np.arccos(np.clip(np.sum(up_in_sensor(q) * true_up, axis=1), -1.0, 1.0)))
     for posture, limit in (("standing", 0.6), ("sitting", 0.6), ("walking", 1.2)):
