@@ -1,0 +1,64 @@
+"""`tiltline web`: the wearer's page from a store that a gateway writes or wrote; read-only."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import ipaddress
+import sys
+from pathlib import Path
+from typing import Final
+
+from sensor_gateway.clock import SystemClock
+from sensor_gateway.config import ConfigError, Settings, load_settings, load_study
+from sensor_gateway.sinks.store import Store, StoreError
+from sensor_gateway.web.app import create_app, serve
+
+NAME: Final = "web"
+HELP: Final = "serve the wearer's page from a store"
+STORE_FILE: Final = "store.sqlite"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.add_argument("--config", type=Path, help="gateway file; its data folder, study and [web] settings are used")
+    parser.add_argument("--store", type=Path, help=f"store file (default: {STORE_FILE} in the data folder)")
+    parser.add_argument("--host", help="address to listen on (default: 127.0.0.1, this machine only)")
+    parser.add_argument("--port", type=int, help="port to listen on (default: 8080; 0 takes a free one)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until Ctrl-C; 1 where the store, the configuration or the address cannot be used."""
+    base = args.config.parent if args.config else Path()
+    try:
+        settings = load_settings(args.config) if args.config else Settings()
+        study = load_study(base / settings.study if settings.study else None)
+        path = args.store or base / settings.site.data_dir / STORE_FILE
+        Store.open(path, readonly=True).close()  # say what is wrong now, not as an empty page later
+        web = dataclasses.replace(
+            settings.web,
+            host=args.host or settings.web.host,
+            port=settings.web.port if args.port is None else args.port,
+        )
+        if not _is_loopback(web.host):
+            print(
+                f"tiltline web: everybody who reaches {web.host} can see this page; it has no password", file=sys.stderr
+            )
+        app = create_app(path, None, dataclasses.replace(settings, web=web), SystemClock(), study=study)
+        asyncio.run(
+            serve(app, web.host, web.port, on_ready=lambda url: print(f"Open {url}  (Ctrl-C ends it)", flush=True))
+        )
+    except (ConfigError, StoreError, OSError) as e:
+        print(f"tiltline web: {e}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,130 @@
+"""The page's HTTP interface: ``/api/now``, ``/api/today``, ``/api/live``, ``/api/flag/{id}`` and two commands.
+
+Every refusal is JSON ``{"error": sentence}``. Commands go to the gateway's callback, which journals them; a page served
+without a gateway (``tiltline web``) answers 503 to them.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from processing.pipeline import Answer, CaptureNeutral
+from processing.rules.gate import ANSWERS
+from sensor_gateway.live import LiveHub
+from sensor_gateway.web.commands import Command, CommandError, OnCommand
+from sensor_gateway.web.source import NotFoundError, Source
+from sensor_gateway.web.stream import MAX_STREAMS, stream
+
+NO_GATEWAY = "This page only shows stored data; start it with 'tiltline run' to answer prompts or set your neutral."
+
+
+class AnswerBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of ``POST /api/answer``."""
+
+    event_id: str
+    answer: str
+
+
+class NeutralBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of ``POST /api/neutral``."""
+
+    duration_s: float = 5.0
+
+
+class Api:
+    """The handlers, bound to their source and the gateway's callback."""
+
+    def __init__(self, source: Source, hub: LiveHub, timezone: str, on_command: OnCommand | None) -> None:
+        self._source, self._hub, self._timezone, self._on_command = source, hub, timezone, on_command
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/api/now", self.now),
+            Route("/api/today", self.today),
+            Route("/api/live", self.live),
+            Route("/api/flag/{event_id}", self.flag),
+            Route("/api/answer", self.answer, methods=["POST"]),
+            Route("/api/neutral", self.neutral, methods=["POST"]),
+        ]
+
+    async def now(self, request: Request) -> Response:
+        view = await run_in_threadpool(self._source.now, await self._wearer(request))
+        wearers = await run_in_threadpool(self._source.wearers)
+        return JSONResponse({**view, "can_command": self._on_command is not None, "wearers": wearers})
+
+    async def today(self, request: Request) -> Response:
+        query = request.query_params
+        try:
+            zone = ZoneInfo(query.get("tz") or self._timezone)
+            day = date.fromisoformat(query["day"]) if "day" in query else None
+        except (KeyError, ValueError, OSError):
+            raise HTTPException(400, "Use tz=Area/City and day=YYYY-MM-DD, e.g. tz=Europe/Berlin.") from None
+        return JSONResponse(await run_in_threadpool(self._source.day, await self._wearer(request), day, zone))
+
+    async def live(self, request: Request) -> Response:
+        wearer = await self._wearer(request)
+        if self._hub.subscribers >= MAX_STREAMS:
+            raise HTTPException(503, "Too many pages are open on this gateway; close one of them.")
+        return StreamingResponse(stream(self._source, self._hub, wearer), media_type="text/event-stream")
+
+    async def flag(self, request: Request) -> Response:
+        return JSONResponse(await run_in_threadpool(self._source.flag, request.path_params["event_id"]))
+
+    async def answer(self, request: Request) -> Response:
+        body = await _body(request, AnswerBody)
+        if body.answer not in ANSWERS:
+            raise HTTPException(422, f"The answer is one of {', '.join(ANSWERS)}.")
+        prompt = await run_in_threadpool(self._source.flag, body.event_id)
+        if prompt["type"] != "prompt":
+            raise HTTPException(422, "Only a prompt can be answered.")
+        await self._send(prompt["wearer"], Answer(body.event_id, body.answer))
+        self._source.answered(body.event_id, body.answer)
+        return JSONResponse({"event_id": body.event_id, "answer": body.answer}, 202)
+
+    async def neutral(self, request: Request) -> Response:
+        body = await _body(request, NeutralBody)
+        if not 2.0 <= body.duration_s <= 30.0:
+            raise HTTPException(422, "Take the neutral over 2 to 30 seconds.")
+        await self._send(await self._wearer(request), CaptureNeutral(body.duration_s))
+        return JSONResponse({"duration_s": body.duration_s}, 202)
+
+    async def _send(self, wearer: str, command: Command) -> None:
+        if self._on_command is None:
+            raise HTTPException(503, NO_GATEWAY)
+        try:
+            await self._on_command(wearer, command)
+        except CommandError as e:
+            raise HTTPException(409, str(e)) from None
+
+    async def _wearer(self, request: Request) -> str:
+        return await run_in_threadpool(self._source.wearer, request.query_params.get("wearer"))
+
+
+B = TypeVar("B", AnswerBody, NeutralBody)
+
+
+async def _body(request: Request, kind: type[B]) -> B:
+    """The request's JSON as ``kind``; its size was bounded by the guard before."""
+    try:
+        return msgspec.json.decode(await request.body(), type=kind)
+    except msgspec.DecodeError as e:
+        raise HTTPException(400, f"The body does not fit: {e}.") from None
+
+
+async def on_error(_: Request, error: Exception) -> Response:
+    """Errors the handlers raise on purpose, as JSON."""
+    if isinstance(error, HTTPException):
+        return JSONResponse({"error": error.detail}, error.status_code)
+    return JSONResponse({"error": str(error)}, 404)
+
+
+ERRORS: dict[Any, Any] = {HTTPException: on_error, NotFoundError: on_error}

@@ -1,0 +1,107 @@
+"""The wearer's page as an ASGI application, and the server that runs it inside the gateway or alone.
+
+    app = create_app(store_path, hub, settings, SystemClock(), on_command=gateway.on_command)
+    await serve(app, settings.web.host, settings.web.port)
+
+``hub`` is the gateway's live hub; None serves what the store holds, polled once a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+
+from processing.rules.study import Study
+from sensor_gateway.clock import Clock
+from sensor_gateway.config import Settings
+from sensor_gateway.live import LiveHub
+from sensor_gateway.web.api import ERRORS, Api
+from sensor_gateway.web.commands import OnCommand
+from sensor_gateway.web.guard import Guard
+from sensor_gateway.web.source import Source
+
+STATIC: Final = Path(__file__).parent / "static"
+
+
+def create_app(
+    store_path: str | Path,
+    hub: LiveHub | None,
+    settings: Settings,
+    clock: Clock,
+    on_command: OnCommand | None = None,
+    study: Study | None = None,
+) -> Starlette:
+    """The page of this gateway's wearers. The store at ``store_path`` is opened read-only when it first exists.
+
+    ``on_command`` takes the wearer's answers and neutral captures; without it both are refused with 503. ``study``
+    gives the time after which an unanswered prompt is no longer offered.
+    """
+    wearers = tuple(dict.fromkeys(s.wearer for s in settings.sensors))
+    source = Source(Path(store_path), hub, clock, wearers, (study or Study()).prompt.expire_s)
+    fan = hub or LiveHub()
+    api = Api(source, fan, settings.site.timezone, on_command)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        source.close()
+
+    app = Starlette(
+        routes=[*api.routes(), Mount("/", StaticFiles(directory=STATIC, html=True))],
+        middleware=[Middleware(Guard, host=settings.web.host), Middleware(GZipMiddleware, minimum_size=1000)],
+        exception_handlers=ERRORS,
+        lifespan=lifespan,
+    )
+    app.state.hub = fan
+    return app
+
+
+class PageServer(uvicorn.Server):
+    """uvicorn that leaves the process's signals to whoever runs it, and says when it listens."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(app: Starlette, host: str, port: int, on_ready: Callable[[str], None] | None = None) -> None:
+    """Serve until cancelled, then end open streams and stop. Port 0 takes a free one; ``on_ready`` gets the address.
+
+    Raises ``OSError`` naming the address when it is taken.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as e:
+            raise OSError(
+                e.errno, f"the page cannot listen on {host}:{port} ({e.strerror}); choose another 'web.port'"
+            ) from None
+        shown = f"[{host}]" if family == socket.AF_INET6 else host
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=3
+        )
+        server = PageServer(config)
+        serving = asyncio.ensure_future(server.serve([listener]))
+        if on_ready:
+            listener.listen()
+            on_ready(f"http://{shown}:{listener.getsockname()[1]}/")
+        try:
+            await asyncio.shield(serving)
+        except asyncio.CancelledError:
+            server.should_exit = True
+            app.state.hub.close()
+            await serving
+            raise

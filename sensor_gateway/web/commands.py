@@ -1,0 +1,16 @@
+"""What the page hands to the gateway: controls the wearer asked for, journaled before anything acts on them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from processing.pipeline import Answer, CaptureNeutral
+
+Command: TypeAlias = Answer | CaptureNeutral
+OnCommand: TypeAlias = Callable[[str, Command], Awaitable[None]]
+"""``await on_command(wearer, command)`` returns once the command is durable, or raises `CommandError`."""
+
+
+class CommandError(Exception):
+    """The gateway cannot take the command now; the text is one sentence the wearer reads."""

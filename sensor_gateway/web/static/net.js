@@ -1,0 +1,39 @@
+// The page's only way out: its own gateway. Nothing is fetched from anywhere else.
+const wearer = new URLSearchParams(location.search).get("wearer");
+
+function address(path, query = {}) {
+  const params = new URLSearchParams(query);
+  if (wearer) params.set("wearer", wearer);
+  return `api/${path}?${params}`;
+}
+
+async function answerOf(response) {
+  const body = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(body.error ?? `${response.status}`);
+  return body;
+}
+
+export const get = async (path, query) => answerOf(await fetch(address(path, query)));
+
+export const post = async (path, body) =>
+  answerOf(
+    await fetch(address(path), {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+    }),
+  );
+
+// Live events; the browser reconnects by itself after a break, except when it was refused, so that is done here.
+export function listen(onFrame, onNow) {
+  const source = new EventSource(address("live"));
+  source.addEventListener("frame", (event) => onFrame(JSON.parse(event.data)));
+  source.addEventListener("now", (event) => onNow(JSON.parse(event.data)));
+  source.addEventListener("error", () => {
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => listen(onFrame, onNow), 3000);
+  });
+}
+
+// Time since a moment; the larger of two clocks, because one of them stands still while a phone sleeps.
+export const moment = () => ({ performance: performance.now(), date: Date.now() });
+export const since = (then) => Math.max(performance.now() - then.performance, Date.now() - then.date, 0);

@@ -1,0 +1,50 @@
+// Every sentence of the page comes from one catalogue. A second language is a second file and a line in LANGUAGES.
+const LANGUAGES = ["en"];
+
+export const language = LANGUAGES.find((code) => navigator.language.toLowerCase().startsWith(code)) ?? "en";
+
+let catalogue = {};
+const plural = new Intl.PluralRules(language);
+
+export async function loadText() {
+  catalogue = await (await fetch(`i18n/${language}.json`)).json();
+  document.documentElement.lang = language;
+  for (const element of document.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
+}
+
+export const has = (key) => key in catalogue;
+
+// t("age.s", {n: 3}); with {n} and forms ".one"/".other" the language's own plural rule chooses.
+export function t(key, values = {}) {
+  const text = catalogue[key] ?? catalogue[`${key}.${plural.select(values.n ?? 0)}`] ?? catalogue[`${key}.other`] ?? key;
+  return text.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
+}
+
+export const number = (value, digits = 0) =>
+  value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+
+export const clock = (tMs) => new Date(tMs).toLocaleTimeString(language, { hour: "2-digit", minute: "2-digit", hour12: false });
+
+export function duration(seconds) {
+  const minutes = Math.round(seconds / 60);
+  if (seconds < 60) return t("duration.s", { s: Math.round(seconds) });
+  if (minutes < 60) return t("duration.min", { m: minutes });
+  const [h, m] = [Math.floor(minutes / 60), minutes % 60];
+  return t(m ? "duration.h_min" : "duration.h", { h, m });
+}
+
+export function age(seconds) {
+  if (seconds < 3) return t("age.now");
+  if (seconds < 60) return t("age.s", { n: Math.floor(seconds) });
+  if (seconds < 3600) return t("age.min", { n: Math.floor(seconds / 60) });
+  if (seconds < 172800) return t("age.h", { n: Math.floor(seconds / 3600) });
+  return t("age.d", { n: Math.floor(seconds / 86400) });
+}
+
+// Whole degrees with their direction; a half degree either way is neutral, finer is not what a clip can tell.
+export function degrees(value) {
+  const n = Math.round(Math.abs(value));
+  return t(n === 0 ? "range.deg_zero" : value > 0 ? "range.deg_forward" : "range.deg_back", { n });
+}
+
+export const postureName = (posture) => (has(`posture.${posture}`) ? t(`posture.${posture}`) : t("posture.none"));

@@ -1,0 +1,159 @@
+// Draws one day: flags on top, tilt with its spread and the own range, postures below. Gaps stay empty.
+import { clock, t } from "./text.js";
+
+// Height tells the posture as well as colour does: the more upright and active, the taller.
+export const POSTURES = {
+  lying: 0.28, sitting: 0.5, standing: 0.76, walking: 1, running: 1, stairs: 1, unknown: 0.14, not_worn: 0.06,
+};
+const MINUTE = 60000;
+const HOUR = 3600000;
+const TOP = 34;
+const STRIP = 36;
+const AXIS = 22;
+const MIN_BIN_PX = 2;
+const EDGE = 6;
+
+function add(parent, name, attributes, text) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  if (text !== undefined) element.textContent = text;
+  parent.append(element);
+  return element;
+}
+
+// The hours worth showing: from the first minute to the last (today: to now), at least four.
+export function span(day) {
+  const { t_ms } = day.minutes;
+  const end = Math.max(t_ms.at(-1) + MINUTE, day.is_today ? day.now_ms : 0);
+  const first = day.from_ms + Math.floor((t_ms[0] - day.from_ms) / HOUR) * HOUR;
+  const last = day.from_ms + Math.ceil((end - day.from_ms) / HOUR) * HOUR;
+  const missing = Math.max(0, 4 * HOUR - (last - first));
+  return { from: Math.max(day.from_ms, first - missing), to: last };
+}
+
+const middle = (values) => values.sort((a, b) => a - b)[values.length >> 1];
+const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
+
+// Minutes joined to bins no finer than the screen: {t0, t1, mid, low, high}; minutes without tilt make no bin.
+function bins(day, minutes) {
+  const found = [];
+  const { t_ms, median_deg, p5_deg, p95_deg } = day.minutes;
+  const size = minutes * MINUTE;
+  for (let i = 0; i < t_ms.length; ) {
+    const slot = Math.floor((t_ms[i] - day.from_ms) / size);
+    const rows = [];
+    for (; i < t_ms.length && Math.floor((t_ms[i] - day.from_ms) / size) === slot; i += 1) {
+      if (median_deg[i] !== null) rows.push(i);
+    }
+    if (!rows.length) continue;
+    const take = (column) => rows.map((row) => column[row]);
+    const t0 = t_ms[rows[0]];
+    const t1 = t_ms[rows.at(-1)] + MINUTE;
+    found.push({ slot, t0, t1, mid: middle(take(median_deg)), low: mean(take(p5_deg)), high: mean(take(p95_deg)) });
+  }
+  return found;
+}
+
+function runs(list) {
+  const found = [];
+  for (const bin of list) {
+    if (found.length && found.at(-1).at(-1).slot + 1 === bin.slot) found.at(-1).push(bin);
+    else found.push([bin]);
+  }
+  return found;
+}
+
+function scaleY(list, range, height) {
+  const values = [...list.flatMap((b) => [b.low, b.high]), range?.low_deg ?? 0, range?.high_deg ?? 0, -6, 11];
+  const low = Math.max(-45, Math.min(...values) - 1);
+  const high = Math.min(45, Math.max(...values) + 1);
+  const y = (deg) => TOP + ((high - Math.max(low, Math.min(high, deg))) / (high - low)) * height;
+  return { low, high, y };
+}
+
+function drawGrid(svg, width, { low, high, y }) {
+  const step = high - low > 45 ? 20 : high - low > 22 ? 10 : 5;
+  for (let deg = Math.ceil(low / step) * step; deg <= high; deg += step) {
+    add(svg, "path", { class: deg ? "grid" : "grid zero", d: `M0 ${y(deg)}H${width}` });
+    const key = deg === 0 ? "today.y_neutral" : deg > 0 ? "today.y_forward" : "today.y_back";
+    if (Math.abs(y(deg) - TOP) > 9) add(svg, "text", { class: "label halo", x: 2, y: y(deg) - 4 }, t(key, { n: Math.abs(deg) }));
+  }
+}
+
+function drawHours(svg, x, { from, to }, width, bottom) {
+  const hours = (to - from) / HOUR;
+  const every = [1, 2, 3, 4, 6].find((n) => hours / n <= width / 62) ?? 6;
+  for (let at = from; at <= to; at += every * HOUR) {
+    const anchor = at === from ? "start" : at === to ? "end" : "middle";
+    if (at > from && at < to) add(svg, "path", { class: "grid", d: `M${x(at)} ${TOP}V${bottom}` });
+    add(svg, "text", { class: "label", x: x(at), y: bottom + 16, "text-anchor": anchor }, clock(at));
+  }
+}
+
+function drawTilt(svg, list, x, y) {
+  for (const run of runs(list)) {
+    const points = [[run[0].t0, run[0]], ...run.map((b) => [(b.t0 + b.t1) / 2, b]), [run.at(-1).t1, run.at(-1)]];
+    const line = (key) => points.map(([time, b]) => `${x(time).toFixed(1)} ${y(b[key]).toFixed(1)}`);
+    add(svg, "path", { class: "spread", d: `M${line("high").join("L")}L${line("low").reverse().join("L")}Z` });
+    add(svg, "path", { class: "tilt-line", d: `M${line("mid").join("L")}` });
+  }
+}
+
+function drawFlags(svg, day, x, bottom, width) {
+  let last = -Infinity;
+  day.flags.forEach((flag, i) => {
+    const at = Math.max(11, Math.min(width - 11, x(flag.t_ms)));
+    const shown = Math.max(at, last + 24); // markers never hide each other
+    last = shown;
+    if (flag.from_ms != null) {
+      const w = Math.max(2, x(flag.to_ms) - x(flag.from_ms));
+      add(svg, "rect", { class: "flag-window", x: x(flag.from_ms), y: TOP, width: w, height: bottom - TOP, rx: 3 });
+    }
+    add(svg, "path", { class: "flag-stem", d: `M${shown} 24L${at} ${TOP}` });
+    add(svg, "circle", { class: "flag-dot", cx: shown, cy: 13, r: 11 });
+    add(svg, "text", { class: "flag-number", x: shown, y: 17.5, "text-anchor": "middle" }, String(i + 1));
+  });
+}
+
+function drawPostures(svg, day, x, top) {
+  for (const band of day.bands) {
+    const height = (STRIP - 2) * (POSTURES[band.posture] ?? 0.14);
+    const [x0, x1] = [x(band.from_ms), x(band.to_ms)];
+    add(svg, "rect", {
+      class: `p-${band.posture}`, x: x0, y: top + STRIP - height, width: Math.max(0.6, x1 - x0), height,
+    });
+  }
+}
+
+// Returns what the cursor needs: the span, and functions between time and place.
+export function drawDay(svg, day, width) {
+  const height = width > 560 ? 250 : 216;
+  const plot = height - TOP - STRIP - AXIS - 10;
+  const shown = span(day);
+  const x = (time) => EDGE + ((time - shown.from) / (shown.to - shown.from)) * (width - 2 * EDGE);
+  const perMinute = (MINUTE / (shown.to - shown.from)) * (width - 2 * EDGE);
+  const size = [1, 2, 3, 5, 10, 15, 30].find((n) => n * perMinute >= MIN_BIN_PX) ?? 30;
+  const list = bins(day, size);
+  const scale = scaleY(list, day.range, plot);
+  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  svg.setAttribute("width", width);
+  svg.setAttribute("height", height);
+  svg.replaceChildren();
+  const title = add(svg, "title", { id: "timeline-title" });
+  const { low_deg, high_deg } = day.range ?? {};
+  if (day.range) {
+    const top = scale.y(high_deg);
+    add(svg, "rect", { class: "own-band", x: 0, y: top, width, height: scale.y(low_deg) - top });
+  }
+  drawGrid(svg, width, scale);
+  drawFlags(svg, day, x, TOP + plot, width);
+  drawTilt(svg, list, x, scale.y);
+  const strip = TOP + plot + 8;
+  add(svg, "path", { class: "grid", d: `M0 ${strip + STRIP}H${width}` });
+  drawPostures(svg, day, x, strip);
+  drawHours(svg, x, shown, width, strip + STRIP);
+  const cursor = add(svg, "path", { class: "cursor-line", d: "" });
+  const move = (time) => cursor.setAttribute("d", `M${x(time)} ${TOP}V${strip + STRIP}`);
+  const timeAt = (px) => shown.from + ((px - EDGE) / (width - 2 * EDGE)) * (shown.to - shown.from);
+  return { ...shown, move, timeAt, title };
+}
