@@ -87,6 +87,7 @@ class PromptGate:
         since = None if self._refractory_from_ns is None else now_ns - self._refractory_from_ns
         snoozed = waiting is not None and waiting.snoozed_ordinal is not None
         day = self._clock.day(k)
+        prompted = self._budget[1] if self._budget[0] == day else 0
         against = {
             "tracking": rule.mode == "tracking",
             "stopped": day <= self._stopped_day,
@@ -95,7 +96,7 @@ class PromptGate:
             # A snoozed prompt was asked for by the wearer: its own first showing does not hold it back.
             "refractory": since is not None and since < rule.refractory_s * NS_PER_S and not snoozed,
             "pending": waiting is None and self.waiting is not None,
-            "budget": self._budget[0] == day and self._budget[1] >= rule.budget_per_day,
+            "budget": prompted >= rule.budget_per_day,
             "quiet": self._clock.is_quiet(k, rule),
         }
         return [reason for reason in REASONS if against.get(reason)]

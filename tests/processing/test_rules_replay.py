@@ -212,3 +212,22 @@ def test_the_dose_of_minutes_needs_a_neutral():
     for e in stretch(k, 1, tilt_deg=20.0, neutral="nominal-up"):
         meter.update(e)
     assert meter.take(k // 6) is None
+
+
+def test_a_second_recording_after_the_end_of_the_first():
+    """The end closes the episode; what follows starts anew, keeps the dose, and is recomputable from its JSON."""
+    study = Study()
+    epochs = stretch(179_000_000, 60, tilt_deg=9.0)
+    engine = engine_of(study)
+    events = engine.update(epochs[:100]) + engine.finish()
+    (end,) = of_type(events, "episode_end")
+    assert (end.data["reason"], end.t_utc_ns) == ("recording_ended", epochs[99].k * 10**10)
+    assert engine.finish() == []
+    events += engine.update(epochs[99:]) + engine.finish()
+    assert (engine.late, engine.duplicates) == (0, 1)
+    assert [e.t_utc_ns // 10**10 - epochs[0].k for e in of_type(events, "episode_start")] == [0, 100]
+    undisturbed = [e.t_utc_ns for e in of_type(run(study, epochs), "flag") if e.rule == "tilt_dose"]
+    assert [e.t_utc_ns for e in of_type(events, "flag") if e.rule == "tilt_dose"] == undisturbed
+    for flag in of_type(events, "flag"):
+        check_flag(flag, events)
+    check_chain(events)
