@@ -1,4 +1,4 @@
-"""A whole recording at once: the causal chain in blocks, or the best non-causal estimate.
+"""A whole recording at once: the causal or settled chain in blocks, or the best non-causal estimate.
 
 The causal mode is `Core.update` in a loop and therefore bit-identical to the live gateway.
 """
@@ -12,15 +12,15 @@ from typing import Literal
 import numpy as np
 
 from processing.context.retro import RetroContext
-from processing.core import Core, CoreSetup
+from processing.core import Core, CoreOutput, CoreSetup
 from processing.features.tilt import SecondTilt
 from processing.gaps import Filled
-from processing.orientation import OrientationParams
+from processing.orientation import OrientationParams, Oriented
 from processing.retro import RetroOrientation
 from processing.rules.study import Study
-from processing.types import F64, NS_PER_S, Record, Samples, SecondBlock, TimedBatch
+from processing.types import NS_PER_S, Record, Samples, SecondBlock, TimedBatch
 
-Mode = Literal["online", "retro"]
+Mode = Literal["online", "settled", "retro"]
 BLOCK_S = 60
 
 
@@ -52,7 +52,7 @@ def process_recording(
 
     ``on_samples`` gets each piece of per-sample results as it becomes final; ``progress`` the samples taken so far.
     """
-    core = Core(setup, study)
+    core = Core(replace(setup, estimate="settled" if mode == "settled" else "online"), study)
     give = on_samples or _ignore
     taken = 0
     records: list[Record] = []
@@ -62,12 +62,13 @@ def process_recording(
         if retro is not None:
             retro.take(core.gaps.update(chunk))
         else:
-            new, samples = core.update(chunk)
-            records += new
-            give(samples)
+            _keep(core.update(chunk), records, give)
         if progress is not None:
             progress(taken)
-    records += core.finish() if retro is None else retro.finish()
+    if retro is None:
+        _keep(core.finish(), records, give)
+    else:
+        records = retro.finish()
     c = core.gaps.counters
     counters = {"samples": taken, "missing": c.missing, "bridged": c.bridged, "not_finite": c.not_finite}
     return ProcessResult(records, counters)
@@ -75,6 +76,12 @@ def process_recording(
 
 def _ignore(_: Samples) -> None:
     return
+
+
+def _keep(out: CoreOutput, records: list[Record], give: Callable[[Samples], None]) -> None:
+    records += out.records
+    if out.samples is not None:
+        give(out.samples)
 
 
 class _RetroRun:
@@ -87,15 +94,15 @@ class _RetroRun:
         self.context = RetroContext(rate_hz=rate, neutral_known=core.setup.alignment.has_neutral)
         self.held: list[tuple[SecondBlock, SecondTilt]] = []
 
-    def take(self, filled: Filled, *, last: bool = False) -> None:
-        for part, q in self.orientation.update(filled, last=last):
-            self._take_oriented(part, q)
+    def take(self, filled: Filled) -> None:
+        self._take_oriented(self.orientation.update(filled))
 
-    def _take_oriented(self, part: Filled, q: F64) -> None:
-        block, samples = self.core.take_filled(part, q)
-        self.give(samples)
-        if block is not None:
-            self._hold(block)
+    def _take_oriented(self, parts: list[Oriented]) -> None:
+        for part in parts:
+            block, samples = self.core.take_oriented(part)
+            self.give(samples)
+            if block is not None:
+                self._hold(block)
 
     def _hold(self, block: SecondBlock) -> None:
         self.context.add(block)
@@ -106,8 +113,7 @@ class _RetroRun:
         self.held.append((light, self.core.tilt_of(block)))
 
     def finish(self) -> list[Record]:
-        empty = np.empty((0, 3))
-        self.take(Filled(np.empty(0, np.int64), empty, empty, None, [], []), last=True)
+        self._take_oriented(self.orientation.finish())
         block = self.core.seconds.update(None, last=True)
         if block is not None:
             self._hold(block)

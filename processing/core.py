@@ -6,10 +6,9 @@ sensor clock and no delivery; `pipeline.py` adds those.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,24 +20,28 @@ from processing.epochs import MinuteEpochs, RuleEpochs, Second
 from processing.features.align import AlignStage
 from processing.features.seconds import SecondStage
 from processing.features.tilt import SecondTilt, TiltParams, second_tilt
-from processing.gaps import Filled, GapParams, GapStage
-from processing.orientation import OrientationParams, OrientationStage
+from processing.frames import rotate, tilt_and_obliquity_deg, up_in_sensor
+from processing.gaps import Filled, GapParams, GapStage, cut
+from processing.notices import Notices
+from processing.orientation import CausalOrientation, OrientationParams, Oriented
 from processing.rules.dose import DoseMeter
 from processing.rules.study import Study, study_hash
+from processing.settled import SettledOrientation
 from processing.types import (
     F64,
     NS_PER_S,
     POSTURE_CODE,
     POSTURES,
     ContextBlock,
-    Event,
-    Json,
     Metric,
     Record,
     Samples,
     SecondBlock,
     TimedBatch,
 )
+
+Estimate = Literal["online", "settled"]
+"""Causal orientation, or one that waits up to 10 s for what follows (`settled.py`)."""
 
 _NOT_WORN = POSTURE_CODE["not_worn"]
 
@@ -51,6 +54,16 @@ class CoreSetup:
     sensor: str
     rate_hz: float
     alignment: Alignment
+    estimate: Estimate = "online"
+
+
+@dataclass(frozen=True, slots=True)
+class CoreOutput:
+    """Records that became final, the samples behind them, and, if asked for, causal samples for the eye."""
+
+    records: list[Record]
+    samples: Samples | None
+    live: Samples | None = None
 
 
 class Core:
@@ -60,7 +73,10 @@ class Core:
         self.setup, self.study, self.study_hash = setup, study, study_hash(study)
         rate = setup.rate_hz
         self.gaps = GapStage(GapParams(rate))
-        self.orientation = OrientationStage(OrientationParams(rate))
+        params = OrientationParams(rate)
+        self.orientation: CausalOrientation | SettledOrientation = (
+            CausalOrientation(params) if setup.estimate == "online" else SettledOrientation(params)
+        )
         self.align = AlignStage(setup.alignment)
         self.seconds = SecondStage(rate)
         self.context = ContextStage(rate_hz=rate, neutral_known=setup.alignment.has_neutral)
@@ -70,53 +86,77 @@ class Core:
         self._rule_epochs = RuleEpochs(rate)
         self._minutes = MinuteEpochs(rate)
         self._capture = NeutralCapture()
-        self._pending: list[Event] = []
+        self.notices = Notices(setup.sensor, self.study_hash)
         self._started = False
-        self._worn = True
         self.posture: str | None = None
 
-    def update(self, timed: TimedBatch) -> tuple[list[Record], Samples]:
-        """Take samples later than all before; gives the records that became final and every sample's result."""
+    def update(self, timed: TimedBatch, *, live: bool = False) -> CoreOutput:
+        """Take samples later than all before; gives what became final. ``live`` asks for causal angles at once."""
+        filled = self.gaps.update(timed)
+        parts = self.orientation.update(filled)
+        out = self._take(parts)
+        if live and isinstance(self.orientation, SettledOrientation):
+            return replace(out, live=self._causal(filled, self.orientation.causal))
+        return replace(out, live=out.samples) if live else out
+
+    def finish(self) -> CoreOutput:
+        """The recording ends: close the orientation, the second, the epochs and the rules' watermark."""
+        out = self._take(self.orientation.finish())
+        block = self.seconds.update(None, last=True)
+        if block is not None:
+            self.judge(block, self.tilt_of(block), self.context.update(block), out.records)
+        self.close(out.records)
+        return out
+
+    def _take(self, parts: list[Oriented]) -> CoreOutput:
         records: list[Record] = []
         samples: list[Samples] = []
-        for part in self._capture.split(timed):
-            self._finish_capture(part)
-            self._capture.take(part)
-            filled = self.gaps.update(part)
-            q_es = self.orientation.update(filled)
-            samples.append(self._samples(filled, q_es, records))
-        return records, _join(samples)
+        for part in parts:
+            for piece in self._split(part):
+                block, angles = self.take_oriented(piece)
+                samples.append(angles)
+                if block is not None:
+                    self.judge(block, self.tilt_of(block), self.context.update(block), records)
+        return CoreOutput(records, _join(samples))
 
-    def take_filled(self, filled: Filled, q_es: F64) -> tuple[SecondBlock | None, Samples]:
-        """Align oriented samples and group them; used by the retro path, whose quaternions come from elsewhere."""
-        self._start_and_report(filled)
-        aligned, q = self.align.update(filled, q_es)
+    def _split(self, part: Oriented) -> Iterator[Oriented]:
+        """Cut where a neutral pose ends: the rest stands on the new alignment."""
+        filled = part.filled
+        at = self._capture.cut_at(filled.t_utc_ns)
+        head = filled if at is None else cut(filled, 0, at)
+        self._capture.take(head.t_utc_ns, head.acc_mps2, head.gyr_rps)
+        if at is None:
+            yield part
+            return
+        if at:
+            yield Oriented(head, part.q_es[:at])
+        self._finish_capture()
+        yield Oriented(cut(filled, at, len(filled.t_utc_ns)), part.q_es[at:])
+
+    def take_oriented(self, part: Oriented) -> tuple[SecondBlock | None, Samples]:
+        """Align oriented samples and group them into seconds."""
+        self.notices.gaps(part.filled.gaps)
+        if not self._started and len(part.filled.t_utc_ns):
+            self._started = True
+            self.notices.alignment(int(part.filled.t_utc_ns[0]), self.align.alignment)
+        aligned, q = self.align.update(part.filled, part.q_es)
         block = self.seconds.update(aligned)
         return block, Samples(aligned.t_utc_ns, q, aligned.anterior_tilt_deg, aligned.obliquity_deg, aligned.valid)
 
-    def _samples(self, filled: Filled, q_es: F64, records: list[Record]) -> Samples:
-        block, samples = self.take_filled(filled, q_es)
-        if block is not None:
-            self.judge(block, self.tilt_of(block), self.context.update(block), records)
-        return samples
+    def _causal(self, filled: Filled, q_es: F64) -> Samples | None:
+        """Angles of the newest samples for the eye: what the records will say of them comes up to 10 s later."""
+        if not len(q_es):
+            return None
+        tilt, obliquity = tilt_and_obliquity_deg(rotate(self.align.alignment.r_ps, up_in_sensor(q_es)))
+        return Samples(filled.t_utc_ns, q_es, tilt, obliquity, ~np.isnan(tilt))
 
     def tilt_of(self, block: SecondBlock) -> SecondTilt:
         a = self.align.alignment
         return second_tilt(block, a.uncertainty_deg, has_neutral=a.has_neutral, params=self._tilt_params)
 
-    def finish(self) -> list[Record]:
-        """The recording ends: close the second, the epochs and the rules' watermark."""
-        records: list[Record] = []
-        block = self.seconds.update(None, last=True)
-        if block is not None:
-            self.judge(block, self.tilt_of(block), self.context.update(block), records)
-        self.close(records)
-        return records
-
     def close(self, records: list[Record]) -> None:
         """Close epochs and rules; nothing may follow."""
-        records += self._pending
-        self._pending = []
+        records += self.notices.until(None)
         self._advance(None, records)
         records += self.rules.finish()
 
@@ -148,8 +188,8 @@ class Core:
                 keep = valid_rows[rows]
                 tilt_deg, obliquity_deg = tilt_deg[keep], obliquity_deg[keep]
             self._advance(Second(second, code, confidence, valid, settling, tilt_deg, obliquity_deg), records)
-            self._report_until((second + 1) * NS_PER_S, records)
-            self._note_wear(second, code, records)
+            self.notices.wear(second * NS_PER_S, worn=code != _NOT_WORN)
+            records += self.notices.until((second + 1) * NS_PER_S)
             measured = valid > 0 and code != _NOT_WORN
             records.append(
                 Metric(
@@ -174,61 +214,14 @@ class Core:
         minute = self._minutes.closing(second)
         records += self._minutes.add(second, None if minute is None else self.dose.take(minute))
 
-    def _start_and_report(self, filled: Filled) -> None:
-        if not self._started and len(filled.t_utc_ns):
-            self._started = True
-            self._pending.append(self._alignment_event(int(filled.t_utc_ns[0]), self.align.alignment))
-        for gap in filled.gaps:
-            if gap.to_ns - gap.from_ns >= self.gaps.params.report_s * NS_PER_S:
-                data: dict[str, Json] = {
-                    "from_utc_ns": gap.from_ns,
-                    "to_utc_ns": gap.to_ns,
-                    "missing_samples": gap.missing,
-                    "action": "filter levelled anew; nothing was filled in",
-                }
-                self._pending.append(self.event(gap.to_ns, "gap", data))
-
-    def _finish_capture(self, part: TimedBatch) -> None:
-        done = self._capture.finish(part, self.align.alignment)
-        if done is None:
-            return
+    def _finish_capture(self) -> None:
+        done = self._capture.finish(self.align.alignment)
         if isinstance(done.outcome, Alignment):
             self.align.alignment = done.outcome
             self.context.neutral_taken()
-            self._pending.append(self._alignment_event(done.t_utc_ns, done.outcome))
+            self.notices.alignment(done.t_utc_ns, done.outcome)
         else:
-            data: dict[str, Json] = {"outcome": "refused", "reason": done.outcome}
-            self._pending.append(self.event(done.t_utc_ns, "alignment", data))
-
-    def _alignment_event(self, t_utc_ns: int, a: Alignment) -> Event:
-        data: dict[str, Json] = {
-            "outcome": "in force",
-            "alignment_id": a.id,
-            "mount_id": a.mount_id,
-            "method": a.method,
-            "r_ps": [list(row) for row in a.r_ps],
-            "uncertainty_deg": a.uncertainty_deg,
-        }
-        return self.event(t_utc_ns, "alignment", data)
-
-    def _report_until(self, end_ns: int, records: list[Record]) -> None:
-        while self._pending and self._pending[0].t_utc_ns < end_ns:
-            records.append(self._pending.pop(0))
-
-    def _note_wear(self, second: int, code: int, records: list[Record]) -> None:
-        worn = code != _NOT_WORN
-        if worn != self._worn:
-            self._worn = worn
-            records.append(self.event(second * NS_PER_S, "wear_on" if worn else "wear_off", {}))
-
-    def add_event(self, event: Event) -> None:
-        """Report an event with the second it falls into (clock notes come from outside the core)."""
-        self._pending.append(event)
-
-    def event(self, t_utc_ns: int, kind: str, data: dict[str, Json]) -> Event:
-        """An event of no rule, with its deterministic id."""
-        text = f"{self.setup.sensor}|{kind}|{t_utc_ns}|{self.study_hash}"
-        return Event(t_utc_ns, hashlib.sha256(text.encode()).hexdigest()[:16], kind, None, data)
+            self.notices.add(done.t_utc_ns, "alignment", {"outcome": "refused", "reason": done.outcome})
 
     def snapshot(self) -> dict[str, Any]:
         a = self.align.alignment
@@ -244,8 +237,8 @@ class Core:
             "rule_epochs": self._rule_epochs.snapshot(),
             "minutes": self._minutes.snapshot(),
             "capture": self._capture.snapshot(),
-            "pending": [[e.t_utc_ns, e.event_id, e.type, e.rule, dict(e.data)] for e in self._pending],
-            "flags": [self._started, self._worn, self.posture],
+            "notices": self.notices.snapshot(),
+            "flags": [self._started, self.posture],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -262,12 +255,12 @@ class Core:
         self._rule_epochs.restore(state["rule_epochs"])
         self._minutes.restore(state["minutes"])
         self._capture.restore(state["capture"])
-        self._pending = [Event(*e) for e in state["pending"]]
-        self._started, self._worn, self.posture = state["flags"]
+        self.notices.restore(state["notices"])
+        self._started, self.posture = state["flags"]
 
 
-def _join(parts: Sequence[Samples]) -> Samples:
-    if len(parts) == 1:
-        return parts[0]
+def _join(parts: Sequence[Samples]) -> Samples | None:
+    if len(parts) <= 1:
+        return parts[0] if parts else None
     names = ("t_utc_ns", "q_es", "anterior_tilt_deg", "obliquity_deg", "valid")
     return Samples(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))

@@ -59,3 +59,46 @@ def tilt_and_obliquity_deg(up_p: F64) -> tuple[F64, F64]:
     obliquity = np.arctan2(z, np.sqrt(x * x + y * y)) * DEG
     tilt[np.abs(obliquity) > MAX_OBLIQUITY_DEG] = np.nan
     return tilt, obliquity
+
+
+def conjugate(q: F64) -> F64:
+    """Inverse of unit quaternions (n, 4)."""
+    inverse: F64 = q * np.array([1.0, -1.0, -1.0, -1.0])
+    return inverse
+
+
+def multiply(p: F64, q: F64) -> F64:
+    """Row-wise product of quaternions (n, 4); one row goes with many."""
+    pw, px, py, pz = p[:, 0], p[:, 1], p[:, 2], p[:, 3]
+    qw, qx, qy, qz = q[:, 0], q[:, 1], q[:, 2], q[:, 3]
+    out = np.empty((max(len(p), len(q)), 4))
+    out[:, 0] = pw * qw - px * qx - py * qy - pz * qz
+    out[:, 1] = pw * qx + px * qw + py * qz - pz * qy
+    out[:, 2] = pw * qy - px * qz + py * qw + pz * qx
+    out[:, 3] = pw * qz + px * qy - py * qx + pz * qw
+    return out
+
+
+def rotate_by(q: F64, v: F64) -> F64:
+    """Turn vectors (n, 3) by unit quaternions (n, 4)."""
+    w, x, y, z = q[:, 0], q[:, 1], q[:, 2], q[:, 3]
+    tx = 2.0 * (y * v[:, 2] - z * v[:, 1])
+    ty = 2.0 * (z * v[:, 0] - x * v[:, 2])
+    tz = 2.0 * (x * v[:, 1] - y * v[:, 0])
+    out = np.empty((len(v), 3))
+    out[:, 0] = v[:, 0] + w * tx + y * tz - z * ty
+    out[:, 1] = v[:, 1] + w * ty + z * tx - x * tz
+    out[:, 2] = v[:, 2] + w * tz + x * ty - y * tx
+    return out
+
+
+def between_z(up: F64) -> F64:
+    """Shortest turn (n, 4) that carries directions (n, 3), of any length and not straight down, onto +z."""
+    length = np.sqrt(up[:, 0] * up[:, 0] + up[:, 1] * up[:, 1] + up[:, 2] * up[:, 2])
+    x, y, z = up[:, 0] / length, up[:, 1] / length, up[:, 2] / length
+    w = np.sqrt(np.maximum(0.5 * (1.0 + z), 1e-12))
+    out = np.zeros((len(up), 4))
+    out[:, 0] = w
+    out[:, 1] = 0.5 * y / w
+    out[:, 2] = -0.5 * x / w
+    return out

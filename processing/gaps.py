@@ -9,7 +9,7 @@ Samples that are not finite are dropped here and thereby become a gap.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -18,12 +18,10 @@ from processing.types import F64, I64, NS_PER_S, Bool, TimedBatch
 
 @dataclass(frozen=True, slots=True)
 class GapParams:
-    """Limits in seconds: bridge up to, new segment beyond, report as an event from."""
+    """Nominal rate, and the longest hole that is bridged for the filter."""
 
     rate_hz: float
     bridge_s: float = 0.1
-    segment_s: float = 10.0
-    report_s: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +45,19 @@ class Filled:
     real: Bool | None  # None: all of them
     breaks: list[int]
     gaps: list[Gap]
+
+    def snapshot(self) -> dict[str, Any]:
+        gaps = [[g.from_ns, g.to_ns, g.missing] for g in self.gaps]
+        arrays = [self.t_utc_ns, self.acc_mps2, self.gyr_rps, self.real]
+        return {"arrays": arrays, "breaks": self.breaks, "gaps": gaps}
+
+    @classmethod
+    def restored(cls, state: dict[str, Any]) -> Filled:
+        t, acc, gyr, real = state["arrays"]
+        return cls(t, acc, gyr, real, list(state["breaks"]), [Gap(*g) for g in state["gaps"]])
+
+
+NOTHING: Final = Filled(np.empty(0, np.int64), np.empty((0, 3)), np.empty((0, 3)), None, [], [])
 
 
 @dataclass(slots=True)
@@ -123,3 +134,37 @@ class GapStage:
     def restore(self, state: dict[str, Any]) -> None:
         self._last_ns, self._last = state["last_ns"], list(state["last"])
         self.counters = GapCounters(*state["counters"])
+
+
+def join(parts: list[Filled]) -> Filled:
+    """Consecutive pieces as one."""
+    if len(parts) == 1:
+        return parts[0]
+    offset, breaks = 0, []
+    for p in parts:
+        breaks += [offset + b for b in p.breaks]
+        offset += len(p.t_utc_ns)
+    real = None
+    if any(p.real is not None for p in parts):
+        real = np.concatenate([np.ones(len(p.t_utc_ns), bool) if p.real is None else p.real for p in parts])
+    return Filled(
+        np.concatenate([p.t_utc_ns for p in parts]),
+        np.concatenate([p.acc_mps2 for p in parts]),
+        np.concatenate([p.gyr_rps for p in parts]),
+        real,
+        breaks,
+        [g for p in parts for g in p.gaps],
+    )
+
+
+def cut(filled: Filled, lo: int, hi: int) -> Filled:
+    """Rows lo to hi, with the breaks and gaps that lie in them."""
+    inside = [(b, g) for b, g in zip(filled.breaks, filled.gaps, strict=True) if lo <= b < hi]
+    return Filled(
+        filled.t_utc_ns[lo:hi],
+        filled.acc_mps2[lo:hi],
+        filled.gyr_rps[lo:hi],
+        None if filled.real is None else filled.real[lo:hi],
+        [b - lo for b, _ in inside],
+        [g for _, g in inside],
+    )

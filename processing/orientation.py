@@ -1,6 +1,6 @@
 """Orientation from acceleration and angular rate alone: VQF (Laidig & Seel 2023, Inf Fusion 91:187), six axes.
 
-`OrientationStage` is causal; `retro.py` holds the non-causal estimate of the same filter.
+`CausalOrientation` is here; `settled.py` waits up to 10 s for what follows, `retro.py` for the whole recording.
 
 Deviations from the paper's defaults, chosen on a simulated wearer and checked on an optical rig and on people
 (`docs/validation.md`):
@@ -18,7 +18,7 @@ settling; levelling from nothing leaves 0.8-1.4°, going on as if nothing had ha
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from vqf import VQF
@@ -58,25 +58,33 @@ class OrientationParams:
         }
 
 
-class OrientationStage:
-    """The causal filter: `update` gives unit quaternions earth ← sensor (n, 4) for every row of `Filled`."""
+@dataclass(frozen=True, slots=True)
+class Oriented:
+    """Filled samples with their unit quaternions earth ← sensor (n, 4)."""
+
+    filled: Filled
+    q_es: F64
+
+
+class OrientationFilter:
+    """VQF over filled samples: quaternions (n, 4) and gyroscope bias [rad/s] (n, 3) for every row."""
 
     def __init__(self, params: OrientationParams) -> None:
         self.params = params
         self._vqf = VQF(1.0 / params.rate_hz, **params.vqf())
 
-    def update(self, filled: Filled) -> F64:
+    def update(self, filled: Filled) -> tuple[F64, F64]:
         gyr, acc = np.ascontiguousarray(filled.gyr_rps), np.ascontiguousarray(filled.acc_mps2)
         if not filled.breaks:
             return self._run(gyr, acc)
-        out = np.empty((len(gyr), 4))
+        q, bias = np.empty((len(gyr), 4)), np.empty((len(gyr), 3))
         start = 0
         for at, gap in zip(filled.breaks, filled.gaps, strict=True):
-            out[start:at] = self._run(gyr[start:at], acc[start:at])
+            q[start:at], bias[start:at] = self._run(gyr[start:at], acc[start:at])
             self._level_anew((gap.to_ns - gap.from_ns) / NS_PER_S)
             start = at
-        out[start:] = self._run(gyr[start:], acc[start:])
-        return out
+        q[start:], bias[start:] = self._run(gyr[start:], acc[start:])
+        return q, bias
 
     def _level_anew(self, gap_s: float) -> None:
         """Put the low-pass of gravity back into its averaging phase, with the last gravity as so many samples' mean."""
@@ -85,14 +93,40 @@ class OrientationStage:
         sums = [count * g for g in state["lastAccLp"]]
         self._vqf.state = {**state, "accLpState": [_AVERAGING, count, *sums, _AVERAGING]}
 
-    def _run(self, gyr: F64, acc: F64) -> F64:
+    def _run(self, gyr: F64, acc: F64) -> tuple[F64, F64]:
         if not len(gyr):
-            return np.empty((0, 4))
-        q: F64 = self._vqf.updateBatch(gyr, acc)["quat6D"]
-        return q
+            return np.empty((0, 4)), np.empty((0, 3))
+        result = self._vqf.updateBatch(gyr, acc)
+        return result["quat6D"], result["bias"]
 
     def snapshot(self) -> dict[str, Any]:
         return dict(self._vqf.state)
 
     def restore(self, state: dict[str, Any]) -> None:
         self._vqf.state = state
+
+
+class Estimator(Protocol):
+    """Orientation of a stream, however long it waits for what follows: causal, settled, or retrospective."""
+
+    def update(self, filled: Filled) -> list[Oriented]: ...
+    def finish(self) -> list[Oriented]: ...
+
+
+class CausalOrientation:
+    """Every row at once, from the past alone."""
+
+    def __init__(self, params: OrientationParams) -> None:
+        self._filter = OrientationFilter(params)
+
+    def update(self, filled: Filled) -> list[Oriented]:
+        return [Oriented(filled, self._filter.update(filled)[0])] if len(filled.t_utc_ns) else []
+
+    def finish(self) -> list[Oriented]:
+        return []
+
+    def snapshot(self) -> dict[str, Any]:
+        return self._filter.snapshot()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._filter.restore(state)

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from processing import snapshot
 from processing.alignment.static import Alignment
-from processing.core import Core, CoreSetup
+from processing.core import Core, CoreSetup, Estimate
 from processing.rules.study import Study
 from processing.timebase import Timebase, TimebaseParams
 from processing.types import NS_PER_S, ClockSpec, DeviceReport, ImuBatch, Record, Samples
@@ -26,6 +26,7 @@ class StreamSetup:
     seq_bits: int | None
     rate_hz: float
     alignment: Alignment
+    estimate: Estimate = "online"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Pipeline:
 
     def __init__(self, setup: StreamSetup, study: Study) -> None:
         self.setup = setup
-        self.core = Core(CoreSetup(setup.wearer, setup.sensor, setup.rate_hz, setup.alignment), study)
+        self.core = Core(CoreSetup(setup.wearer, setup.sensor, setup.rate_hz, setup.alignment, setup.estimate), study)
         self.timebase = Timebase(TimebaseParams(), setup.clock, setup.seq_bits, setup.rate_hz)
         self._ordinal = 0
         self._received = 0
@@ -88,11 +89,11 @@ class Pipeline:
         timed, notes = self.timebase.update(batches)
         self._received += len(batches)
         for note in notes:
-            self.core.add_event(self.core.event(note.t_utc_ns, "clock", {"kind": note.kind, **note.data}))
+            self.core.notices.add(note.t_utc_ns, "clock", {"kind": note.kind, **note.data})
         if timed is None or not len(timed):
             return self._number([])
-        records, samples = self.core.update(timed)
-        return self._number(records, samples)
+        out = self.core.update(timed, live=True)
+        return self._number(out.records, out.live)
 
     def control(self, control: Control, t_utc_ns: int) -> Output:
         """Take a journaled control that came between the batches."""
@@ -117,7 +118,7 @@ class Pipeline:
 
     def finish(self) -> Output:
         """The recording ends: close everything that waits for later data."""
-        return self._number(self.core.finish())
+        return self._number(self.core.finish().records)
 
     def _device_report(self, t_utc_ns: int) -> DeviceReport:
         return DeviceReport(

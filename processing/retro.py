@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from vqf import offlineVQF
 
-from processing.gaps import Filled
-from processing.orientation import OrientationParams
+from processing.gaps import NOTHING, Filled, cut, join
+from processing.orientation import OrientationParams, Oriented
 from processing.types import F64, NS_PER_S
 
 
@@ -28,20 +28,27 @@ class RetroOrientation:
     _held: int = 0
     _before: int = 0  # rows at the head of what is held that were given back already
 
-    def update(self, filled: Filled, *, last: bool = False) -> list[tuple[Filled, F64]]:
-        """Rows whose estimate is final; ``last`` gives all that is left."""
+    def update(self, filled: Filled) -> list[Oriented]:
+        """Rows whose estimate is final."""
+        return self._advance(filled, last=False)
+
+    def finish(self) -> list[Oriented]:
+        """All that is left."""
+        return self._advance(NOTHING, last=True)
+
+    def _advance(self, filled: Filled, *, last: bool) -> list[Oriented]:
         if len(filled.t_utc_ns):
             self._parts.append(filled)
             self._held += len(filled.t_utc_ns)
         block = round(self.block_s * self.params.rate_hz)
         overlap = round(self.overlap_s * self.params.rate_hz)
-        done: list[tuple[Filled, F64]] = []
+        done: list[Oriented] = []
         while self._held - self._before >= block + overlap or (last and self._held > self._before):
             held = join(self._parts)
             stop = self._held if last and self._held - self._before <= block + overlap else self._before + block
             end = min(self._held, stop + overlap)
             q = self._solve(cut(held, 0, end))
-            done.append((cut(held, self._before, stop), q[self._before : stop]))
+            done.append(Oriented(cut(held, self._before, stop), q[self._before : stop]))
             keep = max(0, stop - overlap)
             self._parts = [cut(held, keep, self._held)]
             self._before, self._held = stop - keep, self._held - keep
@@ -59,37 +66,3 @@ class RetroOrientation:
             result = offlineVQF(gyr, acc, None, 1.0 / self.params.rate_hz, self.params.vqf(retro=True))
             out[lo:hi] = result["quat6D"]
         return out
-
-
-def join(parts: list[Filled]) -> Filled:
-    """Consecutive pieces as one."""
-    if len(parts) == 1:
-        return parts[0]
-    offset, breaks = 0, []
-    for p in parts:
-        breaks += [offset + b for b in p.breaks]
-        offset += len(p.t_utc_ns)
-    real = None
-    if any(p.real is not None for p in parts):
-        real = np.concatenate([np.ones(len(p.t_utc_ns), bool) if p.real is None else p.real for p in parts])
-    return Filled(
-        np.concatenate([p.t_utc_ns for p in parts]),
-        np.concatenate([p.acc_mps2 for p in parts]),
-        np.concatenate([p.gyr_rps for p in parts]),
-        real,
-        breaks,
-        [g for p in parts for g in p.gaps],
-    )
-
-
-def cut(filled: Filled, lo: int, hi: int) -> Filled:
-    """Rows lo to hi, with the breaks and gaps that lie in them."""
-    inside = [(b, g) for b, g in zip(filled.breaks, filled.gaps, strict=True) if lo <= b < hi]
-    return Filled(
-        filled.t_utc_ns[lo:hi],
-        filled.acc_mps2[lo:hi],
-        filled.gyr_rps[lo:hi],
-        None if filled.real is None else filled.real[lo:hi],
-        [b - lo for b, _ in inside],
-        [g for _, g in inside],
-    )

@@ -2,4 +2,5 @@
 # All checks and all tests. Two workers; tests that own a server or a browser stay together on one.
 set -euo pipefail
 scripts/check.sh
+tests/dashboards/schema/install.sh
 exec .venv/bin/pytest -n 2 --dist loadgroup "$@"

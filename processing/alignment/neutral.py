@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from processing.alignment.static import Alignment, AlignmentError, Mount, align, neutral_gravity
-from processing.types import F64, NS_PER_S, TimedBatch
+from processing.types import F64, I64, NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,30 +33,23 @@ class NeutralCapture:
         self._from_ns, self._to_ns = t_utc_ns, t_utc_ns + round(duration_s * NS_PER_S)
         self._acc, self._gyr = [], []
 
-    def split(self, timed: TimedBatch) -> Iterator[TimedBatch]:
-        """Cut at the end of the pose: the new alignment starts with a sample, wherever a chunk ends."""
-        cut = 0
-        if self._from_ns is not None and len(timed):
-            cut = int(np.searchsorted(timed.t_utc_ns, self._to_ns))
-        if 0 < cut < len(timed):
-            yield TimedBatch(timed.t_utc_ns[:cut], timed.acc_mps2[:cut], timed.gyr_rps[:cut])
-            yield TimedBatch(timed.t_utc_ns[cut:], timed.acc_mps2[cut:], timed.gyr_rps[cut:])
-        else:
-            yield timed
+    def cut_at(self, t_utc_ns: I64) -> int | None:
+        """Row at which the pose ends, if these times reach it: the new alignment starts with a sample, not with a chunk."""
+        if self._from_ns is None or not len(t_utc_ns) or t_utc_ns[-1] < self._to_ns:
+            return None
+        return int(np.searchsorted(t_utc_ns, self._to_ns))
 
-    def take(self, part: TimedBatch) -> None:
+    def take(self, t_utc_ns: I64, acc_mps2: F64, gyr_rps: F64) -> None:
         """Keep what falls into the pose."""
         if self._from_ns is None:
             return
-        keep = part.t_utc_ns >= self._from_ns
+        keep = t_utc_ns >= self._from_ns
         if keep.any():
-            self._acc.append(part.acc_mps2[keep])
-            self._gyr.append(part.gyr_rps[keep])
+            self._acc.append(acc_mps2[keep])
+            self._gyr.append(gyr_rps[keep])
 
-    def finish(self, part: TimedBatch, current: Alignment) -> Captured | None:
-        """The outcome, once a sample at or after the end of the pose arrives."""
-        if self._from_ns is None or not len(part) or part.t_utc_ns[0] < self._to_ns:
-            return None
+    def finish(self, current: Alignment) -> Captured:
+        """The outcome at the end of the pose."""
         t_end, self._from_ns = self._to_ns, None
         acc = np.concatenate(self._acc) if self._acc else np.empty((0, 3))
         gyr = np.concatenate(self._gyr) if self._gyr else np.empty((0, 3))

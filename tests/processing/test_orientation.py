@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from processing.frames import up_in_sensor
-from processing.gaps import GapParams, GapStage
-from processing.orientation import OrientationParams, OrientationStage
-from processing.retro import RetroOrientation, join
+from processing.gaps import GapParams, GapStage, join
+from processing.orientation import CausalOrientation, Estimator, OrientationFilter, OrientationParams
+from processing.retro import RetroOrientation
+from processing.settled import SettledOrientation
 from processing.types import TimedBatch
 
 RATE = 100.0
@@ -35,13 +36,13 @@ def error_deg(q: np.ndarray, up: np.ndarray) -> np.ndarray:
 
 def test_swinging_is_followed() -> None:
     timed, up = swinging(60)
-    q = OrientationStage(OrientationParams(RATE)).update(GapStage(GapParams(RATE)).update(timed))
+    q, _ = OrientationFilter(OrientationParams(RATE)).update(GapStage(GapParams(RATE)).update(timed))
     assert np.sqrt(np.mean(error_deg(q, up)[500:] ** 2)) < 1.0
 
 
 def test_a_bias_of_several_degrees_per_second_is_learnt() -> None:
     timed, up = swinging(240, bias_dps=3.0)
-    q = OrientationStage(OrientationParams(RATE)).update(GapStage(GapParams(RATE)).update(timed))
+    q, _ = OrientationFilter(OrientationParams(RATE)).update(GapStage(GapParams(RATE)).update(timed))
     assert np.sqrt(np.mean(error_deg(q, up)[-6000:] ** 2)) < 1.0
 
 
@@ -53,36 +54,69 @@ def test_walking_with_holes_stays_near_the_truth_outside_settling() -> None:
         keep[start : start + 50] = False
     cut = TimedBatch(timed.t_utc_ns[keep], timed.acc_mps2[keep], timed.gyr_rps[keep])
     filled = GapStage(GapParams(RATE)).update(cut)
-    e = error_deg(OrientationStage(OrientationParams(RATE)).update(filled), up[keep])
+    e = error_deg(OrientationFilter(OrientationParams(RATE)).update(filled)[0], up[keep])
     settled = np.ones(len(e), dtype=bool)
     for b in filled.breaks:
         settled[b : b + 200] = False
     assert np.sqrt(np.mean(e[settled] ** 2)) < 2.0
 
 
+def holed(timed: TimedBatch, *holes: tuple[int, int]) -> tuple[TimedBatch, np.ndarray]:
+    keep = np.ones(len(timed), dtype=bool)
+    for lo, hi in holes:
+        keep[lo:hi] = False
+    return TimedBatch(timed.t_utc_ns[keep], timed.acc_mps2[keep], timed.gyr_rps[keep]), keep
+
+
+def solve(estimator: Estimator, timed: TimedBatch, step: int) -> np.ndarray:
+    """All rows through an estimator in pieces of ``step``; every row must come back once, with its breaks."""
+    gaps, done = GapStage(GapParams(RATE)), []
+    for lo in range(0, len(timed), step):
+        rows = slice(lo, lo + step)
+        done += estimator.update(
+            gaps.update(TimedBatch(timed.t_utc_ns[rows], timed.acc_mps2[rows], timed.gyr_rps[rows]))
+        )
+    done += estimator.finish()
+    filled = join([part.filled for part in done])
+    assert np.array_equal(filled.t_utc_ns, timed.t_utc_ns)
+    assert len(filled.breaks) == len(filled.gaps) == 2
+    return np.concatenate([part.q_es for part in done])
+
+
+HOLES = ((3000, 3200), (9000, 9500))  # 2 s and 5 s
+
+
 @pytest.mark.parametrize("piece", [777, 5000])
 def test_retro_gives_every_sample_once_and_blocks_agree_with_the_whole(piece: int) -> None:
     timed, up = swinging(200)
-    keep = np.ones(len(timed), dtype=bool)
-    keep[3000:3200] = False  # 2 s
-    keep[9000:9500] = False  # 5 s: not joined
-    t, acc, gyr = timed.t_utc_ns[keep], timed.acc_mps2[keep], timed.gyr_rps[keep]
-
-    def solve(block_s: float, overlap_s: float, step: int) -> tuple[np.ndarray, np.ndarray]:
-        gaps, retro = GapStage(GapParams(RATE)), RetroOrientation(OrientationParams(RATE), block_s, overlap_s)
-        done = []
-        for lo in range(0, len(t), step):
-            hi = lo + step
-            done += retro.update(gaps.update(TimedBatch(t[lo:hi], acc[lo:hi], gyr[lo:hi])))
-        empty = np.empty((0, 3))
-        done += retro.update(gaps.update(TimedBatch(t[:0], empty, empty)), last=True)
-        filled = join([f for f, _ in done])
-        assert np.array_equal(filled.t_utc_ns, t)
-        assert len(filled.breaks) == 2
-        return filled.t_utc_ns, np.concatenate([q for _, q in done])
-
-    _, whole = solve(1000, 120, len(t))
-    _, blocks = solve(40, 20, piece)
-    between = error_deg(blocks, up_in_sensor(whole))
-    assert np.sqrt(np.mean(between**2)) < 0.15
+    cut_up, keep = holed(timed, *HOLES)
+    whole = solve(RetroOrientation(OrientationParams(RATE), 1000, 120), cut_up, len(timed))
+    blocks = solve(RetroOrientation(OrientationParams(RATE), 40, 20), cut_up, piece)
+    assert np.sqrt(np.mean(error_deg(blocks, up_in_sensor(whole)) ** 2)) < 0.15
     assert np.sqrt(np.mean(error_deg(whole, up[keep]) ** 2)) < 0.4
+
+
+def test_settled_is_near_retro_and_better_than_causal_whatever_the_pieces() -> None:
+    timed, up = swinging(200)
+    cut_up, keep = holed(timed, *HOLES)
+    rms = {}
+    for name, estimator in {
+        "causal": CausalOrientation(OrientationParams(RATE)),
+        "settled": SettledOrientation(OrientationParams(RATE)),
+        "retro": RetroOrientation(OrientationParams(RATE)),
+    }.items():
+        rms[name] = float(np.sqrt(np.mean(error_deg(solve(estimator, cut_up, 500), up[keep])[2000:] ** 2)))
+    assert rms["settled"] < 0.8 * rms["causal"]
+    assert rms["settled"] < rms["retro"] + 0.3
+    once = solve(SettledOrientation(OrientationParams(RATE)), cut_up, len(timed))
+    assert np.array_equal(solve(SettledOrientation(OrientationParams(RATE)), cut_up, 77), once)
+
+
+def test_settled_waits_no_longer_than_ten_seconds() -> None:
+    timed, _ = swinging(60)
+    gaps, settled, done = GapStage(GapParams(RATE)), SettledOrientation(OrientationParams(RATE)), 0
+    for i in range(0, len(timed), 10):
+        rows = slice(i, i + 10)
+        part = gaps.update(TimedBatch(timed.t_utc_ns[rows], timed.acc_mps2[rows], timed.gyr_rps[rows]))
+        done += sum(len(p.q_es) for p in settled.update(part))
+        assert i + 10 - done <= 10 * RATE

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from processing.alignment.static import align, parse_mount
+from processing.core import Estimate
 from processing.pipeline import Pipeline, StreamSetup
 from processing.rules.study import Study, TiltRule
 from processing.types import ClockSpec, ImuBatch, Record, TimedBatch
@@ -36,9 +37,9 @@ STUDY = Study(
 )
 
 
-def pipeline(rate_hz: float, neutral: np.ndarray | None) -> Pipeline:
+def pipeline(rate_hz: float, neutral: np.ndarray | None, estimate: Estimate = "online") -> Pipeline:
     alignment = align(parse_mount(MOUNT), neutral, given=True, mount_id="m", t_utc_ns=0)
-    setup = StreamSetup("w-1", "s-1", ClockSpec(1, None, absolute=True), None, rate_hz, alignment)
+    setup = StreamSetup("w-1", "s-1", ClockSpec(1, None, absolute=True), None, rate_hz, alignment, estimate)
     return Pipeline(setup, STUDY)
 
 
@@ -82,8 +83,10 @@ def digest(records: list[Record], arrays: list[np.ndarray]) -> str:
     return h.hexdigest()
 
 
-def run(pieces: list[list[ImuBatch]], rate_hz: float, restart_after: set[int]) -> tuple[str, int]:
-    p = pipeline(rate_hz, NEUTRAL)
+def run(
+    pieces: list[list[ImuBatch]], rate_hz: float, restart_after: set[int], estimate: Estimate = "online"
+) -> tuple[str, int]:
+    p = pipeline(rate_hz, NEUTRAL, estimate)
     records: list[Record] = []
     rows: list[list[np.ndarray]] = [[], [], [], [], []]
     for i, piece in enumerate(pieces):
@@ -98,22 +101,25 @@ def run(pieces: list[list[ImuBatch]], rate_hz: float, restart_after: set[int]) -
                 column.append(a)
         if i in restart_after:
             blob = p.snapshot()
-            p = pipeline(rate_hz, NEUTRAL)
+            p = pipeline(rate_hz, NEUTRAL, estimate)
             p.restore(blob)
     records += p.finish().records
     return digest(records, [np.concatenate(c) for c in rows]), len(records)
 
 
-def everything_at_once(timed: TimedBatch, rate_hz: float) -> tuple[str, int]:
-    return run([batches(timed, [])], rate_hz, set())
+def everything_at_once(timed: TimedBatch, rate_hz: float, estimate: Estimate = "online") -> tuple[str, int]:
+    return run([batches(timed, [])], rate_hz, set(), estimate)
 
 
 SYNTHETIC = synthetic(480, 50.0, seed=7)
 
 
+ESTIMATES: tuple[Estimate, ...] = ("online", "settled")
+
+
 @pytest.fixture(scope="module")
-def synthetic_whole() -> tuple[str, int]:
-    return everything_at_once(SYNTHETIC, 50.0)
+def synthetic_whole() -> dict[Estimate, tuple[str, int]]:
+    return {estimate: everything_at_once(SYNTHETIC, 50.0, estimate) for estimate in ESTIMATES}
 
 
 def test_the_synthetic_recording_exercises_the_rules() -> None:
@@ -125,9 +131,12 @@ def test_the_synthetic_recording_exercises_the_rules() -> None:
     assert any(type(r).__name__ == "Epoch" for r in records)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize("estimate", ESTIMATES)
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_any_chunking_and_any_restart_give_the_same_bits(synthetic_whole: tuple[str, int], data: st.DataObject) -> None:
+def test_any_chunking_and_any_restart_give_the_same_bits(
+    synthetic_whole: dict[Estimate, tuple[str, int]], estimate: Estimate, data: st.DataObject
+) -> None:
     n = len(SYNTHETIC)
     cuts = data.draw(st.lists(st.integers(1, n - 1), min_size=1, max_size=60))
     made = batches(SYNTHETIC, cuts)
@@ -137,7 +146,7 @@ def test_any_chunking_and_any_restart_give_the_same_bits(synthetic_whole: tuple[
         pieces.append(made[i : i + size])
         i += size
     restarts = data.draw(st.sets(st.integers(0, len(pieces) - 1), max_size=5))
-    assert run(pieces, 50.0, restarts) == synthetic_whole
+    assert run(pieces, 50.0, restarts, estimate) == synthetic_whole[estimate]
 
 
 def test_sample_by_sample_gives_the_same_bits() -> None:
@@ -159,15 +168,16 @@ def real(path: Path) -> tuple[TimedBatch, float]:
 
 
 @pytest.mark.reference
+@pytest.mark.parametrize("estimate", ESTIMATES)
 @pytest.mark.parametrize("name", REAL)
-def test_real_recordings_in_random_pieces_give_the_same_bits(reference: Path, name: str) -> None:
+def test_real_recordings_in_random_pieces_give_the_same_bits(reference: Path, name: str, estimate: Estimate) -> None:
     timed, rate = real(reference / name)
-    whole = everything_at_once(timed, rate)
+    whole = everything_at_once(timed, rate, estimate)
     rng = np.random.default_rng(11)
     for _ in range(3):
         made = batches(timed, rng.integers(1, len(timed), 40).tolist())
         pieces = [[b] for b in made]
-        assert run(pieces, rate, set(rng.integers(0, len(pieces), 4).tolist())) == whole
+        assert run(pieces, rate, set(rng.integers(0, len(pieces), 4).tolist()), estimate) == whole
 
 
 _CHILD = """
