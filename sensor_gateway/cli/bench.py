@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rate", type=float, choices=(50.0, 100.0, 200.0), default=100.0, help="Hz (default: %(default)g)"
     )
-    parser.add_argument("--mode", choices=("online", "retro"), default="online", help="default: %(default)s")
+    parser.add_argument("--mode", choices=("online", "settled", "retro"), default="online", help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=1, help="which simulated day (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print the figures for a machine")
 

@@ -54,9 +54,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--mode",
-        choices=("online", "retro"),
+        choices=("online", "settled", "retro"),
         default="online",
-        help="online: causal, as the live gateway (default); retro: the best estimate, which looks ahead",
+        help="online: causal (default); settled: waits 10 s for what follows; retro: the best estimate, looks ahead freely",
     )
     parser.add_argument("--study", metavar="FILE", type=Path, help="study file with rules and programme (TOML)")
     parser.add_argument("--wearer", metavar="ID", default="w-001", help="pseudonym (default: %(default)s)")
