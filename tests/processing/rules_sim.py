@@ -73,6 +73,7 @@ def random_wearer(rng: random.Random, days: int, least_h: float = 2.0, most_h: f
     for day in range(days):
         k = (day0 + day) * 8640 + rng.randrange(1500, 5000)
         end = k + int(rng.uniform(least_h, most_h) * 360)
+        k = max(k, epochs[-1].k + 1) if epochs else k  # a long day reaches into the next one
         if rng.random() < 0.3:  # put on again, mostly with a new neutral
             mount += 1
             neutral = rng.choice([f"n{mount}", f"n{mount}", neutral, "nominal"])
