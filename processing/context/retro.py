@@ -43,7 +43,7 @@ class RetroContext:
         self.params = params or ContextParams()
         self._movement = MovementStage(rate_hz)
         self._gait = GaitStage()
-        self._wear = WearStage()
+        self._wear = WearStage(rate_hz)
         self._neutral_known = neutral_known
         self._tracker = Tracker(self.params, self._fresh_references())
         self._steps: list[Step] = []

@@ -26,7 +26,7 @@ class ContextStage:
         self.params = params or ContextParams()
         self._movement = MovementStage(rate_hz)
         self._gait = GaitStage()
-        self._wear = WearStage()
+        self._wear = WearStage(rate_hz)
         self._tracker = Tracker(self.params, References.known_neutral() if neutral_known else References())
         self._transfers: list[Transfer] = []
 

@@ -1,14 +1,16 @@
 """Worn or lying about: ten minutes in which nothing moves beyond the sensor's own noise.
 
-A body is never that still: breathing turns the pelvis by 0.1-1 deg/s a few times a minute. So each second is tested three ways:
-rate of turn within 1.5 times the sensor's own noise, vertical acceleration within 13 mg, and hardly any slow turning (mean
-rate of turn per second about its running mean, where noise averages out and breathing does not).
-The noise is not known beforehand: it is taken as the least rate of turn of any second so far, within what inertial sensors
-have. A sensor put down at once shows its noise at once.
+A body is never that still: breathing turns the pelvis by 0.1-1 deg/s all the time. So each second is tested three ways: rate of
+turn within 1.5 times the sensor's own noise, vertical acceleration within 13 mg, and hardly any slow turning (the second's mean
+rate of turn against the second before: there noise averages out and breathing does not).
+
+The noise is not known beforehand. It is taken as the least rate of turn over some ten seconds so far, which a sensor put down shows
+soon. While it has only ever been on a body the figure is too high, and the slow turning alone must tell.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,63 +20,67 @@ from processing.types import GRAVITY_MPS2
 
 @dataclass(frozen=True, slots=True)
 class WearParams:
-    """Limits; the first three follow the accelerometer literature on non-wear, applied to both sensors."""
+    """Limits of stillness. Factor, 13 mg and ten minutes follow common practice for non-wear in accelerometry."""
 
+    min_s: int = 600
     noise_factor: float = 1.5
     acc_sd_mps2: float = 0.013 * GRAVITY_MPS2
-    min_s: int = 600
     slow_turn_dps: float = 0.08
-    max_noise_dps: float = 0.6
-    forgiven_s: int = 3  # knocks on the table
+    noise_dps: tuple[float, float] = (0.05, 0.6)  # what gyroscopes have, all axes together
+    knocks: int = 3  # seconds of disturbance forgiven, one a minute: a table is knocked now and then
 
 
 class WearStage:
     """Counts seconds as still as a table."""
 
-    def __init__(self, params: WearParams | None = None) -> None:
+    def __init__(self, rate_hz: float, params: WearParams | None = None) -> None:
         self.params = params or WearParams()
-        self._noise_dps = self.params.max_noise_dps
+        # Four standard deviations of the difference of one axis's means over a second, as a share of the noise of three axes.
+        self._mean_noise = 4.0 * math.sqrt(2.0 / (3.0 * rate_hz))
+        self._noise_dps = self.params.noise_dps[1]
+        self._recent_dps = self._noise_dps
         self._still_s = 0
-        self._excused = 0
-        self._mean = [0.0, 0.0, 0.0]
-        self._mean_known = False
+        self._credit = 0
+        self._before: list[float] = []
 
     def update(self, m: Movement) -> list[bool]:
         """Whether the sensor is worn, for each second."""
         p = self.params
         out = []
-        columns = zip(m.turn_sd_dps.tolist(), m.acc_sd_mps2.tolist(), m.slow_turn_dps.tolist(), strict=True)
-        for turn, acc, slow in columns:
-            if turn < self._noise_dps:
-                self._noise_dps = max(turn, 1e-3)
-            if not self._mean_known:
-                self._mean, self._mean_known = list(slow), True
-            off = 0.0
-            for k in range(3):
-                change = slow[k] - self._mean[k]
-                off = max(off, abs(change))
-                self._mean[k] += 0.02 * change
-            still = turn <= p.noise_factor * self._noise_dps and acc <= p.acc_sd_mps2 and off <= p.slow_turn_dps
-            if still:
+        columns = zip(
+            m.turn_sd_dps.tolist(), m.acc_sd_mps2.tolist(), m.slow_turn_dps.tolist(), m.covered.tolist(), strict=True
+        )
+        for turn, acc, slow, covered in columns:
+            if covered == 1.0:
+                self._recent_dps += _RECENT * (turn - self._recent_dps)
+                self._noise_dps = max(min(self._noise_dps, self._recent_dps), p.noise_dps[0])
+            change = [abs(a - b) for a, b in zip(slow, self._before or slow, strict=True)]
+            self._before = slow
+            if (
+                turn <= p.noise_factor * self._noise_dps
+                and acc <= p.acc_sd_mps2
+                and max(change) <= max(p.slow_turn_dps, self._mean_noise * self._noise_dps)
+            ):
                 self._still_s += 1
-            elif self._still_s >= p.min_s and self._excused < p.forgiven_s:
-                self._excused += 1
-            elif self._excused < p.forgiven_s and self._still_s > 60 * (self._excused + 1):
-                self._excused += 1
+                if self._still_s % 60 == 0:
+                    self._credit = min(self._credit + 1, p.knocks)
+            elif self._credit:
+                self._credit -= 1
                 self._still_s += 1
             else:
-                self._still_s = self._excused = 0
-            if still and self._excused and self._still_s % 60 == 0:
-                self._excused -= 1
+                self._still_s = 0
             out.append(self._still_s < p.min_s)
         return out
 
     def snapshot(self) -> list[Any]:
-        return [self._noise_dps, self._still_s, self._excused, self._mean, self._mean_known]
+        return [self._noise_dps, self._recent_dps, self._still_s, self._credit, self._before]
 
     def restore(self, state: list[Any]) -> None:
-        self._noise_dps, self._still_s, self._excused, mean, self._mean_known = state
-        self._mean = list(mean)
+        self._noise_dps, self._recent_dps, self._still_s, self._credit, before = state
+        self._before = list(before)
+
+
+_RECENT = 0.1  # weight of a second in the mean of the last ten or so
 
 
 def fill_unworn(worn: list[bool], params: WearParams) -> list[bool]:
