@@ -124,9 +124,10 @@ class SensorLine:
             rows.append(item)
             source, received = item
             # A device report with each new minute of the journal's own time, so that a replay gives it too.
-            if source is not CONTROL and received.rx_utc_ns // STATUS_NS != before_ns // STATUS_NS:
-                rows.append((CONTROL, controls.encode(DeviceStatus(), received.rx_mono_ns, received.rx_utc_ns)))
-            before_ns = received.rx_utc_ns
+            if source != CONTROL:
+                if received.rx_utc_ns // STATUS_NS != before_ns // STATUS_NS:
+                    rows.append((CONTROL, controls.encode(DeviceStatus(), received.rx_mono_ns, received.rx_utc_ns)))
+                before_ns = received.rx_utc_ns
         now_ns = self._clock.mono_ns()
         durable = now_ns - self._durable_ns >= DURABLE_NS
         first = self._journal.append(self._sensor, rows, durable)

@@ -32,7 +32,7 @@ class _Tail:
     next_seq: int = 1
     small: int = 0
     small_since_utc_ns: int = 0
-    last_rx_utc_ns: int | None = None
+    last_rx_utc_ns: int = 0  # of a payload; 0: none yet
 
 
 class Journal:
@@ -53,8 +53,8 @@ class Journal:
         return self._tails[sensor].next_seq - 1 if sensor in self._tails else 0
 
     def last_rx_utc_ns(self, sensor: str) -> int | None:
-        """Arrival time of the newest entry; None where there is none."""
-        return self._tails[sensor].last_rx_utc_ns if sensor in self._tails else None
+        """Arrival time of the newest payload (controls do not count); None where there is none."""
+        return (self._tails[sensor].last_rx_utc_ns or None) if sensor in self._tails else None
 
     def append(self, sensor: str, items: Sequence[tuple[Source, Received]], durable: bool) -> int:
         """Commit the items in this order; the sequence number of the first. Raises `SpoolFullError`, and then nothing has
@@ -64,17 +64,16 @@ class Journal:
         first = tail.next_seq
         if not items:
             return first
-        last_utc = items[-1][1].rx_utc_ns
+        last_utc = tail.last_rx_utc_ns
         direct = tail.small == 0 and len(items) >= COMPACT_ENTRIES
         rows = []
         for i in range(0, len(items), BLOCK_ENTRIES):
             part = items[i : i + BLOCK_ENTRIES]
             body = block.encode(part)
-            rows.append(
-                (sensor, first + i, first + i + len(part) - 1, not direct, part[-1][1].rx_utc_ns, len(body), body)
-            )
+            last_utc = _last_payload_utc_ns(part, last_utc)
+            rows.append((sensor, first + i, first + i + len(part) - 1, not direct, last_utc, len(body), body))
         small = 0 if direct else tail.small + len(items)
-        since = tail.small_since_utc_ns if tail.small else items[0][1].rx_utc_ns
+        since = tail.small_since_utc_ns if tail.small else last_utc
         compact = small >= COMPACT_ENTRIES or (small > 1 and last_utc - since >= COMPACT_NS)
         grown = sum(row[5] for row in rows)
         with self._spool.transaction(durable) as db:
@@ -84,7 +83,7 @@ class Journal:
                 rows,
             )
             if compact:
-                grown += _compact(db, sensor)
+                grown += _compact(db, sensor, last_utc)
                 small = 0
             if self.size_bytes + grown > self._max_bytes:
                 grown -= _drop_oldest(db, self.size_bytes + grown - self._max_bytes)
@@ -106,7 +105,11 @@ class Journal:
                 at = last
 
 
-def _compact(db: sqlite3.Connection, sensor: str) -> int:
+def _last_payload_utc_ns(items: Sequence[tuple[Source, Received]], before: int) -> int:
+    return next((r.rx_utc_ns for source, r in reversed(items) if source != CONTROL), before)
+
+
+def _compact(db: sqlite3.Connection, sensor: str, last_utc: int) -> int:
     """Rewrite the sensor's small rows as compact blocks, within the caller's transaction; bytes gained (negative)."""
     rows = db.execute(
         "SELECT id, first_seq, size, block FROM journal WHERE sensor = ? AND small ORDER BY first_seq", (sensor,)
@@ -120,7 +123,7 @@ def _compact(db: sqlite3.Connection, sensor: str) -> int:
         db.execute(
             "INSERT INTO journal (sensor, first_seq, last_seq, small, last_rx_utc_ns, size, block) "
             "VALUES (?, ?, ?, 0, ?, ?, ?)",
-            (sensor, part[0].seq, part[-1].seq, part[-1].received.rx_utc_ns, len(body), body),
+            (sensor, part[0].seq, part[-1].seq, last_utc, len(body), body),
         )
         size += len(body)
     return size

@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS journal (
     first_seq INTEGER NOT NULL,
     last_seq INTEGER NOT NULL,
     small INTEGER NOT NULL,
-    last_rx_utc_ns INTEGER NOT NULL,
+    last_rx_utc_ns INTEGER NOT NULL, -- arrival of the newest payload up to here; 0: none yet
     size INTEGER NOT NULL,
     block BLOB NOT NULL,
     UNIQUE (sensor, first_seq)

@@ -1,0 +1,203 @@
+"""The gateway of one site: sensors, spool, sinks and the page, put together from the settings and taken down in order.
+
+Order of going down: transports stop, what was received is computed and stored, the sinks get a moment to catch up, then
+everything closes. Whatever is not delivered by then waits in the outbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Final
+
+from processing.alignment.static import AlignmentError
+from processing.pipeline import Control
+from processing.rules.study import Study
+from sensor_gateway import derive
+from sensor_gateway.clock import Clock
+from sensor_gateway.config import ConfigError, Sensor, Settings
+from sensor_gateway.drivers.base import Transport, TransportContext, TransportFactory
+from sensor_gateway.line import SensorLine
+from sensor_gateway.live import LiveHub
+from sensor_gateway.runner import Runner
+from sensor_gateway.sinks.base import Sink
+from sensor_gateway.sinks.file import FileSink
+from sensor_gateway.sinks.mqtt import MqttSink
+from sensor_gateway.sinks.store_sink import StoreSink
+from sensor_gateway.spool.database import Spool
+from sensor_gateway.spool.journal import Journal
+from sensor_gateway.spool.outbox import Outbox, SinkView
+from sensor_gateway.web.app import create_app, serve
+from sensor_gateway.web.commands import CommandError
+
+log = logging.getLogger(__name__)
+
+SPOOL_FILE: Final = "spool.db"
+STORE_FILE: Final = "store.db"
+FLUSH_S: Final = 5.0
+GROUP: Final = "tiltline.drivers"
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What a command line wants to hear: progress of catching up per sensor (0..1), and the page's address."""
+
+    on_progress: Callable[[str, float], None] | None = None
+    on_page: Callable[[str], None] | None = None
+
+
+class Gateway:
+    """One `tiltline run`. Everything that can be wrong with the settings is said by the constructor."""
+
+    def __init__(self, settings: Settings, study: Study, base: Path, clock: Clock, hooks: Hooks | None = None) -> None:
+        """Open the spool and make the transports; raises `ConfigError` or `SpoolError`."""
+        if not settings.sensors:
+            raise ConfigError("no sensor is configured; add a [[sensors]] block (see config/gateway.example.toml)")
+        self.settings, self.study, self.clock = settings, study, clock
+        self._hooks = hooks or Hooks()
+        folder = base / settings.site.data_dir
+        self.store_path = folder / STORE_FILE
+        self.hub = LiveHub()
+        self.final: dict[str, int] = {}  # counters when everything had been taken down
+        self.sinks = _sinks(settings, base, self.store_path, clock)
+        self.spool = Spool(folder / SPOOL_FILE)
+        try:
+            self.journal = Journal(self.spool, settings.limits.journal_max_mb * 1_000_000)
+            self.outbox = Outbox(self.spool, [s.name for s in self.sinks], settings.limits.outbox_max_rows)
+            self._executor = ThreadPoolExecutor(1, thread_name_prefix="compute")
+            self._lines = [self._line(sensor) for sensor in settings.sensors]
+        except BaseException:
+            self.spool.close()
+            raise
+        self.runners = {sensor_id: runner for sensor_id, runner, _ in self._lines}
+
+    def _line(self, sensor: Sensor) -> tuple[str, Runner, Transport]:
+        hook = self._hooks.on_progress
+        transport = transport_factory(sensor)(
+            sensor,
+            TransportContext(
+                self.clock,
+                self.journal.last_rx_utc_ns(sensor.id),
+                None if hook is None else lambda share: hook(sensor.id, share),
+            ),
+        )
+        try:
+            recipe = derive.recipe(sensor, self.study, transport.driver)
+        except AlignmentError as e:
+            raise ConfigError(f"key 'mount' of sensor {sensor.id!r}: {e}") from None
+        line = SensorLine(recipe, self.journal, self.outbox, self.clock)
+        return sensor.id, Runner(line, self.hub, self.clock, self._executor), transport
+
+    async def command(self, wearer: str, control: Control, t_utc_ns: int | None = None) -> None:
+        """Journal a wearer's command for each of her sensors; raises `CommandError` in her words."""
+        sensors = [s.id for s in self.settings.sensors if s.wearer == wearer]
+        if not sensors:
+            raise CommandError("This gateway has no sensor of yours.")
+        for sensor in sensors:
+            runner = self.runners[sensor]
+            if runner.stopped_by is not None:
+                raise CommandError("The gateway's disk is full; nothing can be stored at the moment.")
+            await runner.command(control, t_utc_ns)
+
+    async def run(self, stop: asyncio.Event, until_done: bool = False) -> int:
+        """Run until ``stop`` is set, or (``until_done``) all recordings have ended and every sink has everything.
+
+        Gives the exit status: 1 where every sensor failed. Raises ``OSError`` where the page's address is taken.
+        """
+        stop_sinks = threading.Event()
+        threads = [self._start(sink, stop_sinks) for sink in self.sinks]
+        page = asyncio.create_task(self._serve_page(), name="page")
+        sensors = asyncio.create_task(self._run_sensors(), name="sensors")
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        ends: set[asyncio.Task[object]] = {stopping, page, sensors} if until_done else {stopping, page}
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            if page.done():
+                page.result()
+            if sensors.done() and not stop.is_set():
+                await self._delivered(stop)
+        finally:
+            sensors.cancel()
+            failed = (await asyncio.gather(sensors, return_exceptions=True))[0]
+            await self._delivered(stop, ("store", "file"), FLUSH_S)
+            page.cancel()
+            stopping.cancel()
+            await asyncio.gather(page, stopping, return_exceptions=True)
+            stop_sinks.set()
+            self.outbox.wake()
+            for thread in threads:
+                await asyncio.to_thread(thread.join, FLUSH_S)
+            self._executor.shutdown()
+            self.final = self.outbox.counters() | {f"queued_{s.name}": self.outbox.queued(s.name) for s in self.sinks}
+            self.spool.close()
+        return int(failed is True)
+
+    def _start(self, sink: Sink, stop: threading.Event) -> threading.Thread:
+        thread = threading.Thread(
+            target=sink.run, args=(SinkView(self.outbox, sink.name), stop), name=f"sink-{sink.name}", daemon=True
+        )
+        thread.start()
+        return thread
+
+    async def _run_sensors(self) -> bool:
+        """Run every sensor to its end; True where each of them failed."""
+        tasks = [asyncio.create_task(self._run_sensor(*line), name=f"sensor-{line[0]}") for line in self._lines]
+        try:
+            return all(await asyncio.gather(*tasks))
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run_sensor(self, sensor: str, runner: Runner, transport: Transport) -> bool:
+        """One sensor's error stops this sensor only; True where there was one."""
+        try:
+            await runner.run(transport)
+        except Exception:
+            log.exception("sensor %s: stopped by an error in its transport; the other sensors go on", sensor)
+            return True
+        log.info("sensor %s: its source has ended", sensor)
+        return False
+
+    async def _serve_page(self) -> None:
+        web = self.settings.web
+        if not web.enabled:
+            await asyncio.Event().wait()
+        app = create_app(self.store_path, self.hub, self.settings, self.clock, self.command, self.study)
+        await serve(app, web.host, web.port, self._hooks.on_page)
+
+    async def _delivered(self, stop: asyncio.Event, names: Sequence[str] = (), most_s: float | None = None) -> None:
+        """Wait until the sinks (``names``, default all) have everything; at most ``most_s``, or until ``stop``."""
+        waited_s = 0.0
+        while any(self.outbox.queued(s.name) for s in self.sinks if not names or s.name in names):
+            if (most_s is None and stop.is_set()) or (most_s is not None and waited_s >= most_s):
+                return
+            await asyncio.sleep(0.1)
+            waited_s += 0.1
+
+
+def transport_factory(sensor: Sensor) -> TransportFactory:
+    """What makes the transport of ``sensor.driver``; raises `ConfigError` listing the drivers there are."""
+    found = {point.name: point for point in entry_points(group=GROUP)}
+    if sensor.driver not in found:
+        known = ", ".join(sorted(found)) or "none; install the package with pip"
+        raise ConfigError(f"key 'driver' of sensor {sensor.id!r} is {sensor.driver!r}; drivers here: {known}")
+    factory: TransportFactory = found[sensor.driver].load()
+    return factory
+
+
+def _sinks(settings: Settings, base: Path, store_path: Path, clock: Clock) -> list[Sink]:
+    sinks: list[Sink] = [StoreSink(store_path)]
+    if settings.file.enabled:
+        if not settings.file.directory:
+            raise ConfigError("key 'file.directory' is empty; name a folder or set file.enabled = false")
+        sinks.append(FileSink(base / settings.file.directory, settings.site.id, settings.site.gateway))
+    if settings.mqtt.enabled:
+        sinks.append(MqttSink(settings, base, clock))
+    return sinks

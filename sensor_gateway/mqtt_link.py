@@ -1,0 +1,216 @@
+"""One MQTT 5 connection, driven by one thread: the small adapter over paho that the MQTT sink and the bridge share.
+
+A link is made for one connection and thrown away with it, so nothing of paho's own queues outlives a connection: what must
+survive lies in the outbox or in the bridge's queue. Everything happens inside `poll`; there is no second thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from sensor_gateway.config import Mqtt
+from sensor_gateway.secrets import MQTT_VARIABLE, read_secret
+
+log = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT_S: Final = 10.0
+BURST: Final = 1000
+"""Packets handled in one `poll`, so that they can be committed together."""
+
+
+class LinkError(Exception):
+    """The broker cannot be reached or refuses; the text says which and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A message that has arrived and is not acknowledged yet (`Link.acknowledge`)."""
+
+    topic: str
+    payload: bytes
+    mid: int
+    qos: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The broker did not take a message; MQTT 5 says why."""
+
+    mid: int
+    reason: str
+
+
+@dataclass(slots=True)
+class Heard:
+    """What one `poll` brought."""
+
+    messages: list[Incoming] = field(default_factory=list)
+    published: list[int] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """Who connects and how; ``session_s`` is how long the broker keeps the session (0: not at all)."""
+
+    mqtt: Mqtt
+    base: Path
+    client_id: str
+    subscribe: Sequence[str]
+    will: tuple[str, bytes] | None = None
+    session_s: int = 0
+    inflight: int = 20
+
+
+class Link:
+    """An established connection with its subscriptions; made by `connect`."""
+
+    def __init__(self, settings: LinkSettings) -> None:
+        """Use `connect`."""
+        self._settings = settings
+        self._heard = Heard()
+        self._ready: ReasonCode | None = None
+        self._subscribed: list[ReasonCode] | None = None
+        self._down: str | None = None
+        self._activity = 0
+        mqtt = settings.mqtt
+        self._where = f"broker {mqtt.host}:{mqtt.port}"
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2, client_id=settings.client_id, protocol=paho.MQTTv5, manual_ack=True
+        )
+        client.max_inflight_messages_set(settings.inflight)
+        client.connect_timeout = CONNECT_TIMEOUT_S
+        if mqtt.tls:
+            client.tls_set_context(self._tls())
+        if mqtt.username:
+            password = read_secret(mqtt.password_file, MQTT_VARIABLE, settings.base, "mqtt.password_file")
+            client.username_pw_set(mqtt.username, password or None)
+        if settings.will is not None:
+            client.will_set(settings.will[0], settings.will[1], qos=1, retain=True)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_subscribe = self._on_subscribe
+        client.on_publish = self._on_publish
+        client.on_message = self._on_message
+        self._client = client
+
+    @classmethod
+    def connect(cls, settings: LinkSettings) -> Link:
+        """Connect and subscribe; raises `LinkError` (or `ConfigError` where a secret cannot be read)."""
+        link = cls(settings)
+        try:
+            link._open()
+        except BaseException:
+            link.close()
+            raise
+        return link
+
+    def _tls(self) -> ssl.SSLContext:
+        ca_file = self._settings.mqtt.ca_file
+        try:
+            return ssl.create_default_context(cafile=str(self._settings.base / ca_file) if ca_file else None)
+        except (OSError, ssl.SSLError) as e:
+            raise LinkError(f"key 'mqtt.ca_file': {ca_file} cannot be used ({e}); give the broker's CA as PEM") from e
+
+    def _open(self) -> None:
+        s = self._settings
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it unannotated
+        properties.SessionExpiryInterval = s.session_s
+        try:
+            self._client.connect(
+                s.mqtt.host, s.mqtt.port, s.mqtt.keepalive_s, clean_start=s.session_s == 0, properties=properties
+            )
+        except ssl.SSLCertVerificationError as e:
+            raise LinkError(f"{self._where}: {e.verify_message}; point 'mqtt.ca_file' at the broker's CA") from e
+        except (OSError, ValueError) as e:
+            raise LinkError(f"{self._where} does not answer ({e}); start it or correct 'mqtt.host', 'mqtt.port'") from e
+        self._until(lambda: self._ready is not None, "connection")
+        if self._ready is not None and self._ready.is_failure:
+            raise LinkError(f"{self._where} refuses '{s.mqtt.username}' ({self._ready}); check user and password")
+        if s.subscribe:
+            self._client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in s.subscribe])
+            self._until(lambda: self._subscribed is not None, "subscription")
+        for topic, code in zip(s.subscribe, self._subscribed or [], strict=False):
+            if code.is_failure:
+                raise LinkError(f"{self._where} refuses the subscription to {topic} ({code}); check its access list")
+
+    def _until(self, done: Any, what: str) -> None:
+        deadline = time.monotonic() + CONNECT_TIMEOUT_S
+        while not done():
+            if time.monotonic() > deadline:
+                raise LinkError(f"{self._where} did not confirm the {what} within {CONNECT_TIMEOUT_S:.0f} s")
+            self._step(0.2)
+
+    def poll(self, timeout_s: float) -> Heard:
+        """Wait up to ``timeout_s`` for traffic and handle all there is; raises `LinkError` when the connection is gone."""
+        self._step(timeout_s)
+        for _ in range(BURST):
+            before = self._activity
+            self._step(0.0)
+            if self._activity == before:
+                break
+        heard, self._heard = self._heard, Heard()
+        return heard
+
+    def _step(self, timeout_s: float) -> None:
+        code = self._client.loop(timeout_s)
+        if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise LinkError(f"{self._where}: connection lost ({self._down or paho.error_string(code)})")
+
+    def publish(self, topic: str, payload: bytes, retain: bool = False) -> int:
+        """Hand a message over with QoS 1; its id comes back in `Heard.published` or `Heard.refused`."""
+        info = self._client.publish(topic, payload, qos=1, retain=retain)
+        if info.rc not in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_QUEUE_SIZE):
+            raise LinkError(f"{self._where}: connection lost ({paho.error_string(info.rc)})")
+        return info.mid
+
+    def acknowledge(self, message: Incoming) -> None:
+        """Tell the broker that a message is safe here."""
+        self._client.ack(message.mid, message.qos)
+
+    def close(self) -> None:
+        """Say goodbye (no last will) and close the socket; safe on a broken link."""
+        self._client.disconnect()
+        deadline = time.monotonic() + 1.0
+        while self._client.socket() is not None and time.monotonic() < deadline:
+            if self._client.loop(0.05) != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                break
+
+    def _on_connect(self, _client: Any, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
+        self._ready = reason
+        self._activity += 1
+
+    def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
+        self._down = str(reason)
+
+    def _on_subscribe(self, _client: Any, _data: Any, _mid: int, reasons: list[ReasonCode], _properties: Any) -> None:
+        self._subscribed = reasons
+        self._activity += 1
+
+    def _on_publish(self, _client: Any, _data: Any, mid: int, reason: ReasonCode, _properties: Any) -> None:
+        if reason.is_failure:
+            self._heard.refused.append(Refused(mid, str(reason)))
+        else:
+            self._heard.published.append(mid)
+        self._activity += 1
+
+    def _on_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = ""
+        self._heard.messages.append(Incoming(topic, bytes(message.payload), message.mid, message.qos))
+        self._activity += 1

@@ -1,0 +1,44 @@
+"""The sink that fills the embedded store (`store.py`): the default, and all that a gateway without a broker needs."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from sensor_gateway.sinks.base import Entry, Owned, SinkError, Source, run_writer
+from sensor_gateway.sinks.store import Store, StoreError
+from sensor_gateway.wire.messages import decode_record
+
+
+class StoreSink:
+    """Writes every record into the store at ``path``; a repeat replaces itself."""
+
+    name = "store"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._store: Store | None = None
+
+    def run(self, source: Source, stop: threading.Event) -> None:
+        run_writer(self.name, self, source, stop)
+
+    def open(self) -> None:
+        try:
+            self._store = Store.open(self.path)
+        except StoreError as e:
+            raise SinkError(str(e)) from e
+
+    def write(self, entries: Sequence[Entry]) -> None:
+        if self._store is None:
+            raise SinkError(f"{self.path}: is not open")
+        try:
+            self._store.write(Owned(e.wearer, e.sensor, decode_record(e.kind, e.body)) for e in entries)
+        except sqlite3.Error as e:
+            raise SinkError(f"{self.path}: cannot be written ({e}); free space on this disk") from e
+
+    def close(self) -> None:
+        if self._store is not None:
+            self._store.close()
+            self._store = None
