@@ -207,7 +207,8 @@ class Core:
 
     def _advance(self, second: Second | None, records: list[Record]) -> None:
         alignment = self.align.alignment
-        epoch = self._rule_epochs.add(second, alignment.mount_id, alignment.id)
+        # Without a neutral there is nothing a rule could measure from; an empty id pauses them.
+        epoch = self._rule_epochs.add(second, alignment.mount_id, alignment.id if alignment.has_neutral else "")
         if epoch is not None:
             self.dose.update(epoch)
             records += self.rules.update([epoch])

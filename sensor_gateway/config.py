@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from processing.coaching import check_programme
 from processing.rules.study import Study
 
 T = TypeVar("T")
@@ -120,7 +121,9 @@ def strict_convert(raw: object, kind: type[T], where: str) -> T:
     try:
         return msgspec.convert(raw, kind)
     except msgspec.ValidationError as e:
-        raise ConfigError(f"{where}: {str(e).replace('$.', 'key ')}") from None
+        what, _, path = str(e).partition(" - at `$")
+        key = f"key '{path.strip('.`')}': " if path else ""
+        raise ConfigError(f"{where}: {key}{what[:1].lower()}{what[1:]}; see the example files in config/") from None
 
 
 def _refuse_unknown_keys(raw: object, kind: Any, where: str, path: str) -> None:
@@ -178,11 +181,10 @@ def load_study(path: Path | None) -> Study:
     if path is None:
         return Study()
     study = strict_convert(read_toml(path), Study, str(path))
-    check_timezone(study.timezone, f"{path}: key 'timezone'")
-    for key in ("quiet_from", "quiet_to"):
-        value = getattr(study.prompt, key)
-        if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
-            raise ConfigError(f"{path}: key 'prompt.{key}' is {value!r}; use HH:MM, e.g. '22:00'")
+    try:
+        check_programme(study)
+    except ValueError as e:
+        raise ConfigError(f"{path}: {e}") from None
     return study
 
 
