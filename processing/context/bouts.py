@@ -39,6 +39,7 @@ _DRIFT_DEG: Final = 12.0
 _FIRM_S: Final = 3
 _LEARN_EVERY_S: Final = 10
 _SETTLED_CELLS: Final = 5 * CELLS_PER_S
+_FORGOTTEN_S: Final = 3600.0
 _SAME_DEG: Final = 15.0
 _STANDING: Final = (0.01, 0.04, 0.95)
 
@@ -92,8 +93,8 @@ class Tracker:
         self._acc, self._up, self._turn = np.empty(0), np.empty((0, 3)), np.empty(0)
         self._base = 0
 
-    def update(self, m: Movement, gait: list[int]) -> list[Belief]:
-        """Belief at the end of each second of the block."""
+    def update(self, m: Movement, gait: list[int], put_on: list[bool]) -> list[Belief]:
+        """Belief at the end of each second of the block. ``put_on`` marks seconds from which the clip is worn again."""
         self._base = self._s.count - len(self._acc)
         self._acc = np.concatenate([self._acc, m.acc_up_mps2])
         self._up = np.concatenate([self._up, m.up])
@@ -108,6 +109,8 @@ class Tracker:
             walks = code >= WALKING
             if s.last_second is not None and (gaps[i] or seconds[i] != s.last_second + 1):
                 self._gap(float(seconds[i] - s.last_second - 1))
+            if put_on[i]:
+                self._anew()
             s.last_second = seconds[i]
             if s.mode == REST and all_quiet[i] and angle_deg(s.node_up, last_up[i]) < _DRIFT_DEG:
                 s.count += CELLS_PER_S
@@ -195,9 +198,19 @@ class Tracker:
         elif s.mode == START:
             s.shown = start_belief(s.belief, self._mean(start, s.count).up, self.refs, self.params)
 
+    def _anew(self) -> None:
+        """The clip was off, or unheard for so long that it may have been."""
+        s = self._s
+        self.refs.loosen()
+        s.mode, s.since, s.quiet, s.walk_s = START, s.count, 0, 0
+        s.settled, s.start_cell = False, 0
+        s.belief = s.shown = self.params.start
+
     def _gap(self, lost_s: float) -> None:
         s = self._s
-        if s.mode == REST:
+        if lost_s > _FORGOTTEN_S:
+            self._anew()
+        elif s.mode == REST:
             self._leave(max(s.since, s.count - _END_CELLS), s.count, moving=False)
         elif s.mode == WALK:
             self._leave(s.count - CELLS_PER_S, s.count, moving=True)

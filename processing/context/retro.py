@@ -57,10 +57,11 @@ class RetroContext:
         """Reduce a block to its movements; the block itself is not kept."""
         m = self._movement.update(block)
         codes = self._gait.update(m)
-        self._beliefs += self._tracker.update(m, codes)
+        worn, put_on = self._wear.update(m)
+        self._beliefs += self._tracker.update(m, codes, put_on)
         self._steps += self._tracker.take_steps()
         self._codes += codes
-        self._worn += self._wear.update(m)
+        self._worn += worn
         self._sizes.append(len(block.second))
 
     def finish(self) -> list[ContextBlock]:

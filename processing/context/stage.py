@@ -38,9 +38,9 @@ class ContextStage:
         """Posture code and confidence of each second of the block."""
         m = self._movement.update(block)
         gait = self._gait.update(m)
-        beliefs = self._tracker.update(m, gait)
+        worn, put_on = self._wear.update(m)
+        beliefs = self._tracker.update(m, gait, put_on)
         self._transfers += transfers_of(self._tracker.take_steps())
-        worn = self._wear.update(m)
         return name_postures(beliefs, gait, worn, self.params)
 
     def take_transfers(self) -> list[Transfer]:

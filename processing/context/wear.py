@@ -41,12 +41,14 @@ class WearStage:
         self._recent_dps = self._noise_dps
         self._still_s = 0
         self._credit = 0
+        self._worn = True
         self._before: list[float] = []
 
-    def update(self, m: Movement) -> list[bool]:
-        """Whether the sensor is worn, for each second."""
+    def update(self, m: Movement) -> tuple[list[bool], list[bool]]:
+        """For each second: whether the sensor is worn, and whether it is worn again from here."""
         p = self.params
-        out = []
+        worn: list[bool] = []
+        put_on: list[bool] = []
         columns = zip(
             m.turn_sd_dps.tolist(), m.acc_sd_mps2.tolist(), m.slow_turn_dps.tolist(), m.covered.tolist(), strict=True
         )
@@ -69,14 +71,16 @@ class WearStage:
                 self._still_s += 1
             else:
                 self._still_s = 0
-            out.append(self._still_s < p.min_s)
-        return out
+            worn.append(self._still_s < p.min_s)
+            put_on.append(worn[-1] and not self._worn)
+            self._worn = worn[-1]
+        return worn, put_on
 
     def snapshot(self) -> list[Any]:
-        return [self._noise_dps, self._recent_dps, self._still_s, self._credit, self._before]
+        return [self._noise_dps, self._recent_dps, self._still_s, self._credit, self._worn, self._before]
 
     def restore(self, state: list[Any]) -> None:
-        self._noise_dps, self._recent_dps, self._still_s, self._credit, before = state
+        self._noise_dps, self._recent_dps, self._still_s, self._credit, self._worn, before = state
         self._before = list(before)
 
 

@@ -94,10 +94,11 @@ def test_bending_and_coming_back_changes_nothing() -> None:
     assert [t.kind for t in stage.take_transfers()] == []
 
 
-def test_nothing_is_forced_where_nothing_is_known() -> None:
-    """A clip first seen between standing and sitting, with no movement: rather unknown than a guess."""
+@pytest.mark.parametrize("pitch", [-24.0, -35.0])
+def test_nothing_is_forced_where_nothing_is_known(pitch: float) -> None:
+    """A clip first seen in a tilt that a sitter or a stander may have, with no movement: unknown, not a guess."""
     stage = ContextStage(rate_hz=100.0, neutral_known=True)
-    context = stage.update(Body(_pitch=-24.0).rest(30).block())
+    context = stage.update(Body(_pitch=pitch).rest(30).block())
     assert set(names(context)) == {"unknown"}
     assert np.all(context.confidence < 0.7)
 
@@ -121,6 +122,35 @@ def test_looking_back_reads_the_start_from_what_came_later() -> None:
     assert share(got, 0, 30, "sitting") == 1.0
     assert share(got, 33, 52, "standing") == 1.0
     assert [t.kind for t in stage.transfers] == ["sit_to_stand"]
+
+
+def test_walking_to_a_chair_and_sitting_down_without_a_pause() -> None:
+    got, stage = online(Body().rest(8).walk(20).sit_down().rest(30).stand_up().walk(20).rest(5).block())
+    assert share(got, 10, 27, "walking") == 1.0
+    assert share(got, 33, 60, "sitting") == 1.0
+    assert share(got, 66, 82, "walking") == 1.0
+    assert got[-2:] == ["standing", "standing"]
+    assert [t.kind for t in stage.take_transfers()] == ["stand_to_sit", "sit_to_stand"]
+
+
+def test_running_is_told_from_walking_by_free_fall() -> None:
+    got, _ = online(Body().rest(8).walk(20, cadence_hz=2.7, amplitude_m=0.05).rest(8).block())
+    assert share(got, 11, 27, "running") == 1.0
+
+
+def test_slow_steps_are_walking() -> None:
+    got, _ = online(Body().rest(8).walk(30, cadence_hz=1.2, amplitude_m=0.013).rest(8).block())
+    assert share(got, 12, 37, "walking") == 1.0
+
+
+def test_a_long_hole_in_the_signal_leaves_posture_open() -> None:
+    """Standing before; after twenty minutes without data and a pelvis half turned back nothing is certain."""
+    block = Body().rest(10).walk(30).rest(1300).block()
+    stage = ContextStage(rate_hz=100.0)
+    stage.update(part(block, 0, 60))
+    after = stage.update(part(block, 1260, 1330))
+    assert float(after.confidence[-1]) < 0.97
+    assert names(after)[-1] in {"standing", "unknown"}
 
 
 @settings(max_examples=25, deadline=None)

@@ -57,3 +57,12 @@ def test_a_sensor_on_a_desk_with_gaps_in_its_signal_is_not_worn() -> None:
     block = body.block(keep)
     got = [POSTURES[int(c)] for c in ContextStage(rate_hz=50.0).update(block).posture]
     assert got[620:].count("not_worn") == len(got[620:])
+
+
+def test_a_clip_taken_up_again_starts_anew_and_walking_shows_the_way() -> None:
+    body = Body(rate_hz=50.0).rest(8).walk(20).rest(8).sit_down().rest(60).move(3.0, to_pitch_deg=-80.0, rise_m=0.0)
+    body.rest(900, worn=False).move(3.0, to_pitch_deg=5.0, rise_m=0.5).rest(10).walk(20).rest(10)
+    got = names(body)
+    assert got[960:1000].count("not_worn") == 40
+    assert got[1008:1014] == ["standing"] * 6
+    assert got[-5:] == ["standing"] * 5
