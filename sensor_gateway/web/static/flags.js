@@ -1,6 +1,6 @@
 // The list under the timeline: each flag in a sentence, and behind "Why?" the facts it rests on.
 import { dose } from "./prompt.js";
-import { clock, degrees, duration, has, number, postureName, t } from "./text.js";
+import { clock, degrees, duration, has, number, postureName, span, t } from "./text.js";
 
 function make(name, className, text) {
   const element = document.createElement(name);
@@ -48,8 +48,8 @@ function reasons(flag) {
   if (flag.above_s != null) add("why.above", duration(flag.above_s));
   if (flag.unit === "deg*min") add("why.dose", t("why.dose_value", { n: number(flag.value), limit: number(flag.limit) }));
   if (flag.tilt_mid_deg != null) {
-    const [low, mid, high] = [flag.tilt_low_deg, flag.tilt_mid_deg, flag.tilt_high_deg].map(degrees);
-    add("why.values", t("why.values_value", { low, mid, high }));
+    const values = { span: span(flag.tilt_low_deg, flag.tilt_high_deg), mid: degrees(flag.tilt_mid_deg) };
+    add("why.values", t("why.values_value", values));
   }
   add("why.decision", decision(flag));
   return rows;

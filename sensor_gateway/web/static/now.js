@@ -1,6 +1,6 @@
 // The "Now" card: number, words and the picture. A value is drawn only while it is fresh; then it is taken away.
 import { moment, since } from "./net.js";
-import { age, degrees, number, postureName, t } from "./text.js";
+import { age, number, postureName, span, t } from "./text.js";
 
 const LIVE_MS = 5000;
 const RECORD_MS = 60000;
@@ -38,8 +38,8 @@ export function drawDial() {
   $("dial-arc").setAttribute("d", `M${at(-40, 160)}A160 160 0 0 1 ${at(40, 160)}`);
   $("dial-ticks").replaceChildren(
     ...[-40, -30, -20, -10, 0, 10, 20, 30, 40].map((deg) => shape("path", { d: `M${at(deg, 167)}L${at(deg, deg ? 173 : 178)}` })),
-    ...[[-40, "figure.back", "end"], [40, "figure.front", "start"]].map(([deg, key, anchor]) => {
-      const label = shape("text", { "text-anchor": anchor, x: 152 * Math.sign(deg), y: -104 });
+    ...[[-40, "figure.back", "middle"], [40, "figure.front", "middle"]].map(([deg, key, anchor]) => {
+      const label = shape("text", { "text-anchor": anchor, x: 128 * Math.sign(deg), y: -94 });
       label.textContent = t(key);
       return label;
     }),
@@ -60,7 +60,7 @@ function drawRange(range) {
   if (drawn.range === key) return;
   drawn.range = key;
   $("range").textContent = range
-    ? t("range.value", { low: degrees(range.low_deg), high: degrees(range.high_deg) })
+    ? span(range.low_deg, range.high_deg)
     : t("range.none");
   const at = (deg) => `${160 * Math.sin((deg * Math.PI) / 180)} ${-160 * Math.cos((deg * Math.PI) / 180)}`;
   const clamp = (deg) => Math.max(-40, Math.min(40, deg));
@@ -93,7 +93,7 @@ function sureness(now) {
 function drawFacts(kind, fresh) {
   const { now, frame } = state;
   $("posture").textContent = fresh ? postureName(frame.posture) : t("posture.none");
-  $("sure").textContent = fresh && now ? sureness(now) : t("posture.none");
+  $("sure").textContent = drawn.tilt !== null && frame?.posture !== "lying" && now ? sureness(now) : t("posture.none");
   const newest = now?.newest_ms == null ? null : (now.now_ms - now.newest_ms + since(state.heard)) / 1000;
   const seconds = fresh ? (frame.age_ms + since(state.framed)) / 1000 : newest;
   $("age").textContent =

@@ -47,4 +47,11 @@ export function degrees(value) {
   return t(n === 0 ? "range.deg_zero" : value > 0 ? "range.deg_forward" : "range.deg_back", { n });
 }
 
+export function span(low, high) {
+  const [a, b] = [Math.round(low), Math.round(high)];
+  if (a >= 0 && b > 0) return t("range.same_forward", { low: a, high: b });
+  if (b <= 0 && a < 0) return t("range.same_back", { low: -b, high: -a });
+  return t("range.value", { low: degrees(low), high: degrees(high) });
+}
+
 export const postureName = (posture) => (has(`posture.${posture}`) ? t(`posture.${posture}`) : t("posture.none"));

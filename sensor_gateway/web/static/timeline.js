@@ -1,5 +1,5 @@
 // Draws one day: flags on top, tilt with its spread and the own range, postures below. Gaps stay empty.
-import { clock, t } from "./text.js";
+import { clock } from "./text.js";
 
 // Height tells the posture as well as colour does: the more upright and active, the taller.
 export const POSTURES = {
@@ -11,7 +11,8 @@ const TOP = 34;
 const STRIP = 36;
 const AXIS = 22;
 const MIN_BIN_PX = 2;
-const EDGE = 6;
+const LEFT = 42; // room for the degrees, and half a thumb of the cursor below
+const RIGHT = 13;
 
 function add(parent, name, attributes, text) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -71,12 +72,13 @@ function scaleY(list, range, height) {
   return { low, high, y };
 }
 
+const label = (deg) => (deg > 0 ? `+${deg}°` : deg < 0 ? `−${-deg}°` : "0°");
+
 function drawGrid(svg, width, { low, high, y }) {
   const step = high - low > 45 ? 20 : high - low > 22 ? 10 : 5;
   for (let deg = Math.ceil(low / step) * step; deg <= high; deg += step) {
-    add(svg, "path", { class: deg ? "grid" : "grid zero", d: `M0 ${y(deg)}H${width}` });
-    const key = deg === 0 ? "today.y_neutral" : deg > 0 ? "today.y_forward" : "today.y_back";
-    if (Math.abs(y(deg) - TOP) > 9) add(svg, "text", { class: "label halo", x: 2, y: y(deg) - 4 }, t(key, { n: Math.abs(deg) }));
+    add(svg, "path", { class: deg ? "grid" : "grid zero", d: `M${LEFT} ${y(deg)}H${width}` });
+    add(svg, "text", { class: "label", x: LEFT - 6, y: y(deg) + 4, "text-anchor": "end" }, label(deg));
   }
 }
 
@@ -84,9 +86,9 @@ function drawHours(svg, x, { from, to }, width, bottom) {
   const hours = (to - from) / HOUR;
   const every = [1, 2, 3, 4, 6].find((n) => hours / n <= width / 62) ?? 6;
   for (let at = from; at <= to; at += every * HOUR) {
-    const anchor = at === from ? "start" : at === to ? "end" : "middle";
+    const anchor = at === to ? "end" : "middle";
     if (at > from && at < to) add(svg, "path", { class: "grid", d: `M${x(at)} ${TOP}V${bottom}` });
-    add(svg, "text", { class: "label", x: x(at), y: bottom + 16, "text-anchor": anchor }, clock(at));
+    add(svg, "text", { class: "label", x: at === to ? width : x(at), y: bottom + 16, "text-anchor": anchor }, clock(at));
   }
 }
 
@@ -99,15 +101,16 @@ function drawTilt(svg, list, x, y) {
   }
 }
 
-function drawFlags(svg, day, x, bottom, width) {
+function drawFlags(svg, day, x, y, width) {
   let last = -Infinity;
   day.flags.forEach((flag, i) => {
     const at = Math.max(11, Math.min(width - 11, x(flag.t_ms)));
     const shown = Math.max(at, last + 24); // markers never hide each other
     last = shown;
-    if (flag.from_ms != null) {
-      const w = Math.max(2, x(flag.to_ms) - x(flag.from_ms));
-      add(svg, "rect", { class: "flag-window", x: x(flag.from_ms), y: TOP, width: w, height: bottom - TOP, rx: 3 });
+    if (flag.from_ms != null && flag.threshold_deg != null) {
+      const [x0, x1, limit] = [x(Math.max(flag.from_ms, day.from_ms)), x(flag.to_ms), y(flag.threshold_deg)];
+      add(svg, "rect", { class: "flag-window", x: x0, y: TOP, width: Math.max(2, x1 - x0), height: limit - TOP });
+      add(svg, "path", { class: "limit", d: `M${x0} ${limit}H${Math.max(x0 + 2, x1)}` });
     }
     add(svg, "path", { class: "flag-stem", d: `M${shown} 24L${at} ${TOP}` });
     add(svg, "circle", { class: "flag-dot", cx: shown, cy: 13, r: 11 });
@@ -130,8 +133,9 @@ export function drawDay(svg, day, width) {
   const height = width > 560 ? 250 : 216;
   const plot = height - TOP - STRIP - AXIS - 10;
   const shown = span(day);
-  const x = (time) => EDGE + ((time - shown.from) / (shown.to - shown.from)) * (width - 2 * EDGE);
-  const perMinute = (MINUTE / (shown.to - shown.from)) * (width - 2 * EDGE);
+  const inner = width - LEFT - RIGHT;
+  const x = (time) => LEFT + ((time - shown.from) / (shown.to - shown.from)) * inner;
+  const perMinute = (MINUTE / (shown.to - shown.from)) * inner;
   const size = [1, 2, 3, 5, 10, 15, 30].find((n) => n * perMinute >= MIN_BIN_PX) ?? 30;
   const list = bins(day, size);
   const scale = scaleY(list, day.range, plot);
@@ -143,17 +147,17 @@ export function drawDay(svg, day, width) {
   const { low_deg, high_deg } = day.range ?? {};
   if (day.range) {
     const top = scale.y(high_deg);
-    add(svg, "rect", { class: "own-band", x: 0, y: top, width, height: scale.y(low_deg) - top });
+    add(svg, "rect", { class: "own-band", x: LEFT, y: top, width: width - LEFT, height: scale.y(low_deg) - top });
   }
   drawGrid(svg, width, scale);
-  drawFlags(svg, day, x, TOP + plot, width);
+  drawFlags(svg, day, x, scale.y, width);
   drawTilt(svg, list, x, scale.y);
   const strip = TOP + plot + 8;
-  add(svg, "path", { class: "grid", d: `M0 ${strip + STRIP}H${width}` });
+  add(svg, "path", { class: "grid", d: `M${LEFT} ${strip + STRIP}H${width}` });
   drawPostures(svg, day, x, strip);
   drawHours(svg, x, shown, width, strip + STRIP);
   const cursor = add(svg, "path", { class: "cursor-line", d: "" });
   const move = (time) => cursor.setAttribute("d", `M${x(time)} ${TOP}V${strip + STRIP}`);
-  const timeAt = (px) => shown.from + ((px - EDGE) / (width - 2 * EDGE)) * (shown.to - shown.from);
+  const timeAt = (px) => shown.from + ((px - LEFT) / inner) * (shown.to - shown.from);
   return { ...shown, move, timeAt, title };
 }

@@ -96,7 +96,7 @@ function showLegend() {
   };
   const postures = Object.keys(POSTURES).filter((p) => day.posture_s[p]);
   const lines = day.minutes.t_ms.length
-    ? [entry(key("line"), t("today.key_line")), ...(day.range ? [entry(key("own"), t("today.key_range"))] : []), entry(key("gap"), t("today.key_gap"))]
+    ? [entry(key("line"), t("today.key_line")), ...(day.range ? [entry(key("own"), t("today.key_range"))] : []), ...(day.flags.length ? [entry(key("limit"), t("today.key_limit"))] : []), entry(key("gap"), t("today.key_gap"))]
     : [];
   $("legend").replaceChildren(...postures.map((p) => entry(bar(p), `${postureName(p)} ${duration(day.posture_s[p])}`)), ...lines);
 }
