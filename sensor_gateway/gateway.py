@@ -76,6 +76,7 @@ class Gateway:
             self.spool.close()
             raise
         self.runners = {sensor_id: runner for sensor_id, runner, _ in self._lines}
+        self.transports = {sensor_id: transport for sensor_id, _, transport in self._lines}
 
     def _line(self, sensor: Sensor) -> tuple[str, Runner, Transport]:
         hook = self._hooks.on_progress
@@ -121,11 +122,11 @@ class Gateway:
             if page.done():
                 page.result()
             if sensors.done() and not stop.is_set():
-                await self._delivered(stop)
+                await self.delivered(stop)
         finally:
             sensors.cancel()
             failed = (await asyncio.gather(sensors, return_exceptions=True))[0]
-            await self._delivered(stop, ("store", "file"), FLUSH_S)
+            await self.delivered(stop, ("store", "file"), FLUSH_S)
             page.cancel()
             stopping.cancel()
             await asyncio.gather(page, stopping, return_exceptions=True)
@@ -172,7 +173,7 @@ class Gateway:
         app = create_app(self.store_path, self.hub, self.settings, self.clock, self.command, self.study)
         await serve(app, web.host, web.port, self._hooks.on_page)
 
-    async def _delivered(self, stop: asyncio.Event, names: Sequence[str] = (), most_s: float | None = None) -> None:
+    async def delivered(self, stop: asyncio.Event, names: Sequence[str] = (), most_s: float | None = None) -> None:
         """Wait until the sinks (``names``, default all) have everything; at most ``most_s``, or until ``stop``."""
         waited_s = 0.0
         while any(self.outbox.queued(s.name) for s in self.sinks if not names or s.name in names):

@@ -66,6 +66,10 @@ class Runner:
             self.link = state
             self._append([self._control(DeviceStatus(link=state))])
 
+    def note(self, control: Control, t_utc_ns: int) -> None:
+        """Journal a control without waiting, in the order of the calls; also before `run`."""
+        self._append([self._control(control, t_utc_ns)])
+
     async def command(self, control: Control, t_utc_ns: int | None = None) -> None:
         """Journal a control at ``t_utc_ns`` (None: now); returns once it is in the journal."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()

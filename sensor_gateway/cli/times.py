@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 from datetime import UTC, datetime, timedelta
 from typing import Final
+from zoneinfo import ZoneInfo
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -17,3 +19,15 @@ def utc_ns(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text!r} is no time; write e.g. 2026-03-01T08:00:00Z") from None
     when = when if when.tzinfo else when.replace(tzinfo=UTC)
     return (when - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def local_timezone() -> str:
+    """The machine's time zone by its IANA name; UTC where it does not say."""
+    named = os.environ.get("TZ", "").lstrip(":")
+    link = os.path.realpath("/etc/localtime")
+    name = named or (link.split("zoneinfo/", 1)[1] if "zoneinfo/" in link else "UTC")
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return "UTC"
+    return name

@@ -17,7 +17,7 @@ from sensor_gateway.web.app import create_app, serve
 
 NAME: Final = "web"
 HELP: Final = "serve the wearer's page from a store"
-STORE_FILE: Final = "store.sqlite"
+STORE_FILE: Final = "store.db"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
