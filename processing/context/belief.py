@@ -53,6 +53,8 @@ class ContextParams:
     # Direction of up against the upright reference. Standing repeats within 10.4° in 95 % (sd 4.2° an axis), the reference
     # is as good again. Sitting turns the pelvis by 18° in the median, by less than 10° in 15 %. Lying is a right angle.
     upright_sd_deg: float = 5.5
+    odd_stance: float = 0.1  # share of stands out of the usual: on one leg, leaning, the belt shifted
+    odd_stance_sd_deg: float = 15.0
     mount_sd_deg: float = 15.0  # a clip put on by eye, until walking or standing has shown its upright
     sitting_sd_deg: float = 18.0
     own_sitting_sd_deg: float = 8.0
@@ -136,7 +138,8 @@ def posture_density(up: Vector, refs: References, p: ContextParams) -> Belief:
     """Density [1/deg²] of a direction of up in each state, from the references known so far."""
     a = angle_deg(up, refs.upright)
     doubt = p.mount_sd_deg**2 * _PRIOR_S / (_PRIOR_S + refs.upright_s)
-    upright = _gauss2(a, math.sqrt(p.upright_sd_deg**2 + doubt))
+    usual = _gauss2(a, math.sqrt(p.upright_sd_deg**2 + doubt))
+    upright = usual + p.odd_stance * (_gauss2(a, math.sqrt(p.odd_stance_sd_deg**2 + doubt)) - usual)
     sitting = _gauss2(a, math.sqrt(p.sitting_sd_deg**2 + doubt))
     if refs.sitting_s > 0.0:
         known = 0.5 * refs.sitting_s / (refs.sitting_s + _PRIOR_S)
