@@ -59,21 +59,21 @@ class Bridge:
             settings.mqtt, base, f"tiltline-bridge-{settings.site.gateway}", (topics.ALL_RECORDS,), session_s=SESSION_S
         )
         self._arrived = threading.Event()
+        self.trouble: str | None = "not connected yet"
 
     def run(self, stop: threading.Event) -> dict[str, int]:
         """Carry records until ``stop``; outages of either side are waited out. Gives the queue's counters at the end."""
         writer = threading.Thread(target=self._write_until, args=(stop,), name="influx", daemon=True)
         writer.start()
         backoff = Backoff()
-        trouble = ""
         try:
             while not stop.is_set():
                 try:
                     self._listen(stop, backoff)
                 except (LinkError, ConfigError, QueueError) as e:
-                    if str(e) != trouble:
+                    if str(e) != self.trouble:
                         log.warning("bridge: %s; trying again", e)
-                    trouble = str(e)
+                    self.trouble = str(e)
                     stop.wait(backoff.next_s())
         finally:
             stop.set()
@@ -89,6 +89,7 @@ class Bridge:
         said: dict[tuple[str, str], tuple[str, int]] = {}
         try:
             log.info("bridge: connected to the broker")
+            self.trouble = None
             while not stop.is_set():
                 heard = link.poll(POLL_S)
                 if heard.refused:

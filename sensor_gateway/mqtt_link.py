@@ -138,8 +138,6 @@ class Link:
         except (OSError, ValueError) as e:
             raise LinkError(f"{self._where} does not answer ({e}); start it or correct 'mqtt.host', 'mqtt.port'") from e
         self._until(lambda: self._ready is not None, "connection")
-        if self._ready is not None and self._ready.is_failure:
-            raise LinkError(f"{self._where} refuses '{s.mqtt.username}' ({self._ready}); check user and password")
         if s.subscribe:
             self._client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in s.subscribe])
             self._until(lambda: self._subscribed is not None, "subscription")
@@ -167,6 +165,9 @@ class Link:
 
     def _step(self, timeout_s: float) -> None:
         code = self._client.loop(timeout_s)
+        if self._ready is not None and self._ready.is_failure:
+            user = self._settings.mqtt.username
+            raise LinkError(f"{self._where} refuses '{user}' ({self._ready}); check user and password")
         if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise LinkError(f"{self._where}: connection lost ({self._down or paho.error_string(code)})")
 
