@@ -1,0 +1,337 @@
+"""The wearer's page in a real Chromium: it moves with the tilt, says when data stop, and asks nobody but its gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from processing.pipeline import Answer, CaptureNeutral
+from processing.types import NS_PER_S, Event
+from sensor_gateway.clock import SystemClock
+from sensor_gateway.config import Sensor, Settings
+from sensor_gateway.live import LiveFrame, LiveHub
+from sensor_gateway.sinks.base import Owned
+from sensor_gateway.sinks.store import Store
+from sensor_gateway.web.app import create_app, serve
+from sensor_gateway.web.commands import Command
+from tests.sensor_gateway.web_day import SENSOR, WEARER, second, seed_until
+
+CHROMIUM = shutil.which("chromium")
+ARTIFACTS = Path(__file__).parents[2] / "artifacts" / "page"
+SIZES = {"phone": (390, 844), "desktop": (1280, 900)}
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium"),
+]
+
+
+@dataclass
+class Wearer:
+    """A wearer who sways: 20 frames and one stored second a second, until told to stop."""
+
+    store: Store
+    posture: str = "standing"
+    level_deg: float = 4.0
+    sway_deg: float = 3.0
+    sending: bool = True
+    taken: list[tuple[str, Command]] = field(default_factory=list)
+
+    async def on_command(self, wearer: str, command: Command) -> None:
+        """Journal nothing, but answer a neutral as the pipeline would: refused first, then taken."""
+        self.taken.append((wearer, command))
+        if isinstance(command, CaptureNeutral):
+            n = sum(isinstance(c, CaptureNeutral) for _, c in self.taken)
+            refused = {"outcome": "refused", "reason": "you moved by 4.0 degrees"}
+            data = refused if n == 1 else {"outcome": "in force"}
+            self.put(Event(SystemClock().utc_ns(), f"neutral-{n}", "alignment", None, data))
+
+    def put(self, *events: Event) -> None:
+        self.store.write([Owned(WEARER, SENSOR, e) for e in events])
+
+    async def live(self, hub: LiveHub) -> None:
+        clock, count = SystemClock(), 0
+        while True:
+            now = clock.utc_ns()
+            if self.sending:
+                tilt = self.level_deg + self.sway_deg * math.sin(2 * math.pi * now / NS_PER_S / 3)
+                hub.publish(LiveFrame(now, tilt, 0.2, True, self.posture, WEARER, SENSOR))
+                if count % 20 == 0:
+                    last = (now // NS_PER_S - 1) * NS_PER_S
+                    self.store.write([Owned(WEARER, SENSOR, second(last, self.level_deg, self.posture))])
+            count += 1
+            await asyncio.sleep(0.05)
+
+
+@contextlib.contextmanager
+def gateway(path: Path, commands: bool = True) -> Iterator[tuple[str, Wearer]]:
+    """The page served by uvicorn on a free port in a thread with its own loop, over a store with a seeded day."""
+    seed_until(path, SystemClock().utc_ns())
+    wearer = Wearer(Store.open(path))
+    ready, stop, address = threading.Event(), asyncio.Event(), ""
+    loop = asyncio.new_event_loop()
+
+    def on_ready(url: str) -> None:
+        nonlocal address
+        address = url
+        ready.set()
+
+    async def main() -> None:
+        hub = LiveHub()
+        settings = Settings(sensors=(Sensor(SENSOR, WEARER),))
+        app = create_app(path, hub, settings, SystemClock(), wearer.on_command if commands else None)
+        jobs = [asyncio.create_task(wearer.live(hub)), asyncio.create_task(serve(app, "127.0.0.1", 0, on_ready))]
+        await stop.wait()
+        for job in jobs:
+            job.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(main(),), daemon=True)
+    thread.start()
+    try:
+        assert ready.wait(10)
+        yield address, wearer
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
+        wearer.store.close()
+        assert not thread.is_alive()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+def afternoon_zone() -> str:
+    """A time zone in which it is about five in the afternoon, so that the seeded day lies within one local day."""
+    offset = (17 - datetime.now(UTC).hour + 12) % 24 - 12
+    return f"Etc/GMT{-offset:+d}" if offset else "Etc/GMT"  # the signs of these names run the other way
+
+
+class Visit:
+    """A page with everything it complains about and everybody it talks to."""
+
+    def __init__(self, browser: Browser, url: str, size: str = "desktop", scheme: str = "light") -> None:
+        width, height = SIZES[size]
+        self.context: BrowserContext = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if scheme == "dark" else "light",
+            timezone_id=afternoon_zone(),
+            locale="en-GB",
+        )
+        self.page: Page = self.context.new_page()
+        self.complaints: list[str] = []
+        self.hosts: set[str] = set()
+        self.page.on("console", lambda m: self.complaints.append(m.text) if m.type in ("error", "warning") else None)
+        self.page.on("pageerror", lambda e: self.complaints.append(str(e)))
+        self.context.on("request", lambda r: self.hosts.add(urlsplit(r.url).netloc))
+        self.page.goto(url)
+        expect(self.page.locator("#link-text")).to_have_text("Live", timeout=10_000)
+
+    def seen(self, selector: str, ms: int, attribute: str = "") -> set[str]:
+        """What an element showed over a time."""
+        script = """async ([selector, attribute, ms]) => {
+            const seen = new Set(), until = performance.now() + ms;
+            while (performance.now() < until) {
+                const e = document.querySelector(selector);
+                seen.add((attribute ? e.getAttribute(attribute) : e.textContent) ?? "");
+                await new Promise(requestAnimationFrame);
+            }
+            return [...seen];
+        }"""
+        return set(self.page.evaluate(script, [selector, attribute, ms]))
+
+    def shot(self, name: str) -> None:
+        ARTIFACTS.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=ARTIFACTS / f"{name}.png", full_page=True)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", ["phone", "desktop"])
+def test_the_page_moves_with_the_tilt_and_shows_the_day(
+    browser: Browser, tmp_path: Path, size: str, scheme: str
+) -> None:
+    with gateway(tmp_path / "store.sqlite") as (url, _):
+        visit = Visit(browser, url, size, scheme)
+        page = visit.page
+        numbers = visit.seen("#tilt-number", 3200)  # one sway of 1 to 7 degrees
+        assert len(numbers) >= 4
+        assert all(0 <= int(n.rstrip("°")) <= 8 for n in numbers)
+        angles = {float(a.removeprefix("rotate(").rstrip(")")) for a in visit.seen("#pelvis", 3200, "transform")}
+        assert len(angles) >= 30, "at least ten new pictures a second"
+        assert min(angles) < 2
+        assert max(angles) > 6
+        expect(page.locator("#tilt-words")).to_have_text("forward of your neutral")
+        expect(page.locator("#posture")).to_have_text("Standing")
+        expect(page.locator("#sure")).to_have_text("Good, ±\u00a01.4°")
+        expect(page.locator("#age")).to_have_text("just now")
+        expect(page.locator("#battery-text")).to_contain_text("%")
+        expect(page.locator("#flags li")).to_have_count(4)
+        expect(page.locator("#legend")).to_contain_text("Sitting 4\u00a0h 43\u00a0min")
+        assert page.locator(".tilt-line").count() >= 4, "gaps and sitting break the line"
+        page.locator("#flags summary").first.click()
+        first = page.locator("#flags details").first
+        expect(first).to_contain_text("Standing: 5.0° forward of your neutral")
+        expect(first).to_contain_text("Glute squeeze")
+        page.locator("#cursor").focus()
+        before = page.locator("#readout").text_content()
+        page.keyboard.press("Home")
+        expect(page.locator("#readout")).not_to_have_text(before or "")
+        overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert overflow <= 0
+        visit.shot(f"{size}-{scheme}")
+        assert visit.complaints == []
+        assert visit.hosts == {urlsplit(url).netloc}
+        visit.context.close()
+
+
+def test_stopped_data_are_not_shown_and_come_back(browser: Browser, tmp_path: Path) -> None:
+    with gateway(tmp_path / "store.sqlite") as (url, wearer):
+        visit = Visit(browser, url, "phone")
+        page = visit.page
+        expect(page.locator("#tilt-number")).not_to_be_empty()
+        wearer.sending = False
+        page.wait_for_timeout(3000)
+        expect(page.locator("#tilt-number")).not_to_be_empty()  # three seconds are not stale
+        expect(page.locator("#link-text")).to_have_text("No data", timeout=4000)
+        expect(page.locator("#tilt-number")).to_be_empty()
+        expect(page.locator("#tilt-words")).to_have_text("No data")
+        expect(page.locator("#posture")).to_have_text("–")
+        expect(page.locator("#sure")).to_have_text("–")
+        expect(page.locator("#age")).to_contain_text("last")
+        expect(page.locator("#say")).to_have_text("No data from the sensor.")
+        visit.shot("phone-stale")
+        wearer.sending = True
+        expect(page.locator("#link-text")).to_have_text("Live", timeout=4000)
+        expect(page.locator("#tilt-number")).not_to_be_empty()
+        wearer.posture, wearer.level_deg = "lying", -84.0
+        expect(page.locator("#tilt-words")).to_have_text("Lying down")
+        expect(page.locator("#tilt-number")).to_be_empty()
+        wearer.posture, wearer.level_deg = "sitting", -9.0
+        expect(page.locator("#tilt-words")).to_have_text("back of your neutral")
+        assert visit.complaints == []
+        visit.context.close()
+
+
+def test_prompt_and_neutral_reach_the_gateway(browser: Browser, tmp_path: Path) -> None:
+    with gateway(tmp_path / "store.sqlite") as (url, wearer):
+        visit = Visit(browser, url, "phone")
+        page = visit.page
+        expect(page.locator("#prompt")).to_be_hidden()
+        stored = next(e for e in wearer.store.events(WEARER) if e.type == "prompt")
+        wearer.put(Event(SystemClock().utc_ns(), "prompt-now", "prompt", stored.rule, stored.data))
+        expect(page.locator("#prompt-title")).to_have_text("Glute squeeze", timeout=4000)
+        expect(page.locator("#prompt-dose")).to_have_text("both sides · 1 set · 8 times · hold 5\u00a0s")
+        assert page.locator("#prompt-steps li").count() == 3
+        visit.shot("phone-prompt")
+        page.get_by_role("button", name="Not now").click()
+        expect(page.locator("#prompt-result")).to_have_text("That is fine. It is noted.")
+        assert wearer.taken == [(WEARER, Answer("prompt-now", "not_now"))]
+        page.locator("#neutral summary").click()
+        start = page.get_by_role("button", name="I am standing still: start")
+        start.click()
+        result = page.locator("#neutral-result")
+        expect(result).to_contain_text("Stay still")
+        expect(result).to_contain_text("You moved by 4.0 degrees.", timeout=12_000)
+        start.click()
+        expect(result).to_have_text("Your new neutral is set.", timeout=12_000)
+        assert wearer.taken[1:] == [(WEARER, CaptureNeutral(5.0))] * 2
+        assert visit.complaints == []
+        visit.context.close()
+
+
+def test_without_the_gateway_the_shell_opens_and_shows_no_number(browser: Browser, tmp_path: Path) -> None:
+    with gateway(tmp_path / "store.sqlite", commands=False) as (url, _):
+        visit = Visit(browser, url, "phone")
+        page = visit.page
+        expect(page.locator("#neutral")).to_be_hidden()  # nobody there to take it
+        page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+        # A second visit is served by the worker, which then keeps the page's files.
+        page.reload()
+        expect(page.locator("#link-text")).to_have_text("Live")
+        visit.context.set_offline(True)
+    page.reload()
+    expect(page.locator("#link-text")).to_have_text("No connection", timeout=9000)
+    expect(page.locator("#tilt-words")).to_have_text("No data")
+    expect(page.locator("#tilt-number")).to_be_empty()
+    expect(page.locator("#notice")).to_be_visible()
+    visit.shot("phone-offline")
+    visit.context.close()
+
+
+def test_reduced_motion_and_text_contrast(browser: Browser, tmp_path: Path) -> None:
+    with gateway(tmp_path / "store.sqlite") as (url, wearer):
+        for scheme in ("light", "dark"):
+            visit = Visit(browser, url, "desktop", scheme)
+            stored = next(e for e in wearer.store.events(WEARER) if e.type == "prompt")
+            wearer.put(Event(SystemClock().utc_ns(), f"prompt-{scheme}", "prompt", stored.rule, stored.data))
+            expect(visit.page.locator("#prompt")).to_be_visible(timeout=4000)
+            expect(visit.page.locator("#flags li")).to_have_count(4)
+            visit.page.evaluate("for (const d of document.querySelectorAll('details')) d.open = true")
+            ratios: dict[str, float] = visit.page.evaluate(CONTRAST)
+            assert len(ratios) > 60
+            low = {text: round(r, 2) for text, r in ratios.items() if r < 4.5}
+            assert not low, f"{scheme}: {low}"
+            small = visit.page.evaluate(
+                "[...document.querySelectorAll('button, summary, input')].filter(e => e.checkVisibility())"
+                ".filter(e => e.getBoundingClientRect().height < 24).length"
+            )
+            assert small == 0
+            visit.page.emulate_media(reduced_motion="reduce")
+            assert visit.page.evaluate("getComputedStyle(document.querySelector('#thigh')).transitionDuration") == "0s"
+            visit.context.close()
+
+
+CONTRAST = """() => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const rgb = (css) => {
+    canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = css; canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
+    .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const ground = (e) => {
+    for (; e; e = e.parentElement) {
+      const c = rgb(getComputedStyle(e).backgroundColor);
+      if (c[3] === 255) return c;
+    }
+    return [255, 255, 255];
+  };
+  const found = {};
+  for (const e of document.querySelectorAll("body *")) {
+    const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
+    if (!own || !e.checkVisibility() || e.closest("noscript, button:disabled, title, .hidden")) continue;
+    const style = getComputedStyle(e);
+    const ink = rgb(e instanceof SVGElement ? style.fill : style.color);
+    const back = e.classList.contains("flag-number") ? rgb(getComputedStyle(e.previousElementSibling).fill) : ground(e);
+    const [a, b] = [light(ink), light(back)].sort((x, y) => y - x);
+    const key = `${e.tagName}.${e.getAttribute("class") ?? ""} ${e.textContent.trim().slice(0, 30)}`;
+    found[key] = (a + 0.05) / (b + 0.05);
+  }
+  return found;
+}"""
