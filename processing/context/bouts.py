@@ -7,80 +7,34 @@ cells, enough for the longest movement it measures.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Final
 
 import numpy as np
 
-from processing.context.belief import (
-    Belief,
-    ContextParams,
-    Edge,
-    References,
-    Vector,
-    apply,
-    edge_matrix,
-    likeliest_change,
-    start_belief,
-)
+from processing.context.belief import Edge, References, apply, edge_matrix, likeliest_change, start_belief
+from processing.context.params import Belief, ContextParams
+from processing.context.steps import MOVE, REST, START, WALK, Step, TrackerState
 from processing.context.walking import WALKING
 from processing.features.displacement import Rest, angle_deg, rest_of, vertical_displacement
 from processing.features.movement import CELL_S, CELLS_PER_S, Movement
 from processing.types import NS_PER_S
 
-QUIET_DPS: Final = 8.0
-"""Quiet standing sways at 1-3 deg/s; sitting down turns the pelvis at 30-80 deg/s."""
-_REST_CELLS: Final = 5
-_END_CELLS: Final = 6
-_EARLY_CELLS: Final = 3
-_LONGEST_CELLS: Final = 10 * CELLS_PER_S
+QUIET_DPS: Final = 10.0
+"""Quiet standing sways at 1-3 deg/s, a loose clip at 5; sitting down turns the pelvis at 30-80 deg/s."""
+_REST_CELLS: Final = 5  # a rest begins after half a second of quiet; shorter ones occur amid sitting down
+_EARLY_CELLS: Final = 3  # quiet enough for a provisional look at the end of a second
+_MARGIN_CELLS: Final = 2  # a movement starts and ends more slowly than the threshold of quiet can see
+_END_CELLS: Final = 6 + _MARGIN_CELLS
+_LONGEST_CELLS: Final = 10 * CELLS_PER_S  # beyond, a double integral is noise
 _HISTORY: Final = _LONGEST_CELLS + 2 * CELLS_PER_S
-_DRIFT_DEG: Final = 12.0
-_FIRM_S: Final = 3
+_DRIFT_DEG: Final = 12.0  # turned by this without a movement: slumped or reclined slowly
+_FIRM_S: Final = 3  # steps for so long are walking, and walking is upright
 _LEARN_EVERY_S: Final = 10
-_SETTLED_CELLS: Final = 5 * CELLS_PER_S
-_FORGOTTEN_S: Final = 3600.0
+_SETTLED_CELLS: Final = 5 * CELLS_PER_S  # a clip in the hand does not keep its direction that long
 _SAME_DEG: Final = 15.0
+_FORGOTTEN_S: Final = 3600.0
 _STANDING: Final = (0.01, 0.04, 0.95)
-
-START, REST, MOVE, WALK = "start", "rest", "move", "walk"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One edge and the node it leads to, for smoothing: cells counted since the first one received.
-
-    ``before`` is the causal belief, ``change`` the change of posture (from, to), if there was one. Where ``starts``,
-    nothing is known of what was before, and ``before`` is the prior.
-    """
-
-    edge: Edge
-    first_cell: int
-    last_cell: int
-    t_mid_ns: int
-    before: Belief
-    change: tuple[int, int] | None
-    starts: bool = False
-
-
-@dataclass(slots=True)
-class _State:
-    mode: str = START
-    since: int = 0  # cell at which the mode began
-    count: int = 0  # cells seen
-    quiet: int = 0  # quiet cells in a row, while moving
-    whole: bool = True  # the movement has no gap inside
-    extra_s: float = 0.0  # time lost in a gap within the movement
-    residual: float = 0.0
-    before: Vector | None = None
-    before_moving: bool = False
-    node_up: Vector = (0.0, 1.0, 0.0)
-    belief: Belief = (0.1, 0.25, 0.65)
-    shown: Belief = (0.1, 0.25, 0.65)
-    walk_s: int = 0
-    last_second: int | None = None
-    settled: bool = False  # up has kept its direction for a while: the clip is on
-    start_cell: int = 0  # since when, at a start
 
 
 class Tracker:
@@ -89,7 +43,7 @@ class Tracker:
     def __init__(self, params: ContextParams, refs: References) -> None:
         self.params, self.refs = params, refs
         self.steps: list[Step] = []
-        self._s = _State(belief=params.start, shown=params.start)
+        self._s = TrackerState(belief=params.start, shown=params.start)
         self._acc, self._up, self._turn = np.empty(0), np.empty((0, 3)), np.empty(0)
         self._base = 0
 
@@ -142,7 +96,7 @@ class Tracker:
 
     def snapshot(self) -> dict[str, Any]:
         return {
-            "state": asdict(self._s),
+            "state": self._s.snapshot(),
             "refs": asdict(self.refs),
             "acc": self._acc,
             "up": self._up,
@@ -150,10 +104,7 @@ class Tracker:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        s = dict(state["state"])
-        for key in ("before", "node_up", "belief", "shown"):
-            s[key] = None if s[key] is None else tuple(s[key])
-        self._s = _State(**s)
+        self._s = TrackerState.restored(state["state"])
         r = dict(state["refs"])
         self.refs = References(tuple(r["upright"]), r["upright_s"], tuple(r["sitting"]), r["sitting_s"])
         self._acc, self._up, self._turn = (np.array(state[k], dtype=np.float64) for k in ("acc", "up", "turn"))
@@ -169,7 +120,7 @@ class Tracker:
         for k, calm in enumerate(quiet):
             cell = start + k
             if s.mode == REST and not calm:
-                self._leave(max(s.since, cell - _END_CELLS), cell, moving=False)
+                self._leave(max(s.since, cell - _END_CELLS), cell - _MARGIN_CELLS, moving=False)
                 if s.settled:
                     self.refs.learn(s.before or s.node_up, (cell - s.since) * CELL_S, s.belief)
                 s.mode, s.since, s.quiet = MOVE if s.settled else START, cell, 0
@@ -259,7 +210,11 @@ class Tracker:
         duration = (end - s.since) * CELL_S + s.extra_s
         moved = None
         if s.whole and s.before is not None and end > s.since:
-            cells = slice(s.since - self._base, end - self._base)
+            # A movement begins and ends more slowly than the threshold of rest can see.
+            first = s.since if s.before_moving else s.since - _MARGIN_CELLS
+            last = end if walk else min(end + _MARGIN_CELLS, s.count - 1)
+            after = after if walk else self._mean(last, s.count)
+            cells = slice(first - self._base, last - self._base)
             moved = vertical_displacement(
                 self._acc[cells], self._up[cells], self._turn[cells], Rest(s.residual, s.before), after
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from processing.context.belief import Belief, ContextParams
+from processing.context.params import Belief, ContextParams
 from processing.context.walking import RUNNING, WALKING
 from processing.types import POSTURE_CODE, ContextBlock
 

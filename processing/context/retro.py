@@ -14,8 +14,6 @@ import numpy as np
 
 from processing.context.belief import (
     UPRIGHT,
-    Belief,
-    ContextParams,
     References,
     apply,
     apply_back,
@@ -24,8 +22,10 @@ from processing.context.belief import (
     normalised,
     start_belief,
 )
-from processing.context.bouts import Step, Tracker
+from processing.context.bouts import Tracker
+from processing.context.params import Belief, ContextParams
 from processing.context.postures import name_postures
+from processing.context.steps import Step
 from processing.context.transfers import Transfer, transfers_of
 from processing.context.walking import GaitStage, fill_back
 from processing.context.wear import WearStage, fill_unworn

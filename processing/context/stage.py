@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from processing.context.belief import ContextParams, References
+from processing.context.belief import References
 from processing.context.bouts import Tracker
+from processing.context.params import ContextParams
 from processing.context.postures import name_postures
 from processing.context.transfers import Transfer, transfers_of
 from processing.context.walking import GaitStage

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from processing.context.bouts import Step
+from processing.context.steps import Step
 
 _NAMES = ("lie", "sit", "stand")
 

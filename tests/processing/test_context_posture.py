@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -151,6 +152,18 @@ def test_a_long_hole_in_the_signal_leaves_posture_open() -> None:
     after = stage.update(part(block, 1260, 1330))
     assert float(after.confidence[-1]) < 0.97
     assert names(after)[-1] in {"standing", "unknown"}
+
+
+def test_walking_shows_upright_even_on_a_clip_put_on_upside_down() -> None:
+    block = Body().rest(8).walk(30).rest(20).sit_down().rest(60).stand_up().rest(20).block()
+    flip = np.array([-1.0, -1.0, 1.0])
+    turned = replace(
+        block, acc_p_mps2=block.acc_p_mps2 * flip, gyr_p_rps=block.gyr_p_rps * flip, up_p=block.up_p * flip
+    )
+    got, _ = online(turned)
+    assert share(got, 42, 57, "standing") == 1.0
+    assert share(got, 64, 120, "sitting") == 1.0
+    assert share(got, 126, 140, "standing") == 1.0
 
 
 @settings(max_examples=25, deadline=None)

@@ -1,0 +1,57 @@
+"""Constants of context, few and explained: from bodies, furniture and the literature, none fitted to recordings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Belief: TypeAlias = tuple[float, float, float]
+"""Probabilities of lying, sitting, upright."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContextParams:
+    """Constants of context. Units in the names; where a figure comes from stands beside it."""
+
+    # The clip goes on, and recordings start, mostly while standing.
+    start: Belief = (0.1, 0.25, 0.65)
+    # Chairs put the seat 0.40-0.50 m up, hips of adults stand at 0.85-0.95 m and sit at 0.50-0.60 m.
+    seat_drop_m: float = 0.36
+    seat_drop_sd_m: float = 0.12
+    # From a bed's or floor's height: wider; from sitting on a bed to lying on it: little.
+    bed_drop_m: float = 0.45
+    bed_drop_sd_m: float = 0.20
+    lie_down_drop_m: float = 0.10
+    lie_down_drop_sd_m: float = 0.12
+    # Error of the displacement: a constant part, and what an offset leaves where the pelvis turns off the line between its
+    # two rests (0.3 m/s² x sin 30° for a second or so: 0.05 m in a sit-down's 80° there and back); more while still moving.
+    rise_sd_m: float = 0.03
+    rise_sd_m_per_deg: float = 0.0006
+    rise_sd_m_per_s2: float = 0.0025  # 0.03 m/s² of drift within a movement: a T² / 12
+    moving_end_sd_m: float = 0.12
+    # Share of movements whose displacement is wrong altogether; grows like the error itself.
+    stray_per_deg: float = 0.0004
+    stray_max: float = 0.2
+    # Standing up or sitting down takes at least a second, and a lean of 20-30° there and back; fidgets are smaller and many.
+    min_transfer_s: float = 1.0
+    small_path_deg: float = 20.0
+    large_path_deg: float = 60.0
+    change: float = 0.4  # share of large movements that change posture; the rest are bends, reaches, turns in bed
+    change_small: float = 0.002
+    # Direction of up against the upright reference. Standing repeats within 10.4° in 95 % (sd 4.2° an axis), the reference
+    # is as good again. Sitting turns the pelvis by 18° in the median, by less than 10° in 15 %. Lying is a right angle.
+    upright_sd_deg: float = 5.5
+    odd_stance: float = 0.1  # share of stands out of the usual: on one leg, leaning, the belt shifted
+    odd_stance_sd_deg: float = 15.0
+    mount_sd_deg: float = 15.0  # a clip put on by eye, until walking or standing has shown its upright
+    sitting_sd_deg: float = 18.0
+    own_sitting_sd_deg: float = 8.0
+    lying_sd_deg: float = 15.0
+    same_sd_deg: float = 8.0  # a rest resumed after a fidget
+    # Share of fidgets after which the pelvis rests in another direction of the same posture: turning over in bed, slumping on
+    # a chair; standing hardly varies.
+    repose: Belief = (0.5, 0.2, 0.1)
+    # Walking says upright; a few shaken seconds might not be walking.
+    walking_not_upright: float = 0.02
+    # Posture stays unknown below this probability.
+    min_confidence: float = 0.55

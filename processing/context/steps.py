@@ -1,0 +1,60 @@
+"""What the tracker hands on (`Step`) and what it remembers (`TrackerState`)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from processing.context.belief import Edge, Vector
+from processing.context.params import Belief
+
+START, REST, MOVE, WALK = "start", "rest", "move", "walk"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One edge and the node it leads to, for smoothing: cells counted since the first one received.
+
+    ``before`` is the causal belief, ``change`` the change of posture (from, to), if there was one. Where ``starts``,
+    nothing is known of what was before, and ``before`` is the prior.
+    """
+
+    edge: Edge
+    first_cell: int
+    last_cell: int
+    t_mid_ns: int
+    before: Belief
+    change: tuple[int, int] | None
+    starts: bool = False
+
+
+@dataclass(slots=True)
+class TrackerState:
+    """Scalars of the tracker; cells are counted since the first one received."""
+
+    mode: str = START
+    since: int = 0  # cell at which the mode began
+    count: int = 0  # cells seen
+    quiet: int = 0  # quiet cells in a row, while moving
+    whole: bool = True  # the movement has no gap inside
+    extra_s: float = 0.0  # time lost in a gap within the movement
+    residual: float = 0.0
+    before: Vector | None = None
+    before_moving: bool = False
+    node_up: Vector = (0.0, 1.0, 0.0)
+    belief: Belief = (0.1, 0.25, 0.65)
+    shown: Belief = (0.1, 0.25, 0.65)
+    walk_s: int = 0
+    last_second: int | None = None
+    settled: bool = False  # up has kept its direction for a while: the clip is on
+    start_cell: int = 0  # since when, at a start
+
+    def snapshot(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+    @classmethod
+    def restored(cls, state: dict[str, Any]) -> TrackerState:
+        """The inverse of `snapshot`; JSON has made lists of tuples."""
+        tuples = {k: None if state[k] is None else tuple(state[k]) for k in ("before", "node_up", "belief", "shown")}
+        return cls(**{**state, **tuples})
