@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from processing.context.belief import References
 from processing.context.bouts import Tracker
@@ -14,6 +14,9 @@ from processing.context.walking import GaitStage
 from processing.context.wear import WearStage
 from processing.features.movement import MovementStage
 from processing.types import ContextBlock, SecondBlock
+
+_MOST_TRANSFERS: Final = 1000
+"""A stage whose transfers nobody takes must not grow for ever."""
 
 
 class ContextStage:
@@ -41,7 +44,7 @@ class ContextStage:
         gait = self._gait.update(m)
         worn, put_on = self._wear.update(m)
         beliefs = self._tracker.update(m, gait, put_on)
-        self._transfers += transfers_of(self._tracker.take_steps())
+        self._transfers = [*self._transfers, *transfers_of(self._tracker.take_steps())][-_MOST_TRANSFERS:]
         return name_postures(beliefs, gait, worn, self.params)
 
     def take_transfers(self) -> list[Transfer]:
