@@ -164,11 +164,12 @@ def describe(found: Findings) -> list[str]:
         f"The day so far: {found.minutes} minutes; {spent}",
         f"Flags: {len(found.flags)}; prompts: {prompts}; kept quiet: {len(found.led_to) - prompts}",
     ]
-    for flag in found.flags[:1]:
-        lines.append(f"Why the first flag ({flag.rule}): {flag.data.get('text')}")
+    prompted = [f for f in found.flags if f.event_id in found.led_to and found.led_to[f.event_id].type == "prompt"]
+    for flag in (prompted or found.flags)[:1]:
+        lines.append(f"One of them explained ({flag.rule}, {flag.event_id}): {flag.data.get('text')}")
         after = found.led_to.get(flag.event_id)
         if after is not None:
-            lines.append(f"It led to: {after.data.get('text')}")
+            lines.append(f"It led to a {'prompt' if after.type == 'prompt' else 'silence'}: {after.data.get('text')}")
     return lines
 
 
