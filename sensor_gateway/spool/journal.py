@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Protocol
 
 from sensor_gateway.drivers.base import Received
 from sensor_gateway.spool import block
@@ -35,10 +35,37 @@ class _Tail:
     last_rx_utc_ns: int = 0  # of a payload; 0: none yet
 
 
-class Journal:
+class Rows(Protocol):
+    """Something that answers queries: the open spool, or a reader beside it."""
+
+    def query(self, sql: str, params: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]: ...
+
+
+class JournalReader:
+    """Reads the journals of a spool."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    def read(self, sensor: str, from_seq: int = 1) -> Iterator[list[Logged]]:
+        """Entries from ``from_seq`` on, in order, a block at a time; what was dropped is missing at the front."""
+        at = from_seq - 1
+        while rows := self._rows.query(
+            "SELECT first_seq, last_seq, block FROM journal WHERE sensor = ? AND first_seq > ? AND last_seq > ? "
+            "ORDER BY first_seq LIMIT 64",
+            (sensor, at - BLOCK_ENTRIES, at),
+        ):
+            for first, last, body in rows:
+                entries = block.decode(body, first)
+                yield entries if first > at else entries[at + 1 - first :]
+                at = last
+
+
+class Journal(JournalReader):
     """Journals of all sensors of one spool."""
 
     def __init__(self, spool: Spool, max_bytes: int) -> None:
+        super().__init__(spool)
         self._spool, self._max_bytes = spool, max_bytes
         self._tails: dict[str, _Tail] = {}
         self.size_bytes = int(spool.query("SELECT coalesce(sum(size), 0) FROM journal")[0][0])
@@ -90,19 +117,6 @@ class Journal:
         self.size_bytes += grown
         self._tails[sensor] = _Tail(first + len(items), small, since, last_utc)
         return first
-
-    def read(self, sensor: str, from_seq: int = 1) -> Iterator[list[Logged]]:
-        """Entries from ``from_seq`` on, in order, a block at a time; what was dropped is missing at the front."""
-        at = from_seq - 1
-        while rows := self._spool.query(
-            "SELECT first_seq, last_seq, block FROM journal WHERE sensor = ? AND first_seq > ? AND last_seq > ? "
-            "ORDER BY first_seq LIMIT 64",
-            (sensor, at - BLOCK_ENTRIES, at),
-        ):
-            for first, last, body in rows:
-                entries = block.decode(body, first)
-                yield entries if first > at else entries[at + 1 - first :]
-                at = last
 
 
 def _last_payload_utc_ns(items: Sequence[tuple[Source, Received]], before: int) -> int:

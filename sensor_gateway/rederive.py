@@ -1,0 +1,138 @@
+"""Everything derived again from the raw journal: `tiltline replay`, and the check that what was stored is what follows.
+
+The journal may be that of a running gateway; it is only read. The study and the sensors' settings decide the result, so a
+changed study shows what it would have made of the same days.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from processing.dictionary import KINDS
+from processing.rules.study import Study
+from processing.types import Record
+from sensor_gateway import derive
+from sensor_gateway.clock import SystemClock
+from sensor_gateway.config import Sensor
+from sensor_gateway.derive import Deriver
+from sensor_gateway.drivers.base import TransportContext
+from sensor_gateway.gateway import transport_factory
+from sensor_gateway.sinks.base import Owned
+from sensor_gateway.sinks.store import Store
+from sensor_gateway.spool.journal import JournalReader
+
+_FLUSH: Final = 20_000
+_EXAMPLES: Final = 5
+
+
+class ReplayError(Exception):
+    """A journal that cannot be replayed; the text names the file and the remedy."""
+
+
+class SpoolReader:
+    """A spool opened for reading only, beside the gateway that may be writing it."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises `ReplayError` where there is none."""
+        if not path.is_file():
+            raise ReplayError(f"{path}: no journal there; check 'site.data_dir' of the configuration")
+        self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        try:
+            self._db.execute("SELECT count(*) FROM run").fetchone()
+        except sqlite3.Error as e:
+            self.close()
+            raise ReplayError(f"{path}: is no Tiltline journal ({e}); check 'site.data_dir'") from e
+
+    def query(self, sql: str, params: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        return self._db.execute(sql, params).fetchall()
+
+    def close(self) -> None:
+        self._db.close()
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What one sensor's journal came to; ``missing_before`` entries had been dropped for want of space."""
+
+    entries: int = 0
+    missing_before: int = 0
+    unreadable: int = 0
+    records: dict[str, int] = field(default_factory=dict)
+
+
+def rederive(
+    spool: SpoolReader, sensor: Sensor, study: Study, out: Store, progress: Callable[[float], None] | None = None
+) -> Replayed:
+    """Feed a sensor's whole journal through a new pipeline; the records go into ``out``."""
+    transport = transport_factory(sensor)(sensor, TransportContext(SystemClock()))
+    deriver = Deriver(derive.recipe(sensor, study, transport.driver))
+    newest = spool.query("SELECT max(last_seq) FROM journal WHERE sensor = ?", (sensor.id,))[0][0] or 0
+    result, waiting = Replayed(), list[Record]()
+    for entries in JournalReader(spool).read(sensor.id):
+        if result.entries == 0:
+            result.missing_before = entries[0].seq - 1
+        result.entries += len(entries)
+        waiting += [record for output in deriver.feed(entries) for record in output.records]
+        if len(waiting) >= _FLUSH:
+            _write(out, sensor, waiting)
+        if progress is not None:
+            progress(entries[-1].seq / newest)
+    _write(out, sensor, waiting)
+    result.unreadable = deriver.unreadable
+    result.records = {kind: out.count(kind, sensor.wearer) for kind in KINDS}
+    return result
+
+
+def _write(out: Store, sensor: Sensor, records: list[Record]) -> None:
+    out.write(Owned(sensor.wearer, sensor.id, record) for record in records)
+    records.clear()
+
+
+@dataclass(slots=True)
+class Difference:
+    """How two stores differ in one kind of record; the times of the first differences as examples."""
+
+    equal: int = 0
+    different: int = 0
+    only_stored: int = 0
+    only_replayed: int = 0
+    examples: list[int] = field(default_factory=list)
+
+    @property
+    def is_none(self) -> bool:
+        return not (self.different or self.only_stored or self.only_replayed)
+
+
+def compare(stored: Store, replayed: Store, wearer: str, kind: str) -> Difference:
+    """Compare record by record, exactly. The stored side may be a moment behind where a gateway is running."""
+    result = Difference()
+    a, b = _rows(stored, wearer, kind), _rows(replayed, wearer, kind)
+    x, y = next(a, None), next(b, None)
+    while x is not None or y is not None:
+        key = min(row[0] for row in (x, y) if row is not None)
+        in_a, in_b = x is not None and x[0] == key, y is not None and y[0] == key
+        if in_a and in_b and x == y:
+            result.equal += 1
+        else:
+            result.different += in_a and in_b
+            result.only_stored += in_a and not in_b
+            result.only_replayed += in_b and not in_a
+            if len(result.examples) < _EXAMPLES:
+                result.examples.append(key[0])
+        x = next(a, None) if in_a else x
+        y = next(b, None) if in_b else y
+    return result
+
+
+def _rows(store: Store, wearer: str, kind: str) -> Iterator[tuple[tuple[int, str], tuple[Any, ...]]]:
+    """Rows with their key, in the order of the key."""
+    tie = "event_id" if kind == "event" else "sensor"
+    for page in store.columns(kind, wearer):
+        names = list(page)
+        t, other = names.index("t_utc_ns"), names.index(tie)
+        for row in zip(*page.values(), strict=True):
+            yield (row[t], row[other]), row
