@@ -8,10 +8,11 @@ from typing import TypeAlias
 
 from processing import snapshot
 from processing.alignment.static import Alignment
+from processing.clock_notes import ClockNote
 from processing.core import Core, CoreSetup, Estimate
 from processing.rules.study import Study
 from processing.timebase import Timebase, TimebaseParams
-from processing.types import NS_PER_S, ClockSpec, DeviceReport, ImuBatch, Record, Samples
+from processing.types import NS_PER_S, ClockSpec, DeviceReport, ImuBatch, Record, Samples, TimedBatch
 
 DEVICE_REPORT_S = 60
 
@@ -86,8 +87,10 @@ class Pipeline:
 
     def update(self, batches: Sequence[ImuBatch]) -> Output:
         """Take decoded batches in the order of the journal."""
-        timed, notes = self.timebase.update(batches)
         self._received += len(batches)
+        return self._dated(*self.timebase.update(batches))
+
+    def _dated(self, timed: TimedBatch | None, notes: Sequence[ClockNote]) -> Output:
         for note in notes:
             self.core.notices.add(note.t_utc_ns, "clock", {"kind": note.kind, **note.data})
         if timed is None or not len(timed):
@@ -118,7 +121,9 @@ class Pipeline:
 
     def finish(self) -> Output:
         """The recording ends: close everything that waits for later data."""
-        return self._number(self.core.finish().records)
+        held = self._dated(*self.timebase.finish())
+        last = self._number(self.core.finish().records)
+        return Output(held.first_ordinal, held.records + last.records)
 
     def _device_report(self, t_utc_ns: int) -> DeviceReport:
         return DeviceReport(
