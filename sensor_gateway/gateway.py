@@ -25,7 +25,7 @@ from sensor_gateway.config import ConfigError, Sensor, Settings
 from sensor_gateway.drivers.base import Transport, TransportContext, TransportFactory
 from sensor_gateway.line import SensorLine
 from sensor_gateway.live import LiveHub
-from sensor_gateway.runner import Runner
+from sensor_gateway.runner import EndedError, Runner
 from sensor_gateway.sinks.base import Sink
 from sensor_gateway.sinks.file import FileSink
 from sensor_gateway.sinks.mqtt import MqttSink
@@ -104,7 +104,10 @@ class Gateway:
             runner = self.runners[sensor]
             if runner.stopped_by is not None:
                 raise CommandError("The gateway's disk is full; nothing can be stored at the moment.")
-            await runner.command(control, t_utc_ns)
+            try:
+                await runner.command(control, t_utc_ns)
+            except EndedError:
+                raise CommandError("Your sensor's recording has ended; nothing more is taken.") from None
 
     async def run(self, stop: asyncio.Event, until_done: bool = False) -> int:
         """Run until ``stop`` is set, or (``until_done``) all recordings have ended and every sink has everything.

@@ -34,6 +34,10 @@ LIVE_HZ: Final = 20.0
 LIVE_AGE_NS: Final = 5 * NS_PER_S
 
 
+class EndedError(Exception):
+    """A command came after the sensor's source had ended."""
+
+
 class Runner:
     """One sensor in the gateway. All methods are called in the event loop; the line works in ``executor``."""
 
@@ -44,6 +48,7 @@ class Runner:
         self._hub, self._clock, self._executor = hub, clock, executor
         self._setup = line.recipe.setup
         self._source = Source(line.recipe.driver.id, line.recipe.driver.version)
+        self._transport: Transport | None = None
         self._pending: list[tuple[Source, Received]] = []
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._taken = 0
@@ -64,14 +69,20 @@ class Runner:
         """Journal each new state of the connection."""
         if state != self.link:
             self.link = state
-            self._append([self._control(DeviceStatus(link=state))])
+            rssi_dbm = getattr(getattr(self._transport, "stats", None), "rssi_dbm", None)  # radio transports have it
+            self._append([self._control(DeviceStatus(link=state, rssi_dbm=rssi_dbm))])
 
     def note(self, control: Control, t_utc_ns: int) -> None:
         """Journal a control without waiting, in the order of the calls; also before `run`."""
         self._append([self._control(control, t_utc_ns)])
 
     async def command(self, control: Control, t_utc_ns: int | None = None) -> None:
-        """Journal a control at ``t_utc_ns`` (None: now); returns once it is in the journal."""
+        """Journal a control at ``t_utc_ns`` (None: now); returns once it is in the journal.
+
+        Raises `EndedError` where the sensor's source has ended.
+        """
+        if self._ending:
+            raise EndedError(self._setup.sensor)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._append([self._control(control, t_utc_ns)])
         self._waiters.append((self._taken + len(self._pending), done))
@@ -87,6 +98,7 @@ class Runner:
 
     async def run(self, transport: Transport) -> None:
         """Deliver from the transport until it ends or this is cancelled; what was received is computed before returning."""
+        self._transport = transport
         work = asyncio.create_task(self._work(), name=f"line-{self._setup.sensor}")
         source = asyncio.create_task(transport.run(self.put, self.on_link), name=f"transport-{self._setup.sensor}")
         try:
@@ -99,7 +111,7 @@ class Runner:
             await work
             await self._in_thread_close()
             for _, waiter in self._waiters:
-                waiter.cancel()
+                waiter.set_exception(EndedError(self._setup.sensor))
         if isinstance(ended, Exception):
             raise ended
 

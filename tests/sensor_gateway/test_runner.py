@@ -26,7 +26,7 @@ from sensor_gateway.drivers.base import Decoded, Driver, Received, Sink
 from sensor_gateway.drivers.open_profile import DATA_UUID, OpenProfileDriver, encode_frames
 from sensor_gateway.line import SensorLine
 from sensor_gateway.live import LiveHub
-from sensor_gateway.runner import Runner
+from sensor_gateway.runner import EndedError, Runner
 from sensor_gateway.spool.block import Source
 from sensor_gateway.spool.database import Spool, SpoolFullError
 from sensor_gateway.spool.journal import CONTROL, Journal
@@ -263,6 +263,8 @@ def test_commands_are_journaled_in_order_and_confirmed(tmp_path: Path, executor:
         entry = [e for part in gateway.journal.read("clip-1", last) for e in part][-1]
         assert controls.decode(entry.received) == CaptureNeutral(1.0)
         await task
+        with pytest.raises(EndedError):
+            await runner.command(CaptureNeutral(1.0))
         return gateway
 
     gateway = asyncio.run(go())
