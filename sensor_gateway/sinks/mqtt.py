@@ -141,7 +141,10 @@ class _Session:
         except MessageError as e:
             log.warning("mqtt sink: the bridge's word cannot be read (%s); is it of another version?", e)
             return
-        if durable.spool != self._source.spool_id or durable.up_to <= self._source.cursor():
+        if durable.spool != self._source.spool_id:
+            return
+        self._stall_s = STALL_S  # the bridge is there: what it still lacks need not wait long
+        if durable.up_to <= self._source.cursor():
             return
         if durable.up_to > self._source.last_seq():
             log.error("mqtt sink: the bridge confirms %d, but only %d exist", durable.up_to, self._source.last_seq())
@@ -151,7 +154,6 @@ class _Session:
             self._open.popleft()
         self._sent = max(self._sent, durable.up_to)
         self._progress_ns = self._sink.clock.mono_ns()
-        self._stall_s = STALL_S
 
     def _watch(self, now_ns: int) -> None:
         """Send again what nobody confirmed: the broker or the bridge may have lost it."""
