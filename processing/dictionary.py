@@ -151,6 +151,10 @@ EVENT_TYPES: Final = {
     "gap": "Samples are missing: from, to, how many, and what was done.",
     "clock": "The sensor's clock was fitted anew, reset, or put aside.",
     "mount": "The sensor was put on again or moved; what follows stands on a new mount.",
+    "answer": "The wearer answered a prompt: done, not now, later, or stop.",
+    "response": "Tilt before a prompt against tilt after its exercise, or around a flag without a prompt, for comparison.",
+    "baseline": "The day ended: the wearer's usual tilt per posture and its distance from neutral, with a version.",
+    "hint": "Something for the therapist to look at; nothing is asked of the wearer.",
 }
 """Types in a fixed order: a type's rank keeps two events of one instant apart in InfluxDB (`wire/line.py`)."""
 

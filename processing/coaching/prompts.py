@@ -13,6 +13,7 @@ from processing.coaching.programme import Exercise, check_programme, library
 from processing.rules.baseline import Baselines
 from processing.rules.engine import RuleEngine
 from processing.rules.gate import Compose, PromptRequest
+from processing.rules.static_posture import STATIC
 from processing.rules.study import Assignment, Study
 from processing.types import Json
 
@@ -25,6 +26,17 @@ CUES_SEATED: Final = (
     "Stand up and walk a few steps.",
     "Shift your weight from one sitting bone to the other, then stand up for a moment.",
 )
+CUES_LONG: Final[Mapping[str, tuple[str, ...]]] = {
+    "sitting": (
+        "You have been sitting for a while. Shift your weight, stand up and walk a few steps.",
+        "Time for another position: stand up, stand on both feet for a moment, and walk a little.",
+    ),
+    "standing": (
+        "You have been standing in one place for a while. Shift your weight from foot to foot and walk a few steps.",
+        "Time for another position: walk a little, or sit down for a moment.",
+    ),
+}
+"""Where the flag is about staying put, the change of position is the prompt and the exercise an extra."""
 CLOSING: Final = "It may help; leave it out if it does not feel right, and ask your therapist if you are unsure."
 
 
@@ -46,10 +58,17 @@ def composer(study: Study) -> Compose:
 
 
 def word_prompt(request: PromptRequest, item: Assignment, exercise: Exercise) -> dict[str, Json]:
-    """Variation cue, exercise with side and dose, steps, and the sentence that joins them."""
-    cues = CUES_SEATED if request.posture == "sitting" else CUES_UP
+    """Variation cue, exercise with side and dose, steps, and the sentence that joins them.
+
+    ``lead`` says which of the two the prompt is about: the variation after a long time in one posture, else the activation.
+    """
+    static = request.rule == STATIC
+    seated = request.posture == "sitting"
+    cues = CUES_LONG["sitting" if seated else "standing"] if static else CUES_SEATED if seated else CUES_UP
     cue = cues[request.ordinal % len(cues)]
+    then = "That is enough; if you like, add" if static else "Then"
     return {
+        "lead": "variation" if static else "activation",
         "variation": cue,
         "exercise": exercise.id,
         "exercise_name": exercise.name,
@@ -59,7 +78,7 @@ def word_prompt(request: PromptRequest, item: Assignment, exercise: Exercise) ->
         "hold_s": item.hold_s,
         "steps": list(exercise.steps),
         "before_you_start": list(exercise.contraindications),
-        "text": f"{cue} Then: {exercise.name}, {describe_side(item, exercise)}{describe_dose(item)}. {CLOSING}",
+        "text": f"{cue} {then}: {exercise.name}, {describe_side(item, exercise)}{describe_dose(item)}. {CLOSING}",
     }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal, localcontext
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -23,7 +23,7 @@ LEAK_BITS: Final = 40
 KNOWN_PERMILLE: Final = 500
 """From this coverage on, an epoch with a posture counts as known: enough to say what the wearer did, not how tilted."""
 HOUR_EPOCHS: Final = 360
-RULE_VERSION: Final[Mapping[str, int]] = {"tilt_dose": 1, "sustained_tilt": 1}
+RULE_VERSION: Final[Mapping[str, int]] = {"tilt_dose": 1, "sustained_tilt": 1, "static_posture": 1, "asymmetry": 1}
 MAD_TO_SD_PPM: Final = 1_482_600
 """The median absolute deviation times 1.4826 estimates a normal spread's standard deviation; in parts per million."""
 
@@ -123,9 +123,12 @@ class LocalClock:
 
     def day_end(self, k: int) -> int:
         """First epoch of the local day after the one in which epoch k starts."""
-        after = self.at(k * EPOCH_S).date() + timedelta(days=1)
+        return self.day_start(self.at(k * EPOCH_S).date() + timedelta(days=1))
+
+    def day_start(self, day: date) -> int:
+        """First epoch of a local day."""
         # A midnight that the clock skips is the instant of the change; of a repeated one this is the first.
-        midnight = datetime(after.year, after.month, after.day, tzinfo=self._zone)
+        midnight = datetime(day.year, day.month, day.day, tzinfo=self._zone)
         return epochs_in(int(midnight.timestamp()))
 
     def is_quiet(self, k: int, rule: PromptRule) -> bool:

@@ -44,6 +44,20 @@ class Threshold:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class ClosedDay:
+    """A local day that has just ended, at epoch ``end_k``: its own median [mdeg] and eligible epochs per posture.
+
+    ``moved_mdeg`` is how far the personal median now stands from where the first one stood.
+    """
+
+    day: str
+    end_k: int
+    medians_mdeg: Mapping[str, int]
+    epochs: Mapping[str, int]
+    moved_mdeg: Mapping[str, int]
+
+
 class Baselines:
     """Days of eligible epochs, and the thresholds frozen at the last local midnight before the newest of them."""
 
@@ -54,6 +68,8 @@ class Baselines:
         self._day_end = -(1 << 62)
         self._today: dict[str, Histogram] = {}
         self._days: dict[str, list[tuple[str, Histogram]]] = {}
+        self._first_mdeg: dict[str, int] = {}  # each posture's first personal median: a slow drift is told against it
+        self._closed: ClosedDay | None = None
         self.version: str | None = None
         self.thresholds: dict[str, Threshold] = {}
         self._freeze()
@@ -73,8 +89,24 @@ class Baselines:
                 days = self._days.setdefault(posture, [])
                 days.append((self._day, counts))
                 del days[: -self._limits.baseline_max_days]
-        self._today = {}
+        today, self._today = self._today, {}
         self._freeze()
+        if today:
+            medians = {posture: median_and_mad(counts)[0] for posture, counts in sorted(today.items())}
+            epochs = {posture: sum(counts.values()) for posture, counts in sorted(today.items())}
+            self._closed = ClosedDay(self._day, self._day_end, medians, epochs, self._moved())
+
+    def take_closed(self) -> ClosedDay | None:
+        """The day that `add` has just closed, once."""
+        closed, self._closed = self._closed, None
+        return closed
+
+    def _moved(self) -> dict[str, int]:
+        moved = {}
+        for posture, found in self.thresholds.items():
+            if found.median_mdeg is not None:
+                moved[posture] = found.median_mdeg - self._first_mdeg.setdefault(posture, found.median_mdeg)
+        return moved
 
     def _freeze(self) -> None:
         self.thresholds = {posture: self._threshold(posture) for posture in self._limits.postures}
@@ -101,6 +133,7 @@ class Baselines:
             "day_end": self._day_end,
             "today": {posture: sorted(counts.items()) for posture, counts in sorted(self._today.items())},
             "days": {p: [[day, sorted(counts.items())] for day, counts in days] for p, days in self._days.items()},
+            "first": dict(self._first_mdeg),
             "frozen": [self.version, {p: t.as_json() for p, t in self.thresholds.items()}],
         }
 
@@ -109,6 +142,8 @@ class Baselines:
         self._day, self._day_end = state["day"], state["day_end"]
         self._today = {posture: dict(counts) for posture, counts in state["today"].items()}
         self._days = {p: [(day, dict(c)) for day, c in days] for p, days in state["days"].items()}
+        self._first_mdeg = dict(state["first"])
+        self._closed = None
         self.version, frozen = state["frozen"]
         self.thresholds = {}
         for posture in self._limits.postures:

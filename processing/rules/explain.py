@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from processing.rules.base import EPOCH_NS, RULE_VERSION, Limits
-from processing.rules.baseline import Baselines
+from processing.rules.base import EPOCH_NS, EPOCH_S, RULE_VERSION, Limits
+from processing.rules.baseline import Baselines, ClosedDay
 from processing.rules.dose import UDEG_MIN
 from processing.rules.reading import Reading
 from processing.rules.trace import Traced, columns, starting_point
@@ -21,11 +21,10 @@ class Origin:
     study_version: str
     study_hash: str
 
-    def of(self, rule: str) -> dict[str, Json]:
-        """The fields that name a rule and its configuration."""
-        return {
-            "rule": rule,
-            "rule_version": RULE_VERSION[rule],
+    def of(self, rule: str | None) -> dict[str, Json]:
+        """The fields that name a rule (None: no rule is behind it) and its configuration."""
+        named: dict[str, Json] = {} if rule is None else {"rule": rule, "rule_version": RULE_VERSION[rule]}
+        return named | {
             "sensor": self.sensor,
             "study_version": self.study_version,
             "study_hash": self.study_hash,
@@ -85,6 +84,38 @@ def sustained_value(limits: Limits, active_s: int, reading: Reading) -> dict[str
         "unit": "s",
         "text": f"The top of your pelvis has been forward of your threshold ({threshold:.1f}°) for {minutes:g} minutes.",
     }
+
+
+def baseline_report(closed: ClosedDay, baselines: Baselines, alignment_id: str) -> dict[str, Json]:
+    """How far the wearer's habit lies from neutral [deg], for the therapist: what was frozen when a day ended.
+
+    The baseline's own way from neutral stands here, because flags alone would not show a habit that drifts slowly.
+    """
+    postures: dict[str, Json] = {}
+    for posture, found in baselines.thresholds.items():
+        postures[posture] = {
+            "median_deg": _deg(found.median_mdeg),
+            "mad_deg": _deg(found.mad_mdeg),
+            "days": found.days,
+            "threshold_deg": found.on_mdeg / 1000,
+            "source": found.source,
+            "since_first_deg": _deg(closed.moved_mdeg.get(posture)),
+            "day_median_deg": _deg(closed.medians_mdeg.get(posture)),
+            "day_eligible_s": closed.epochs.get(posture, 0) * EPOCH_S,
+        }
+    habits = [f"{p} {t.median_mdeg / 1000:+.1f}°" for p, t in baselines.thresholds.items() if t.median_mdeg is not None]
+    usual = f"Usual tilt from neutral: {', '.join(habits)}." if habits else "Not enough days yet for a usual tilt."
+    return {
+        "day": closed.day,
+        "baseline_version": baselines.version,
+        "alignment_id": alignment_id,
+        "postures": postures,
+        "text": usual,
+    }
+
+
+def _deg(mdeg: int | None) -> float | None:
+    return None if mdeg is None else mdeg / 1000
 
 
 def suppression(flag_id: str, reasons: Sequence[str], texts: Mapping[str, str]) -> dict[str, Json]:

@@ -19,6 +19,8 @@ Side = Literal["left", "right", "both"]
 
 UPRIGHT: Final = ("standing", "walking", "running", "stairs")
 """The postures a tilt rule may be about: sitting is posterior by nature and can never raise one."""
+STATIC: Final = ("sitting", "standing")
+"""The postures one can stay in for too long; lying is rest."""
 _CLOCK: Final = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 
 
@@ -92,6 +94,54 @@ class TiltRule:
 
 
 @dataclass(frozen=True, slots=True)
+class StaticRule:
+    """`static_posture`: sitting or standing on and on. Judged by posture alone, whatever the tilt; times [s]."""
+
+    enabled: bool = True
+    after_s: int = 1800  # unchanged this long is a flag, and again after as long once more
+    max_unknown_s: int = 300  # not measured this long: nobody knows whether the wearer moved
+    postures: tuple[str, ...] = ("sitting", "standing")
+
+    def __post_init__(self) -> None:
+        _require(60 <= self.after_s <= 14_400, "static_posture.after_s", self.after_s, "60 to 14400 seconds")
+        _require(self.max_unknown_s > 0, "static_posture.max_unknown_s", self.max_unknown_s, "a number above 0")
+        for name in self.postures:
+            _require(name in STATIC, "static_posture.postures", name, f"one of {', '.join(STATIC)}")
+
+
+@dataclass(frozen=True, slots=True)
+class AsymmetryRule:
+    """`asymmetry`: left and right differ in walking, day after day. A hint for the therapist; never prompts."""
+
+    enabled: bool = True
+    min_difference_deg: float = 2.0
+    mad_factor: float = 2.5
+    min_strides: int = 100  # a day with fewer says nothing
+    days_over: int = 2
+    days_window: int = 3
+    baseline_min_days: int = 5
+    baseline_max_days: int = 28
+
+    def __post_init__(self) -> None:
+        for key in ("min_difference_deg", "mad_factor"):
+            _require(getattr(self, key) >= 0, f"asymmetry.{key}", getattr(self, key), "0 or more")
+        for key in ("min_strides", "days_over", "baseline_min_days"):
+            _require(getattr(self, key) >= 1, f"asymmetry.{key}", getattr(self, key), "1 or more")
+        _require(
+            self.days_over <= self.days_window <= 14,
+            "asymmetry.days_window",
+            self.days_window,
+            "asymmetry.days_over or more, at most 14",
+        )
+        _require(
+            self.baseline_max_days >= self.baseline_min_days,
+            "asymmetry.baseline_max_days",
+            self.baseline_max_days,
+            "no fewer than asymmetry.baseline_min_days",
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class PromptRule:
     """When a flag may become a prompt. Local times use `Study.timezone`; the refractory time runs in UTC."""
 
@@ -140,6 +190,8 @@ class Study:
     version: str = "default"
     timezone: str = "UTC"
     tilt: TiltRule = field(default_factory=TiltRule)
+    static_posture: StaticRule = field(default_factory=StaticRule)
+    asymmetry: AsymmetryRule = field(default_factory=AsymmetryRule)
     prompt: PromptRule = field(default_factory=PromptRule)
     programme: tuple[Assignment, ...] = (
         Assignment("isometric_glute_set", "both", 1, 8, 5),

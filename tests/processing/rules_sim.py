@@ -10,12 +10,14 @@ from typing import Any
 
 from processing.coaching import rule_engine
 from processing.rules.engine import RuleEngine
-from processing.rules.study import Assignment, PromptRule, Study, TiltRule, study_hash
+from processing.rules.study import Assignment, PromptRule, StaticRule, Study, TiltRule, study_hash
 from processing.types import Event, RuleEpoch
 
 K0 = 1_790_000_000 // 10
 """An arbitrary Monday noon (2026-09-21, 13:33 UTC)."""
 OPEN_GATE = PromptRule(min_known=0.0, refractory_s=0, budget_per_day=100, quiet_from="00:00", quiet_to="00:00")
+NO_STATIC = StaticRule(enabled=False)
+"""For tests that are about the tilt rules: their wearers stand for hours."""
 
 
 def epoch(
@@ -59,9 +61,10 @@ def random_study(rng: random.Random) -> Study:
         quiet_from=rng.choice(["22:00", "11:00"]),
     )
     tilt = TiltRule(therapist_limit_deg=limit, baseline_min_minutes=rng.choice([10, 20]))
+    static = StaticRule(after_s=rng.choice([295, 600, 1800]), max_unknown_s=rng.choice([60, 300]))
     sides = ("left", "right", "both")
     programme = tuple(Assignment("single_leg_bridge", rng.choice(sides), 1, n + 3) for n in range(3))
-    return Study(version=f"v{rng.randrange(9)}", timezone=zone, tilt=tilt, prompt=prompt, programme=programme)
+    return Study(f"v{rng.randrange(9)}", zone, tilt, static, prompt=prompt, programme=programme)
 
 
 def random_wearer(rng: random.Random, days: int, least_h: float = 2.0, most_h: float = 5.0) -> list[RuleEpoch]:
@@ -122,6 +125,8 @@ def recompute(text: str) -> dict[str, Any]:
     """
     flag = json.loads(text)
     limits, before, listed = flag["limits"], flag["before"], flag["epochs"]
+    if flag["rule"] == "static_posture":
+        return recompute_static(flag)
     ks = [first + i for first, n in listed["k"] for i in range(n)]
     postures = [p for p, n in listed["posture"] for _ in range(n)]
     marks = [t for t, n in listed["threshold_mdeg"] for _ in range(n)]
@@ -176,3 +181,40 @@ def recompute(text: str) -> dict[str, Any]:
         "threshold_deg": limits["therapist_mdeg"].get(postures[-1], personal) / 1000,
         "tilt_deg": smooth / 1000,
     }
+
+
+def recompute_static(flag: dict[str, Any]) -> dict[str, Any]:
+    """The same for `static_posture`: the listed epochs are all of one posture, with no hole that ends the stretch."""
+    every, hole = flag["limits"]["after_s"], flag["limits"]["max_unknown_s"]
+    ks = [first + i for first, n in flag["epochs"]["k"] for i in range(n)]
+    assert ks == sorted(set(ks))
+    still, last, due, fired = flag["before"]["still_s"], flag["before"]["last_k"], flag["limit"], []
+    for k in ks:
+        if (k - last - 1) * 10 >= hole:
+            still = 0
+        still, last = still + 10, k
+        if still - 10 < due <= still:
+            fired.append(k)
+    assert due % every == 0
+    assert flag["epochs"]["posture"] == [[flag["posture"], len(ks)]]
+    start = flag["window"]["start_utc_ns"] // 10**10
+    assert start == ks[0] if flag["before"]["still_s"] == 0 else start < ks[0]
+    return {"fired": fired, "last_k": ks[-1], "value": still}
+
+
+def recompute_hint(hint: dict[str, Any]) -> list[str]:
+    """The days of an `asymmetry` hint's window that exceed the limit rebuilt from the days before them."""
+    limits, over, usual = hint["limits"], [], []
+    for day, strides, difference, mdc, limit in hint["days"]:
+        assert strides >= limits["min_strides"]
+        before = sorted(usual[-limits["baseline_max_days"] :])
+        habit = 0
+        if len(before) >= limits["baseline_min_days"]:
+            middle = before[(len(before) - 1) // 2]
+            spread = sorted(abs(b - middle) for b in before)[(len(before) - 1) // 2]
+            habit = middle + spread * limits["mad_ppm"] // 10**6
+        usual.append(abs(difference))
+        if day >= hint["from_day"]:
+            assert limit == max(limits["floor_mdeg"], mdc, habit)
+            over += [day] if abs(difference) > limit else []
+    return over

@@ -12,10 +12,10 @@ from processing.rules.base import Limits
 from processing.rules.reading import median_of_recent
 from processing.rules.study import PromptRule, Study, TiltRule
 from processing.types import RuleEpoch
-from tests.processing.rules_sim import K0, epoch, of_type, run, stretch
+from tests.processing.rules_sim import K0, NO_STATIC, epoch, of_type, run, stretch
 
-STUDY = Study()
-NO_DOSE = Study(tilt=TiltRule(dose_deg_min=1e6))
+STUDY = Study(static_posture=NO_STATIC)
+NO_DOSE = Study(tilt=TiltRule(dose_deg_min=1e6), static_posture=NO_STATIC)
 
 
 def ks(events, *types):
@@ -122,16 +122,19 @@ def test_the_edges_of_eligibility_are_inside():
     assert ks(run(STUDY, epochs), "episode_start") == [0]
 
 
-def test_sitting_all_day_never_flags():
+def test_sitting_all_day_never_raises_a_rule_about_tilt():
     epochs = [e for hour in range(14) for e in stretch(K0 + hour * 360, 60, "sitting", 25.0 - hour)]
     assert run(STUDY, epochs) == []
+    flags = of_type(run(Study(), epochs), "flag")
+    assert {(e.rule, e.data["posture"]) for e in flags} == {("static_posture", "sitting")}
+    assert len(flags) == 28
 
 
 def test_a_wearer_whose_habit_is_the_neutral_is_never_flagged():
     rng = random.Random(3)
     # Three days of 18 degrees of habit, against a neutral of the same 18 degrees.
     epochs = [epoch(K0 + i, rng.choice(["standing", "walking"]), rng.gauss(0, 1.2)) for i in range(3 * 8640)]
-    assert run(STUDY, epochs) == []
+    assert {e.type for e in run(Study(), epochs)} == {"baseline"}
 
 
 def test_noise_around_the_threshold_gives_one_episode():

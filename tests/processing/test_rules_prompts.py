@@ -12,7 +12,7 @@ import pytest
 from processing.rules.gate import REASONS
 from processing.rules.study import Assignment, Study, TiltRule
 from processing.types import RuleEpoch
-from tests.processing.rules_sim import K0, OPEN_GATE, engine_of, epoch, of_type, run, stretch
+from tests.processing.rules_sim import K0, NO_STATIC, OPEN_GATE, engine_of, epoch, of_type, run, stretch
 
 FLAG_AT = 71
 """Epoch in which tilt from epoch 0 on becomes a sustained flag (2 min to start, 10 min active)."""
@@ -23,7 +23,8 @@ def k_at(zone: str, *when: int) -> int:
 
 
 def study(*, timezone: str = "UTC", tilt: TiltRule | None = None, **prompt) -> Study:
-    return Study(timezone=timezone, tilt=tilt or TiltRule(dose_deg_min=1e6), prompt=replace(OPEN_GATE, **prompt))
+    rule = tilt or TiltRule(dose_deg_min=1e6)
+    return Study(timezone=timezone, tilt=rule, static_posture=NO_STATIC, prompt=replace(OPEN_GATE, **prompt))
 
 
 def bouts(k: int, n: int, *, tilt_deg: float = 7.0, up_min: float = 13, rest_min: float = 6) -> list[RuleEpoch]:

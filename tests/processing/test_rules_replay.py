@@ -74,14 +74,19 @@ def check_wearers(wearers: int, seed: int) -> Counter[str]:
         assert engine.late == 0
         assert engine.duplicates > 0
         assert len({e.event_id for e in plain}) == len(plain)
+        assert len({(e.type, e.rule, e.t_utc_ns) for e in plain}) == len(plain), (
+            "two events would be one database point"
+        )
         for event in plain:
             seen[event.type] += 1
             if event.type == "flag":
                 check_flag(event, plain)
                 seen[str(event.rule)] += 1
-                seen["personal"] += "personal" in json.dumps(event.data["thresholds"])
+                seen["personal"] += "personal" in json.dumps(event.data.get("thresholds"))
             elif event.type in {"suppressed", "episode_end"}:
                 seen[str(event.data["reason"])] += 1
+            elif event.type == "response":
+                seen[f"{event.data['group']} {event.data['outcome']}"] += 1
         check_chain(plain)
     return seen
 
@@ -92,6 +97,8 @@ def check_flag(event: Event, events: list[Event]) -> None:
     # A dose's window may hold an earlier flag; it must fire where the engine did and nowhere else.
     assert set(again["fired"]) <= {e.t_utc_ns // 10**10 for e in of_type(events, "flag") if e.rule == event.rule}
     assert again["value"] == event.data["value"]
+    if event.rule == "static_posture":
+        return
     assert again["threshold_deg"] == event.data["threshold_deg"]
     assert again["tilt_deg"] == event.data["tilt_deg"]
 
@@ -101,6 +108,8 @@ def check_chain(events: list[Event]) -> None:
     flags = {e.event_id for e in of_type(events, "flag")}
     led = [e.data["flag_event_id"] for e in of_type(events, "prompt", "suppressed")]
     assert set(led) == flags
+    for e in of_type(events, "response", "answer"):
+        assert e.data["flag_event_id"] in flags or e.data["flag_event_id"] is e.rule is None
     starts = [e.event_id for e in of_type(events, "episode_start")]
     ends = [e.data["episode_event_id"] for e in of_type(events, "episode_end")]
     assert starts == ends
@@ -108,7 +117,15 @@ def check_chain(events: list[Event]) -> None:
 
 def test_disturbed_days_give_the_same_bytes():
     seen = check_wearers(5, seed=1000)
-    assert {"tilt_dose", "sustained_tilt", "prompt", "suppressed"} <= seen.keys()
+    assert {
+        "tilt_dose",
+        "sustained_tilt",
+        "static_posture",
+        "prompt",
+        "suppressed",
+        "baseline",
+        "answer",
+    } <= seen.keys()
 
 
 @pytest.mark.slow
@@ -117,7 +134,16 @@ def test_a_thousand_disturbed_days_give_the_same_bytes():
     seen = check_wearers(125, seed=0)
     reached = {"flag", "prompt", "episode_start", "tilt_dose", "sustained_tilt", "personal"}
     reached |= {"coverage", "refractory", "budget", "quiet", "tracking", "stopped", "expired", "recording_ended"}
-    reached |= {"below", "ineligible", "mount_changed", "realigned", "not_aligned"}
+    reached |= {"static_posture", "answer", "baseline", "control changed", "control no_measurable_change"}
+    reached |= {
+        "control insufficient_data",
+        "exercise insufficient_data",
+        "below",
+        "ineligible",
+        "mount_changed",
+        "realigned",
+        "not_aligned",
+    }
     assert {what for what in reached if not seen[what]} == set()
 
 

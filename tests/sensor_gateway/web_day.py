@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from processing.coaching import rule_engine
-from processing.rules.study import Study, study_hash
+from processing.rules.study import StaticRule, Study, study_hash
 from processing.types import NS_PER_S, POSTURES, DeviceReport, Epoch, Event, Metric, Record, RuleEpoch
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
@@ -20,7 +20,8 @@ WEARER: Final = "w-001"
 SENSOR: Final = "clip-1"
 ZONE: Final = ZoneInfo("Europe/Berlin")
 MINUTE_NS: Final = 60 * NS_PER_S
-STUDY: Final = Study(timezone="Europe/Berlin")
+STUDY: Final = Study(timezone="Europe/Berlin", static_posture=StaticRule(enabled=False))
+"""A day about tilt: its long sits and stands would otherwise take the day's prompts."""
 
 # local start, posture of the stretch, mean tilt above neutral; None: nothing was received
 DAY: Final = (
