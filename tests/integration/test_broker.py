@@ -22,7 +22,8 @@ from sensor_gateway.spool.database import Spool
 from sensor_gateway.spool.outbox import Outbox, SinkView
 from sensor_gateway.wire import topics
 from sensor_gateway.wire.messages import encode_durable, encode_message, encode_record
-from tests.integration.servers import Mosquitto, Stack, free_port, make_certificates, wait_until
+from tests.integration.certificates import make_certificates
+from tests.integration.servers import Mosquitto, Stack, free_port, wait_until
 
 pytestmark = pytest.mark.servers
 
