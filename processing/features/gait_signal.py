@@ -1,0 +1,161 @@
+"""Where a step may be: moments at which the pelvis is braked and caught, from seconds of samples. First part of `gait.py`.
+
+When a foot takes the weight the pelvis stops falling and stops advancing: upward and backward acceleration rise together. That
+rise, the smoothed time derivative of ``vertical - 0.75 anterior`` acceleration (a Gaussian derivative, sigma 0.08 s), peaks
+within 0.02 s of the contact, where the acceleration's own peak comes 0.09-0.14 s late and wanders with speed. The weight is
+not critical (0.5 to 1.5 serve as well). Horizontal axes are the pelvis axes levelled by "up", so a clip that leans does no harm.
+
+Samples are averaged in cells of 40 ms on the UTC grid, so that lost packets, sampling rate and chunking do not matter: every
+result depends on the cells around it only. Missing cells up to ``BRIDGE_CELLS`` are drawn straight; a longer hole ends the signal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from processing.types import F64, GRAVITY_MPS2, I64, SecondBlock
+
+CELL_NS: Final = 40_000_000
+CELL_S: Final = CELL_NS / 1e9
+BRIDGE_CELLS: Final = 25
+"""A hole of up to a second holds at most two steps; beyond it the rhythm is lost anyway."""
+REACH_CELLS: Final = 8
+"""Cells that must be known on either side of a moment to judge it: 0.32 s."""
+MIN_RISE_MPS3: Final = 1.0
+"""A sensor at rest stays below 0.3, an ordinary step reaches 10 to 35."""
+
+_ANTERIOR_WEIGHT: Final = 0.75
+_SIGMA_CELLS: Final = 2.0
+_TAPS: Final = 6
+_SWAY_FROM: Final = 2
+_SWAY_TO: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A moment that may be a step: its time, how steep the rise is [m/s³], and the sway of the pelvis there [m/s²]: lateral
+    acceleration of the quarter second before less that after, positive when the right foot takes the weight.
+    """
+
+    t_utc_ns: int
+    rise_mps3: float
+    sway_mps2: float
+
+
+@dataclass(slots=True)
+class RiseStage:
+    """Candidates of the seconds given, causal: each comes once the `REACH_CELLS` after it are known."""
+
+    _end: int = 0  # absolute number of the cell that comes next
+    _braking: F64 = field(default_factory=lambda: np.empty(0))
+    _lateral: F64 = field(default_factory=lambda: np.empty(0))
+
+    def update(self, block: SecondBlock) -> list[Candidate]:
+        """Candidates that became certain, in order of time. Holes are found by time, not by ``gap_before``."""
+        if not len(block.t_utc_ns):
+            return []
+        cell, braking, lateral = _cells(block)
+        before = cell[0] - 1 if not len(self._braking) else self._end - 1
+        hole = np.diff(cell, prepend=before) - 1
+        at = np.flatnonzero(hole)
+        if not len(at):
+            return self._extend(int(cell[-1]) + 1, braking, lateral)
+        found: list[Candidate] = []
+        done = 0
+        for i in at.tolist():
+            if i > done:
+                found += self._extend(int(cell[i - 1]) + 1, braking[done:i], lateral[done:i])
+            done = i
+            missing = int(hole[i])
+            if missing > BRIDGE_CELLS:
+                found += self.finish()
+            else:
+                share = np.arange(1, missing + 1) / (missing + 1)
+                straight = [a[-1] + (b - a[-1]) * share for a, b in self._ends(braking[i], lateral[i])]
+                found += self._extend(int(cell[i]), straight[0], straight[1])
+        return found + self._extend(int(cell[-1]) + 1, braking[done:], lateral[done:])
+
+    def finish(self) -> list[Candidate]:
+        """The signal ends here: candidates of its last cells, judged as if it stayed level."""
+        if not len(self._braking):
+            return []
+        level = [np.full(REACH_CELLS, a[-1]) for a in (self._braking, self._lateral)]
+        found = self._extend(self._end + REACH_CELLS, level[0], level[1])
+        self._braking, self._lateral = np.empty(0), np.empty(0)
+        return found
+
+    def known_until_ns(self) -> int:
+        """Every candidate before this time has been given."""
+        return (self._end - REACH_CELLS) * CELL_NS
+
+    def _ends(self, braking: float, lateral: float) -> list[tuple[F64, float]]:
+        return [(self._braking, braking), (self._lateral, lateral)]
+
+    def _extend(self, end: int, braking: F64, lateral: F64) -> list[Candidate]:
+        """Append cells up to the absolute number ``end`` and judge those whose surroundings are now known."""
+        if len(self._braking):
+            braking = np.concatenate([self._braking, braking])
+            lateral = np.concatenate([self._lateral, lateral])
+        else:  # a signal begins: as if it had been level before
+            braking = np.concatenate([np.full(REACH_CELLS, braking[0]), braking])
+            lateral = np.concatenate([np.full(REACH_CELLS, lateral[0]), lateral])
+        keep = 2 * REACH_CELLS
+        self._end, self._braking, self._lateral = end, braking[-keep:].copy(), lateral[-keep:].copy()
+        count = len(braking) - keep
+        if count < 1:
+            return []
+        # Moments -1 to count: one more on either side of those judged, to tell a peak.
+        rise = _derivative(braking, count)
+        inner = rise[1:-1]
+        peak = np.flatnonzero((inner >= MIN_RISE_MPS3) & (inner > rise[:-2]) & (inner >= rise[2:]))
+        first = end - len(braking) + REACH_CELLS
+        return [_candidate(first + i, rise[i : i + 3].tolist(), lateral, i + REACH_CELLS) for i in peak.tolist()]
+
+    def snapshot(self) -> dict[str, Any]:
+        return {"end": self._end, "braking": self._braking.copy(), "lateral": self._lateral.copy()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._end = int(state["end"])
+        self._braking, self._lateral = np.array(state["braking"]), np.array(state["lateral"])
+
+
+def _cells(block: SecondBlock) -> tuple[I64, F64, F64]:
+    """Absolute numbers of the block's cells (k,), braking (upward less weighted anterior) and rightward acceleration (k,)."""
+    cell = block.t_utc_ns // CELL_NS
+    at = np.flatnonzero(np.diff(cell, prepend=cell[0] - 1))
+    n = np.diff(at, append=len(cell)).astype(np.float64)
+    up = block.up_p[at]
+    vertical = np.add.reduceat(block.acc_up_mps2, at) / n
+    anterior = np.add.reduceat(block.acc_p_mps2[:, 0], at) / n
+    right = np.add.reduceat(block.acc_p_mps2[:, 2], at) / n
+    weight = vertical + GRAVITY_MPS2
+    # Levelled: what lies along up is taken out, and the rest scaled to the axis' horizontal part (not below 1/5: lying).
+    anterior = (anterior - weight * up[:, 0]) / np.sqrt(np.maximum(1.0 - up[:, 0] * up[:, 0], 0.04))
+    right = (right - weight * up[:, 2]) / np.sqrt(np.maximum(1.0 - up[:, 2] * up[:, 2], 0.04))
+    return cell[at], vertical - _ANTERIOR_WEIGHT * anterior, right
+
+
+def _derivative(x: F64, count: int) -> F64:
+    """Gaussian derivative [1/s] at the moments -1 to ``count`` (count + 2,), moment 0 being row `REACH_CELLS` of ``x``.
+
+    Written as a sum of shifted arrays: each result is then the same however many are computed at once.
+    """
+    lo, total, norm = REACH_CELLS - 1, np.zeros(count + 2), 0.0
+    for k in range(1, _TAPS + 1):
+        w = k * float(np.exp(-0.5 * (k / _SIGMA_CELLS) ** 2))
+        total += w * (x[lo + k : lo + k + count + 2] - x[lo - k : lo - k + count + 2])
+        norm += 2.0 * w * k * CELL_S
+    return total / norm
+
+
+def _candidate(cell: int, rise: list[float], lateral: F64, row: int) -> Candidate:
+    """The peak's time between cells by a parabola through three of them; the sway around it."""
+    a, b, c = rise
+    offset = 0.5 * (a - c) / (a - 2.0 * b + c)
+    before = lateral[row - _SWAY_TO : row - _SWAY_FROM].tolist()
+    after = lateral[row + _SWAY_FROM + 1 : row + _SWAY_TO + 1].tolist()
+    sway = (sum(before) - sum(after)) / len(before)
+    return Candidate(cell * CELL_NS + round((0.5 + offset) * CELL_NS), b, sway)
