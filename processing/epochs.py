@@ -5,6 +5,7 @@ An epoch closes when a second beyond it arrives (or the recording ends), so its 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -58,7 +59,7 @@ class RuleEpochs:
         mine = [s for s in seconds if s.posture == posture]
         tilt = np.concatenate([s.tilt_deg for s in mine])
         obliquity = np.concatenate([s.obliquity_deg for s in mine])
-        expected = np.floor(self.rate_hz * 0.98) * RULE_EPOCH_S
+        expected = math.floor(self.rate_hz * 0.98) * RULE_EPOCH_S
         # Seconds of other postures do not count as covered: half a walk is half an epoch of walking.
         covered = min(1000, round(1000 * sum(s.valid for s in mine) / expected))
         return RuleEpoch(
@@ -129,7 +130,7 @@ class MinuteEpochs:
             tilt_sd_deg=sd,
             **{f"{name}_s": count for name, count in zip(POSTURES, per, strict=True)},
             dose_deg_min=dose_deg_min,
-            coverage=min(1.0, sum(s.valid for s in seconds) / (np.floor(self.rate_hz * 0.98) * MINUTE_S)),
+            coverage=min(1.0, sum(s.valid for s in seconds) / (math.floor(self.rate_hz * 0.98) * MINUTE_S)),
             wear=worn / len(seconds) if seconds else 0.0,
         )
 

@@ -10,7 +10,7 @@ import types
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -46,6 +46,7 @@ class Sensor:
     address: str = ""
     rate_hz: float = 100.0
     mount: str = "up=+x,anterior=-z"
+    estimate: Literal["online", "settled"] = "online"  # settled: records wait up to 10 s and are nearer the truth
     options: dict[str, str | int | float | bool] = field(default_factory=dict)
 
 

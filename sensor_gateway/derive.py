@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 
 import msgspec
 
-from processing.alignment.static import align, parse_mount
+from processing.alignment.static import Alignment, align, parse_mount
 from processing.pipeline import DeviceStatus, Output, Pipeline, StreamSetup
 from processing.rules.study import Study, study_hash
 from processing.types import ImuBatch
@@ -53,14 +53,16 @@ class Recipe:
         return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def recipe(sensor: Sensor, study: Study, driver: Driver) -> Recipe:
-    """A configured sensor's recipe, with the nominal alignment of its mount until a neutral pose is captured.
+def recipe(sensor: Sensor, study: Study, driver: Driver, worn: Alignment | None = None) -> Recipe:
+    """A configured sensor's recipe, with its mount's nominal alignment until a neutral pose is captured or known.
 
     Raises `processing.alignment.static.AlignmentError` where the mount text cannot be read.
     """
     can = driver.capabilities
-    alignment = align(parse_mount(sensor.mount), None, given=False, mount_id="mount-1", t_utc_ns=0)
-    setup = StreamSetup(sensor.wearer, sensor.id, can.clock, can.seq_bits, can.rate_hz, alignment)
+    alignment = worn or align(parse_mount(sensor.mount), None, given=False, mount_id="mount-1", t_utc_ns=0)
+    setup = StreamSetup(
+        sensor.wearer, sensor.id, can.clock, can.seq_bits, can.rate_hz, alignment, estimate=sensor.estimate
+    )
     return Recipe(setup, study, driver)
 
 

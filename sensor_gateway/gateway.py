@@ -22,7 +22,7 @@ from processing.rules.study import Study
 from sensor_gateway import derive
 from sensor_gateway.clock import Clock
 from sensor_gateway.config import ConfigError, Sensor, Settings
-from sensor_gateway.drivers.base import Transport, TransportContext, TransportFactory
+from sensor_gateway.drivers.base import Transport, TransportContext, TransportFactory, worn_as
 from sensor_gateway.line import SensorLine
 from sensor_gateway.live import LiveHub
 from sensor_gateway.runner import EndedError, Runner
@@ -89,7 +89,7 @@ class Gateway:
             ),
         )
         try:
-            recipe = derive.recipe(sensor, self.study, transport.driver)
+            recipe = derive.recipe(sensor, self.study, transport.driver, worn_as(transport))
         except AlignmentError as e:
             raise ConfigError(f"key 'mount' of sensor {sensor.id!r}: {e}") from None
         line = SensorLine(recipe, self.journal, self.outbox, self.clock)

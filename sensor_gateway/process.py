@@ -57,6 +57,17 @@ class Processed:
     warnings: tuple[str, ...]
 
 
+def neutral_span_s(text: str) -> tuple[float, float]:
+    """Read "T0:T1" in seconds, T0 before T1; raises ValueError with an example."""
+    try:
+        t0, t1 = map(float, text.split(":"))
+    except ValueError:
+        raise ValueError(f"{text!r} is no span; write two seconds such as 2:8") from None
+    if not t0 < t1 < 1e9:
+        raise ValueError(f"{text!r} must begin before it ends; write e.g. 2:8")
+    return t0, t1
+
+
 def resolve_alignment(recording: Recording, options: ProcessOptions) -> tuple[Alignment, list[str]]:
     """The alignment of a whole recording, and warnings; raises `RecordingError` where the neutral cannot be used.
 

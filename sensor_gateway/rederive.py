@@ -19,7 +19,7 @@ from sensor_gateway import derive
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import Sensor
 from sensor_gateway.derive import Deriver
-from sensor_gateway.drivers.base import TransportContext
+from sensor_gateway.drivers.base import TransportContext, worn_as
 from sensor_gateway.gateway import transport_factory
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
@@ -69,7 +69,7 @@ def rederive(
 ) -> Replayed:
     """Feed a sensor's whole journal through a new pipeline; the records go into ``out``."""
     transport = transport_factory(sensor)(sensor, TransportContext(SystemClock()))
-    deriver = Deriver(derive.recipe(sensor, study, transport.driver))
+    deriver = Deriver(derive.recipe(sensor, study, transport.driver, worn_as(transport)))
     newest = spool.query("SELECT max(last_seq) FROM journal WHERE sensor = ?", (sensor.id,))[0][0] or 0
     result, waiting = Replayed(), list[Record]()
     for entries in JournalReader(spool).read(sensor.id):

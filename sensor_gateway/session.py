@@ -92,6 +92,11 @@ class Session:
         self._data_since_ns: int | None = None
         self._last_data_ns = 0
 
+    @property
+    def rssi_dbm(self) -> int | None:
+        """Signal strength of the last advertisement; a connected link tells none."""
+        return self.stats.rssi_dbm
+
     async def run(self, sink: Sink, on_link: Callable[[str], None]) -> None:
         """Deliver until cancelled; see `Transport`. The connection is closed and what has arrived is delivered first."""
         self._on_link = on_link

@@ -13,7 +13,7 @@ from processing.alignment.static import AlignmentError, parse_mount
 from sensor_gateway.cli.progress import Progress
 from sensor_gateway.cli.times import utc_ns
 from sensor_gateway.config import ConfigError, load_study
-from sensor_gateway.process import Processed, ProcessOptions, process_file
+from sensor_gateway.process import Processed, ProcessOptions, neutral_span_s, process_file
 from sensor_gateway.recording import RecordingError
 
 NAME: Final = "process"
@@ -109,14 +109,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def span_s(text: str) -> tuple[float, float]:
-    """T0:T1 in seconds, T0 before T1."""
+    """`neutral_span_s` as the command line wants its errors."""
     try:
-        t0, t1 = map(float, text.split(":"))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no span; write two seconds such as 2:8") from None
-    if not t0 < t1 < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r} must begin before it ends; write e.g. 2:8")
-    return t0, t1
+        return neutral_span_s(text)
+    except ValueError as e:
+        raise argparse.ArgumentTypeError(str(e)) from None
 
 
 def _line(p: Processed) -> str:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, TypeAlias
+from typing import ClassVar, Protocol, TypeAlias, runtime_checkable
 
+from processing.alignment.static import Alignment
 from processing.types import ClockSpec, ImuBatch
 from sensor_gateway.clock import Clock
 from sensor_gateway.config import Sensor
@@ -126,6 +127,26 @@ class Transport(Protocol):
     driver: Driver
 
     async def run(self, sink: Sink, on_link: Callable[[str], None]) -> None: ...
+
+
+@runtime_checkable
+class HasSignal(Protocol):
+    """A source that hears its sensor over the air: signal strength [dBm], None while unknown."""
+
+    @property
+    def rssi_dbm(self) -> int | None: ...
+
+
+@runtime_checkable
+class WornAs(Protocol):
+    """A source that knows how its sensor was worn: a recording with a stated neutral pose."""
+
+    alignment: Alignment | None
+
+
+def worn_as(transport: Transport) -> Alignment | None:
+    """The alignment a source brings along, if it knows one."""
+    return transport.alignment if isinstance(transport, WornAs) else None
 
 
 @dataclass(frozen=True, slots=True)

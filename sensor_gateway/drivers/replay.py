@@ -16,6 +16,7 @@ from zlib import crc32
 
 import numpy as np
 
+from processing.alignment.static import Alignment
 from processing.types import F64, I64, NS_PER_S, ClockSpec, ImuBatch
 from sensor_gateway.config import ConfigError, Sensor
 from sensor_gateway.drivers.base import (
@@ -30,6 +31,7 @@ from sensor_gateway.drivers.base import (
     TransportContext,
 )
 from sensor_gateway.drivers.options import option_error, read_options, time_option
+from sensor_gateway.process import ProcessOptions, neutral_span_s, resolve_alignment
 from sensor_gateway.recording import Recording, RecordingError, read_recording
 
 UUID: Final = "replay"
@@ -149,13 +151,15 @@ class ReplayOptions:
     """Options of a `replay` sensor.
 
     ``path`` of the recording, ``start`` (ISO 8601) the UTC time of its t_s = 0, ``speed`` 1 for real time and 0 for as fast as
-    the gateway takes it, ``batch`` samples a payload.
+    the gateway takes it, ``batch`` samples a payload, ``neutral`` ("T0:T1", seconds) when the wearer stood quietly in the
+    neutral pose: tilt is relative to it from the start, as in `tiltline process --neutral`.
     """
 
     path: str
     start: str = ""
     speed: float = 0.0
     batch: int = 50
+    neutral: str = ""
 
 
 class ReplaySensor:
@@ -177,11 +181,22 @@ class ReplaySensor:
             self.recording: Recording = read_recording(Path(options.path), time_option(sensor, "start", options.start))
         except RecordingError as e:
             raise ConfigError(f"options of sensor {sensor.id!r}: key 'path': {e}") from None
+        self.alignment = self._neutral(sensor, options.neutral)
         self.options = options
         self.driver = ReplayDriver(self.recording.rate_hz, options.batch)
         self._clock, self._progress = context.clock, context.on_progress
         after_ns = context.start_after_utc_ns
         self._next = 0 if after_ns is None else int(np.searchsorted(self.recording.t_utc_ns, after_ns, side="right"))
+
+    def _neutral(self, sensor: Sensor, window: str) -> Alignment | None:
+        if not window:
+            return None
+        try:
+            return resolve_alignment(
+                self.recording, ProcessOptions(neutral_s=neutral_span_s(window), mount=sensor.mount)
+            )[0]
+        except ValueError as e:
+            raise option_error(sensor, "neutral", window, str(e)) from None
 
     async def run(self, sink: Sink, on_link: Callable[[str], None]) -> None:  # noqa: ARG002 - a file has no link
         """Deliver what is left of the recording, then its end; see `Transport`. Goes on where an earlier run stopped."""

@@ -14,22 +14,23 @@ import pytest
 from processing.dictionary import KINDS
 from processing.types import GRAVITY_MPS2
 from sensor_gateway.bridge_queue import BridgeQueue
-from sensor_gateway.process import ProcessOptions, process_file
+from sensor_gateway.process import ProcessOptions, neutral_span_s, process_file
 from tests.integration.servers import Stack, Tiltline, wait_until
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
 START = "2026-03-01T08:00:00+00:00"
 START_NS = 1_772_352_000 * 10**9
-SECONDS = 600
-SPEED = 50
+SECONDS = 900
+SPEED = 75
+NEUTRAL = "10:14"
 
 
 def write_recording(path: Path, seconds: int = SECONDS) -> None:
-    """Standing, swaying, a step now and then, and a hole of three seconds."""
+    """Standing, swaying, a step now and then, a hole of three seconds; from half a minute on 10° further forward."""
     rng = np.random.default_rng(11)
     t = np.arange(seconds * 100) / 100
-    tilt = np.radians(6 * np.sin(2 * np.pi * t / 50) + 4)
+    tilt = np.radians(2 * np.sin(2 * np.pi * t / 50) + 4 + 10 * np.clip((t - 30) / 5, 0, 1))
     walking = (t % 120) > 80
     shake = walking[:, None] * 2.0 * np.sin(2 * np.pi * 1.8 * t)[:, None]
     acc = GRAVITY_MPS2 * np.stack([np.cos(tilt), np.zeros_like(t), np.sin(tilt)], 1)
@@ -44,7 +45,7 @@ def write_recording(path: Path, seconds: int = SECONDS) -> None:
 
 
 def expected_points(recording: Path, folder: Path) -> dict[str, list[dict[str, Any]]]:
-    process_file(recording, folder, ProcessOptions(start_utc_ns=START_NS))
+    process_file(recording, folder, ProcessOptions(start_utc_ns=START_NS, neutral_s=neutral_span_s(NEUTRAL)))
     events = [json.loads(line) for line in (folder / "events.ndjson").read_text().splitlines()]
     return {
         "tilt": pq.read_table(folder / "metrics.parquet").to_pylist(),
@@ -73,7 +74,7 @@ def by_time(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def sensors(recording: Path, speed: float) -> str:
     return (
         '[[sensors]]\nid = "clip-1"\nwearer = "w-001"\ndriver = "replay"\n'
-        f'options = {{ path = "{recording}", start = "{START}", speed = {float(speed)} }}'
+        f'options = {{ path = "{recording}", start = "{START}", speed = {float(speed)}, neutral = "{NEUTRAL}" }}'
     )
 
 
@@ -93,7 +94,8 @@ def test_a_replayed_recording_arrives_exactly(stack: Stack, tmp_path: Path) -> N
     recording = tmp_path / "walk.parquet"
     write_recording(recording)
     expected = expected_points(recording, tmp_path / "expected")
-    assert len(expected["tilt"]) > 590
+    assert len(expected["tilt"]) > 890
+    assert {"alignment", "gap", "episode_start", "flag", "suppressed"} <= {e["type"] for e in expected["event"]}
     bridge, gateway = stack.bridge(), stack.gateway(sensors(recording, 0), "--until-done")
     bridge.start()
     gateway.start()
