@@ -18,7 +18,7 @@ from processing.pipeline import Control, DeviceStatus
 from processing.types import NS_PER_S, Samples
 from sensor_gateway import controls
 from sensor_gateway.clock import Clock
-from sensor_gateway.drivers.base import Received, Transport
+from sensor_gateway.drivers.base import HasSignal, Received, Transport
 from sensor_gateway.line import GROUP_ENTRIES, SensorLine
 from sensor_gateway.live import LiveFrame, LiveHub
 from sensor_gateway.spool.block import Source
@@ -45,6 +45,7 @@ class Runner:
         self.line = line
         self.link: str | None = None
         self.stopped_by: str | None = None
+        self._signal: HasSignal | None = None
         self._hub, self._clock, self._executor = hub, clock, executor
         self._setup = line.recipe.setup
         self._source = Source(line.recipe.driver.id, line.recipe.driver.version)
@@ -99,6 +100,7 @@ class Runner:
     async def run(self, transport: Transport) -> None:
         """Deliver from the transport until it ends or this is cancelled; what was received is computed before returning."""
         self._transport = transport
+        self._signal = transport if isinstance(transport, HasSignal) else None
         work = asyncio.create_task(self._work(), name=f"line-{self._setup.sensor}")
         source = asyncio.create_task(transport.run(self.put, self.on_link), name=f"transport-{self._setup.sensor}")
         try:
