@@ -49,7 +49,6 @@ class Runner:
         self._hub, self._clock, self._executor = hub, clock, executor
         self._setup = line.recipe.setup
         self._source = Source(line.recipe.driver.id, line.recipe.driver.version)
-        self._transport: Transport | None = None
         self._pending: list[tuple[Source, Received]] = []
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._taken = 0
@@ -70,7 +69,7 @@ class Runner:
         """Journal each new state of the connection."""
         if state != self.link:
             self.link = state
-            rssi_dbm = getattr(getattr(self._transport, "stats", None), "rssi_dbm", None)  # radio transports have it
+            rssi_dbm = self._signal.rssi_dbm if self._signal is not None else None
             self._append([self._control(DeviceStatus(link=state, rssi_dbm=rssi_dbm))])
 
     def note(self, control: Control, t_utc_ns: int) -> None:
@@ -99,7 +98,6 @@ class Runner:
 
     async def run(self, transport: Transport) -> None:
         """Deliver from the transport until it ends or this is cancelled; what was received is computed before returning."""
-        self._transport = transport
         self._signal = transport if isinstance(transport, HasSignal) else None
         work = asyncio.create_task(self._work(), name=f"line-{self._setup.sensor}")
         source = asyncio.create_task(transport.run(self.put, self.on_link), name=f"transport-{self._setup.sensor}")
