@@ -22,14 +22,21 @@ EPOCH_S: Final = EPOCH_NS // NS_PER_S
 
 def flag_views(events: Sequence[Event], answers: Mapping[str, str], now_ns: int, expire_s: int) -> list[View]:
     """Each flag among the events with its reasons, the prompt or suppression that followed, and the answer."""
-    after = {str(e.data.get("flag_event_id")): e for e in events if e.type in ("prompt", "suppressed")}
+    after: dict[str, Event] = {}
+    for wanted in ("suppressed", "prompt"):  # what was offered stands, even when its repeat was kept back later
+        after |= {str(e.data.get("flag_event_id")): e for e in events if e.type == wanted}
     return [_flag_view(e, after.get(e.event_id), answers, now_ns, expire_s) for e in events if e.type == "flag"]
+
+
+def answers_of(events: Sequence[Event]) -> dict[str, str]:
+    """The last answer to each prompt among the events."""
+    return {str(e.data.get("prompt_event_id")): str(e.data.get("answer")) for e in events if e.type == "answer"}
 
 
 def prompt_view(event: Event) -> View:
     """A prompt as the wearer sees it."""
     data = event.data
-    keys = ("variation", "exercise_name", "side", "sets", "reps", "hold_s", "steps", "before_you_start")
+    keys = ("lead", "variation", "exercise_name", "side", "sets", "reps", "hold_s", "steps", "before_you_start")
     return {
         "event_id": event.event_id,
         "t_ms": ms(event.t_utc_ns),

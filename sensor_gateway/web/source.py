@@ -21,11 +21,12 @@ from sensor_gateway.web.shape import View, ms
 
 DAY_NS: Final = 86_400 * NS_PER_S
 RANGE_KEPT_NS: Final = 600 * NS_PER_S
+RANGE_RETRY_NS: Final = 20 * NS_PER_S
 CHAIN_NS: Final = 3_600 * NS_PER_S
 """How long after a flag its prompt, suppression and answer are looked for."""
 
 
-TOLD: Final = frozenset({"flag", "prompt", "suppressed", "alignment"})
+TOLD: Final = frozenset({"flag", "prompt", "suppressed", "answer", "alignment"})
 """Events that change what the page tells; a new one makes it load the day again."""
 
 
@@ -76,7 +77,8 @@ class Source:
         devices = list(store.devices(wearer, now_ns - DAY_NS)) if store else []
         events = list(store.events(wearer, now_ns - self._expire_s * NS_PER_S)) if store else []
         view = views.now_view(now_ns, frame, metric, devices, live=self.hub is not None)
-        prompt = explain.open_prompt(events, self._answered, now_ns, self._expire_s)
+        answers = self._answered | explain.answers_of(events)
+        prompt = explain.open_prompt(events, answers, now_ns, self._expire_s)
         range_ = self._range(wearer, now_ns, store)
         return {
             **view,
@@ -94,7 +96,8 @@ class Source:
         t0, t1 = views.day_bounds_ns(day, zone)
         epochs = list(store.epochs(wearer, t0, t1)) if store else []
         events = list(store.events(wearer, t0, t1 + CHAIN_NS)) if store else []
-        flags = explain.flag_views(events, self._answered, now_ns, self._expire_s)
+        answers = self._answered | explain.answers_of(events)
+        flags = explain.flag_views(events, answers, now_ns, self._expire_s)
         range_ = self._range(wearer, now_ns, store)
         return {
             **views.day_view(epochs),
@@ -121,7 +124,7 @@ class Source:
         return {"wearer": found.wearer, **views.event_view(event), "followed_by": [views.event_view(e) for e in chain]}
 
     def answered(self, event_id: str, answer: str) -> None:
-        """Remember an answer the gateway took, so that the prompt is not offered again meanwhile."""
+        """Remember an answer the gateway took until its event is stored, so that the prompt is not offered meanwhile."""
         self._answered[event_id] = answer
 
     def _open(self) -> Store | None:
@@ -136,11 +139,11 @@ class Source:
             return self._store
 
     def _range(self, wearer: str, now_ns: int, store: Store | None) -> views.OwnRange | None:
-        """Two weeks of minutes are read at most every ten minutes."""
+        """Two weeks of minutes are read at most every ten minutes; sooner while there is no range yet."""
         if store is None:
             return None
         kept = self._ranges.get(wearer)
-        if kept is None or now_ns - kept[0] >= RANGE_KEPT_NS:
+        if kept is None or now_ns - kept[0] >= (RANGE_KEPT_NS if kept[1] else RANGE_RETRY_NS):
             kept = (now_ns, views.own_range(store.epochs(wearer, now_ns - views.RANGE_DAYS * DAY_NS, now_ns)))
             self._ranges[wearer] = kept
         return kept[1]

@@ -23,7 +23,7 @@ RECORD_FRESH_S: Final = 60.0
 MINUTE_MS: Final = 60_000
 RANGE_MIN_MINUTES: Final = 60
 RANGE_DAYS: Final = 14
-UPRIGHT_MIN_S: Final = 20
+UPRIGHT_MIN_S: Final = 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +35,18 @@ class OwnRange:
     minutes: int
 
 
-def own_range(epochs: Iterable[Epoch]) -> OwnRange | None:
-    """The wearer's usual range, or None while fewer than an hour of upright minutes is known."""
-    medians = [
+def upright_medians(epochs: Iterable[Epoch]) -> list[float]:
+    """Medians of the minutes spent mostly on the feet: sitting and lying have other tilts and would blur them."""
+    return [
         e.tilt_median_deg
         for e in epochs
         if e.tilt_median_deg is not None and e.standing_s + e.walking_s + e.running_s + e.stairs_s >= UPRIGHT_MIN_S
     ]
+
+
+def own_range(epochs: Iterable[Epoch]) -> OwnRange | None:
+    """The wearer's usual range, or None while fewer than an hour of upright minutes is known."""
+    medians = upright_medians(epochs)
     if len(medians) < RANGE_MIN_MINUTES:
         return None
     low, high = np.percentile(np.asarray(medians), [10, 90])
@@ -125,7 +130,7 @@ def posture_bands(epochs: Sequence[Epoch]) -> list[View]:
 def day_view(epochs: Sequence[Epoch]) -> View:
     """One day: minutes as columns, posture bands, seconds per posture, and the middle of its tilts."""
     sums = {p: sum(getattr(e, f"{p}_s") for e in epochs) for p in POSTURES}
-    medians = [e.tilt_median_deg for e in epochs if e.tilt_median_deg is not None]
+    medians = upright_medians(epochs)
     return {
         "minutes": {
             "t_ms": [ms(e.t_utc_ns) for e in epochs],

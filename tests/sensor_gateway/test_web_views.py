@@ -10,7 +10,7 @@ import pytest
 
 from processing.types import NS_PER_S, POSTURES, DeviceReport, Epoch, Event
 from sensor_gateway.live import LiveFrame
-from sensor_gateway.web.explain import flag_views, open_prompt
+from sensor_gateway.web.explain import answers_of, flag_views, open_prompt
 from sensor_gateway.web.views import day_bounds_ns, now_view, own_range, posture_bands
 from tests.sensor_gateway.web_day import MINUTE_NS, records, second, utc_ns
 
@@ -126,6 +126,22 @@ def test_a_flag_of_an_unknown_rule_is_shown_with_what_it_has() -> None:
     (old,) = flag_views([flag], {}, T + 7200 * NS_PER_S, 900)
     assert (young["outcome"], old["outcome"]) == ("waiting", "noted")
     assert young["threshold_deg"] is None
+
+
+def test_an_offered_prompt_stands_and_the_last_stored_answer_counts() -> None:
+    def event(i: int, type_: str, **data: str) -> Event:
+        return Event(T + i, f"e{i}", type_, "tilt_dose", data)
+
+    events = [
+        event(0, "flag"),
+        event(1, "prompt", flag_event_id="e0"),
+        event(2, "answer", prompt_event_id="e1", answer="snooze"),
+        event(3, "answer", prompt_event_id="e1", answer="stop"),
+        event(4, "suppressed", flag_event_id="e0", reason="stopped"),
+    ]
+    (flag,) = flag_views(events, answers_of(events), T + 9, 900)
+    assert (flag["outcome"], flag["answer"]) == ("prompt", "stop")
+    assert open_prompt(events, answers_of(events), T + 9, 900) is None
 
 
 def test_a_prompt_is_open_until_answered_or_expired() -> None:

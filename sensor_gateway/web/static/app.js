@@ -6,7 +6,7 @@ import { setUpPrompt, showPrompt } from "./prompt.js";
 import { loadText, t } from "./text.js";
 import { isToday, loadDay, setUpToday } from "./today.js";
 
-const DAY_EVERY_MS = 60000;
+const DAY_EVERY_MS = 15000;
 const $ = (id) => document.getElementById(id);
 let told; // newest event the day was loaded with
 let spoken; // last state said to a screen reader

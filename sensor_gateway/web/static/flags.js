@@ -10,7 +10,8 @@ function make(name, className, text) {
 }
 
 export function headline(flag) {
-  const key = `flag.${flag.rule}`;
+  const still = `flag.${flag.rule}.${flag.posture}`;
+  const key = has(still) ? still : `flag.${flag.rule}`;
   if (!has(key)) return t("flag.other", { rule: flag.rule });
   return t(key, { duration: flag.unit === "s" ? duration(flag.value) : "" });
 }
@@ -46,6 +47,7 @@ function reasons(flag) {
   if (has(`why.source.${flag.threshold_source}`)) add("why.source", t(`why.source.${flag.threshold_source}`));
   if (flag.from_ms != null) add("why.window", `${clock(flag.from_ms)} – ${clock(flag.to_ms)}`);
   if (flag.above_s != null) add("why.above", duration(flag.above_s));
+  else if (flag.unit === "s") add("why.time", t("why.time_value", { time: duration(flag.value), limit: duration(flag.limit) }));
   if (flag.unit === "deg*min") add("why.dose", t("why.dose_value", { n: number(flag.value), limit: number(flag.limit) }));
   if (flag.tilt_mid_deg != null) {
     const values = { span: span(flag.tilt_low_deg, flag.tilt_high_deg), mid: degrees(flag.tilt_mid_deg) };

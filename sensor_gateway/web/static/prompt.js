@@ -25,8 +25,12 @@ export function showPrompt(prompt) {
   }
   if (prompt.event_id === shown) return;
   shown = prompt.event_id;
-  const name = prompt.exercise_name ?? t("prompt.untitled");
+  const exercise = prompt.exercise_name ?? t("prompt.untitled");
+  // After a long time in one posture the change itself is what matters, and the exercise an extra.
+  const extra = prompt.lead === "variation";
+  const name = extra ? t("prompt.change") : exercise;
   $("prompt-title").textContent = name;
+  $("prompt-then").textContent = extra ? t("prompt.extra", { exercise }) : t("prompt.then");
   $("prompt-dose").textContent = dose(prompt);
   $("prompt-cue").textContent = prompt.variation ?? "";
   $("prompt-steps").replaceChildren(...items(prompt.steps));
