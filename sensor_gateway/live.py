@@ -1,5 +1,4 @@
-"""
-The in-process way from the runner to the open pages: every frame to every subscriber, nobody waits for anybody.
+"""The in-process way from the runner to the open pages: every frame to every subscriber, nobody waits for anybody.
 
 The runner publishes at least ten frames a second per wearer; `web/` turns them into server-sent events. Nothing here is
 stored: a frame nobody reads in time is gone, and what lasts goes through the outbox.
@@ -19,8 +18,7 @@ QUEUE_FRAMES: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class LiveFrame:
-    """
-    One moment as the page draws it. ``t_utc_ns`` is the time of the newest sample in it, not of its publication.
+    """One moment as the page draws it. ``t_utc_ns`` is the time of the newest sample in it, not of its publication.
 
     ``anterior_tilt_deg`` is relative to the wearer's neutral (+ = forward) and None where there is no value;
     ``valid`` is false while the filter settles. ``posture`` is that of the last judged second, None before the first.
