@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "import": "look into a foreign recording, guess its units and axes, write a clean one",
     "replay": "derive everything again from a journal",
     "export": "write metrics, epochs and events of a store as CSV or Parquet",
+    "explain": "say what a flag saw, why it was raised and what it led to; work it through again",
     "doctor": "check this machine and a configuration; say what is missing and how to mend it",
     "bench": "measure the speed of the numeric core",
 }

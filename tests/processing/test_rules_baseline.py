@@ -196,3 +196,34 @@ def test_quiet_hours_that_begin_and_end_together_are_none():
 def test_a_study_that_cannot_work_is_refused_by_key(build, key):
     with pytest.raises(ValueError, match=f"study key '{key}.* is .*; use "):
         build()
+
+
+def test_each_day_tells_how_far_the_habit_lies_from_neutral():
+    """A habit that drifts by half a degree a day, in one event per worn day, dated at the midnight that froze it."""
+    epochs = [
+        e for day in range(9) for e in stretch(day_k("Europe/Berlin", day), 25, "walking", tilt_deg=2.0 + day / 2)
+    ]
+    told = of_type(run(BERLIN, epochs), "baseline")
+    midnights = [datetime(2026, 3, 26, tzinfo=ZoneInfo("Europe/Berlin")) + timedelta(days=d) for d in range(8)]
+    assert [e.t_utc_ns for e in told] == [int(m.timestamp()) * 10**9 for m in midnights]
+    assert [e.rule for e in told] == 8 * [None]
+    walking = [e.data["postures"]["walking"] for e in told]
+    assert [w["day_median_deg"] for w in walking] == [2.0 + day / 2 for day in range(8)]
+    assert [w["day_eligible_s"] for w in walking] == 8 * [1500]
+    assert [w["median_deg"] for w in walking] == 4 * [None] + [3.0, 3.0, 3.5, 3.5]
+    assert [w["since_first_deg"] for w in walking] == 4 * [None] + [0.0, 0.0, 0.5, 0.5]
+    assert [w["days"] for w in walking] == list(range(1, 9))
+    assert [e.data["baseline_version"] is None for e in told] == 4 * [True] + 4 * [False]
+    assert told[0].data["text"] == "Not enough days yet for a usual tilt."
+    assert told[7].data["text"] == "Usual tilt from neutral: walking +3.5°."
+    assert told[7].data["postures"]["standing"]["day_median_deg"] is None
+    last = told[7].data["postures"]["walking"]
+    edge = 3.5 + last["mad_deg"] * 2.5 * 1.4826
+    assert last["threshold_deg"] == pytest.approx(max(5.0, edge), abs=0.002)
+
+
+def test_days_without_an_eligible_epoch_tell_nothing():
+    epochs = [e for day in (0, 3) for e in stretch(day_k("Europe/Berlin", day), 25, tilt_deg=1.0)]
+    epochs += stretch(day_k("Europe/Berlin", 4), 60, "sitting", -15.0)
+    told = of_type(run(BERLIN, epochs), "baseline")
+    assert [e.data["day"] for e in told] == ["2026-03-25"]  # the last worn day is told when a later one begins

@@ -1,0 +1,177 @@
+"""What happened, why, and what it led to: a flag from the store with its chain, in words and as data.
+
+`tiltline explain` prints it; the picture is drawn by `explain_svg.py`, the second reading is `explain_recompute.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, tzinfo
+from typing import Any, Final
+
+from processing.types import NS_PER_S, Event
+from sensor_gateway.explain_recompute import Check, RecomputeError, recompute
+from sensor_gateway.sinks.store import Store
+
+EXPLAINED: Final = ("flag", "hint")
+CHAIN_NS: Final = 26 * 3600 * NS_PER_S
+"""Prompt, answer and response of a flag come within a day; daylight saving can make it longer."""
+_SOURCES: Final = {
+    "therapist": "set by the therapist",
+    "neutral": "the starting value above the neutral pose",
+    "personal": "from the wearer's own last days",
+    "personal_capped": "the highest value that own days may lead to",
+}
+_LED: Final = {
+    "prompt": "A prompt was shown",
+    "suppressed": "No prompt was shown",
+    "answer": "The wearer answered",
+    "response": "Afterwards",
+}
+
+
+class ExplainError(Exception):
+    """There is nothing to explain under this id; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A flag (or hint), whose it is, what followed in time order, and the outcome of working it through again."""
+
+    wearer: str
+    sensor: str
+    flag: Event
+    chain: tuple[Event, ...]
+    checks: tuple[Check, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every statement of the record follows from its inputs."""
+        return all(check.agrees for check in self.checks)
+
+
+def find(store: Store, event_id: str) -> Story:
+    """The story of a flag; the id of its prompt, suppression, answer or response leads there too.
+
+    Raises `ExplainError` where there is no such flag, or its record cannot be worked through.
+    """
+    owned = store.event(event_id)
+    if owned is None:
+        raise ExplainError(f"{store.path}: no event {event_id!r}; the page, the dashboards and the export show the ids")
+    event = owned.record
+    if isinstance(event, Event) and event.type not in EXPLAINED:
+        flag_id = event.data.get("flag_event_id")
+        owned = store.event(flag_id) if isinstance(flag_id, str) else None
+        if owned is None:
+            raise ExplainError(f"event {event_id!r} is of type {event.type}; name a flag, or what a flag led to")
+        event = owned.record
+    if not isinstance(event, Event):
+        raise ExplainError(f"{event_id!r} is no event; name a flag")
+    window = store.events(owned.wearer, event.t_utc_ns, event.t_utc_ns + CHAIN_NS)
+    chain = tuple(sorted((e for e in window if e.data.get("flag_event_id") == event.event_id), key=_in_order))
+    try:
+        checks = recompute(event)
+    except RecomputeError as e:
+        raise ExplainError(f"{event.type} {event.event_id}: {e}") from e
+    return Story(owned.wearer, owned.sensor, event, chain, checks)
+
+
+def in_words(story: Story, zone: tzinfo) -> list[str]:
+    """Lines a person reads; times in ``zone``."""
+    flag = story.flag
+    data: Mapping[str, Any] = flag.data
+    whose = f"wearer {story.wearer}, sensor {story.sensor}"
+    lines = [
+        f"{flag.type.capitalize()} {flag.event_id}: {flag.rule}, version {data['rule_version']}; {whose}.",
+        "",
+        f"What happened   {data['text']}",
+        f"When            {_span(data['window'], zone)}",
+    ]
+    lines += _why(str(flag.rule), data)
+    lines += ["", "What it led to"]
+    if flag.type == "hint":
+        lines.append("  Nothing for the wearer: it is a hint for the therapist.")
+    elif not story.chain:
+        lines.append("  Nothing yet: its prompt waits for a calm moment, or is not stored yet.")
+    for event in story.chain:
+        lines.append(f"  {_at(event.t_utc_ns, zone)}  {_LED.get(event.type, event.type)}: {event.data.get('text', '')}")
+    lines += ["", *_verdict(story.checks)]
+    lines.append("This is what was measured and decided. It is no diagnosis; ask your therapist what it means for you.")
+    return lines
+
+
+def as_json(story: Story, zone: tzinfo) -> dict[str, Any]:
+    """The same for a machine, with the events in full."""
+    return {
+        "wearer": story.wearer,
+        "sensor": story.sensor,
+        "flag": asdict(story.flag),
+        "chain": [asdict(event) for event in story.chain],
+        "agrees": story.agrees,
+        "checks": [{**asdict(check), "agrees": check.agrees} for check in story.checks],
+        "words": in_words(story, zone),
+    }
+
+
+def _why(rule: str, data: Mapping[str, Any]) -> list[str]:
+    quality = data["quality"]
+    if rule == "asymmetry":
+        own = f"Days with enough strides: {quality['days']}, the fewest strides on one: {quality['least_strides']}."
+        return [
+            f"Why             {data['value']} days over their limit; the rule asks for {data['limit']}.",
+            f"Quality         {own}",
+        ]
+    if rule == "static_posture":
+        why = f"{data['posture']} for {data['value']:g} s without a sure moment of anything else; the limit is {data['limit']:g} s."
+        counted = quality["counted_epochs"]
+        lines = [f"Why             {why}"]
+    else:
+        found = data["thresholds"][data["posture"]]
+        why = f"{data['value']:g} {data['unit']} reached the limit of {data['limit']:g} {data['unit']}."
+        tilt = f"In the last epoch {data['tilt_deg']:.1f}° in {data['posture']} against a limit of {data['threshold_deg']:.1f}°"
+        lines = [f"Why             {why} {tilt} ({_SOURCES.get(found['source'], found['source'])})."]
+        lines.append(f"Own baseline    {_baseline(found, data['baseline_version'])}")
+        counted = quality["eligible_epochs"]
+    lines.append(
+        f"Quality         {counted} ten-second epochs counted; coverage at least "
+        f"{quality['least_coverage_permille'] / 10:g} %, on average {quality['mean_coverage_permille'] / 10:g} %."
+    )
+    lines.append(f"Settings        study {data['study_version']!r}, hash {data['study_hash']}")
+    return lines
+
+
+def _baseline(found: Mapping[str, Any], version: str | None) -> str:
+    if found["median_mdeg"] is None:
+        return f"none yet for this posture ({found['days']} days)."
+    return (
+        f"usual tilt {found['median_mdeg'] / 1000:+.1f}° from neutral, spread (MAD) {found['mad_mdeg'] / 1000:.1f}°, "
+        f"{found['days']} days, version {version}."
+    )
+
+
+def _verdict(checks: Sequence[Check]) -> list[str]:
+    wrong = [c for c in checks if not c.agrees]
+    if not wrong:
+        return [f"Worked through again from its own record: all {len(checks)} statements agree."]
+    lines = [f"Worked through again from its own record: {len(wrong)} of {len(checks)} statements DISAGREE:"]
+    return lines + [f"  {c.what}: the record says {c.stated}, its inputs give {c.recomputed}" for c in wrong]
+
+
+def _in_order(event: Event) -> tuple[int, int]:
+    """By time; at one instant in the order in which one leads to the other."""
+    return event.t_utc_ns, list(_LED).index(event.type) if event.type in _LED else len(_LED)
+
+
+def _span(window: Mapping[str, int], zone: tzinfo) -> str:
+    start, end = window["start_utc_ns"], window["end_utc_ns"]
+    return f"{_at(start, zone)} to {_at(end, zone)} ({_length(end - start)})"
+
+
+def _length(span_ns: int) -> str:
+    minutes = span_ns / 60 / NS_PER_S
+    return f"{minutes / 1440:.0f} days" if minutes >= 2880 else f"{minutes:.1f} min"
+
+
+def _at(t_utc_ns: int, zone: tzinfo) -> str:
+    return datetime.fromtimestamp(t_utc_ns // NS_PER_S, zone).strftime("%Y-%m-%d %H:%M:%S %Z")
