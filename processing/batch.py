@@ -12,12 +12,16 @@ from typing import Literal
 import numpy as np
 
 from processing.context.retro import RetroContext
+from processing.context.transfers import Transfer
 from processing.core import Core, CoreOutput, CoreSetup
+from processing.features.gait import Step
+from processing.features.gait_retro import RetroGait
 from processing.features.tilt import SecondTilt
 from processing.gaps import Filled
 from processing.orientation import OrientationParams, Oriented
 from processing.retro import RetroOrientation
 from processing.rules.study import Study
+from processing.steps import on_feet, seconds_down
 from processing.types import NS_PER_S, Record, Samples, SecondBlock, TimedBatch
 
 Mode = Literal["online", "settled", "retro"]
@@ -26,9 +30,11 @@ BLOCK_S = 60
 
 @dataclass(frozen=True, slots=True)
 class ProcessResult:
-    """All records in their final order, and how many samples were received, missing, bridged or not finite."""
+    """All records in their final order, steps, changes of posture, and counts of samples and of what became of them."""
 
     records: list[Record]
+    steps: list[Step]
+    transfers: list[Transfer]
     counters: dict[str, int]
 
 
@@ -55,31 +61,30 @@ def process_recording(
     core = Core(replace(setup, estimate="settled" if mode == "settled" else "online"), study)
     give = on_samples or _ignore
     taken = 0
-    records: list[Record] = []
+    all_out = CoreOutput([], None)
     retro = _RetroRun(core, give) if mode == "retro" else None
     for chunk in chunks:
         taken += len(chunk)
         if retro is not None:
             retro.take(core.gaps.update(chunk))
         else:
-            _keep(core.update(chunk), records, give)
+            _keep(core.update(chunk), all_out, give)
         if progress is not None:
             progress(taken)
-    if retro is None:
-        _keep(core.finish(), records, give)
-    else:
-        records = retro.finish()
+    _keep(core.finish() if retro is None else retro.finish(), all_out, give)
     c = core.gaps.counters
     counters = {"samples": taken, "missing": c.missing, "bridged": c.bridged, "not_finite": c.not_finite}
-    return ProcessResult(records, counters)
+    return ProcessResult(all_out.records, all_out.steps, all_out.transfers, counters)
 
 
 def _ignore(_: Samples) -> None:
     return
 
 
-def _keep(out: CoreOutput, records: list[Record], give: Callable[[Samples], None]) -> None:
-    records += out.records
+def _keep(out: CoreOutput, all_out: CoreOutput, give: Callable[[Samples], None]) -> None:
+    all_out.records.extend(out.records)
+    all_out.steps.extend(out.steps)
+    all_out.transfers.extend(out.transfers)
     if out.samples is not None:
         give(out.samples)
 
@@ -92,6 +97,7 @@ class _RetroRun:
         rate = core.setup.rate_hz
         self.orientation = RetroOrientation(OrientationParams(rate))
         self.context = RetroContext(rate_hz=rate, neutral_known=core.setup.alignment.has_neutral)
+        self.gait = RetroGait()
         self.held: list[tuple[SecondBlock, SecondTilt]] = []
 
     def take(self, filled: Filled) -> None:
@@ -106,19 +112,22 @@ class _RetroRun:
 
     def _hold(self, block: SecondBlock) -> None:
         self.context.add(block)
+        self.gait.add(block)
         none = np.empty((0, 3))
         light = replace(
             block, t_utc_ns=np.empty(0, np.int64), acc_p_mps2=none, gyr_p_rps=none, up_p=none, acc_up_mps2=none[:, 0]
         )
         self.held.append((light, self.core.tilt_of(block)))
 
-    def finish(self) -> list[Record]:
+    def finish(self) -> CoreOutput:
         self._take_oriented(self.orientation.finish())
         block = self.core.seconds.update(None, last=True)
         if block is not None:
             self._hold(block)
         records: list[Record] = []
+        down: set[int] = set()
         for (light, tilt), context in zip(self.held, self.context.finish(), strict=True):
             self.core.judge(light, tilt, context, records)
+            down |= seconds_down(light.second, context.posture)
         self.core.close(records)
-        return records
+        return CoreOutput(records, None, None, on_feet(self.gait.finish(), down), list(self.context.transfers))

@@ -7,7 +7,7 @@ sensor clock and no delivery; `pipeline.py` adds those.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,8 +16,10 @@ from processing.alignment.neutral import NeutralCapture
 from processing.alignment.static import Alignment
 from processing.coaching import rule_engine
 from processing.context.stage import ContextStage
+from processing.context.transfers import Transfer
 from processing.epochs import MinuteEpochs, RuleEpochs, Second
 from processing.features.align import AlignStage
+from processing.features.gait import Step
 from processing.features.seconds import SecondStage
 from processing.features.tilt import SecondTilt, TiltParams, second_tilt
 from processing.frames import rotate, tilt_and_obliquity_deg, up_in_sensor
@@ -27,6 +29,7 @@ from processing.orientation import CausalOrientation, OrientationParams, Oriente
 from processing.rules.dose import DoseMeter
 from processing.rules.study import Study, study_hash
 from processing.settled import SettledOrientation
+from processing.steps import StepStage
 from processing.types import (
     F64,
     NS_PER_S,
@@ -59,11 +62,13 @@ class CoreSetup:
 
 @dataclass(frozen=True, slots=True)
 class CoreOutput:
-    """Records that became final, the samples behind them, and, if asked for, causal samples for the eye."""
+    """What became final: records, the samples behind them, steps, changes of posture; causal samples if asked for."""
 
     records: list[Record]
     samples: Samples | None
     live: Samples | None = None
+    steps: list[Step] = field(default_factory=list)
+    transfers: list[Transfer] = field(default_factory=list)
 
 
 class Core:
@@ -82,6 +87,7 @@ class Core:
         self.context = ContextStage(rate_hz=rate, neutral_known=setup.alignment.has_neutral)
         self.rules = rule_engine(setup.sensor, study, self.study_hash)
         self.dose = DoseMeter(study)
+        self.steps = StepStage()
         self._tilt_params = TiltParams()
         self._rule_epochs = RuleEpochs(rate)
         self._minutes = MinuteEpochs(rate)
@@ -104,20 +110,27 @@ class Core:
         out = self._take(self.orientation.finish())
         block = self.seconds.update(None, last=True)
         if block is not None:
-            self.judge(block, self.tilt_of(block), self.context.update(block), out.records)
+            self._take_block(block, out)
+        out.steps.extend(self.steps.finish())
         self.close(out.records)
         return out
 
     def _take(self, parts: list[Oriented]) -> CoreOutput:
-        records: list[Record] = []
+        out = CoreOutput([], None)
         samples: list[Samples] = []
         for part in parts:
             for piece in self._split(part):
                 block, angles = self.take_oriented(piece)
                 samples.append(angles)
                 if block is not None:
-                    self.judge(block, self.tilt_of(block), self.context.update(block), records)
-        return CoreOutput(records, _join(samples))
+                    self._take_block(block, out)
+        return replace(out, samples=_join(samples))
+
+    def _take_block(self, block: SecondBlock, out: CoreOutput) -> None:
+        context = self.context.update(block)
+        self.judge(block, self.tilt_of(block), context, out.records)
+        out.steps.extend(self.steps.update(block, context.posture))
+        out.transfers.extend(self.context.take_transfers())
 
     def _split(self, part: Oriented) -> Iterator[Oriented]:
         """Cut where a neutral pose ends: the rest stands on the new alignment."""
@@ -233,6 +246,7 @@ class Core:
             "alignment": [a.id, a.mount_id, a.method, a.r_ps, a.uncertainty_deg, a.t_utc_ns],
             "seconds": self.seconds.snapshot(),
             "context": self.context.snapshot(),
+            "steps": self.steps.snapshot(),
             "rules": self.rules.snapshot(),
             "dose": self.dose.snapshot(),
             "rule_epochs": self._rule_epochs.snapshot(),
@@ -251,6 +265,7 @@ class Core:
         self.align.alignment = Alignment(identity, mount, method, (r_ps[0], r_ps[1], r_ps[2]), sigma, t)
         self.seconds.restore(state["seconds"])
         self.context.restore(state["context"])
+        self.steps.restore(state["steps"])
         self.rules.restore(state["rules"])
         self.dose.restore(state["dose"])
         self._rule_epochs.restore(state["rule_epochs"])

@@ -85,7 +85,7 @@ EPOCH: Final = (
         "tilt_mean_deg",
         "float64",
         "deg",
-        "Mean anterior tilt over the valid samples of upright seconds.",
+        "Mean anterior tilt over the valid samples of all worn seconds but lying.",
         _NO_TILT,
         -180,
         180,
@@ -139,6 +139,19 @@ DEVICE: Final = (
     Field("link", "string", "1", "State of the connection, e.g. streaming, searching, lost.", "not a radio sensor"),
 )
 
+STEP: Final = (
+    Field("t_utc_ns", "int64", "ns", "When the foot took the weight, UTC nanoseconds since 1970."),
+    Field("side", "string", "1", "Foot: left, right or unknown; a hint from the sideways sway."),
+    Field("confidence", "float64", "1", "How sure the step is.", "", 0, 1),
+)
+
+TRANSFER: Final = (
+    Field("t_utc_ns", "int64", "ns", "Middle of the change of posture, UTC nanoseconds since 1970."),
+    Field("kind", "string", "1", "stand_to_sit, sit_to_stand, sit_to_lie, lie_to_sit, stand_to_lie or lie_to_stand."),
+    Field("duration_s", "float64", "s", "Duration of the movement.", "", 0, None),
+    Field("vertical_displacement_m", "float64", "m", "Rise (+) or descent (-) of the pelvis.", "it could not be measured", -2, 2),
+)
+
 EVENT_TYPES: Final = {
     "flag": "A rule found a period that may need activation exercises.",
     "episode_start": "Tilt stayed above the threshold long enough to start an episode.",
@@ -159,6 +172,6 @@ EVENT_TYPES: Final = {
 """Types in a fixed order: a type's rank keeps two events of one instant apart in InfluxDB (`wire/line.py`)."""
 
 KINDS: Final = {"metric": METRIC, "epoch": EPOCH, "event": EVENT, "device": DEVICE}
-TABLES: Final = {"samples": SAMPLE, "metrics": METRIC, "epochs": EPOCH, "events": EVENT, "devices": DEVICE}
+TABLES: Final = {"samples": SAMPLE, "metrics": METRIC, "epochs": EPOCH, "events": EVENT, "devices": DEVICE, "steps": STEP, "transfers": TRANSFER}
 MEASUREMENT: Final = {"metric": "tilt", "epoch": "epoch", "event": "event", "device": "device"}
 """Record kind to InfluxDB measurement. Tags: site, wearer, sensor; on events also rule and type."""

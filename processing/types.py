@@ -130,7 +130,7 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One minute: the `epoch` record. Tilt statistics cover the valid samples of upright seconds."""
+    """One minute: the `epoch` record. Tilt statistics leave lying and not worn out."""
 
     t_utc_ns: int
     tilt_mean_deg: float | None

@@ -84,7 +84,7 @@ class Demo:
         prepare_folder(options.folder)
         self.options, self.say = options, say
         port = free_port(options.port)
-        if port != options.port:
+        if options.port not in (0, port):
             say(f"Port {options.port} is taken; the page uses {port} instead.")
         settings = Settings(
             site=Site("demo", "gw-demo", options.timezone, "."),

@@ -18,7 +18,7 @@ import numpy as np
 from processing.alignment.static import Alignment, AlignmentError, align, neutral_gravity, parse_mount
 from processing.batch import Mode, ProcessResult, blocks, process_recording
 from processing.core import CoreSetup
-from processing.dictionary import EPOCH, METRIC, SAMPLE
+from processing.dictionary import EPOCH, METRIC, SAMPLE, STEP, TRANSFER
 from processing.rules.study import Study, study_hash
 from processing.types import NS_PER_S, Epoch, Event, Metric, Samples, TimedBatch
 from sensor_gateway.config import Sensor
@@ -27,7 +27,15 @@ from sensor_gateway.export.manifest import write_manifest
 from sensor_gateway.export.tables import event_line, record_table, sample_table, schema_of
 from sensor_gateway.recording import Recording, RecordingError, read_recording
 
-FILES: Final = ("samples.parquet", "metrics.parquet", "epochs.parquet", "events.ndjson", "manifest.json")
+FILES: Final = (
+    "samples.parquet",
+    "metrics.parquet",
+    "epochs.parquet",
+    "steps.parquet",
+    "transfers.parquet",
+    "events.ndjson",
+    "manifest.json",
+)
 NOMINAL_MOUNT: Final = Sensor(id="clip-1", wearer="w-001").mount
 MOUNT_ID: Final = "mount-1"
 """A recording is one wearing: the clip is put on once."""
@@ -140,12 +148,19 @@ def _write_records(files: FileSet, result: ProcessResult) -> dict[str, int]:
     metrics = [r for r in result.records if isinstance(r, Metric)]
     epochs = [r for r in result.records if isinstance(r, Epoch)]
     events = [r for r in result.records if isinstance(r, Event)]
-    for name, records, fields in (("metrics.parquet", metrics, METRIC), ("epochs.parquet", epochs, EPOCH)):
+    rows = {"events.ndjson": len(events)}
+    for name, records, fields in (
+        ("metrics.parquet", metrics, METRIC),
+        ("epochs.parquet", epochs, EPOCH),
+        ("steps.parquet", result.steps, STEP),
+        ("transfers.parquet", result.transfers, TRANSFER),
+    ):
         table = open_table(files.path(name), schema_of(fields), "parquet")
         table.write(record_table(records, fields))
         table.close()
+        rows[name] = table.rows
     files.write_text("events.ndjson", "".join(map(event_line, events)))
-    return {"metrics.parquet": len(metrics), "epochs.parquet": len(epochs), "events.ndjson": len(events)}
+    return rows
 
 
 def _content(

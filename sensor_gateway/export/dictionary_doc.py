@@ -21,6 +21,8 @@ _ABOUT: Final = {
     "epochs": "One row a minute.",
     "events": "One row or line an event; in NDJSON `data` is an object, in CSV and Parquet its JSON text.",
     "devices": "What a sensor says of itself.",
+    "steps": "One row per step: when a foot took the weight. Written by `tiltline process`.",
+    "transfers": "One row per change of posture, such as standing up. Written by `tiltline process`.",
 }
 _KIND: Final = {"metrics": "metric", "epochs": "epoch", "events": "event", "devices": "device"}
 

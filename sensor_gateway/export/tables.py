@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from processing.dictionary import SAMPLE, Field
-from processing.types import Event, Json, Record, Samples
+from processing.types import Event, Json, Samples
 
 _ARROW: Final = {
     "int64": pa.int64(),
@@ -58,7 +58,7 @@ def sample_table(samples: Samples) -> Any:
     return column_table(columns, SAMPLE)
 
 
-def record_table(records: Sequence[Record], fields: Sequence[Field]) -> Any:
+def record_table(records: Sequence[object], fields: Sequence[Field]) -> Any:
     """Records of one kind as an Arrow table."""
     return column_table({f.name: [getattr(r, f.name) for r in records] for f in fields}, fields)
 
