@@ -149,7 +149,15 @@ TRANSFER: Final = (
     Field("t_utc_ns", "int64", "ns", "Middle of the change of posture, UTC nanoseconds since 1970."),
     Field("kind", "string", "1", "stand_to_sit, sit_to_stand, sit_to_lie, lie_to_sit, stand_to_lie or lie_to_stand."),
     Field("duration_s", "float64", "s", "Duration of the movement.", "", 0, None),
-    Field("vertical_displacement_m", "float64", "m", "Rise (+) or descent (-) of the pelvis.", "it could not be measured", -2, 2),
+    Field(
+        "vertical_displacement_m",
+        "float64",
+        "m",
+        "Rise (+) or descent (-) of the pelvis.",
+        "it could not be measured",
+        -2,
+        2,
+    ),
 )
 
 EVENT_TYPES: Final = {
@@ -172,6 +180,14 @@ EVENT_TYPES: Final = {
 """Types in a fixed order: a type's rank keeps two events of one instant apart in InfluxDB (`wire/line.py`)."""
 
 KINDS: Final = {"metric": METRIC, "epoch": EPOCH, "event": EVENT, "device": DEVICE}
-TABLES: Final = {"samples": SAMPLE, "metrics": METRIC, "epochs": EPOCH, "events": EVENT, "devices": DEVICE, "steps": STEP, "transfers": TRANSFER}
+TABLES: Final = {
+    "samples": SAMPLE,
+    "metrics": METRIC,
+    "epochs": EPOCH,
+    "events": EVENT,
+    "devices": DEVICE,
+    "steps": STEP,
+    "transfers": TRANSFER,
+}
 MEASUREMENT: Final = {"metric": "tilt", "epoch": "epoch", "event": "event", "device": "device"}
 """Record kind to InfluxDB measurement. Tags: site, wearer, sensor; on events also rule and type."""
