@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
+
+from tests.reference import ABSENT, REFERENCE
 
 
 @pytest.fixture(scope="session")
 def reference() -> Path:
     """The folder of reference recordings; tests that need it skip with a clear word where it is absent."""
-    folder = Path(os.environ.get("TILTLINE_REFERENCE", Path(__file__).parents[2] / "shared" / "reference"))
-    if not folder.is_dir():
-        pytest.skip(f"no reference recordings at {folder}; set TILTLINE_REFERENCE")
-    return folder
+    if not REFERENCE.is_dir():
+        pytest.skip(ABSENT)
+    return REFERENCE

@@ -10,7 +10,6 @@ reaches 0.714.
 from __future__ import annotations
 
 import json
-import os
 from collections import defaultdict
 from functools import cache
 from pathlib import Path
@@ -31,11 +30,11 @@ from processing.gaps import GapParams, GapStage
 from processing.orientation import CausalOrientation, OrientationParams
 from processing.retro import RetroOrientation
 from processing.types import NS_PER_S, SecondBlock, TimedBatch
+from tests.reference import ABSENT, REFERENCE
 
-REFERENCE = Path(os.environ.get("TILTLINE_REFERENCE", "reference"))
 pytestmark = [
     pytest.mark.reference,
-    pytest.mark.skipif(not REFERENCE.is_dir(), reason="set TILTLINE_REFERENCE to the folder of reference recordings"),
+    pytest.mark.skipif(not REFERENCE.is_dir(), reason=ABSENT),
 ]
 RATE_HZ = 100.0
 TOLERANCE_S = 0.12

@@ -7,7 +7,6 @@ anterior tilt RMSE on the pelvis of the NeuRA sample, one constant offset remove
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +18,11 @@ from processing.types import POSTURES
 from sensor_gateway import cli
 from sensor_gateway.export.manifest import check_manifest
 from sensor_gateway.process import FILES
+from tests.reference import ABSENT, REFERENCE
 
-REFERENCE = Path(os.environ.get("TILTLINE_REFERENCE", "reference"))
 pytestmark = [
     pytest.mark.reference,
-    pytest.mark.skipif(not REFERENCE.is_dir(), reason="set TILTLINE_REFERENCE to the folder of reference recordings"),
+    pytest.mark.skipif(not REFERENCE.is_dir(), reason=ABSENT),
 ]
 
 
