@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -24,6 +24,8 @@ NOMINAL_UNCERTAINTY_DEG: Final = 10.0
 """A clip put on by eye: what pelvis shape, clothing and hand leave open before any neutral pose is taken."""
 STATIC_UNCERTAINTY_DEG: Final = 2.0
 """Skin and belt movement plus the repeatability of quiet standing (evidence page: 1-2.5° between repeated poses)."""
+WITH_NEUTRAL: Final = frozenset({"static", "realigned"})
+"""Methods that put zero at a pose someone chose; `realigned` carried it over a slip by way of walking (`slip.py`)."""
 
 
 class AlignmentError(ValueError):
@@ -44,7 +46,7 @@ class Alignment:
 
     id: str
     mount_id: str
-    method: str  # nominal | given | static
+    method: str  # nominal | given | static | walking | functional | suspended | realigned
     r_ps: Rows
     uncertainty_deg: float
     t_utc_ns: int
@@ -52,7 +54,7 @@ class Alignment:
     @property
     def has_neutral(self) -> bool:
         """Tilt is relative to a pose someone chose; only then may a rule judge it."""
-        return self.method == "static"
+        return self.method in WITH_NEUTRAL
 
 
 def parse_mount(text: str) -> Mount:
@@ -96,10 +98,20 @@ def neutral_gravity(acc_mps2: F64, gyr_rps: F64, limits: StillnessLimits | None 
     return mean
 
 
-def align(mount: Mount, neutral_mps2: F64 | None, *, given: bool, mount_id: str, t_utc_ns: int) -> Alignment:
+def align(
+    mount: Mount,
+    neutral_mps2: F64 | None,
+    *,
+    given: bool,
+    mount_id: str,
+    t_utc_ns: int,
+    found_by: Literal["walking", "functional"] | None = None,
+    uncertainty_deg: float = NOMINAL_UNCERTAINTY_DEG,
+) -> Alignment:
     """Make an alignment from a mount and, if there is one, the mean specific force (3,) of the neutral pose.
 
-    ``given`` says that a person stated the mount (otherwise it is the configured default). Raises `AlignmentError`
+    ``given`` says that a person stated the mount (otherwise it is the configured default); ``found_by`` that the wearer's
+    movement did, with ``uncertainty_deg`` of tilt as long as there is no neutral pose. Raises `AlignmentError`
     where gravity and the mount's anterior axis are too close to tell forward from up.
     """
     y = np.array(mount.up) if neutral_mps2 is None else neutral_mps2 / np.sqrt(np.sum(neutral_mps2**2))
@@ -114,7 +126,12 @@ def align(mount: Mount, neutral_mps2: F64 | None, *, given: bool, mount_id: str,
     x = x / np.sqrt(np.sum(x**2))
     z = np.cross(x, y)
     rows = tuple((float(r[0]), float(r[1]), float(r[2])) for r in (x, y, z))
-    method = "static" if neutral_mps2 is not None else "given" if given else "nominal"
-    sigma = STATIC_UNCERTAINTY_DEG if neutral_mps2 is not None else NOMINAL_UNCERTAINTY_DEG
-    digest = hashlib.sha256(json.dumps([method, rows, mount_id, t_utc_ns]).encode()).hexdigest()[:8]
-    return Alignment(f"{method}-{digest}", mount_id, method, (rows[0], rows[1], rows[2]), sigma, t_utc_ns)
+    method = "static" if neutral_mps2 is not None else found_by or ("given" if given else "nominal")
+    sigma = STATIC_UNCERTAINTY_DEG if neutral_mps2 is not None else uncertainty_deg
+    return record(method, (rows[0], rows[1], rows[2]), sigma, mount_id=mount_id, t_utc_ns=t_utc_ns)
+
+
+def record(method: str, r_ps: Rows, uncertainty_deg: float, *, mount_id: str, t_utc_ns: int) -> Alignment:
+    """An alignment with the id that follows from what it says: the same input gives the same id anywhere."""
+    digest = hashlib.sha256(json.dumps([method, r_ps, mount_id, t_utc_ns]).encode()).hexdigest()[:8]
+    return Alignment(f"{method}-{digest}", mount_id, method, r_ps, uncertainty_deg, t_utc_ns)

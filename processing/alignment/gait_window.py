@@ -1,0 +1,256 @@
+"""Four seconds of walking, reduced to what tells forward from sideways: the raw material of every alignment by walking.
+
+First step of `walking.py` (heading), `auto.py` (up) and `slip.py` (has the clip moved?). Samples become cells of 1/16 s on the
+UTC grid (the walking pelvis says nothing above 8 Hz that is wanted here), cells become windows of four seconds, one every two.
+A window keeps only sums that add up, in sensor axes and without any idea of how the clip sits:
+
+- up, averaged: the walking posture, the steadiest gravity a day offers;
+- the harmonic scatter: the body speeds up and slows down once a step (even harmonics of the stride) and sways once a
+  stride (odd harmonics), so even-minus-odd scatter of the horizontal acceleration is largest ahead and smallest sideways;
+- the part of the horizontal acceleration at step frequency that runs a quarter period ahead of the vertical: it points
+  forward (fore-aft leads the vertical by 64-150° on the people measured, by 95° in the middle);
+- turns: on a curve the acceleration towards the centre is speed times rate of turn, so their product points left.
+
+The principal axis of angular velocity is deliberately not used: in walking obliquity outdoes tilt and the axis found is arbitrary.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from processing.types import F64, GRAVITY_MPS2, I64, NS_PER_S
+
+CELLS_PER_S: Final = 16
+CELL_NS: Final = NS_PER_S // CELLS_PER_S
+WINDOW_S: Final = 4
+"""Three to five strides: long enough to part stride from step frequency, short enough for walks across a room."""
+HOP_S: Final = 2
+_N: Final = WINDOW_S * CELLS_PER_S
+_TIME_S: Final = (np.arange(_N) + 0.5) / CELLS_PER_S
+_HANN: Final = (0.5 - 0.5 * np.cos(2.0 * math.pi * _TIME_S / WINDOW_S)) * (2.0 / _N)
+"""Weights that sum to one."""
+_STEP_HZ: Final = np.arange(1.0, 3.0001, 0.02)
+"""Slow walking to running: 60 to 180 steps a minute. Slower shuffling has no rhythm a window could hold."""
+_BAND_BINS: Final = (2, 6 * WINDOW_S)
+"""Rhythm is judged among 0.5 to 6 Hz: below lies posture, above the heel strike's ring."""
+_LOBE_HZ: Final = 0.375
+_OWN_SHARE: Final = 0.1
+_LEAD_RAD: Final = math.radians(95.0)
+_WAVES: Final = np.exp(np.outer(_STEP_HZ, -2j * math.pi * _TIME_S))
+_WAVES_DOUBLE: Final = _WAVES * _WAVES
+
+
+@dataclass(frozen=True, slots=True)
+class WindowParams:
+    """What counts as walking: strength of the vertical in its band, share of it in the step's rhythm, holes bridged [cells]."""
+
+    min_rms_mps2: float = 0.4
+    max_rms_mps2: float = 6.9  # beyond, the body falls freely once a step: running, where the phase is another
+    min_rhythm: float = 0.5
+    min_turn_dps: float = 8.0
+    max_bend_deg: float = 25.0
+    max_hole_cells: int = 5
+
+
+Three = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class GaitWindow:
+    """One window in sensor axes. ``second`` its UTC start; ``up`` unit vector; ``step_hz`` the step frequency.
+
+    ``scatter`` (xx, yy, zz, xy, xz, yz): even-minus-odd scatter over all scatter (-1..1 along any axis), ``weight`` how much the
+    window counts [m²/s⁴], ``ahead`` unit-free vector towards the front, ``left`` [m/s³] points to the inside of
+    turns made to the left.
+    """
+
+    second: int
+    up: Three
+    step_hz: float
+    scatter: tuple[float, float, float, float, float, float]
+    weight: float
+    ahead: Three
+    left: Three
+
+
+def cells_of(t_utc_ns: I64, acc_mps2: F64, gyr_rps: F64, up: F64) -> tuple[I64, F64]:
+    """Means per cell: cell numbers (k,) and (k, 9) of acceleration, rate of turn and up, from samples (n,), (n, 3) each."""
+    cell = t_utc_ns // CELL_NS
+    first = np.flatnonzero(np.diff(cell, prepend=cell[0] - 1)) if len(cell) else np.empty(0, np.int64)
+    out = np.empty((len(first), 9))
+    if len(first):
+        count = np.diff(np.append(first, len(cell))).astype(np.float64)
+        for k, columns in enumerate((acc_mps2, gyr_rps, up)):
+            for i in range(3):
+                out[:, 3 * k + i] = np.add.reduceat(np.ascontiguousarray(columns[:, i]), first) / count
+    return cell[first], out
+
+
+class WindowStage:
+    """Cells in, windows out: a window is judged when a cell of its last second has come, however the cells are grouped."""
+
+    def __init__(self, params: WindowParams | None = None) -> None:
+        self.params = params or WindowParams()
+        self._cell: I64 = np.empty(0, np.int64)
+        self._values: F64 = np.empty((0, 9))
+
+    def update(self, cell: I64, values: F64) -> list[GaitWindow]:
+        """Cells (k,), (k, 9) of complete seconds, later than all before; the windows that end with them."""
+        if not len(cell):
+            return []
+        self._cell, self._values = np.concatenate([self._cell, cell]), np.concatenate([self._values, values])
+        last = np.unique(cell // CELLS_PER_S)
+        begin = last[(last + 1 - WINDOW_S) % HOP_S == 0] + 1 - WINDOW_S
+        lo = np.searchsorted(self._cell, begin * CELLS_PER_S).tolist()
+        hi = np.searchsorted(self._cell, (begin + WINDOW_S) * CELLS_PER_S).tolist()
+        found = []
+        for second, a, b in zip(begin.tolist(), lo, hi, strict=True):
+            window = window_of(second, self._cell[a:b], self._values[a:b], self.params)
+            if window is not None:
+                found.append(window)
+        keep = int(np.searchsorted(self._cell, (int(last[-1]) + 2 - WINDOW_S) * CELLS_PER_S))
+        self._cell, self._values = self._cell[keep:].copy(), self._values[keep:].copy()
+        return found
+
+    def snapshot(self) -> list[Any]:
+        return [self._cell.copy(), self._values.copy()]
+
+    def restore(self, state: list[Any]) -> None:
+        self._cell, self._values = (np.array(x) for x in state)
+
+
+def window_of(second: int, cell: I64, values: F64, params: WindowParams) -> GaitWindow | None:
+    """The window that begins at UTC ``second``, from the cells (k,), (k, 9) that lie in it; None where it is not walking."""
+    full = _completed(cell - second * CELLS_PER_S, values, params.max_hole_cells)
+    if full is None:
+        return None
+    acc, gyr, up = full[0:3], full[3:6], full[6:9]
+    mean_up = _unit(np.add.reduce(up, axis=1))
+    if mean_up is None:
+        return None
+    length = np.sqrt(_dot(up, up))
+    up = up / length
+    bend = float(np.min(_dot(up, mean_up[:, None])))
+    turn_dps = math.degrees(math.sqrt(float(np.add.reduce(_dot(gyr, gyr))) / _N))
+    if bend < math.cos(math.radians(params.max_bend_deg)) or turn_dps < params.min_turn_dps:
+        return None
+    vertical = _dot(acc, up) - GRAVITY_MPS2
+    vertical = vertical - float(np.add.reduce(_HANN * vertical))
+    if float(np.add.reduce(_HANN * vertical * vertical)) < params.min_rms_mps2**2:
+        return None  # before the spectrum, which costs most
+    step_hz, rms, rhythm = _rhythm(vertical)
+    if not params.min_rms_mps2 <= rms <= params.max_rms_mps2 or rhythm < params.min_rhythm:
+        return None
+    level, axes = _level(acc, up, mean_up)
+    # Over whole strides a steady walker's acceleration is gravity alone: as good as the filter's up, and right at once after a
+    # start, a gap or a bias the filter has yet to learn.
+    gravity = _unit(np.add.reduce(_HANN * acc, axis=1))
+    if gravity is None:
+        return None
+    return _reduced(second, gravity, step_hz, vertical, level, axes, _dot(gyr, up))
+
+
+def _dot(a: F64, b: F64) -> F64:
+    """Products of columns: component by component, so that no sum depends on a shape."""
+    out: F64 = a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+    return out
+
+
+def _unit(v: F64) -> F64 | None:
+    length = math.sqrt(float(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]))
+    return v / length if length > 0.0 else None
+
+
+def _completed(at: I64, values: F64, max_hole: int) -> F64 | None:
+    """All cells (9, N) with short holes bridged; None where one is too long."""
+    if len(at) < _N // 2 or int(np.max(np.diff(at, prepend=-1, append=_N))) > max_hole + 1:
+        return None
+    full = np.empty((9, _N))
+    grid = np.arange(_N)
+    for i in range(9):
+        full[i] = np.interp(grid, at, values[:, i]) if len(at) < _N else values[:, i]
+    return full
+
+
+def _rhythm(vertical: F64) -> tuple[float, float, float]:
+    """Step frequency, root mean square in the band, and the share of the band that beats at steps and twice as fast."""
+    weighted = _HANN * vertical
+    single = np.abs(np.add.reduce(_WAVES * weighted, axis=1)) ** 2
+    double = np.abs(np.add.reduce(_WAVES_DOUBLE * weighted, axis=1)) ** 2
+    # A step lands once a period: an even faster shake, which would pass as a step's second harmonic, is none.
+    best = int(np.argmax(np.where(single > _OWN_SHARE * double, single + double, 0.0)))
+    step_hz = float(_STEP_HZ[best])
+    power = np.abs(np.fft.rfft(weighted)) ** 2
+    bins = np.arange(_BAND_BINS[0], _BAND_BINS[1] + 1)
+    in_band = power[bins]
+    total = float(np.add.reduce(in_band))
+    hz = bins / WINDOW_S
+    if single[best] <= _OWN_SHARE * double[best]:
+        return step_hz, 0.0, 0.0
+    near = (np.abs(hz - step_hz) <= _LOBE_HZ) | (np.abs(hz - 2.0 * step_hz) <= _LOBE_HZ)
+    # Two sides of the spectrum, and a Hann window keeps two thirds of a wave's power per squared weight.
+    rms = math.sqrt(2.0 * total / 1.5)
+    return step_hz, rms, float(np.add.reduce(np.where(near, in_band, 0.0))) / total if total > 0.0 else 0.0
+
+
+def _level(acc: F64, up: F64, mean_up: F64) -> tuple[F64, F64]:
+    """Horizontal acceleration (2, N) along axes that turn with the clip but stay level, and these axes (2, 3) on average."""
+    guide = np.zeros(3)
+    guide[int(np.argmin(np.abs(mean_up)))] = 1.0
+    along = _dot(up, guide[:, None])
+    first = guide[:, None] - up * along
+    first = first / np.sqrt(_dot(first, first))
+    second = np.stack(
+        [up[1] * first[2] - up[2] * first[1], up[2] * first[0] - up[0] * first[2], up[0] * first[1] - up[1] * first[0]]
+    )
+    mean_first = guide - mean_up * float(np.add.reduce(mean_up * guide))
+    mean_first = mean_first / math.sqrt(float(np.add.reduce(mean_first * mean_first)))
+    axes = np.stack([mean_first, np.cross(mean_up, mean_first)])
+    return np.stack([_dot(acc, first), _dot(acc, second)]), axes
+
+
+def _reduced(second: int, up: F64, step_hz: float, vertical: F64, level: F64, axes: F64, turn: F64) -> GaitWindow:
+    """Harmonics one to four of the stride, and the turns, put back into sensor axes."""
+    waves = np.exp(np.outer(np.arange(1, 5), (-1j * math.pi * step_hz) * _TIME_S))
+    flat = level - np.add.reduce(_HANN * level, axis=1)[:, None]
+    a, b = (2.0 * np.add.reduce(waves * (_HANN * row), axis=1) for row in flat)
+    v = 2.0 * complex(np.add.reduce(waves[1] * (_HANN * vertical)))
+    sign = np.array([-1.0, 1.0, -1.0, 1.0])
+    aa, bb, ab = (np.real(x * np.conj(y)) for x, y in ((a, a), (b, b), (a, b)))
+    total = float(np.add.reduce(aa) + np.add.reduce(bb))
+    aa, bb, ab = (float(np.add.reduce(sign * x)) / total for x in (aa, bb, ab))
+    e, f = axes
+    scatter = [
+        aa * float(e[i] * e[j]) + bb * float(f[i] * f[j]) + ab * float(e[i] * f[j] + e[j] * f[i])
+        for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
+    ]
+    # Towards the front the step's acceleration leads the vertical; how far it does so differs between people by 25° or so.
+    lead = np.conj(v) * np.exp(-1j * _LEAD_RAD) / abs(v)
+    ahead = (np.real(a[1] * lead) * e + np.real(b[1] * lead) * f) / math.sqrt(abs(a[1]) ** 2 + abs(b[1]) ** 2)
+    smooth = max(1, round(2.0 * CELLS_PER_S / step_hz))
+    slow_turn, slow_a, slow_b = (_running_mean(x, smooth) for x in (turn, level[0], level[1]))
+    # One stride is one independent look at the curve.
+    left = (float(np.add.reduce(slow_a * slow_turn)) * e + float(np.add.reduce(slow_b * slow_turn)) * f) / smooth
+    return GaitWindow(
+        second,
+        _three(up),
+        step_hz,
+        (scatter[0], scatter[1], scatter[2], scatter[3], scatter[4], scatter[5]),
+        abs(v) ** 2,
+        _three(ahead),
+        _three(left),
+    )
+
+
+def _running_mean(x: F64, width: int) -> F64:
+    total = np.cumsum(np.concatenate([[0.0], x]))
+    out: F64 = (total[width:] - total[:-width]) / width
+    return out
+
+
+def _three(v: F64) -> Three:
+    return float(v[0]), float(v[1]), float(v[2])

@@ -1,0 +1,294 @@
+"""Has the clip moved? Compares walks of one mount, listens for re-donning, and finds the alignment again from walking.
+
+Runs after context, second by second. One posture cannot tell a slip of 15° from a person standing differently; walking can:
+within one wearing the up of level walks stays within 3°, the heading of 12 s stretches within 8° (15 people, 30 wearings). So
+the test is two stretches of a walk in a row, as fast and as vigorous as walks known before, more than 8° off in up or 10° (and
+three standard deviations) in heading. Stairs lean by 10-20°, so stretches whose up wanders or whose step is much stronger are left
+out, and two leaning stretches with a pause between are not enough: a flight of stairs is short.
+
+What a finding does is fixed: a new mount, wide uncertainty, posture rules paused (`Alignment.has_neutral` is false), and no new
+zero until 48 s of walking, compared with walks before the change, say how the clip turned. Three things start a new mount
+without a walk: taken off and on again; away for more than ten minutes and back at another angle; turned over and over for
+seconds without gait, as a hand does.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import astuple
+from typing import Any, Final
+
+import numpy as np
+
+from processing.alignment.gait_window import WINDOW_S, GaitWindow, Three, WindowStage, cells_of
+from processing.alignment.mounts import Reason, SlipNote, effective_utc_ns, next_mount_id, restored
+from processing.alignment.realign import (
+    REALIGN_DEG,
+    REALIGN_OTHER_PACE_DEG,
+    Change,
+    angle_deg,
+    change_between,
+    realigned,
+)
+from processing.alignment.static import NOMINAL_UNCERTAINTY_DEG, Alignment, record
+from processing.alignment.stretches import (
+    SlipParams,
+    Stretch,
+    change_of,
+    from_plain,
+    pace_spm,
+    three,
+    vigour,
+    wander_deg,
+)
+from processing.frames import Rows, component, rotate
+from processing.types import F64, I64, NS_PER_S, POSTURE_CODE, ContextBlock, SecondBlock
+
+_GAIT: Final = frozenset(POSTURE_CODE[p] for p in ("walking", "running", "stairs"))
+_WALKING, _NOT_WORN = POSTURE_CODE["walking"], POSTURE_CODE["not_worn"]
+
+
+class SlipStage:
+    """Params / state / update. Every finding depends on seconds alone, not on how they are grouped."""
+
+    def __init__(self, params: SlipParams | None = None) -> None:
+        self.params = params or SlipParams()
+        self._windows = WindowStage()
+        self._axes: list[tuple[int, Rows]] = []  # first second and r_ps of the newest two alignments
+        self._in_force = ""
+        self._issued: list[str] = []  # ids of own alignments that wait for their minute
+        self._latest: Alignment | None = None  # the one in force, or the newest issued
+        self._anchor: Alignment | None = None  # what to find again; set while suspended
+        self._reference: list[Stretch] = []
+        self._running: Stretch = []
+        self._fresh: list[Stretch] = []  # in a row and unlike the reference; while suspended: all of the new mount
+        self._good_ns = 0
+        self._refused = False
+        self._off = False
+        self._last: tuple[int, Three] | None = None
+        self._fast: list[int] = []
+
+    def update(self, block: SecondBlock, context: ContextBlock, alignment: Alignment) -> list[SlipNote]:
+        """Findings of these seconds. ``alignment`` is the one in force for the block's last second."""
+        self._follow(alignment)
+        count = np.diff(block.start)
+        ending: dict[int, GaitWindow] = {}
+        use = np.repeat(context.posture == _WALKING, count) & block.valid
+        if use.any():
+            t = block.t_utc_ns[use]
+            own = [self._in_sensor(t // NS_PER_S, x[use]) for x in (block.acc_p_mps2, block.gyr_p_rps, block.up_p)]
+            ending = {w.second + WINDOW_S - 1: w for w in self._windows.update(*cells_of(t, *own))}
+        first = block.start[:-1]
+        mean_p = np.stack([np.add.reduceat(block.up_p[:, i].copy(), first) / count for i in range(3)], axis=1)
+        mean_up_s = self._in_sensor(block.second, mean_p).tolist()
+        fast = (_turning_dps(block, count) > self.params.handled_dps).tolist()
+        notes: list[SlipNote] = []
+        for i, (second, code) in enumerate(zip(block.second.tolist(), context.posture.tolist(), strict=True)):
+            x, y, z = mean_up_s[i]
+            self._listen(second, code, (x, y, z), fast[i], notes)
+            if second in ending:
+                self._walked(ending[second], notes)
+        return notes
+
+    def _follow(self, alignment: Alignment) -> None:
+        """Notice which alignment is in force; one that is not our own (a new neutral pose) starts everything afresh."""
+        if alignment.id == self._in_force:
+            return
+        self._in_force = alignment.id
+        self._axes = [*self._axes[-1:], (-(-alignment.t_utc_ns // NS_PER_S), alignment.r_ps)]
+        if alignment.id in self._issued:
+            self._issued = self._issued[self._issued.index(alignment.id) + 1 :]
+            return
+        self._latest, self._anchor, self._issued = alignment, None, []
+        self._reference, self._running, self._fresh = [], [], []
+        self._refused = False
+
+    def _in_sensor(self, second: I64, v_p: F64) -> F64:
+        """Vectors (n, 3) of given seconds back in sensor axes, by the alignment each was turned with."""
+        out = rotate(_transposed(self._axes[-1][1]), v_p)
+        old = int(np.searchsorted(second, self._axes[-1][0])) if len(self._axes) > 1 else 0
+        if old:
+            out[:old] = rotate(_transposed(self._axes[0][1]), v_p[:old])
+        return out
+
+    def _listen(self, second: int, code: int, up: Three, fast: bool, notes: list[SlipNote]) -> None:
+        """What starts a new mount without a walk."""
+        p = self.params
+        if code == _NOT_WORN:
+            self._off = True
+        elif self._off:
+            self._off = False
+            self._new_mount("taken_off", second, notes)
+        if self._last is not None and second - self._last[0] > p.gap_s and angle_deg(up, self._last[1]) > p.gap_deg:
+            self._new_mount("gap", second, notes)
+        self._last = second, up
+        self._fast = [s for s in self._fast if second - s < 10]
+        if fast and code not in _GAIT:
+            self._fast.append(second)
+            # Whoever handles a clip goes on doing so: once is enough until the wearer has walked.
+            if len(self._fast) == p.handled_s and (self._anchor is None or self._fresh):
+                self._new_mount("handled", second, notes)
+
+    def _new_mount(
+        self, reason: Reason, second: int, notes: list[SlipNote], change: Change | None = None, kept: int = 0
+    ) -> None:
+        """Suspend what is in force. ``kept`` fresh stretches belong to the new mount already."""
+        old = self._latest
+        if old is None:
+            return
+        if self._anchor is None:
+            self._anchor = old
+        from_ns = effective_utc_ns(second)
+        doubt = math.hypot(self._anchor.uncertainty_deg, NOMINAL_UNCERTAINTY_DEG if change is None else change.up_deg)
+        mount_id = next_mount_id(old.mount_id, (second + 1) * NS_PER_S)
+        new = record("suspended", old.r_ps, doubt, mount_id=mount_id, t_utc_ns=from_ns)
+        self._issue(new)
+        self._running, self._fresh = [], self._fresh[-kept:] if kept else []
+        self._refused = False
+        remedy = "Walk for a minute, or stand in the neutral pose again; posture rules pause until then."
+        notes.append(
+            SlipNote(
+                "new_mount",
+                reason,
+                found_utc_ns=(second + 1) * NS_PER_S,
+                since_utc_ns=self._good_ns if change is not None else second * NS_PER_S,
+                from_utc_ns=from_ns,
+                alignment=new,
+                up_deg=None if change is None else change.up_deg,
+                heading_deg=None if change is None else change.heading_deg,
+                remedy=remedy,
+            )
+        )
+
+    def _issue(self, alignment: Alignment) -> None:
+        self._latest = alignment
+        self._issued.append(alignment.id)
+
+    def _walked(self, window: GaitWindow, notes: list[SlipNote]) -> None:
+        """Gather windows into stretches."""
+        if self._running and window.second - self._running[-1].second > self.params.pause_s:
+            self._running = []
+        self._running.append(window)
+        if len(self._running) == self.params.stretch_windows:
+            if wander_deg(self._running) > self.params.wander_deg:
+                self._running = self._running[1:]
+                return
+            stretch, self._running = self._running, []
+            self._judge(stretch, notes)
+
+    def _judge(self, stretch: Stretch, notes: list[SlipNote]) -> None:
+        second = stretch[-1].second + WINDOW_S - 1
+        if self._anchor is not None:
+            self._fresh = [*self._fresh, stretch][-2 * self.params.realign_stretches :]
+            if len(self._fresh) >= self.params.realign_stretches:
+                self._realign(second, notes)
+            return
+        known = self._alike([stretch])
+        if not known:
+            # A new pace joins only where it looks like the others: otherwise a slip would become its own reference.
+            if not self._reference or change_of(self._reference, [stretch]).up_deg <= self.params.join_deg:
+                self._reference.append(stretch)
+            return
+        if not self._differs(change_of(known, [stretch]), 0.75):
+            self._fresh, self._good_ns = [], (second + 1) * NS_PER_S
+            if len(known) < self.params.reference_stretches:
+                self._reference.append(stretch)
+            return
+        self._fresh = [*self._fresh, stretch][-self.params.stretches_apart :]
+        two = self._fresh[-self.params.stretches :]
+        one_walk = len(two) > 1 and two[-1][0].second - two[0][-1].second <= WINDOW_S + self.params.one_walk_s
+        if one_walk or len(self._fresh) == self.params.stretches_apart:
+            new = two if one_walk else self._fresh
+            change = change_of(self._alike(new) or known, new)
+            if self._differs(change, 1.0):
+                self._new_mount("slip", second, notes, change, kept=len(new))
+
+    def _differs(self, change: Change, share: float) -> bool:
+        """Beyond a share of the limits, and for the heading beyond its own doubt."""
+        limit = max(self.params.heading_deg, 3.0 * change.heading_sd_deg)
+        return change.up_deg > share * self.params.up_deg or abs(change.heading_deg) > share * limit
+
+    def _alike(self, stretches: list[Stretch]) -> list[Stretch]:
+        """Reference stretches of the same pace and vigour."""
+        windows, p = [w for s in stretches for w in s], self.params
+        pace, power = pace_spm(windows), vigour(windows)
+        return [
+            r
+            for r in self._reference
+            if abs(pace_spm(r) - pace) <= p.cadence_spm and 1.0 / p.vigour_ratio <= vigour(r) / power <= p.vigour_ratio
+        ]
+
+    def _realign(self, second: int, notes: list[SlipNote]) -> None:
+        """Find the suspended alignment again from the walks before and since."""
+        anchor, old = self._anchor, self._latest
+        if anchor is None or old is None:
+            return
+        found_ns, from_ns = (second + 1) * NS_PER_S, effective_utc_ns(second)
+        known = self._alike(self._fresh)
+        patience = 2 * self.params.realign_stretches
+        if not known and self._reference and len(self._fresh) < patience:
+            return  # another pace than before: the next walk may be more alike
+        before, after = ([w for s in part for w in s] for part in (known or self._reference, self._fresh))
+        doubt = REALIGN_DEG if known else REALIGN_OTHER_PACE_DEG
+        outcome = realigned(anchor, before, after, doubt_deg=doubt, mount_id=old.mount_id, t_utc_ns=from_ns)
+        if isinstance(outcome, str):
+            if not self._refused:
+                self._refused = True
+                since_ns = self._fresh[0][0].second * NS_PER_S
+                remedy = outcome[0].upper() + outcome[1:] + "."
+                notes.append(SlipNote("refused", "unclear_walk", found_ns, since_ns, from_ns, None, remedy=remedy))
+            return
+        self._issue(outcome)
+        change = change_between(before, after)
+        since_ns = self._fresh[0][0].second * NS_PER_S
+        notes.append(
+            SlipNote("realigned", "walk", found_ns, since_ns, from_ns, outcome, change.up_deg, change.heading_deg)
+        )
+        self._reference, self._fresh, self._anchor = self._fresh, [], None
+        self._good_ns = found_ns
+
+    def snapshot(self) -> dict[str, Any]:
+        """Plain data and arrays."""
+        alignments = [None if a is None else list(astuple(a)) for a in (self._latest, self._anchor)]
+        walks = [
+            [[list(astuple(w)) for w in s] for s in part] for part in (self._reference, [self._running], self._fresh)
+        ]
+        return {
+            "windows": self._windows.snapshot(),
+            "axes": [[s, r] for s, r in self._axes],
+            "ids": [self._in_force, list(self._issued)],
+            "alignments": alignments,
+            "walks": walks,
+            "state": [self._good_ns, self._refused, self._off, self._last, list(self._fast)],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """The inverse of `snapshot`, for a stage of the same parameters."""
+        self._windows.restore(state["windows"])
+        self._axes = [(s, _rows(r)) for s, r in state["axes"]]
+        self._in_force, issued = state["ids"]
+        self._issued = list(issued)
+        self._latest, self._anchor = (None if a is None else restored(*a) for a in state["alignments"])
+        reference, running, fresh = ([from_plain(s) for s in part] for part in state["walks"])
+        self._reference, self._running, self._fresh = reference, running[0], fresh
+        self._good_ns, self._refused, self._off, last, fast = state["state"]
+        self._last = None if last is None else (last[0], three(last[1]))
+        self._fast = list(fast)
+
+
+def _turning_dps(block: SecondBlock, count: I64) -> F64:
+    """Root mean square rate, per second, at which gravity moves through the sensor; turning round does not count."""
+    g, u = block.gyr_p_rps, block.up_p
+    about_up = component(g, u)
+    across = component(g, g) - about_up * about_up
+    out: F64 = np.degrees(np.sqrt(np.maximum(np.add.reduceat(across, block.start[:-1]) / count, 0.0)))
+    return out
+
+
+def _transposed(m: Rows) -> Rows:
+    a, b, c = m
+    return (a[0], b[0], c[0]), (a[1], b[1], c[1]), (a[2], b[2], c[2])
+
+
+def _rows(m: Any) -> Rows:
+    return three(m[0]), three(m[1]), three(m[2])

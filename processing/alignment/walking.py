@@ -1,0 +1,171 @@
+"""Which way is forward, from walking: the harmonic method, its doubt, and its sign from two independent clues.
+
+The axis is the principal direction of the summed even-minus-odd scatter (`gait_window.py`); it does not know front from
+back. That is told by the phase between fore-aft and vertical acceleration and by turns. Both are odds that are added up, so that a
+clue that says nothing weighs nothing.
+
+Method and levels follow the project's measurements on the waist (38 people: two halves of 45 s differ by 1.5° in the median,
+5.5° at the 95th percentile; both clues agreed in all 76 trials); windows count by the power of their vertical step, which keeps
+stairs and dawdling, where the axis is up to 11° off, from outvoting level walking.
+"""
+
+from __future__ import annotations
+
+import cmath
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from processing.alignment.gait_window import (
+    WINDOW_S,
+    GaitWindow,
+    Three,
+    WindowParams,
+    WindowStage,
+    cells_of,
+)
+from processing.types import F64, I64
+
+BETWEEN_PEOPLE_DEG: Final = 4.0
+"""How far the harmonic axis of a body lies from its nominal front (robust standard deviation, 38 people): no amount of walking
+takes this away."""
+_WINDOW_DEG: Final = 10.0
+_WINDOW_PRIOR: Final = 2.0
+"""What one window is worth before windows can be compared: this many standard ones."""
+_PHASE_ODDS: Final = 8.0
+"""Log-odds when the phase is right in the middle: twice the concentration that belongs to a spread of 30°. Windows of one
+person share their phase, so their clues are averaged, not added."""
+_SPEED_MPS: Final = 0.8
+_CURVE_NOISE_MPS2: Final = 0.5
+_MAX_TURN_ODDS: Final = 4.0
+"""Turning on the spot or a filter off by 2° can pretend a curve, so turns alone never outvote a clear phase."""
+
+
+@dataclass(frozen=True, slots=True)
+class WalkingHeading:
+    """What walking says of the clip. ``up``, ``anterior``: perpendicular unit vectors in sensor axes.
+
+    ``uncertainty_deg`` of the heading, one standard deviation; ``sign_confidence`` 0.5..1 that front is not back; ``step_hz``
+    mean step frequency; ``walking_s`` seconds used.
+    """
+
+    up: Three
+    anterior: Three
+    uncertainty_deg: float
+    sign_confidence: float
+    step_hz: float
+    walking_s: int
+
+
+def gait_windows(
+    t_utc_ns: I64, acc_mps2: F64, gyr_rps: F64, up_s: F64, params: WindowParams | None = None
+) -> list[GaitWindow]:
+    """All windows of walking in samples (n,), (n, 3): specific force [m/s²], rate of turn [rad/s], unit up in sensor axes."""
+    return WindowStage(params).update(*cells_of(t_utc_ns, acc_mps2, gyr_rps, up_s))
+
+
+def heading_of(windows: Sequence[GaitWindow]) -> WalkingHeading | str:
+    """Heading from windows of one wearing, or the reason why there is none."""
+    if not windows:
+        return "no walking was found; walk straight ahead for half a minute"
+    up = mean_up(windows)
+    first, second = level_axes(up)
+    tensor = [w.weight * _doubled(w, first, second) for w in windows]
+    total = sum(tensor, 0j)
+    if abs(total) == 0.0:
+        return "walking shows no direction; walk straight ahead for half a minute"
+    half = cmath.phase(total) / 2.0
+    axis = tuple(math.cos(half) * a + math.sin(half) * b for a, b in zip(first, second, strict=True))
+    odds = _sign_odds(windows, up, (axis[0], axis[1], axis[2]))
+    sign = 1.0 if odds >= 0.0 else -1.0
+    return WalkingHeading(
+        up,
+        (sign * axis[0], sign * axis[1], sign * axis[2]),
+        _uncertainty_deg(tensor, total),
+        1.0 / (1.0 + math.exp(-abs(odds))),
+        sum(w.step_hz for w in windows) / len(windows),
+        walking_seconds(windows),
+    )
+
+
+def walking_heading(
+    t_utc_ns: I64, acc_mps2: F64, gyr_rps: F64, up_s: F64, params: WindowParams | None = None
+) -> WalkingHeading | str:
+    """Heading from samples that may hold anything; see `gait_windows` for the arrays and `heading_of` for the rest."""
+    return heading_of(gait_windows(t_utc_ns, acc_mps2, gyr_rps, up_s, params))
+
+
+def mean_up(windows: Sequence[GaitWindow]) -> Three:
+    """Mean direction of up, each window counting the same."""
+    x, y, z = (sum(w.up[i] for w in windows) for i in range(3))
+    length = math.sqrt(x * x + y * y + z * z)
+    return x / length, y / length, z / length
+
+
+def walking_seconds(windows: Sequence[GaitWindow]) -> int:
+    """Seconds covered by windows in order, overlaps counted once."""
+    total, until = 0, -(10**12)
+    for w in windows:
+        total += w.second + WINDOW_S - max(w.second, until)
+        until = w.second + WINDOW_S
+    return total
+
+
+def level_axes(up: Three) -> tuple[Three, Three]:
+    """Two unit vectors that complete ``up`` to a right-handed frame (first, second, up)."""
+    guide = [0.0, 0.0, 0.0]
+    guide[min(range(3), key=lambda i: abs(up[i]))] = 1.0
+    along = sum(a * b for a, b in zip(guide, up, strict=True))
+    a = [g - along * u for g, u in zip(guide, up, strict=True)]
+    length = math.sqrt(sum(x * x for x in a))
+    first = (a[0] / length, a[1] / length, a[2] / length)
+    return first, cross(up, first)
+
+
+def cross(a: Three, b: Three) -> Three:
+    """Vector product."""
+    return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
+
+
+def dot(a: Three, b: Three) -> float:
+    """Scalar product."""
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+def _doubled(w: GaitWindow, first: Three, second: Three) -> complex:
+    """The scatter's deviation from round in the plane of two unit vectors; its angle is twice the axis's."""
+    xx, yy, zz, xy, xz, yz = w.scatter
+
+    def form(a: Three, b: Three) -> float:
+        return (
+            xx * a[0] * b[0]
+            + yy * a[1] * b[1]
+            + zz * a[2] * b[2]
+            + xy * (a[0] * b[1] + a[1] * b[0])
+            + xz * (a[0] * b[2] + a[2] * b[0])
+            + yz * (a[1] * b[2] + a[2] * b[1])
+        )
+
+    return complex(0.5 * (form(first, first) - form(second, second)), form(first, second))
+
+
+def _uncertainty_deg(tensor: Sequence[complex], total: complex) -> float:
+    """Spread of the windows about their sum (sandwich estimate), held together with what one window is worth."""
+    turn = cmath.exp(-1j * cmath.phase(total))
+    across = sum((c * turn).imag ** 2 for c in tensor)
+    spread_deg = math.degrees(0.5 * math.sqrt(across) / abs(total))
+    n = len(tensor)
+    # Windows overlap by half: two of them are about one and a half independent ones.
+    own = 1.5 * (n * spread_deg**2 + _WINDOW_PRIOR * _WINDOW_DEG**2 / n) / (n + _WINDOW_PRIOR)
+    return math.sqrt(BETWEEN_PEOPLE_DEG**2 + own)
+
+
+def _sign_odds(windows: Sequence[GaitWindow], up: Three, axis: Three) -> float:
+    """Log-odds that ``axis`` points to the front rather than to the back."""
+    weight = sum(w.weight for w in windows)
+    phase = _PHASE_ODDS * sum(w.weight * dot(w.ahead, axis) for w in windows) / weight
+    left = cross(up, axis)
+    curve = sum(dot(w.left, left) for w in windows)
+    turns = 2.0 * _SPEED_MPS * curve / _CURVE_NOISE_MPS2**2
+    return phase + max(-_MAX_TURN_ODDS, min(_MAX_TURN_ODDS, turns))
