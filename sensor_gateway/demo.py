@@ -122,7 +122,8 @@ class Demo:
         return findings
 
     async def _live(self, running: asyncio.Task[int], stop: asyncio.Event) -> None:
-        # The store follows the outbox within moments; the day's report waits for it.
+        # The day is in when the line has computed what came and the store has what the line found.
+        await _first(running, self.gateway.runners[SENSOR].caught_up(), stop.wait())
         await self.gateway.delivered(stop, ("store",), STORE_FOLLOWS_S)
         findings = await asyncio.to_thread(self._collect)
         for line in describe(findings):
@@ -148,6 +149,8 @@ class Demo:
                     found.flags.append(event)
                 elif event.type in ("prompt", "suppressed"):
                     found.led_to[str(event.data.get("flag_event_id"))] = event
+            if not found.metrics:
+                return found  # stopped before the first second was judged
             folder = self.options.folder / "export"
             manifest = export_store(store, Selection((WEARER,)), folder)
             found.exported = [str(folder / name) for name in sorted(manifest["outputs"])]

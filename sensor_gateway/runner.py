@@ -88,6 +88,13 @@ class Runner:
         self._waiters.append((self._taken + len(self._pending), done))
         await done
 
+    async def caught_up(self) -> None:
+        """Return once all that was taken so far is computed and its records are in the outbox."""
+        if self._pending:
+            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters.append((self._taken + len(self._pending), done))
+            await done
+
     def _control(self, control: Control, t_utc_ns: int | None = None) -> tuple[Source, Received]:
         utc_ns = self._clock.utc_ns() if t_utc_ns is None else t_utc_ns
         return CONTROL, controls.encode(control, self._clock.mono_ns(), utc_ns)
