@@ -23,7 +23,9 @@ _SURE: Final = 0.8  # a posture less sure than this teaches nothing
 _LEARN_MAX_S: Final = 20.0  # one long rest must not outweigh all others
 _MEMORY_S: Final = 300.0
 _PRIOR_S: Final = 5.0
+_HINT_S: Final = 25.0  # what is left of it when the clip goes on again: a doubt of 6 deg, as re-donned clips show
 _NEUTRAL_S: Final = 60.0  # what a neutral pose weighs, in seconds of evidence
+_LITTLE: Final = 0.05
 _LONG_S: Final = 5.0
 _TINY: Final = 1e-30
 _FLOOR: Final = 1e-8  # density [1/deg²] of the unforeseen
@@ -47,7 +49,7 @@ class References:
 
     def loosen(self) -> None:
         """The clip may have been put on anew: what was learnt is but a hint."""
-        self.upright_s, self.sitting_s = min(self.upright_s, _PRIOR_S), min(self.sitting_s, _PRIOR_S)
+        self.upright_s, self.sitting_s = min(self.upright_s, _HINT_S), min(self.sitting_s, _PRIOR_S)
 
     def learn(self, up: Vector, seconds: float, belief: Belief) -> None:
         """Blend a rest's or walk's direction into the reference of the state it surely was."""
@@ -91,7 +93,7 @@ class Edge:
 def posture_density(up: Vector, refs: References, p: ContextParams) -> Belief:
     """Density [1/deg²] of a direction of up in each state, from the references known so far."""
     a = angle_deg(up, refs.upright)
-    doubt = p.mount_sd_deg**2 * _PRIOR_S / (_PRIOR_S + refs.upright_s)
+    doubt = _doubt(refs, p)
     usual = _gauss2(a, math.sqrt(p.upright_sd_deg**2 + doubt))
     upright = usual + p.odd_stance * (_gauss2(a, math.sqrt(p.odd_stance_sd_deg**2 + doubt)) - usual)
     sitting = _gauss2(a, math.sqrt(p.sitting_sd_deg**2 + doubt))
@@ -104,6 +106,31 @@ def posture_density(up: Vector, refs: References, p: ContextParams) -> Belief:
     short = max(0.0, 90.0 - a) / sd
     lying = math.exp(-0.5 * short * short) / (sd * math.sqrt(2.0 * math.pi) * ring_deg)
     return lying + _FLOOR, sitting + _FLOOR, upright + 0.1 * _FLOOR
+
+
+def tilted_back(up: Vector, refs: References, p: ContextParams) -> float:
+    """Probability that the pelvis is tilted back from the wearer's own upright further than standers do; 0 without one."""
+    (rx, ry, _), (ux, uy, _) = refs.upright, up
+    back_deg = math.degrees(math.atan2(ry * ux - rx * uy, rx * ux + ry * uy))
+    sd = math.sqrt(p.tilted_back_sd_deg**2 + _doubt(refs, p))
+    known = min(1.0, refs.upright_s / _PRIOR_S)
+    share = known * 0.5 * (1.0 + math.erf((back_deg - p.tilted_back_deg) / (sd * math.sqrt(2.0))))
+    return share if share > _LITTLE else 0.0
+
+
+def against_standing(belief: Belief, back: float, from_s: float, to_s: float, p: ContextParams) -> Belief:
+    """Belief after resting from ``from_s`` to ``to_s`` seconds after the last step, tilted back with probability ``back``.
+
+    A share T / (T + t) of stands and sits lasts t without a step, with the T of either; ``back`` weighs the evidence.
+    """
+    stand = (1.0 + from_s / p.stand_still_s) / (1.0 + to_s / p.stand_still_s)
+    sit = (1.0 + from_s / p.sit_still_s) / (1.0 + to_s / p.sit_still_s)
+    return normalised((belief[0], belief[1], belief[2] * (stand / sit) ** back))
+
+
+def _doubt(refs: References, p: ContextParams) -> float:
+    """Variance [deg²] of the upright reference: all of a clip put on by eye until upright has been seen."""
+    return p.mount_sd_deg**2 * _PRIOR_S / (_PRIOR_S + refs.upright_s)
 
 
 def _gauss2(angle: float, sd: float) -> float:
@@ -135,7 +162,9 @@ def edge_matrix(edge: Edge, refs: References, p: ContextParams) -> Matrix:
         resumed = _gauss2(angle_deg(edge.up_before, edge.up_after), p.same_sd_deg)
     blend_sd = p.rise_sd_m_per_deg * edge.path_deg
     drift_sd = p.rise_sd_m_per_s2 * edge.duration_s**2
-    sd0 = math.sqrt(p.rise_sd_m**2 + blend_sd**2 + drift_sd**2 + edge.moving_ends * p.moving_end_sd_m**2)
+    moving_sd = p.moving_end_sd_m * (edge.moving_ends - edge.walk_after)
+    start_sd = p.walk_start_sd_m * edge.walk_after
+    sd0 = math.sqrt(p.rise_sd_m**2 + blend_sd**2 + drift_sd**2 + moving_sd**2 + start_sd**2)
     stray = min(p.stray_max, p.stray_per_deg * edge.path_deg)
     rows = []
     for a in (LYING, SITTING, UPRIGHT):
@@ -214,5 +243,5 @@ def start_belief(prior: Belief, up: Vector, refs: References, p: ContextParams) 
     standing: a stander may tuck the pelvis as far as a sitter.
     """
     lying, sitting, upright = (math.sqrt(x) for x in posture_density(up, refs, p))
-    upright = max(upright, sitting * p.start[SITTING] / p.start[UPRIGHT])
+    upright = max(upright, sitting * prior[SITTING] / prior[UPRIGHT])
     return normalised((prior[0] * lying, prior[1] * sitting, prior[2] * upright))

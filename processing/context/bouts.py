@@ -12,7 +12,17 @@ from typing import Any, Final
 
 import numpy as np
 
-from processing.context.belief import Edge, References, apply, edge_matrix, likeliest_change, start_belief
+from processing.context.belief import (
+    Edge,
+    References,
+    Vector,
+    against_standing,
+    apply,
+    edge_matrix,
+    likeliest_change,
+    start_belief,
+    tilted_back,
+)
 from processing.context.params import Belief, ContextParams
 from processing.context.steps import MOVE, REST, START, WALK, Step, TrackerState
 from processing.context.walking import WALKING
@@ -23,12 +33,15 @@ from processing.types import NS_PER_S
 QUIET_DPS: Final = 10.0
 """Quiet standing sways at 1-3 deg/s, a loose clip at 5; sitting down turns the pelvis at 30-80 deg/s."""
 _REST_CELLS: Final = 5  # a rest begins after half a second of quiet; shorter ones occur amid sitting down
+_STEADY_MPS2: Final = 0.2  # within half a second; half way down to a chair the pelvis turns hardly, yet it brakes
+_SURELY_CELLS: Final = 15  # quiet so long is a rest, even on a trembling clip
 _EARLY_CELLS: Final = 3  # quiet enough for a provisional look at the end of a second
 _MARGIN_CELLS: Final = 2  # a movement starts and ends more slowly than the threshold of quiet can see
 _END_CELLS: Final = 6 + _MARGIN_CELLS
 _LONGEST_CELLS: Final = 10 * CELLS_PER_S  # beyond, a double integral is noise
 _HISTORY: Final = _LONGEST_CELLS + 2 * CELLS_PER_S
 _DRIFT_DEG: Final = 12.0  # turned by this without a movement: slumped or reclined slowly
+_WEIGH_CELLS: Final = 10 * CELLS_PER_S  # how often a long rest is weighed
 _FIRM_S: Final = 3  # steps for so long are walking, and walking is upright
 _LEARN_EVERY_S: Final = 10
 _SETTLED_CELLS: Final = 5 * CELLS_PER_S  # a clip in the hand does not keep its direction that long
@@ -43,7 +56,7 @@ class Tracker:
     def __init__(self, params: ContextParams, refs: References) -> None:
         self.params, self.refs = params, refs
         self.steps: list[Step] = []
-        self._s = TrackerState(belief=params.start, shown=params.start)
+        self._s = TrackerState(prior=params.start, belief=params.start, shown=params.start)
         self._acc, self._up, self._turn = np.empty(0), np.empty((0, 3)), np.empty(0)
         self._base = 0
 
@@ -69,6 +82,8 @@ class Tracker:
             if s.mode == REST and all_quiet[i] and angle_deg(s.node_up, last_up[i]) < _DRIFT_DEG:
                 s.count += CELLS_PER_S
                 s.walk_s = 0
+                if s.back > 0.0 and (s.count - s.since) % _WEIGH_CELLS < CELLS_PER_S:
+                    s.shown = self._rested(s.count)
             elif walks and s.mode == WALK:
                 s.count += CELLS_PER_S
                 s.walk_s += 1
@@ -120,13 +135,14 @@ class Tracker:
         for k, calm in enumerate(quiet):
             cell = start + k
             if s.mode == REST and not calm:
+                self._rest_ends(cell)
                 self._leave(max(s.since, cell - _END_CELLS), cell - _MARGIN_CELLS, moving=False)
                 if s.settled:
                     self.refs.learn(s.before or s.node_up, (cell - s.since) * CELL_S, s.belief)
                 s.mode, s.since, s.quiet = MOVE if s.settled else START, cell, 0
             elif s.mode in (MOVE, START):
                 s.quiet = s.quiet + 1 if calm else 0
-                if s.quiet == _REST_CELLS:
+                if s.quiet >= _REST_CELLS and self._steady(cell + 1):
                     s.count = cell + 1
                     self._arrive(cell + 1 - _REST_CELLS, walk=False)
         s.count = start + CELLS_PER_S
@@ -138,8 +154,9 @@ class Tracker:
                 # Turned too slowly for a movement: a movement all the same, of unknown rise.
                 lasted = (s.count - s.since) * CELL_S
                 edge = Edge(lasted, 0.0, None, s.node_up, drifted.up)
+                self._rest_ends(s.count)
                 self._commit(edge, s.since, s.count)
-                s.node_up, s.since = drifted.up, s.count - _REST_CELLS
+                self._rest(drifted.up, s.count - _REST_CELLS)
         elif s.mode == MOVE:
             if s.count - s.since > _LONGEST_CELLS:
                 self._split()
@@ -155,13 +172,15 @@ class Tracker:
         self.refs.loosen()
         s.mode, s.since, s.quiet, s.walk_s = START, s.count, 0, 0
         s.settled, s.start_cell = False, 0
-        s.belief = s.shown = self.params.start
+        s.prior = s.belief = s.shown = self.params.start_again
+        s.still_s = 0.0
 
     def _gap(self, lost_s: float) -> None:
         s = self._s
         if lost_s > _FORGOTTEN_S:
             self._anew()
         elif s.mode == REST:
+            self._rest_ends(s.count)
             self._leave(max(s.since, s.count - _END_CELLS), s.count, moving=False)
         elif s.mode == WALK:
             self._leave(s.count - CELLS_PER_S, s.count, moving=True)
@@ -179,7 +198,7 @@ class Tracker:
         s = self._s
         s.settled = s.settled or last - s.start_cell >= _SETTLED_CELLS
         if not s.settled:
-            s.belief = self.params.start
+            s.belief, s.still_s = s.prior, 0.0
         rest = self._mean(first, last)
         s.residual, s.before, s.before_moving, s.whole, s.extra_s = rest.residual_mps2, rest.up, moving, True, 0.0
 
@@ -201,9 +220,26 @@ class Tracker:
             self.steps.append(Step(edge, at, at, self._time_ns(at), prior, None, starts=True))
         else:
             self._commit(self._edge(at, after, walk=walk), s.since, at)
-        s.mode, s.since, s.node_up, s.quiet = WALK if walk else REST, at, after.up, 0
+        s.mode, s.quiet = WALK if walk else REST, 0
+        self._rest(after.up, at)
         if walk:
+            s.still_s, s.back = 0.0, 0.0
             self._learn(at, s.count)
+
+    def _rest(self, up: Vector, at: int) -> None:
+        s = self._s
+        s.node_up, s.since, s.back = up, at, tilted_back(up, self.refs, self.params)
+
+    def _rested(self, cell: int) -> Belief:
+        """Belief at ``cell`` of a rest, by how long it lasts."""
+        s = self._s
+        return against_standing(s.belief, s.back, s.still_s, s.still_s + (cell - s.since) * CELL_S, self.params)
+
+    def _rest_ends(self, cell: int) -> None:
+        s = self._s
+        if s.back > 0.0:
+            s.belief = self._rested(cell)
+            s.still_s += (cell - s.since) * CELL_S
 
     def _edge(self, end: int, after: Rest, *, walk: bool) -> Edge:
         s = self._s
@@ -237,6 +273,8 @@ class Tracker:
         matrix = edge_matrix(edge, self.refs, self.params)
         s.belief = s.shown = apply(before, matrix)
         change = likeliest_change(before, matrix)
+        if change is not None:
+            s.still_s = 0.0
         self.steps.append(Step(edge, first, last, self._time_ns((first + last) // 2), before, change))
 
     def _time_ns(self, cell: int) -> int:
@@ -244,6 +282,11 @@ class Tracker:
         s = self._s
         end = -(-s.count // CELLS_PER_S) * CELLS_PER_S
         return ((s.last_second or 0) + 1) * NS_PER_S - (end - cell) * (NS_PER_S // CELLS_PER_S)
+
+    def _steady(self, cell: int) -> bool:
+        """No vertical acceleration came or went in half a second: neither sinking nor rising, as far as that can tell."""
+        acc = self._acc[max(cell - _REST_CELLS - self._base, 0) : cell - self._base]
+        return self._s.quiet >= _SURELY_CELLS or bool(np.max(acc) - np.min(acc) < _STEADY_MPS2)
 
     def _learn(self, first: int, last: int) -> None:
         self.refs.learn(self._mean(first, last).up, (last - first) * CELL_S, (0.0, 0.0, 1.0))

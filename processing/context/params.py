@@ -15,6 +15,8 @@ class ContextParams:
 
     # The clip goes on, and recordings start, mostly while standing.
     start: Belief = (0.1, 0.25, 0.65)
+    # When it goes on again amid the day, one sits down at once as often as one stays up.
+    start_again: Belief = (0.1, 0.45, 0.45)
     # Chairs put the seat 0.40-0.50 m up, hips of adults stand at 0.85-0.95 m and sit at 0.50-0.60 m.
     seat_drop_m: float = 0.36
     seat_drop_sd_m: float = 0.12
@@ -29,6 +31,7 @@ class ContextParams:
     rise_sd_m_per_deg: float = 0.0006
     rise_sd_m_per_s2: float = 0.0025  # 0.03 m/s² of drift within a movement: a T² / 12
     moving_end_sd_m: float = 0.12
+    walk_start_sd_m: float = 0.3  # rising goes over into the first steps, and only so much of it is seen
     # Share of movements whose displacement is wrong altogether; grows like the error itself.
     stray_per_deg: float = 0.0004
     stray_max: float = 0.2
@@ -53,5 +56,11 @@ class ContextParams:
     repose: Belief = (0.5, 0.2, 0.1)
     # Walking says upright; a few shaken seconds might not be walking.
     walking_not_upright: float = 0.02
+    # Resting without a step, tilted back from one's own upright: half of all stands have had a step within four minutes, half of
+    # all sits last thirty. By that the odds against standing grow, sevenfold at most: long standers exist.
+    stand_still_s: float = 240.0
+    sit_still_s: float = 1800.0
+    tilted_back_deg: float = 16.0
+    tilted_back_sd_deg: float = 3.0
     # Posture stays unknown below this probability.
     min_confidence: float = 0.55

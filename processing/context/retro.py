@@ -15,12 +15,14 @@ import numpy as np
 from processing.context.belief import (
     UPRIGHT,
     References,
+    against_standing,
     apply,
     apply_back,
     edge_matrix,
     likeliest_change,
     normalised,
     start_belief,
+    tilted_back,
 )
 from processing.context.bouts import Tracker
 from processing.context.params import Belief, ContextParams
@@ -87,14 +89,29 @@ class RetroContext:
                 refs.learn(step.edge.up_after, (end - step.last_cell) * CELL_S, belief)
         return smooth, changes
 
+    def _rested(self, refs: References) -> list[tuple[float, float, float]]:
+        """For each node how surely it is tilted back, and how long its wearer has so rested without a step, at its two ends."""
+        out: list[tuple[float, float, float]] = []
+        still_s = 0.0
+        for i, step in enumerate(self._steps):
+            end = self._steps[i + 1].first_cell if i + 1 < len(self._steps) else CELLS_PER_S * len(self._codes)
+            if step.starts or step.edge.walk_after or step.change is not None:
+                still_s = 0.0
+            back = 0.0 if step.edge.walk_after else tilted_back(step.edge.up_after, refs, self.params)
+            from_s = still_s
+            if back > 0.0:
+                still_s += (end - step.last_cell) * CELL_S
+            out.append((back, from_s, still_s))
+        return out
+
     def _fresh_references(self) -> References:
         return References.known_neutral() if self._neutral_known else References()
 
     def _both_ways(self, refs: References) -> tuple[list[Belief], list[Change]]:
         """Belief in each node and change across each step, given all steps: forward-backward over the chain."""
         forward: list[Belief] = []
-        matrices = []
-        for step in self._steps:
+        matrices, rested = [], self._rested(refs)
+        for i, step in enumerate(self._steps):
             matrix = edge_matrix(step.edge, refs, self.params)
             matrices.append(matrix)
             if step.starts:
@@ -104,12 +121,13 @@ class RetroContext:
                     belief = normalised((belief[0] * w, belief[1] * w, belief[UPRIGHT]))
             else:
                 belief = apply(forward[-1], matrix)
-            forward.append(belief)
+            forward.append(against_standing(belief, *rested[i], self.params))
         backward: Belief = (1.0, 1.0, 1.0)
         smooth = [forward[-1]]
         changes: list[Change] = []
         for i in range(len(forward) - 1, 0, -1):
             starts, a = self._steps[i].starts, forward[i - 1]
+            backward = against_standing(backward, *rested[i], self.params)
             changes.append(None if starts else likeliest_change(a, matrices[i], backward))
             backward = (1.0, 1.0, 1.0) if starts else apply_back(matrices[i], backward)
             smooth.append(normalised((a[0] * backward[0], a[1] * backward[1], a[2] * backward[2])))

@@ -42,9 +42,12 @@ class TrackerState:
     before: Vector | None = None
     before_moving: bool = False
     node_up: Vector = (0.0, 1.0, 0.0)
+    prior: Belief = (0.1, 0.25, 0.65)  # at the start this wearing began with
     belief: Belief = (0.1, 0.25, 0.65)
     shown: Belief = (0.1, 0.25, 0.65)
     walk_s: int = 0
+    back: float = 0.0  # how surely the node is tilted back
+    still_s: float = 0.0  # rested tilted back without a step, before this node
     last_second: int | None = None
     settled: bool = False  # up has kept its direction for a while: the clip is on
     start_cell: int = 0  # since when, at a start
@@ -56,5 +59,7 @@ class TrackerState:
     @classmethod
     def restored(cls, state: dict[str, Any]) -> TrackerState:
         """The inverse of `snapshot`; JSON has made lists of tuples."""
-        tuples = {k: None if state[k] is None else tuple(state[k]) for k in ("before", "node_up", "belief", "shown")}
+        tuples = {
+            k: None if state[k] is None else tuple(state[k]) for k in ("before", "node_up", "prior", "belief", "shown")
+        }
         return cls(**{**state, **tuples})

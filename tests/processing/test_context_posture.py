@@ -81,6 +81,70 @@ def test_a_stander_who_tucks_the_pelvis_is_not_silently_sitting() -> None:
     assert stage.take_transfers() == []
 
 
+def with_fidgets(body: Body, tilt_deg: float, minutes: int) -> Body:
+    """Resting at about ``tilt_deg``, shifting by up to three degrees once in three quarters of a minute."""
+    rng = np.random.default_rng(1)
+    for _ in range(minutes * 60 // 45):
+        body.rest(43).move(2.0, to_pitch_deg=tilt_deg + rng.uniform(-3.0, 3.0), rise_m=0.0)
+    return body
+
+
+@pytest.mark.parametrize("neutral_known", [False, True])
+@pytest.mark.parametrize("tilt_deg", [-12.0, -17.0, -25.0])
+def test_who_walked_and_stands_still_tucked_stands_however_long(tilt_deg: float, neutral_known: bool) -> None:
+    """Stillness counts against standing sevenfold at most: it never outweighs steps seen just before."""
+    body = Body(rate_hz=50.0).rest(5).walk(30).rest(10).move(2.0, to_pitch_deg=tilt_deg, rise_m=0.0)
+    got, stage = online(with_fidgets(body, tilt_deg, 40).block(), neutral_known=neutral_known)
+    assert "sitting" not in got
+    assert stage.take_transfers() == []
+
+
+def put_on_again(tilt_deg: float) -> Body:
+    """Stood, took the clip off for a quarter of an hour, put it on and is at rest at once, without a movement seen."""
+    body = Body(rate_hz=50.0).rest(20).move(3.0, to_pitch_deg=-88.0, rise_m=-0.2).rest(900, worn=False)
+    return with_fidgets(body.move(4.0, to_pitch_deg=tilt_deg, rise_m=0.2), tilt_deg, 30)
+
+
+@pytest.mark.parametrize("tilt_deg", [-18.0, -24.0])
+def test_put_on_again_and_seated_at_once_is_unknown_then_sitting(tilt_deg: float) -> None:
+    """Tilt alone does not decide; tilted back together with minutes without a step does, and says how sure it is."""
+    stage = ContextStage(rate_hz=50.0, neutral_known=True)
+    context = stage.update(put_on_again(tilt_deg).block())
+    got = names(context)
+    assert set(got[930:960]) == {"unknown"}
+    assert share(got, 1230, 2700, "sitting") == 1.0
+    assert 0.55 <= context.confidence[1230] < context.confidence[2600] < 0.9
+
+
+def test_put_on_again_and_standing_tucked_stays_open() -> None:
+    got, _ = online(put_on_again(-12.0).block(), neutral_known=True)
+    assert set(got[930:]) <= {"standing", "unknown"}
+
+
+def test_looking_back_the_rise_proves_that_it_was_sitting() -> None:
+    block = put_on_again(-18.0).stand_up().rest(20).walk(30).rest(5).block()
+    stage = RetroContext(rate_hz=50.0, neutral_known=True)
+    stage.add(block)
+    (context,) = stage.finish()
+    assert share(names(context), 930, 2700, "sitting") == 1.0
+    assert context.confidence[1000] > 0.8
+
+
+def test_half_way_down_to_a_chair_is_no_rest() -> None:
+    """The pelvis leans forward, turns back, and for half a second it hardly turns: yet it sinks all the while."""
+    x = (np.arange(240) + 1) / 240
+    smooth = x**3 * (10 - 15 * x + 6 * x * x)
+    lean = np.where(x < 0.4, 14.0 * np.minimum(1.0, x / 0.3), 14.0 - 32.0 * np.clip((x - 0.6) / 0.4, 0.0, 1.0))
+    body = Body().rest(20)
+    body.pitch_deg.append(lean)
+    body.height_m.append(0.9 - 0.4 * smooth)
+    body.worn.append(np.ones(240))
+    body._pitch, body._height = -18.0, 0.5
+    got, stage = online(body.rest(30).block())
+    assert [t.kind for t in stage.take_transfers()] == ["stand_to_sit"]
+    assert share(got, 25, 50, "sitting") == 1.0
+
+
 def test_sitting_with_an_upright_pelvis_is_sitting() -> None:
     got, _ = online(Body().rest(5).walk(20).rest(10).sit_down(tilt_deg=-1.0).rest(60).block())
     assert share(got, 40, 97, "sitting") == 1.0
