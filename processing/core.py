@@ -30,6 +30,7 @@ from processing.rules.dose import DoseMeter
 from processing.rules.study import Study, study_hash
 from processing.settled import SettledOrientation
 from processing.steps import StepStage
+from processing.strides import DayDue, StrideStage
 from processing.types import (
     F64,
     NS_PER_S,
@@ -88,6 +89,8 @@ class Core:
         self.rules = rule_engine(setup.sensor, study, self.study_hash)
         self.dose = DoseMeter(study)
         self.steps = StepStage()
+        self.strides = StrideStage(rate, study.timezone)
+        self._due: list[DayDue] = []  # days of strides; empty between updates
         self._tilt_params = TiltParams()
         self._rule_epochs = RuleEpochs(rate)
         self._minutes = MinuteEpochs(rate)
@@ -128,8 +131,10 @@ class Core:
 
     def _take_block(self, block: SecondBlock, out: CoreOutput) -> None:
         context = self.context.update(block)
+        steps = self.steps.update(block, context.posture)
+        self._due += self.strides.update(block, steps)
         self.judge(block, self.tilt_of(block), context, out.records)
-        out.steps.extend(self.steps.update(block, context.posture))
+        out.steps.extend(steps)
         out.transfers.extend(self.context.take_transfers())
 
     def _split(self, part: Oriented) -> Iterator[Oriented]:
@@ -202,7 +207,10 @@ class Core:
                 tilt_deg, obliquity_deg = tilt_deg[keep], obliquity_deg[keep]
             self._advance(Second(second, code, confidence, valid, settling, tilt_deg, obliquity_deg), records)
             self.notices.wear(second * NS_PER_S, worn=code != _NOT_WORN)
-            records += self.notices.until((second + 1) * NS_PER_S)
+            end_ns = (second + 1) * NS_PER_S
+            records += self.notices.until(end_ns)
+            while self._due and self._due[0].t_utc_ns < end_ns:
+                records += self.rules.update_strides([self._due.pop(0).day])
             measured = valid > 0 and code != _NOT_WORN
             records.append(
                 Metric(
@@ -247,6 +255,7 @@ class Core:
             "seconds": self.seconds.snapshot(),
             "context": self.context.snapshot(),
             "steps": self.steps.snapshot(),
+            "strides": self.strides.snapshot(),
             "rules": self.rules.snapshot(),
             "dose": self.dose.snapshot(),
             "rule_epochs": self._rule_epochs.snapshot(),
@@ -266,6 +275,7 @@ class Core:
         self.seconds.restore(state["seconds"])
         self.context.restore(state["context"])
         self.steps.restore(state["steps"])
+        self.strides.restore(state["strides"])
         self.rules.restore(state["rules"])
         self.dose.restore(state["dose"])
         self._rule_epochs.restore(state["rule_epochs"])

@@ -1,0 +1,145 @@
+"""A day's strides, left against right, for the therapist's hint on asymmetry.
+
+Steps come about a second after they happened, so the angles of the last minute are kept and read once a bout has ended or a
+minute of it is full. A day is told a little after local midnight, when nothing of it can still be missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from processing.features.gait import Step
+from processing.features.gait_bouts import MDC_OBLIQUITY_ASYMMETRY_DEG, walking_bouts
+from processing.rules.asymmetry import StrideDay
+from processing.types import I64, NS_PER_S, SecondBlock
+
+PIECE_NS: Final = 60 * NS_PER_S
+ENDED_NS: Final = 4 * NS_PER_S
+"""A bout without a step for this long is over, the steps' own delay included."""
+JOIN_NS: Final = 1_500_000_000
+CLOSES_NS: Final = 90 * NS_PER_S
+"""Longer than a piece of walking and its steps' delay."""
+REDONNED: Final = 3.0
+"""Known minimal detectable changes hold within one wearing; from one to the next they are two to four times as large."""
+_MDC_MDEG: Final = round(1000 * REDONNED * MDC_OBLIQUITY_ASYMMETRY_DEG)
+_BIN_MDEG: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class DayDue:
+    """A finished day, to be told with the second that contains ``t_utc_ns``."""
+
+    t_utc_ns: int
+    day: StrideDay
+
+
+class StrideStage:
+    """Params / state / update on seconds and the steps found in them."""
+
+    def __init__(self, rate_hz: float, timezone: str) -> None:
+        self._rate_hz, self._zone = rate_hz, ZoneInfo(timezone)
+        self._steps: list[Step] = []
+        self._angles: list[list[Any]] = []  # t, tilt, obliquity, valid of recent blocks
+        self._day: str | None = None
+        self._ends_ns = 0
+        self._strides = 0
+        self._sides: list[dict[int, int]] = [{}, {}]  # ranges in tenths of a degree -> how many, left and right
+
+    def update(self, block: SecondBlock, steps: list[Step]) -> list[DayDue]:
+        """Days that ended before the end of ``block``."""
+        self._steps += steps
+        self._angles.append([block.t_utc_ns, block.anterior_tilt_deg, block.obliquity_deg, block.valid])
+        now_ns = (int(block.second[-1]) + 1) * NS_PER_S
+        due: list[DayDue] = []
+        if self._day is None:
+            self._begin(int(block.second[0]) * NS_PER_S)
+        while now_ns > self._ends_ns + CLOSES_NS:
+            self._read(self._ends_ns + CLOSES_NS)
+            due += self._close()
+            self._begin(self._ends_ns)
+        self._read(now_ns)
+        self._forget(now_ns)
+        return due
+
+    def _begin(self, t_utc_ns: int) -> None:
+        local = datetime.fromtimestamp(t_utc_ns // NS_PER_S, UTC).astimezone(self._zone)
+        midnight = datetime(local.year, local.month, local.day, tzinfo=self._zone) + timedelta(days=1)
+        self._day, self._ends_ns = local.date().isoformat(), int(midnight.astimezone(UTC).timestamp()) * NS_PER_S
+        self._strides, self._sides = 0, [{}, {}]
+
+    def _close(self) -> list[DayDue]:
+        assert self._day is not None
+        if not (self._sides[0] and self._sides[1]):
+            return []
+        left, right = (_median(side) for side in self._sides)
+        day = StrideDay(self._day, self._strides, left, right, _MDC_MDEG)
+        return [DayDue(self._ends_ns + CLOSES_NS, day)]
+
+    def _read(self, now_ns: int) -> None:
+        """Count the strides of every piece of walking that is over at ``now_ns`` and belongs to the current day."""
+        while self._steps:
+            first = self._steps[0].t_utc_ns
+            n = 1
+            while n < len(self._steps) and self._joined(n, first):
+                n += 1
+            over = n < len(self._steps) or self._steps[n - 1].t_utc_ns + ENDED_NS < now_ns
+            if not over or first >= self._ends_ns:
+                return
+            self._count(self._steps[:n])
+            self._steps = self._steps[n:]
+
+    def _joined(self, n: int, first_ns: int) -> bool:
+        step, before = self._steps[n].t_utc_ns, self._steps[n - 1].t_utc_ns
+        return step - before <= JOIN_NS and step - first_ns <= PIECE_NS
+
+    def _count(self, steps: list[Step]) -> None:
+        t, tilt, obliquity, valid = (np.concatenate([a[i] for a in self._angles]) for i in range(4))
+        lo, hi = self._rows(t, steps)
+        rows = slice(lo, hi)
+        for bout in walking_bouts(steps, t[rows], tilt[rows], obliquity[rows], valid[rows], self._rate_hz):
+            for stride in bout.strides:
+                if stride.left is None or stride.right is None:
+                    continue
+                self._strides += 1
+                for side, one in zip(self._sides, (stride.left, stride.right), strict=True):
+                    tenths = round(1000 * one.obliquity_range_deg) // _BIN_MDEG
+                    side[tenths] = side.get(tenths, 0) + 1
+
+    @staticmethod
+    def _rows(t: I64, steps: list[Step]) -> tuple[int, int]:
+        lo, hi = np.searchsorted(t, [steps[0].t_utc_ns - NS_PER_S, steps[-1].t_utc_ns + NS_PER_S])
+        return int(lo), int(hi)
+
+    def _forget(self, now_ns: int) -> None:
+        """Keep the angles that steps in hand, or steps still to come, may need."""
+        oldest = min([s.t_utc_ns for s in self._steps[:1]] + [now_ns - ENDED_NS]) - NS_PER_S
+        self._angles = [a for a in self._angles if a[0][-1] >= oldest]
+
+    def snapshot(self) -> dict[str, Any]:
+        return {
+            "steps": [[s.t_utc_ns, s.side, s.confidence] for s in self._steps],
+            "angles": self._angles,
+            "day": [self._day, self._ends_ns, self._strides],
+            "sides": [sorted(side.items()) for side in self._sides],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._steps = [Step(*s) for s in state["steps"]]
+        self._angles = [list(a) for a in state["angles"]]
+        self._day, self._ends_ns, self._strides = state["day"]
+        self._sides = [dict(side) for side in state["sides"]]
+
+
+def _median(counts: dict[int, int]) -> int:
+    """Median of binned ranges [millidegrees]: the middle of its bin."""
+    half, seen = sum(counts.values()) / 2, 0
+    for tenths, n in sorted(counts.items()):
+        seen += n
+        if seen >= half:
+            return tenths * _BIN_MDEG + _BIN_MDEG // 2
+    raise ValueError("a day without strides has no median")
