@@ -62,6 +62,7 @@ class SlipStage:
         self._reference: list[Stretch] = []
         self._running: Stretch = []
         self._fresh: list[Stretch] = []  # in a row and unlike the reference; while suspended: all of the new mount
+        self._from_second = 0
         self._good_ns = 0
         self._refused = False
         self._off = False
@@ -84,6 +85,8 @@ class SlipStage:
         fast = (_turning_dps(block, count) > self.params.handled_dps).tolist()
         notes: list[SlipNote] = []
         for i, (second, code) in enumerate(zip(block.second.tolist(), context.posture.tolist(), strict=True)):
+            if second < self._from_second:
+                continue  # a recording's neutral pose may come after the clip was put on: before it nothing is vouched for
             x, y, z = mean_up_s[i]
             self._listen(second, code, (x, y, z), fast[i], notes)
             if second in ending:
@@ -100,6 +103,7 @@ class SlipStage:
             self._issued = self._issued[self._issued.index(alignment.id) + 1 :]
             return
         self._latest, self._anchor, self._issued = alignment, None, []
+        self._from_second = self._axes[-1][0]
         self._reference, self._running, self._fresh = [], [], []
         self._refused = False
 
@@ -256,7 +260,7 @@ class SlipStage:
         return {
             "windows": self._windows.snapshot(),
             "axes": [[s, r] for s, r in self._axes],
-            "ids": [self._in_force, list(self._issued)],
+            "ids": [self._in_force, list(self._issued), self._from_second],
             "alignments": alignments,
             "walks": walks,
             "state": [self._good_ns, self._refused, self._off, self._last, list(self._fast)],
@@ -266,7 +270,7 @@ class SlipStage:
         """The inverse of `snapshot`, for a stage of the same parameters."""
         self._windows.restore(state["windows"])
         self._axes = [(s, _rows(r)) for s, r in state["axes"]]
-        self._in_force, issued = state["ids"]
+        self._in_force, issued, self._from_second = state["ids"]
         self._issued = list(issued)
         self._latest, self._anchor = (None if a is None else restored(*a) for a in state["alignments"])
         reference, running, fresh = ([from_plain(s) for s in part] for part in state["walks"])

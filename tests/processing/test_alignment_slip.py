@@ -194,6 +194,16 @@ def test_a_clip_turned_over_and_over_in_a_hand_is_a_new_mount_once(fast_s: int, 
     assert [n.reason for n in notes] == ["handled"] * found
 
 
+def test_what_happened_before_the_neutral_pose_does_not_matter() -> None:
+    later = record("static", NEUTRAL.r_ps, 2.0, mount_id="mount-1", t_utc_ns=60 * NS_PER_S)
+    hand, quiet = (seconds(UP, 90.0, 20, 30), seconds(UP, 5.0, 50, 60))
+    for alignment, found in ((NEUTRAL, 1), (later, 0)):
+        stage = SlipStage()
+        notes = stage.update(hand, context(30, "unknown"), alignment)
+        notes += stage.update(quiet, context(60, "standing"), alignment)
+        assert len(notes) == found
+
+
 def test_without_a_walk_before_the_neutral_pose_is_asked_for(slipped: tuple[Run, np.ndarray]) -> None:
     done, _ = slipped
     stage, notes = SlipStage(), []
