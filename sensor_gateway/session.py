@@ -6,8 +6,10 @@ A `base.Transport` over `drivers.ble`. States, as `on_link` hears them:
         ↑                                    │
         └──────── (pause) ◄── lost ◄─────────┘ any failure
 
-A connection counts as streaming once data has come, not before: a stack can report a link that carries nothing. When
-data stays away the start sequence is written once more, then the link is given up. The pause after a failure doubles
+A connection counts as streaming once samples have come, not before: a stack can report a link that carries nothing, and
+a sensor that acknowledges commands or tells its battery may still not measure. A second copy of the driver listens for
+that here, since the runner's may be behind. When samples stay away the start sequence is written once more, then the
+link is given up. The pause after a failure doubles
 up to a minute, with jitter so that many sensors do not return in step, and starts small again after half a minute of
 data. Only the configured address is ever connected.
 """
@@ -15,19 +17,22 @@ data. Only the configured address is ever connected.
 from __future__ import annotations
 
 import asyncio
+import copy
+import inspect
 import logging
 import random
+import typing
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Final, Literal
+from dataclasses import dataclass, field, make_dataclass, replace
+from typing import Any, Final, Literal
 
-from processing.types import NS_PER_S
+from processing.types import NS_PER_S, ImuBatch
 from sensor_gateway.clock import Clock
 from sensor_gateway.config import ConfigError, Sensor
-from sensor_gateway.drivers.base import Advert, Driver, Received, Sink, TransportContext
+from sensor_gateway.drivers.base import Advert, Driver, Polled, Received, Sink, StartsWithTime, TransportContext
 from sensor_gateway.drivers.ble import Link, LinkError, Radio
-from sensor_gateway.drivers.open_profile import DEFAULT_BATCH, SERVICE_UUID, OpenProfileDriver
+from sensor_gateway.drivers.open_profile import SERVICE_UUID, OpenProfileDriver
 from sensor_gateway.drivers.options import read_options
 
 log = logging.getLogger(__name__)
@@ -79,6 +84,7 @@ class Session:
     ) -> None:
         self.driver = driver
         self.stats = LinkStats()
+        self._ear = copy.deepcopy(driver)
         self._address = address.upper()
         self._radio, self._clock = radio, clock
         self._service_uuids = service_uuids
@@ -162,14 +168,19 @@ class Session:
         async with self._radio.connect(found) as link:
             self._enter("starting")
             self.stats = replace(self.stats, connections=self.stats.connections + 1)
+            self._ear.reset()
             await link.subscribe(self.driver.notify_uuids(), self._on_payload)
-            await link.write(self.driver.start())
+            await self._start(link)
             await self._watch(link)
+
+    async def _start(self, link: Link) -> None:
+        ear = self._ear
+        await link.write(ear.start_at(self._clock.utc_ns()) if isinstance(ear, StartsWithTime) else ear.start())
 
     async def _watch(self, link: Link) -> None:
         """Look after the data until it stops for good."""
         first_data_ns = round(self._limits.first_data_s * NS_PER_S)
-        waits_since_ns = self._clock.mono_ns()
+        waits_since_ns = polled_ns = self._clock.mono_ns()
         restarted = False
         while True:
             try:
@@ -182,6 +193,9 @@ class Session:
             if self.stats.state == "streaming":
                 if now_ns - self._last_data_ns < self._stall_ns:
                     restarted = False
+                    if isinstance(self._ear, Polled) and now_ns - polled_ns >= self._ear.poll_s * NS_PER_S:
+                        polled_ns = now_ns
+                        await link.write(self._ear.poll())
                     continue
                 self._enter("stalled")
             elif now_ns - waits_since_ns < (first_data_ns if self._data_since_ns is None else self._stall_ns):
@@ -191,19 +205,20 @@ class Session:
             restarted = True
             waits_since_ns = now_ns
             self.stats = replace(self.stats, restarts=self.stats.restarts + 1)
-            await link.write(self.driver.start())
+            await self._start(link)
 
     def _is_ours(self, advert: Advert) -> bool:
         return advert.address.upper() == self._address
 
     def _on_payload(self, uuid: str, payload: bytes) -> None:
         """Stamp and keep a notification; called by the radio stack between two steps of the event loop."""
-        now_ns = self._clock.mono_ns()
-        self._last_data_ns = now_ns
-        if self._data_since_ns is None:
-            self._data_since_ns = now_ns
-        if self.stats.state != "streaming":
-            self._enter("streaming")
+        now_ns, utc_ns = self._clock.mono_ns(), self._clock.utc_ns()
+        if any(isinstance(item, ImuBatch) for item in self._ear.feed(uuid, payload, now_ns, utc_ns)):
+            self._last_data_ns = now_ns
+            if self._data_since_ns is None:
+                self._data_since_ns = now_ns
+            if self.stats.state != "streaming":
+                self._enter("streaming")
         stats = self.stats
         self.stats = replace(
             stats,
@@ -211,7 +226,7 @@ class Session:
             payload_bytes=stats.payload_bytes + len(payload),
             dropped=stats.dropped + (len(self._waiting) == self._limits.backlog),
         )
-        self._waiting.append(Received(uuid, payload, now_ns, self._clock.utc_ns()))
+        self._waiting.append(Received(uuid, payload, now_ns, utc_ns))
         self._arrived.set()
 
     def _enter(self, state: LinkState) -> None:
@@ -219,31 +234,45 @@ class Session:
         self._on_link(state)
 
 
-@dataclass(frozen=True, slots=True)
-class OpenProfileOptions:
-    """Options of an `open` sensor: ``adapter`` (e.g. hci1; empty: the system's first), samples per frame, ranges."""
-
-    adapter: str = ""
-    batch: int = DEFAULT_BATCH
-    acc_range_g: int = 8
-    gyr_range_dps: int = 1000
-
-
 _RADIOS: Final[dict[str, Radio]] = {}
 """Adapters in use: a piece of hardware exists once in a process, however many sensors it serves."""
 
 
-def open_profile_sensor(sensor: Sensor, context: TransportContext) -> Session:
-    """The transport of an `open` sensor (entry point). Raises `ConfigError` where the settings cannot be used."""
-    if not sensor.address:
-        raise ConfigError(
-            f"sensor {sensor.id!r}: key 'address' is empty; set the sensor's Bluetooth address, so that nobody else's "
-            "sensor is ever read"
-        )
-    options = read_options(sensor, OpenProfileOptions)
-    try:
-        driver = OpenProfileDriver(sensor.rate_hz, options.batch, options.acc_range_g, options.gyr_range_dps)
-    except ValueError as e:
-        raise ConfigError(f"sensor {sensor.id!r}: key {e}") from None
-    radio = _RADIOS.setdefault(options.adapter, Radio(options.adapter))
-    return Session(driver, sensor.address, radio, context.clock, (SERVICE_UUID,))
+@dataclass(frozen=True, slots=True)
+class BleSensor:
+    """What makes the transport of a radio sensor (entry point): a driver class, and the services that it connects to.
+
+    The keywords of the class's constructor are the sensor's options, besides ``adapter`` (e.g. hci1; empty: the system's
+    first); ``rate_hz`` has a key of its own. The constructor says with ValueError what it cannot do, naming the key.
+    """
+
+    driver_class: Callable[..., Driver]
+    service_uuids: tuple[str, ...]
+
+    def __call__(self, sensor: Sensor, context: TransportContext) -> Session:
+        """Raises `ConfigError` where the settings cannot be used."""
+        if not sensor.address:
+            raise ConfigError(
+                f"sensor {sensor.id!r}: key 'address' is empty; set the sensor's Bluetooth address, so that nobody else's "
+                "sensor is ever read"
+            )
+        options = read_options(sensor, self._options())
+        keywords = {name: getattr(options, name) for name in self._keywords()}
+        try:
+            driver = self.driver_class(rate_hz=sensor.rate_hz, **keywords)
+        except ValueError as e:
+            raise ConfigError(f"sensor {sensor.id!r}: key {e}") from None
+        radio = _RADIOS.setdefault(options.adapter, Radio(options.adapter))
+        return Session(driver, sensor.address, radio, context.clock, self.service_uuids)
+
+    def _keywords(self) -> dict[str, Any]:
+        parameters = inspect.signature(self.driver_class).parameters
+        return {name: p.default for name, p in parameters.items() if name != "rate_hz"}
+
+    def _options(self) -> type[Any]:
+        hints = typing.get_type_hints(self.driver_class.__init__)
+        keywords = [(name, hints[name], field(default=default)) for name, default in self._keywords().items()]
+        return make_dataclass("Options", [("adapter", str, field(default="")), *keywords], frozen=True)
+
+
+open_profile_sensor: Final = BleSensor(OpenProfileDriver, (SERVICE_UUID,))

@@ -54,11 +54,14 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One write of a start or stop sequence: where, what, and how long to wait for its acknowledgement."""
+    """One write of a start or stop sequence: where, what, how long to wait for its acknowledgement, and how long to leave
+    the sensor alone afterwards (a module that loses a command sent too soon after another acknowledges both).
+    """
 
     uuid: str
     payload: bytes
     timeout_s: float = 5.0
+    pause_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,22 @@ class Driver(Protocol):
         ...
 
     def restore(self, state: dict[str, int]) -> None: ...
+
+
+@runtime_checkable
+class StartsWithTime(Protocol):
+    """A driver whose sensor has a clock that can be set: started by this sequence instead of `Driver.start`."""
+
+    def start_at(self, utc_ns: int) -> Sequence[Step]: ...
+
+
+@runtime_checkable
+class Polled(Protocol):
+    """A driver whose sensor tells something only when asked: `poll` is written every ``poll_s`` while it streams."""
+
+    poll_s: ClassVar[float]
+
+    def poll(self) -> Sequence[Step]: ...
 
 
 @dataclass(frozen=True, slots=True)

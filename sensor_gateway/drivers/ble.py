@@ -222,11 +222,17 @@ class Link:
                 raise LinkError(f"subscribing failed: {_text(e)}") from e
 
     async def write(self, steps: Sequence[Step]) -> None:
-        """Write each step and wait for its acknowledgement. Raises `LinkError`."""
+        """Write each step and wait for its acknowledgement, where the characteristic gives any. Raises `LinkError`."""
         for step in steps:
+            characteristic = self._client.services.get_characteristic(step.uuid)
+            if characteristic is None:
+                raise LinkError(f"the device has no characteristic {step.uuid}; is it another kind of sensor?")
             try:
                 async with asyncio.timeout(step.timeout_s):
-                    await self._client.write_gatt_char(step.uuid, step.payload, response=True)
+                    await self._client.write_gatt_char(
+                        characteristic, step.payload, response="write" in characteristic.properties
+                    )
+                await asyncio.sleep(step.pause_s)
             except TimeoutError:
                 raise LinkError(f"the sensor did not answer command {step.payload.hex()}") from None
             except _STACK_ERRORS as e:
