@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -47,10 +48,20 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(_plain(findings)))
     else:
         print("\n".join(["", "Summary", *describe(findings), _balance(findings)]))
-        print(
-            f"Data: {args.dir}/store.db   Export: {args.dir}/export/   Look again: tiltline web --store {args.dir}/store.db"
-        )
+        me, store = _me(), args.dir / "store.db"
+        print(f"Data: {store}   Export: {args.dir / 'export'}")
+        if findings.flags:
+            print(
+                f"A flag in words and as a picture: {me} explain {findings.flags[-1].event_id} --store {store} --svg flag.svg"
+            )
+        print(f"The page again: {me} web --store {store}")
     return 0
+
+
+def _me() -> str:
+    """How this command was called, so that its hints can be pasted."""
+    called = Path(sys.argv[0])
+    return os.path.relpath(called) if called.name == "tiltline" and called.exists() else "tiltline"
 
 
 async def _run(options: DemoOptions, say: Callable[[str], None]) -> Findings:

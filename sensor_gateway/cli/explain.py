@@ -22,7 +22,7 @@ Takes a flag from a gateway's store and says in plain words what happened, why, 
 none, answer, and what was measured afterwards. The flag is worked through again from its own record by a second reading
 of the rule; exit status 1 where the two disagree. The id of a prompt, suppression, answer or response works too.
 
-Example: tiltline explain 0f3a9c2d4e5b6a71 --store tiltline-data/store.sqlite --svg flag.svg
+Example: tiltline explain 0f3a9c2d4e5b6a71 --store tiltline-data/store.db --svg flag.svg
 """
 
 

@@ -20,7 +20,7 @@ _TEXT: Final = """\
 Writes one file per kind, dictionary.md and dictionary.json (every column explained) and manifest.json (what, from which
 versions, with SHA-256). Times are UTC; missing is null (an empty cell in CSV). It may run beside the gateway.
 
-Example: tiltline export --store tiltline-data/store.sqlite --wearer w-001 --from 2026-03-01 --to 2026-03-08 --out week
+Example: tiltline export --store tiltline-data/store.db --wearer w-001 --from 2026-03-01 --to 2026-03-08 --out week
 """
 
 
