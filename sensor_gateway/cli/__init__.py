@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "replay": "derive everything again from a journal",
     "export": "write metrics, epochs and events of a store as CSV or Parquet",
     "explain": "say what a flag saw, why it was raised and what it led to; work it through again",
+    "validate": "compare with recordings whose truth is known; write a report with figures",
     "doctor": "check this machine and a configuration; say what is missing and how to mend it",
     "bench": "measure the speed of the numeric core",
 }

@@ -13,7 +13,6 @@ import json
 from collections import defaultdict
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -29,7 +28,9 @@ from processing.features.seconds import SecondStage
 from processing.gaps import GapParams, GapStage
 from processing.orientation import CausalOrientation, OrientationParams
 from processing.retro import RetroOrientation
-from processing.types import NS_PER_S, SecondBlock, TimedBatch
+from processing.types import F64, NS_PER_S, SecondBlock, TimedBatch
+from sensor_gateway.validation import measures
+from sensor_gateway.validation.tally import STEPS
 from tests.reference import ABSENT, REFERENCE
 
 pytestmark = [
@@ -37,21 +38,7 @@ pytestmark = [
     pytest.mark.skipif(not REFERENCE.is_dir(), reason=ABSENT),
 ]
 RATE_HZ = 100.0
-TOLERANCE_S = 0.12
 MODES = pytest.mark.parametrize("mode", ["online", "retro"])
-
-
-class Score(NamedTuple):
-    hits: int
-    found: int
-    true: int
-
-    def plus(self, hits: int, found: int, true: int) -> Score:
-        return Score(self.hits + hits, self.found + found, self.true + true)
-
-    @property
-    def f1(self) -> float:
-        return 2 * self.hits / max(1, self.found + self.true)
 
 
 def read(path: Path) -> tuple[dict[str, np.ndarray], dict]:
@@ -103,46 +90,22 @@ def times(steps: list[Step]) -> np.ndarray:
     return np.array([s.t_utc_ns / NS_PER_S for s in steps])
 
 
-def match(found: np.ndarray, true: np.ndarray) -> list[tuple[int, int]]:
-    """The most pairs within the tolerance: earliest first is optimal on a line."""
-    i = j = 0
-    pairs = []
-    while i < len(found) and j < len(true):
-        apart = found[i] - true[j]
-        if abs(apart) <= TOLERANCE_S:
-            pairs.append((i, j))
-        i += int(apart <= TOLERANCE_S)
-        j += int(apart >= -TOLERANCE_S)
-    return pairs
-
-
-def delay_s(found: np.ndarray, true: np.ndarray) -> float:
-    def merit(d: float) -> tuple[int, float]:
-        pairs = match(found - d, true)
-        return len(pairs), -sum(abs(found[i] - d - true[j]) for i, j in pairs)
-
-    return max(np.arange(-0.2, 0.201, 0.01).tolist(), key=merit)
-
-
-def matched(found: np.ndarray, true: np.ndarray) -> list[tuple[int, int]]:
-    return match(found - delay_s(found, true), true) if len(found) and len(true) else []
-
-
 @MODES
 def test_contacts_of_ten_people(mode: str) -> None:
     bar = {"online": 0.965, "retro": 0.975}[mode]
-    people: dict[str, Score] = defaultdict(lambda: Score(0, 0, 0))
+    people: dict[str, F64] = defaultdict(lambda: np.zeros(len(STEPS.fields)))
     delays = []
     for name in names("ipol_l5_gait"):
         steps, contacts = ipol(name, mode)
-        found, true = times(steps), np.array([t for t, _ in contacts])
-        people[name[:3]] = people[name[:3]].plus(len(matched(found, true)), len(found), len(true))
-        delays.append(delay_s(found, true))
-    total = Score(*(sum(column) for column in zip(*people.values(), strict=True)))
-    print(f"{mode}: F1 {total.f1:.4f} {tuple(total)}", {k: round(v.f1, 3) for k, v in people.items()})
+        result = measures.steps(times(steps), np.array([t for t, _ in contacts]))
+        people[name[:3]] += result.tally
+        delays.append(result.delay_s)
+    f1 = STEPS.figure("f1").of
+    total = sum(people.values(), np.zeros(len(STEPS.fields)))
+    print(f"{mode}: F1 {f1(total):.4f} {total}", {k: round(float(f1(v)), 3) for k, v in people.items()})
     print(f"delay {np.mean(delays):+.3f} ± {np.std(delays):.3f} s")
-    assert total.f1 >= bar
-    assert min(s.f1 for s in people.values()) >= 0.93
+    assert f1(total) >= bar
+    assert min(f1(v) for v in people.values()) >= 0.93
     assert abs(float(np.mean(delays))) < 0.03
 
 
@@ -155,7 +118,7 @@ def test_sides(mode: str) -> None:
     right, every, reversed_ = 0, 0, []
     for name in names("ipol_l5_gait"):
         steps, contacts = ipol(name, mode)
-        pairs = matched(times(steps), np.array([t for t, _ in contacts]))
+        pairs = measures.steps(times(steps), np.array([t for t, _ in contacts])).pairs
         hits = sum(steps[i].side == word[contacts[j][1]] for i, j in pairs)
         if hits < len(pairs) / 2:
             reversed_.append(name)
@@ -167,7 +130,7 @@ def test_sides(mode: str) -> None:
 
 @MODES
 def test_insoles_in_short_walks(mode: str) -> None:
-    total = Score(0, 0, 0)
+    total = np.zeros(len(STEPS.fields))
     for name in names("mobgap_lowback"):
         d, _ = read(REFERENCE / "mobgap_lowback" / name)
         true = d["t_s"][d["ic_indip"] > 0]
@@ -176,9 +139,10 @@ def test_insoles_in_short_walks(mode: str) -> None:
         found = times(steps_of(seconds(d, "up=+x,anterior=+z", retro=mode == "retro"), mode))
         walking = d["walk_indip"].astype(np.float64)
         found = found[np.interp(found, d["t_s"], walking) > 0.5] if len(found) else found
-        total = total.plus(len(matched(found, true)), len(found), len(true))
-    print(f"{mode}: precision {total.hits / total.found:.3f} recall {total.hits / total.true:.3f} F1 {total.f1:.3f}")
-    assert total.f1 >= 0.72
+        total += measures.steps(found, true).tally
+    figures = {f.name: float(f.of(total)) for f in STEPS.figures}
+    print(f"{mode}: {figures}")
+    assert figures["f1"] >= 0.72
 
 
 def test_real_recordings_in_pieces_and_with_restarts_give_the_same_bits() -> None:

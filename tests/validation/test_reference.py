@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -18,6 +19,10 @@ from processing.types import POSTURES
 from sensor_gateway import cli
 from sensor_gateway.export.manifest import check_manifest
 from sensor_gateway.process import FILES
+from sensor_gateway.validation import measures
+from sensor_gateway.validation.run import Validation, validate
+from sensor_gateway.validation.summary import Result
+from sensor_gateway.validation.tally import TILT
 from tests.reference import ABSENT, REFERENCE
 
 pytestmark = [
@@ -30,10 +35,13 @@ def process(out: Path, recordings: list[Path], *options: str) -> None:
     assert cli.main(["process", *map(str, recordings), "--out", str(out), *options]) == 0
 
 
-def up(q: np.ndarray) -> np.ndarray:
-    """Up in sensor axes from quaternions earth ← sensor, scalar first."""
-    w, x, y, z = q.T
-    return np.column_stack([2 * (x * z - w * y), 2 * (y * z + w * x), w * w - x * x - y * y + z * z])
+def scored(name: str, mode: Literal["online", "settled", "retro"]) -> Validation:
+    return validate(REFERENCE, [name], [mode], with_peers=False)
+
+
+def headline(done: Validation, measure: str) -> Result:
+    (result,) = [r for r in done.results if r.measure == measure and r.kind == "all"]
+    return result
 
 
 def columns(path: Path, *names: str) -> np.ndarray:
@@ -43,20 +51,13 @@ def columns(path: Path, *names: str) -> np.ndarray:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("mode", "bar_deg"), [("online", 0.80), ("retro", 0.60)])
-def test_inclination_on_broad(tmp_path: Path, mode: str, bar_deg: float) -> None:
-    trials = sorted((REFERENCE / "broad").glob("*.parquet"))
-    process(tmp_path, trials, "--mode", mode)
-    errors = {}
-    for path in trials:
-        truth, moving = columns(path, "q_w", "q_x", "q_y", "q_z"), columns(path, "movement")[:, 0] > 0
-        mine = columns(tmp_path / path.stem / "samples.parquet", "q_es_w", "q_es_x", "q_es_y", "q_es_z")
-        assert len(mine) == len(truth)
-        use = moving & np.isfinite(truth).all(axis=1)
-        cosine = np.clip((up(mine) * up(truth)).sum(axis=1), -1, 1)
-        errors[path.stem] = float(np.sqrt(np.mean(np.degrees(np.arccos(cosine))[use] ** 2)))
-    mean = float(np.mean(list(errors.values())))
-    print(f"{mode}: mean {mean:.3f} deg", {k: round(v, 2) for k, v in errors.items()})
-    assert mean <= bar_deg
+def test_inclination_on_broad(mode: Literal["online", "retro"], bar_deg: float) -> None:
+    done = scored("broad", mode)
+    result = headline(done, "inclination")
+    print(f"{mode}: {result.values}", {r.recording: r.tally[1].round(2) for r in done.rows if r.part == "all"})
+    assert result.recordings == len(list((REFERENCE / "broad").glob("*.parquet")))
+    assert result.values["coverage"] == 1.0
+    assert result.values["rmse_deg"] <= bar_deg
 
 
 @pytest.mark.parametrize(("mode", "bar_deg"), [("online", 1.5), ("retro", 1.1)])
@@ -64,14 +65,14 @@ def test_inclination_on_broad(tmp_path: Path, mode: str, bar_deg: float) -> None
 def test_anterior_tilt_on_a_pelvis(tmp_path: Path, mode: str, bar_deg: float, options: tuple[str, ...]) -> None:
     (path,) = (REFERENCE / "neura_pelvis").glob("*.parquet")
     process(tmp_path, [path], "--mode", mode, *options)
-    truth = columns(path, "ref_tilt_deg")[:, 0]
-    mine = columns(tmp_path / "samples.parquet", "anterior_tilt_deg")[:, 0]
-    use = np.isfinite(truth)
-    assert np.isfinite(mine[use]).all()
-    error = (mine - truth)[use]
-    rmse = float(np.std(error))
-    print(f"{mode} {options}: {rmse:.3f} deg, offset {error.mean():.2f}")
-    assert rmse <= bar_deg
+    truth = columns(path, "ref_tilt_deg", "ref_obliquity_deg")
+    mine = columns(tmp_path / "samples.parquet", "anterior_tilt_deg", "obliquity_deg")
+    error = (mine - truth).T
+    tally = measures.tilt(error[0], error[1], np.isfinite(truth[:, 0]))
+    figures = {f.name: float(f.of(tally)) for f in TILT.figures}
+    print(f"{mode} {options}: {figures}")
+    assert figures["coverage"] == 1.0
+    assert figures["rmse_deg"] <= bar_deg
 
 
 @pytest.mark.slow

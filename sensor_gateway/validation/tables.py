@@ -1,0 +1,72 @@
+"""Pieces of the report's page: tables and captioned figures as HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from sensor_gateway.validation.bars import BarResult
+from sensor_gateway.validation.rows import TILTLINE
+from sensor_gateway.validation.summary import Result
+from sensor_gateway.validation.tally import MEASURES, Figure
+
+
+def bar_table(bars: Sequence[BarResult]) -> str:
+    """The levels and what was reached."""
+    rows = []
+    for b in bars:
+        kind = MEASURES[b.bar.measure].figure(b.bar.figure)
+        sign = "≤" if kind.better == "low" else "≥"
+        verdict = {
+            True: '<span class="met">✓ reached</span>',
+            False: '<span class="missed">✗ missed</span>',
+            None: "not measured",
+        }[b.met]
+        limit = "mobgap's best" if b.bar.limit is None and b.limit is None else f"{sign} {number(b.limit, kind)}"
+        limit += " (mobgap)" if b.bar.limit is None and b.limit is not None else ""
+        rows.append(
+            f'<tr><td>{escape(b.bar.set)}</td><td class="word">{escape(b.label)}</td><td class="word">{b.bar.mode}</td>'
+            f'<td>{limit}</td><td><b>{number(b.reached, kind)}</b></td><td class="word">{verdict}</td>'
+            f"<td>{interval(b.interval, kind)}</td><td>{b.recordings}</td><td>{b.subjects}</td></tr>"
+        )
+    heads = ("set", "figure", "mode", "level", "reached", "", "95 % interval", "recordings", "people or trials")
+    return table(heads, rows, words=(1, 2, 5))
+
+
+def result_table(results: Sequence[Result]) -> str:
+    """All figures of results of one measure."""
+    shown = MEASURES[results[0].measure].figures
+    rows = []
+    for r in results:
+        group = "" if r.kind == "all" else f", {r.group}"
+        cells = "".join(
+            f"<td>{number(r.values[f.name], f)}</td>"
+            + (f"<td>{interval(r.intervals[f.name], f)}</td>" if k == 0 else "")
+            for k, f in enumerate(shown)
+        )
+        own = "own" if r.estimator == TILTLINE else "peer"
+        who = f"{'Tiltline' if r.estimator == TILTLINE else r.estimator} {r.mode}{group}".replace(" ,", ",")
+        rows.append(f'<tr class="{own}"><td>{escape(who)}</td>{cells}<td>{r.recordings}</td><td>{r.subjects}</td></tr>')
+    heads = [h for k, f in enumerate(shown) for h in ((f.label, "95 % interval") if k == 0 else (f.label,))]
+    return table(("", *heads, "recordings", "people or trials"), rows)
+
+
+def figure(svg: str, caption: str) -> str:
+    """A drawing with its caption."""
+    return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def table(heads: Sequence[str], rows: Sequence[str], words: Sequence[int] = ()) -> str:
+    """A table that scrolls by itself where the page is narrow; columns ``words`` are set as text."""
+    head = "".join(f"<th{' class=word' if k in words else ''}>{escape(h)}</th>" for k, h in enumerate(heads))
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+
+
+def number(value: float | None, kind: Figure) -> str:
+    """A figure's value as people read it, or a dash."""
+    return "–" if value is None else kind.show(value)
+
+
+def interval(span: tuple[float, float] | None, kind: Figure) -> str:
+    """An interval in words, or a dash."""
+    return "–" if span is None else f"{kind.show(span[0])} to {kind.show(span[1])}"
