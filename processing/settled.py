@@ -20,17 +20,16 @@ from vqf import BasicVQF
 from processing.frames import between_z, conjugate, multiply, rotate_by, up_in_sensor
 from processing.gaps import Filled, cut, join
 from processing.orientation import OrientationFilter, OrientationParams, Oriented
-from processing.types import F64, NS_PER_S
+from processing.types import F64
 
 
 @dataclass(frozen=True, slots=True)
 class SettledParams:
-    """Seconds: blocks of ``hop_s`` leave once ``look_s`` more is known; holes longer than ``join_s`` are not looked across."""
+    """Seconds: blocks of ``hop_s`` leave once ``look_s`` more is known."""
 
     hop_s: float = 5.0
     look_s: float = 5.0
     tau_s: float = 4.0
-    join_s: float = 2.0
 
 
 class SettledOrientation:
@@ -89,9 +88,8 @@ class SettledOrientation:
         # The block's own frame: where the causal filter puts the earth at its first row, turned on by the gyroscope.
         own = multiply(multiply(q[:1], conjugate(turn[:1])), turn)
         up = rotate_by(own, up_in_sensor(q))
-        far_ns = self._params.join_s * NS_PER_S
-        far = [b for b, g in zip(filled.breaks, filled.gaps, strict=True) if g.to_ns - g.from_ns > far_ns and b > 0]
-        edges = [0, *far, len(q)]
+        # No look across a hole: the turn within it is unknown (walking with 5 % lost: 1.3° instead of 2.3°).
+        edges = sorted({0, *filled.breaks, len(q)})
         smooth = np.empty_like(up)
         for lo, hi in zip(edges[:-1], edges[1:], strict=True):
             backwards, _ = sosfilt(self._sos, up[lo:hi][::-1], axis=0, zi=self._zi * up[hi - 1])
