@@ -5,11 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from processing.context.params import Belief, ContextParams
-from processing.context.walking import RUNNING, WALKING
+from processing.context.walking import RUNNING, STAIRS, STEPPING, WALKING
 from processing.types import POSTURE_CODE, ContextBlock
 
 _OF_STATE = (POSTURE_CODE["lying"], POSTURE_CODE["sitting"], POSTURE_CODE["standing"])
-_WALKING, _RUNNING = POSTURE_CODE["walking"], POSTURE_CODE["running"]
+_OF_STEPS = {
+    STEPPING: POSTURE_CODE["walking"],
+    WALKING: POSTURE_CODE["walking"],
+    RUNNING: POSTURE_CODE["running"],
+    STAIRS: POSTURE_CODE["stairs"],
+}
 _UNKNOWN, _NOT_WORN = POSTURE_CODE["unknown"], POSTURE_CODE["not_worn"]
 _STEPS_CONFIDENCE = 0.95
 _NOT_WORN_CONFIDENCE = 0.9
@@ -22,8 +27,8 @@ def name_postures(beliefs: list[Belief], gait: list[int], worn: list[bool], para
     for i, belief in enumerate(beliefs):
         if not worn[i]:
             codes[i], confidence[i] = _NOT_WORN, _NOT_WORN_CONFIDENCE
-        elif gait[i] >= WALKING:
-            codes[i], confidence[i] = _RUNNING if gait[i] == RUNNING else _WALKING, _STEPS_CONFIDENCE
+        elif gait[i] >= STEPPING:
+            codes[i], confidence[i] = _OF_STEPS[gait[i]], _STEPS_CONFIDENCE
         else:
             best = max(belief)
             known = best >= params.min_confidence

@@ -27,12 +27,13 @@ from processing.context.belief import (
 from processing.context.bouts import Tracker
 from processing.context.params import Belief, ContextParams
 from processing.context.postures import name_postures
+from processing.context.stairs import name_stairs
 from processing.context.steps import Step
 from processing.context.transfers import Transfer, transfers_of
-from processing.context.walking import GaitStage, fill_back
+from processing.context.walking import GaitStage, looked_back
 from processing.context.wear import WearStage, fill_unworn
 from processing.features.movement import CELL_S, CELLS_PER_S, MovementStage
-from processing.types import ContextBlock, SecondBlock
+from processing.types import F64, Bool, ContextBlock, SecondBlock
 
 Change: TypeAlias = tuple[int, int] | None
 _ROUNDS = 3
@@ -53,6 +54,9 @@ class RetroContext:
         self._worn: list[bool] = []
         self._beliefs: list[Belief] = []
         self._sizes: list[int] = []
+        self._acc: list[F64] = []
+        self._turn: list[F64] = []
+        self._gaps: list[Bool] = []
         self.transfers: list[Transfer] = []
 
     def add(self, block: SecondBlock) -> None:
@@ -65,6 +69,9 @@ class RetroContext:
         self._codes += codes
         self._worn += worn
         self._sizes.append(len(block.second))
+        self._acc.append(m.acc_up_mps2)
+        self._turn.append(m.turn_dps)
+        self._gaps.append(m.gap_before)
 
     def finish(self) -> list[ContextBlock]:
         """Context of every added block; `transfers` holds the changes of posture."""
@@ -74,7 +81,11 @@ class RetroContext:
             self._paint(beliefs, smooth)
             pairs = zip(self._steps, changes, strict=True)
             self.transfers = transfers_of(replace(step, change=change) for step, change in pairs)
-        whole = name_postures(beliefs, fill_back(self._codes), fill_unworn(self._worn, self._wear.params), self.params)
+        if not self._codes:
+            return []
+        cells = (np.concatenate(self._acc), np.concatenate(self._turn), np.concatenate(self._gaps))
+        gait = name_stairs(looked_back(self._codes), *cells)
+        whole = name_postures(beliefs, gait, fill_unworn(self._worn, self._wear.params), self.params)
         edges = np.cumsum([0, *self._sizes])
         return [ContextBlock(whole.posture[a:b], whole.confidence[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
 

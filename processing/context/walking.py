@@ -1,9 +1,13 @@
 """Steps or not, second by second: rhythm and strength of vertical acceleration in the step band, with hysteresis.
 
 Walking is told by lasting rhythm, so that a single sit-down, as strong as a step, is not taken for it: it begins with a
-strong second after a fair one, or with the third fair second in a row, and lasts while seconds stay fair. Levels: at the
-lower back slow walking (0.5 m/s) swings the vertical by about 0.5 m/s² root mean square in the step band, comfortable
-walking by 1.2-2, stairs down by 3, running by 7 and more (the body falls freely once a step).
+strong second after a fair one, or with the third fair second in a row, and lasts while seconds stay fair. Beside it there is
+stepping: one second of a strong step by itself, and slow or shuffling steps after others while the pelvis keeps turning as
+between steps. Levels: at the lower back slow walking (0.5 m/s) swings the vertical by about 0.5 m/s² root mean square in the
+step band, comfortable walking by 1.2-2, stairs down by 3.
+
+Running is told by flight (both feet leave the ground once a step, and the pelvis falls freely for a tenth of the time and more),
+or by steps above 2.4 Hz together with a swing that walking and stairs do not reach.
 """
 
 from __future__ import annotations
@@ -14,12 +18,21 @@ from typing import Any, Final
 
 from processing.features.movement import Movement
 
-STILL, FAIR, WALKING, RUNNING = 0, 1, 2, 3
-"""What a second's steps amount to: none, perhaps, walking, running."""
+STILL, FAIR, STEPPING, WALKING, RUNNING, STAIRS = 0, 1, 2, 3, 4, 5
+"""What a second's steps amount to: none, perhaps, single or shuffling steps, walking, running; stairs are named looking back
+only. From `STEPPING` on a second counts as walking; from `WALKING` on it is evidence of being upright: turning over in bed can
+look like a step or two.
+"""
 _FAIR_MPS2: Final = 0.42
 _STRONG_MPS2: Final = 0.9
-_RUN_MPS2: Final = 6.9  # g over the square root of two: a swing that just reaches free fall
+_ALONE_MPS2: Final = 1.05  # in one second, with nothing before
+_LASTING_MPS2: Final = 0.3  # slow and shuffling steps amid a walk
+_FLIGHT: Final = 0.1  # share of two seconds; a thousand seconds of walking and stairs stay below
+_FLYING_CROSSINGS_2S: Final = 4
+_RUN_MPS2: Final = 4.5  # half of g, as stairs hardly reach and never at a runner's rate
+_RUN_CROSSINGS_2S: Final = 5  # 2.4 Hz and more
 _MIN_TURN_DPS: Final = 8.0
+_LASTING_TURN_DPS: Final = 15.0
 _MAX_CROSSINGS_2S: Final = 9  # faster than 4.5 Hz is shaking
 _SLOW_START_S: Final = 3
 
@@ -30,40 +43,66 @@ class GaitStage:
 
     previous: float = 0.0
     previous_crossings: float = 0.0
+    previous_flight: float = 0.0
     fair_s: int = 0
     walking: bool = False
+    stepping: bool = False
 
     def update(self, m: Movement) -> list[int]:
-        """One of `STILL`, `FAIR`, `WALKING`, `RUNNING` for each second."""
+        """One of `STILL`, `FAIR`, `STEPPING`, `WALKING`, `RUNNING` for each second."""
         out: list[int] = []
         columns = zip(
-            m.step_rms_mps2.tolist(), m.crossings.tolist(), m.turn_sd_dps.tolist(), m.gap_before.tolist(), strict=True
+            m.step_rms_mps2.tolist(),
+            m.crossings.tolist(),
+            m.turn_sd_dps.tolist(),
+            m.flight.tolist(),
+            m.gap_before.tolist(),
+            strict=True,
         )
-        for level, crossings, turn, gap in columns:
+        for level, crossings, turn, flight, gap in columns:
             if gap:
-                self.previous, self.previous_crossings, self.fair_s, self.walking = 0.0, 0.0, 0, False
+                self.previous, self.previous_crossings, self.previous_flight = 0.0, 0.0, 0.0
+                self.fair_s, self.walking, self.stepping = 0, False, False
             both = math.sqrt(0.5 * (level * level + self.previous * self.previous))
-            rhythm = 2.0 <= crossings + self.previous_crossings <= _MAX_CROSSINGS_2S
+            steps = crossings + self.previous_crossings
+            rhythm = 2.0 <= steps <= _MAX_CROSSINGS_2S
             fair = level >= _FAIR_MPS2 and turn >= _MIN_TURN_DPS and rhythm
             self.fair_s = self.fair_s + 1 if fair else 0
             begins = self.fair_s >= _SLOW_START_S or min(level, both) >= _STRONG_MPS2
             self.walking = fair and (self.walking or begins)
-            running = self.walking and level >= _RUN_MPS2
-            out.append(RUNNING if running else WALKING if self.walking else FAIR if fair else STILL)
-            self.previous, self.previous_crossings = level, crossings
+            turns = rhythm and turn >= _LASTING_TURN_DPS
+            alone = fair and level >= _ALONE_MPS2
+            self.stepping = self.walking or (turns and (alone or (self.stepping and level >= _LASTING_MPS2)))
+            flies = 0.5 * (flight + self.previous_flight) >= _FLIGHT and steps >= _FLYING_CROSSINGS_2S
+            runs = flies or (level >= _RUN_MPS2 and steps >= _RUN_CROSSINGS_2S)
+            if self.walking:
+                out.append(RUNNING if runs else WALKING)
+            else:
+                out.append(STEPPING if self.stepping else FAIR if fair else STILL)
+            self.previous, self.previous_crossings, self.previous_flight = level, crossings, flight
         return out
 
     def snapshot(self) -> list[Any]:
-        return [self.previous, self.previous_crossings, self.fair_s, self.walking]
+        before = [self.previous, self.previous_crossings, self.previous_flight]
+        return [*before, self.fair_s, self.walking, self.stepping]
 
     def restore(self, state: list[Any]) -> None:
-        self.previous, self.previous_crossings, self.fair_s, self.walking = state
+        self.previous, self.previous_crossings, self.previous_flight = state[:3]
+        self.fair_s, self.walking, self.stepping = state[3:]
 
 
-def fill_back(codes: list[int]) -> list[int]:
-    """Looking back: fair seconds that led up to walking were walking."""
+def looked_back(codes: list[int]) -> list[int]:
+    """Looking back: fair seconds that led up to walking were steps, and steps with no walking next to them were none."""
     out = list(codes)
-    for i in range(len(out) - 2, -1, -1):
-        if out[i] == FAIR and out[i + 1] >= WALKING:
-            out[i] = WALKING
+    start = 0
+    for end in range(len(codes) + 1):
+        if end < len(codes) and codes[end] >= FAIR:
+            continue
+        walks = [k for k in range(start, end) if codes[k] >= WALKING]
+        for k in range(start, end):
+            if not walks:
+                out[k] = FAIR
+            elif codes[k] == FAIR and k < walks[-1]:
+                out[k] = STEPPING
+        start = end + 1
     return out

@@ -14,13 +14,15 @@ from typing import Any, Final
 import numpy as np
 from scipy.signal import butter, sosfilt
 
-from processing.types import F64, I64, NS_PER_S, Bool, SecondBlock
+from processing.types import F64, GRAVITY_MPS2, I64, NS_PER_S, Bool, SecondBlock
 
 CELLS_PER_S: Final = 10
 CELL_S: Final = 1.0 / CELLS_PER_S
 _CELL_NS: Final = NS_PER_S // CELLS_PER_S
 _STEP_BAND_HZ: Final = (0.7, 3.5)
 """Steps of slow walking to running: 42 to 210 a minute."""
+_FALLING_MPS2: Final = -0.7 * GRAVITY_MPS2
+"""Walking and stairs unload the pelvis by half its weight at most, but for a sample now and then on the way down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,8 @@ class Movement:
     Per cell: ``turn_dps`` root mean square rate of turn [deg/s], ``acc_up_mps2`` mean vertical acceleration, ``up`` (10 m, 3)
     direction of up in pelvis axes. Per second: ``step_rms_mps2`` vertical acceleration in the step band, ``crossings`` its
     upward zero crossings, ``turn_sd_dps`` rate of turn about its mean (a gyroscope's offset is not movement),
-    ``acc_sd_mps2`` vertical acceleration about its mean, ``slow_turn_dps`` (m, 3) mean rate of turn per axis.
+    ``acc_sd_mps2`` vertical acceleration about its mean, ``slow_turn_dps`` (m, 3) mean rate of turn per axis, ``flight`` share of
+    samples in which the pelvis falls almost freely.
     """
 
     second: I64
@@ -45,6 +48,7 @@ class Movement:
     turn_sd_dps: F64
     acc_sd_mps2: F64
     slow_turn_dps: F64
+    flight: F64
 
 
 class MovementStage:
@@ -106,6 +110,7 @@ class MovementStage:
             np.degrees(np.sqrt(np.maximum(spread, 0.0))),
             np.sqrt(np.maximum(acc_spread, 0.0)),
             np.degrees(slow),
+            per_second((acc < _FALLING_MPS2).astype(np.float64)),
         )
 
     def snapshot(self) -> dict[str, Any]:

@@ -203,6 +203,56 @@ def test_running_is_told_from_walking_by_free_fall() -> None:
     assert share(got, 11, 27, "running") == 1.0
 
 
+def test_fast_walking_is_no_running() -> None:
+    got, _ = online(Body().rest(8).walk(20, cadence_hz=2.3, amplitude_m=0.028).rest(8).block())
+    assert share(got, 11, 27, "walking") == 1.0
+    assert "running" not in got
+
+
+def test_a_jog_without_free_fall_is_told_by_its_rate_and_swing() -> None:
+    got, _ = online(Body().rest(8).walk(20, cadence_hz=2.7, amplitude_m=0.027).rest(8).block())
+    assert share(got, 12, 27, "running") == 1.0
+
+
+def test_shuffling_steps_amid_a_walk_are_walking_and_end_with_it() -> None:
+    body = Body().rest(8).walk(26)
+    t = np.arange(2600) / 100.0
+    weaker = 1.0 - 0.82 * np.clip(np.minimum(t - 9.0, 17.0 - t), 0.0, 1.0)
+    body.height_m[-1] = 0.9 + (body.height_m[-1] - 0.9) * weaker
+    got, _ = online(body.rest(10).block())
+    assert share(got, 10, 33, "walking") == 1.0
+    assert "walking" not in got[35:]
+
+
+def climb(body: Body, seconds: float, climb_mps: float) -> Body:
+    """Steps that gain height evenly, with a second to get up to speed and one to stop."""
+    start = len(body.pitch_deg)
+    body.walk(seconds, cadence_hz=1.5, amplitude_m=0.025)
+    t = np.arange(len(body.height_m[start])) / body.rate_hz
+    x = np.clip(t / t[-1], 0.0, 1.0)
+    body.height_m[start] = body.height_m[start] + climb_mps * seconds * x**3 * (10 - 15 * x + 6 * x * x)
+    body._height += climb_mps * seconds
+    return body
+
+
+@pytest.mark.parametrize("climb_mps", [0.28, -0.33])
+def test_stairs_are_named_looking_back_where_the_rise_is_sure(climb_mps: float) -> None:
+    body = climb(Body(acc_offset_mps2=(0.2, -0.1, 0.1)).rest(10), 12.0, climb_mps).rest(10).walk(12).rest(5)
+    block = body.block()
+    got, _ = retro(block)
+    assert share(got, 12, 21, "stairs") == 1.0
+    assert "stairs" not in got[24:]
+    assert share(got, 34, 43, "walking") == 1.0
+    live, _ = online(block)
+    assert "stairs" not in live
+
+
+def test_long_stairs_stay_walking() -> None:
+    """Forty seconds of double integration vouch for no height."""
+    got, _ = retro(climb(Body().rest(10), 40.0, 0.28).rest(10).block())
+    assert "stairs" not in got
+
+
 def test_slow_steps_are_walking() -> None:
     got, _ = online(Body().rest(8).walk(30, cadence_hz=1.2, amplitude_m=0.013).rest(8).block())
     assert share(got, 12, 37, "walking") == 1.0
