@@ -50,8 +50,8 @@ def bland_altman(rows: Sequence[Row], found: Mapping[str, Agreement]) -> str:
                 canvas.dot(x(px), y(py), 1.7, f"{style} faint")
         for value in (a.bias_deg, a.lower_deg, a.upper_deg):
             canvas.line(left, y(value), right, y(value), f"{style} stroke{'' if value == a.bias_deg else ' dash'}")
-        said = f"{mode}: bias {a.bias_deg:+.2f}°, limits {a.lower_deg:+.2f}° to {a.upper_deg:+.2f}°"
-        canvas.text(left, 16, said, "ink")
+        canvas.text(left, 16, mode, "ink")
+        canvas.text(left + 58, 16, f"bias {a.bias_deg:+.2f}°, limits {a.lower_deg:+.2f}°, {a.upper_deg:+.2f}°", "small")
     canvas.text(WIDTH / 2, 290, "mean of both (tilt relative to the neutral pose)", "muted", "middle")
     words = "; ".join(
         f"{m} bias {a.bias_deg:+.2f}°, limits {a.lower_deg:+.2f}° to {a.upper_deg:+.2f}°" for m, a in found.items()

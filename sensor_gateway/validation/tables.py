@@ -4,33 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from typing import Final
 
 from sensor_gateway.validation.bars import BarResult
 from sensor_gateway.validation.rows import TILTLINE
 from sensor_gateway.validation.summary import Result
 from sensor_gateway.validation.tally import MEASURES, Figure
 
+_VERDICT: Final = {
+    True: '<span class="met">✓ reached</span>',
+    False: '<span class="missed">✗ missed</span>',
+    None: "not measured",
+}
+
 
 def bar_table(bars: Sequence[BarResult]) -> str:
-    """The levels and what was reached."""
-    rows = []
+    """The levels and what was reached, the modes of one figure together."""
+    heads = ("mode", "level", "reached", "", "95 % interval", "recordings", "people or trials")
+    rows, before = [], ("", "")
     for b in bars:
+        if (b.bar.set, b.label) != before:
+            before = b.bar.set, b.label
+            rows.append(f'<tr class="group"><td colspan="{len(heads)}">{escape(f"{b.bar.set}. {b.label}")}</td></tr>')
         kind = MEASURES[b.bar.measure].figure(b.bar.figure)
-        sign = "≤" if kind.better == "low" else "≥"
-        verdict = {
-            True: '<span class="met">✓ reached</span>',
-            False: '<span class="missed">✗ missed</span>',
-            None: "not measured",
-        }[b.met]
-        limit = "mobgap's best" if b.bar.limit is None and b.limit is None else f"{sign} {number(b.limit, kind)}"
-        limit += " (mobgap)" if b.bar.limit is None and b.limit is not None else ""
+        level = f"{'≤' if kind.better == 'low' else '≥'} {number(b.limit, kind)}"
+        if b.bar.limit is None:
+            level = "mobgap's best" if b.limit is None else f"{level}, mobgap's best"
         rows.append(
-            f'<tr><td>{escape(b.bar.set)}</td><td class="word">{escape(b.label)}</td><td class="word">{b.bar.mode}</td>'
-            f'<td>{limit}</td><td><b>{number(b.reached, kind)}</b></td><td class="word">{verdict}</td>'
-            f"<td>{interval(b.interval, kind)}</td><td>{b.recordings}</td><td>{b.subjects}</td></tr>"
+            f"<tr><td>{b.bar.mode}</td><td>{level}</td><td><b>{number(b.reached, kind)}</b></td>"
+            f'<td class="word">{_VERDICT[b.met]}</td><td>{interval(b.interval, kind)}</td>'
+            f"<td>{b.recordings}</td><td>{b.subjects}</td></tr>"
         )
-    heads = ("set", "figure", "mode", "level", "reached", "", "95 % interval", "recordings", "people or trials")
-    return table(heads, rows, words=(1, 2, 5))
+    return table(heads, rows, words=(3,))
 
 
 def result_table(results: Sequence[Result]) -> str:
