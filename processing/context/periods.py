@@ -1,0 +1,204 @@
+"""From posture second by second to bouts, and how often the wearer shifts within them: for the day's tables and the report.
+
+After `stage.py` or `retro.py`; nothing here changes a posture. Both stages take seconds in order, grouped in any way, and give
+the same bouts and quarters for all groupings.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processing.types import F64, I64, NS_PER_S, POSTURES
+
+_ON_FOOT: Final = ("walking", "running", "stairs")
+_RESTING: Final = ("sitting", "standing")
+QUARTER_S: Final = 900
+
+
+@dataclass(frozen=True, slots=True)
+class Bout:
+    """One posture kept from ``start_utc_ns`` up to ``end_utc_ns``, which is no longer part of it."""
+
+    start_utc_ns: int
+    end_utc_ns: int
+    posture: str
+
+    @property
+    def duration_s(self) -> float:
+        return (self.end_utc_ns - self.start_utc_ns) / NS_PER_S
+
+
+@dataclass(frozen=True, slots=True)
+class BoutParams:
+    """Shortest bouts [s] and the longest hole in the signal that a bout spans."""
+
+    least_s: int = 5
+    least_on_foot_s: int = 3  # a walk across a room
+    hole_s: int = 10
+
+
+@dataclass(slots=True)
+class _Run:
+    """Seconds first … last, both within."""
+
+    first: int
+    last: int
+    code: int
+
+
+class BoutStage:
+    """Joins seconds into bouts. A run too short for a bout belongs to the bout it interrupts; one at the very beginning, or
+    after a hole, to what follows it.
+    """
+
+    def __init__(self, params: BoutParams | None = None) -> None:
+        self.params = params or BoutParams()
+        self._bout: _Run | None = None
+        self._new: _Run | None = None
+
+    @property
+    def current(self) -> Bout | None:
+        """The bout that is not over yet, up to the last second seen."""
+        if self._bout is None:
+            return None
+        last = self._new.last if self._new is not None else self._bout.last
+        return _bout(replace(self._bout, last=last))
+
+    def since_change_s(self, t_utc_ns: int) -> float | None:
+        """Time since the posture last changed; None before the first bout and after a hole."""
+        if self._bout is None or t_utc_ns // NS_PER_S - self._last > self.params.hole_s:
+            return None
+        return t_utc_ns / NS_PER_S - self._bout.first
+
+    def update(self, second: I64, posture: NDArray[np.int8]) -> list[Bout]:
+        """Bouts that ended, from (m,) UTC seconds and posture codes."""
+        out: list[Bout] = []
+        for at, code in zip(second.tolist(), posture.tolist(), strict=True):
+            if (self._bout or self._new) is not None and at - self._last - 1 > self.params.hole_s:
+                out += self.finish()
+            self._take(at, code, out)
+        return out
+
+    def finish(self) -> list[Bout]:
+        """The recording ends, or breaks off: the bout in hand."""
+        bout, new = self._bout, self._new
+        self._bout = self._new = None
+        if bout is None:
+            return [] if new is None else [_bout(new)]
+        return [_bout(bout if new is None else replace(bout, last=new.last))]
+
+    @property
+    def _last(self) -> int:
+        run = self._new or self._bout
+        return run.last if run is not None else 0
+
+    def _take(self, at: int, code: int, out: list[Bout]) -> None:
+        bout, new = self._bout, self._new
+        if bout is not None and code == bout.code:
+            bout.last, self._new = at, None
+        elif new is not None and code == new.code:
+            new.last = at
+        else:
+            # A short run between two others: amid a bout it is part of it, at the beginning of what follows.
+            if bout is not None and new is not None:
+                bout.last = new.last
+            self._new = _Run(new.first if bout is None and new is not None else at, at, code)
+        new = self._new
+        if new is not None and new.last - new.first + 1 >= self._least_s(new.code):
+            if bout is not None:
+                out.append(_bout(replace(bout, last=new.first - 1)))
+            self._bout, self._new = new, None
+
+    def _least_s(self, code: int) -> int:
+        return self.params.least_on_foot_s if POSTURES[code] in _ON_FOOT else self.params.least_s
+
+    def snapshot(self) -> list[Any]:
+        return [None if run is None else [run.first, run.last, run.code] for run in (self._bout, self._new)]
+
+    def restore(self, state: list[Any]) -> None:
+        self._bout, self._new = (None if run is None else _Run(*run) for run in state)
+
+
+def _bout(run: _Run) -> Bout:
+    return Bout(run.first * NS_PER_S, (run.last + 1) * NS_PER_S, POSTURES[run.code])
+
+
+@dataclass(frozen=True, slots=True)
+class Quarter:
+    """Shifts in a quarter of an hour of the UTC grid. ``rested_s`` says how much of it was sitting or standing: a rate is
+    `shifts` times 900 over it, and says little below five minutes.
+    """
+
+    t_utc_ns: int
+    rested_s: int
+    shifts: int
+
+    @property
+    def per_15_min(self) -> float | None:
+        """Shifts per 15 min of rest; None with less than five minutes of it."""
+        return self.shifts * QUARTER_S / self.rested_s if self.rested_s >= QUARTER_S // 3 else None
+
+
+@dataclass(slots=True)
+class ShiftStage:
+    """Counts shifts: the pelvis comes to rest in another direction without a change of posture.
+
+    A shift is counted when tilt or obliquity have differed by ``least_deg`` from where they rested before, for
+    ``settled_s`` seconds on end. Five degrees is more than standing and sitting sway, and less than a crossed leg.
+    """
+
+    least_deg: float = 5.0
+    settled_s: int = 3
+    _at: list[float] = field(default_factory=list)  # tilt and obliquity at rest
+    _away_s: int = 0
+    _code: int = -1
+    _last: int = 0
+    _quarter: int = -1
+    _rested_s: int = 0
+    _shifts: int = 0
+
+    def update(self, second: I64, posture: NDArray[np.int8], tilt_deg: F64, obliquity_deg: F64) -> list[Quarter]:
+        """Quarters that ended, from (m,) seconds, codes and mean angles; NaN angles say nothing and count nowhere."""
+        out: list[Quarter] = []
+        columns = zip(second.tolist(), posture.tolist(), tilt_deg.tolist(), obliquity_deg.tolist(), strict=True)
+        for at, code, tilt, obliquity in columns:
+            if at // QUARTER_S != self._quarter:
+                out += self.finish()
+                self._quarter = at // QUARTER_S
+            if code != self._code or at != self._last + 1:
+                self._at, self._away_s = [], 0
+            self._code, self._last = code, at
+            if POSTURES[code] in _RESTING and not math.isnan(tilt + obliquity):
+                self._rested_s += 1
+                self._second(tilt, obliquity)
+        return out
+
+    def finish(self) -> list[Quarter]:
+        """The quarter in hand."""
+        rested_s, shifts = self._rested_s, self._shifts
+        self._rested_s = self._shifts = 0
+        return [Quarter(self._quarter * QUARTER_S * NS_PER_S, rested_s, shifts)] if rested_s else []
+
+    def _second(self, tilt: float, obliquity: float) -> None:
+        if not self._at:
+            self._at = [tilt, obliquity]
+        elif max(abs(tilt - self._at[0]), abs(obliquity - self._at[1])) < self.least_deg:
+            self._away_s = 0
+        else:
+            self._away_s += 1
+            if self._away_s == self.settled_s:
+                self._shifts += 1
+                self._at, self._away_s = [tilt, obliquity], 0
+
+    def snapshot(self) -> list[Any]:
+        counts = [self._away_s, self._code, self._last, self._quarter, self._rested_s, self._shifts]
+        return [list(self._at), *counts]
+
+    def restore(self, state: list[Any]) -> None:
+        at, self._away_s, self._code, self._last, self._quarter, self._rested_s, self._shifts = state
+        self._at = list(at)
