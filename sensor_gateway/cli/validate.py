@@ -12,7 +12,7 @@ from typing import Final, get_args
 
 from processing.batch import Mode
 from sensor_gateway.cli.progress import Progress
-from sensor_gateway.validation.datasets import DataError
+from sensor_gateway.validation.datasets import DataError, find
 from sensor_gateway.validation.report import HTML_NAME, JSON_NAME, write_report
 from sensor_gateway.validation.run import MODES, as_json, headline, validate
 
@@ -48,6 +48,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Validate and write the report; 1 with a sentence where there is nothing to validate or nowhere to write."""
     try:
+        find(args.data, args.sets)
+        args.out.mkdir(parents=True, exist_ok=True)  # before the work, not after it
         with Progress("validate") as progress:
             result = validate(args.data, args.sets, args.modes, args.jobs, progress, with_peers=not args.no_peers)
         write_report(result, args.out, _command(args))

@@ -217,6 +217,15 @@ def test_an_unknown_set_is_named_and_a_wrong_mode_is_wrong_usage(data: Path, tmp
     assert e.value.code == 2
 
 
+def test_a_folder_that_cannot_be_made_is_said_before_the_work(data: Path, tmp_path: Path, capsys) -> None:
+    (tmp_path / "taken").write_text("a file")
+    assert cli.main(["validate", str(data), "--out", str(tmp_path / "taken")]) == 1
+    said = capsys.readouterr().err
+    assert "cannot be written" in said
+    assert "choose another --out" in said
+    assert len(said.splitlines()) == 1
+
+
 def test_a_broken_file_is_left_out_and_said(data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "d"
     columns, tilt = nodding(12.0, 3.0, 1)
