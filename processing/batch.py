@@ -90,7 +90,10 @@ def _keep(out: CoreOutput, all_out: CoreOutput, give: Callable[[Samples], None])
 
 
 class _RetroRun:
-    """Oriented blocks wait, reduced to their angles, until context is known over the whole recording."""
+    """Oriented blocks wait, reduced to their angles, until context is known over the whole recording.
+
+    The alignment at the start holds throughout: a clip that slipped or was put on again is not looked for here.
+    """
 
     def __init__(self, core: Core, give: Callable[[Samples], None]) -> None:
         self.core, self.give = core, give

@@ -6,13 +6,12 @@ sensor clock and no delivery; `pipeline.py` adds those.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from processing.alignment.neutral import NeutralCapture
 from processing.alignment.static import Alignment
 from processing.coaching import rule_engine
 from processing.context.stage import ContextStage
@@ -23,7 +22,7 @@ from processing.features.gait import Step
 from processing.features.seconds import SecondStage
 from processing.features.tilt import SecondTilt, TiltParams, second_tilt
 from processing.frames import rotate, tilt_and_obliquity_deg, up_in_sensor
-from processing.gaps import Filled, GapParams, GapStage, cut
+from processing.gaps import Filled, GapParams, GapStage
 from processing.notices import Notices
 from processing.orientation import CausalOrientation, OrientationParams, Oriented
 from processing.rules.dose import DoseMeter
@@ -43,6 +42,7 @@ from processing.types import (
     SecondBlock,
     TimedBatch,
 )
+from processing.wearing import Wearing
 
 Estimate = Literal["online", "settled"]
 """Causal orientation, or one that waits up to 10 s for what follows (`settled.py`)."""
@@ -94,8 +94,8 @@ class Core:
         self._tilt_params = TiltParams()
         self._rule_epochs = RuleEpochs(rate)
         self._minutes = MinuteEpochs(rate)
-        self._capture = NeutralCapture()
         self.notices = Notices(setup.sensor, self.study_hash)
+        self.wearing = Wearing(self.align, self.context, self.notices)
         self._started = False
         self.posture: str | None = None
 
@@ -111,9 +111,7 @@ class Core:
     def finish(self) -> CoreOutput:
         """The recording ends: close the orientation, the second, the epochs and the rules' watermark."""
         out = self._take(self.orientation.finish())
-        block = self.seconds.update(None, last=True)
-        if block is not None:
-            self._take_block(block, out)
+        self._take_block(self.seconds.update(None, last=True), out)
         out.steps.extend(self.steps.finish())
         self.close(out.records)
         return out
@@ -122,34 +120,25 @@ class Core:
         out = CoreOutput([], None)
         samples: list[Samples] = []
         for part in parts:
-            for piece in self._split(part):
+            for piece in self.wearing.pieces(part):
+                if self.wearing.awaits_judgement(piece):
+                    self._take_block(self.seconds.update(None, last=True), out)
+                self.wearing.put_in_force(piece)
                 block, angles = self.take_oriented(piece)
                 samples.append(angles)
-                if block is not None:
-                    self._take_block(block, out)
+                self._take_block(block, out)
         return replace(out, samples=_join(samples))
 
-    def _take_block(self, block: SecondBlock, out: CoreOutput) -> None:
+    def _take_block(self, block: SecondBlock | None, out: CoreOutput) -> None:
+        if block is None:
+            return
         context = self.context.update(block)
+        self.wearing.heard(block, context)
         steps = self.steps.update(block, context.posture)
         self._due += self.strides.update(block, steps)
         self.judge(block, self.tilt_of(block), context, out.records)
         out.steps.extend(steps)
         out.transfers.extend(self.context.take_transfers())
-
-    def _split(self, part: Oriented) -> Iterator[Oriented]:
-        """Cut where a neutral pose ends: the rest stands on the new alignment."""
-        filled = part.filled
-        at = self._capture.cut_at(filled.t_utc_ns)
-        head = filled if at is None else cut(filled, 0, at)
-        self._capture.take(head.t_utc_ns, head.acc_mps2, head.gyr_rps)
-        if at is None:
-            yield part
-            return
-        if at:
-            yield Oriented(head, part.q_es[:at])
-        self._finish_capture()
-        yield Oriented(cut(filled, at, len(filled.t_utc_ns)), part.q_es[at:])
 
     def take_oriented(self, part: Oriented) -> tuple[SecondBlock | None, Samples]:
         """Align oriented samples and group them into seconds."""
@@ -180,7 +169,7 @@ class Core:
 
     def capture_neutral(self, t_utc_ns: int, duration_s: float) -> None:
         """Take the neutral pose from the samples that follow ``t_utc_ns`` for ``duration_s``."""
-        self._capture.begin(t_utc_ns, duration_s)
+        self.wearing.capture_neutral(t_utc_ns, duration_s)
 
     def judge(self, block: SecondBlock, tilt: SecondTilt, context: ContextBlock, records: list[Record]) -> None:
         """Second by second: epochs that close, then what happened in the second, then its metric."""
@@ -236,22 +225,12 @@ class Core:
         minute = self._minutes.closing(second)
         records += self._minutes.add(second, None if minute is None else self.dose.take(minute))
 
-    def _finish_capture(self) -> None:
-        done = self._capture.finish(self.align.alignment)
-        if isinstance(done.outcome, Alignment):
-            self.align.alignment = done.outcome
-            self.context.neutral_taken()
-            self.notices.alignment(done.t_utc_ns, done.outcome)
-        else:
-            self.notices.add(done.t_utc_ns, "alignment", {"outcome": "refused", "reason": done.outcome})
-
     def snapshot(self) -> dict[str, Any]:
-        a = self.align.alignment
         return {
             "gaps": self.gaps.snapshot(),
             "orientation": self.orientation.snapshot(),
             "align": self.align.snapshot(),
-            "alignment": [a.id, a.mount_id, a.method, a.r_ps, a.uncertainty_deg, a.t_utc_ns],
+            "wearing": self.wearing.snapshot(),
             "seconds": self.seconds.snapshot(),
             "context": self.context.snapshot(),
             "steps": self.steps.snapshot(),
@@ -260,7 +239,6 @@ class Core:
             "dose": self.dose.snapshot(),
             "rule_epochs": self._rule_epochs.snapshot(),
             "minutes": self._minutes.snapshot(),
-            "capture": self._capture.snapshot(),
             "notices": self.notices.snapshot(),
             "flags": [self._started, self.posture],
         }
@@ -269,9 +247,7 @@ class Core:
         self.gaps.restore(state["gaps"])
         self.orientation.restore(state["orientation"])
         self.align.restore(state["align"])
-        identity, mount, method, rows, sigma, t = state["alignment"]
-        r_ps = tuple(tuple(row) for row in rows)
-        self.align.alignment = Alignment(identity, mount, method, (r_ps[0], r_ps[1], r_ps[2]), sigma, t)
+        self.wearing.restore(state["wearing"])
         self.seconds.restore(state["seconds"])
         self.context.restore(state["context"])
         self.steps.restore(state["steps"])
@@ -280,7 +256,6 @@ class Core:
         self.dose.restore(state["dose"])
         self._rule_epochs.restore(state["rule_epochs"])
         self._minutes.restore(state["minutes"])
-        self._capture.restore(state["capture"])
         self.notices.restore(state["notices"])
         self._started, self.posture = state["flags"]
 

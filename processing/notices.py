@@ -27,7 +27,13 @@ class Notices:
         self._worn = True
 
     def add(self, t_utc_ns: int, kind: str, data: Mapping[str, Json]) -> None:
-        """Note an event; its id follows from sensor, study, kind and time."""
+        """Note an event; its id follows from sensor, study, kind and time.
+
+        A second one of its kind at the same instant is dated a nanosecond later: stores tell events apart by time and kind.
+        """
+        taken = {e.t_utc_ns for e in self._pending if e.type == kind}
+        while t_utc_ns in taken:
+            t_utc_ns += 1
         text = f"{self._identity}|{kind}|{t_utc_ns}"
         event_id = hashlib.sha256(text.encode()).hexdigest()[:16]
         # In the order of time: what finds events looks at chunks of different sizes.

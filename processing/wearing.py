@@ -1,0 +1,121 @@
+"""Which alignment holds from which sample: neutral poses on request, and what walking and handling tell of the clip.
+
+Stands in the core between orientation and angles, with an ear behind context: samples are cut where another alignment begins to
+hold, and `SlipStage` hears every judged second. What it finds takes effect at a full UTC minute (`alignment/mounts.py`), so
+pieces never cross one, and all that can change the next minute is judged before its first sample is aligned: when an
+alignment begins to hold does not depend on how samples came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+
+from processing.alignment.mounts import PendingAlignments, restored
+from processing.alignment.neutral import NeutralCapture
+from processing.alignment.slip import SlipStage
+from processing.alignment.static import Alignment
+from processing.context.stage import ContextStage
+from processing.features.align import AlignStage
+from processing.gaps import cut
+from processing.notices import Notices
+from processing.orientation import Oriented
+from processing.types import NS_PER_S, ContextBlock, SecondBlock
+
+_MINUTE_NS: Final = 60 * NS_PER_S
+_EVENT_OF: Final = {"new_mount": "mount", "realigned": "alignment", "refused": "alignment"}
+
+
+class Wearing:
+    """State of the alignment of one stream; sets ``align.alignment`` and tells ``notices``."""
+
+    def __init__(self, align: AlignStage, context: ContextStage, notices: Notices) -> None:
+        self._align, self._context, self._notices = align, context, notices
+        self._capture = NeutralCapture()
+        self._slip = SlipStage()
+        self._pending = PendingAlignments()
+        self._last_ns: int | None = None  # of the newest sample taken
+
+    def capture_neutral(self, t_utc_ns: int, duration_s: float) -> None:
+        """Take the neutral pose from the samples that follow ``t_utc_ns`` for ``duration_s``."""
+        self._capture.begin(t_utc_ns, duration_s)
+
+    def pieces(self, part: Oriented) -> Iterator[Oriented]:
+        """Cut at full minutes and where a neutral pose ends: what follows the pose stands on the new alignment."""
+        filled, q = part.filled, part.q_es
+        if not len(q):
+            yield part
+        while len(q):
+            t = filled.t_utc_ns
+            at = int(np.searchsorted(t, (int(t[0]) // _MINUTE_NS + 1) * _MINUTE_NS))
+            pose_ends = self._capture.cut_at(t)
+            ends = pose_ends is not None and pose_ends <= at
+            at = pose_ends if ends and pose_ends is not None else at
+            head = filled if at == len(t) else cut(filled, 0, at)
+            self._capture.take(head.t_utc_ns, head.acc_mps2, head.gyr_rps)
+            if at:
+                yield Oriented(head, q[:at])
+            if ends:
+                self._finish_capture()
+            filled, q = cut(filled, at, len(t)), q[at:]
+
+    def awaits_judgement(self, piece: Oriented) -> bool:
+        """Whether the second in hand must be judged before ``piece`` is aligned; it is complete where this is true.
+
+        So where another alignment begins to hold, and where a hole ends a minute early: a finding of its last second heard
+        only then would come too late for the minute it belongs to. One of second 59 waits a minute longer anyhow.
+        """
+        if self._last_ns is None or not len(piece.q_es):
+            return False
+        if int(piece.filled.t_utc_ns[0]) // _MINUTE_NS == self._last_ns // _MINUTE_NS:
+            return False
+        return self._last_ns // NS_PER_S % 60 != 59 or self._due(piece)
+
+    def put_in_force(self, piece: Oriented) -> None:
+        """Alignments whose minute has come hold from the first sample of ``piece``, which is taken next."""
+        before = self._align.alignment
+        while self._due(piece):
+            self._align.alignment = self._pending.take()  # several may wait for one minute: the last one holds
+        if self._align.alignment is not before:
+            self._notices.alignment(self._align.alignment.t_utc_ns, self._align.alignment)
+        if len(piece.q_es):
+            self._last_ns = int(piece.filled.t_utc_ns[-1])
+
+    def _due(self, piece: Oriented) -> bool:
+        return self._pending.cut_at(piece.filled.t_utc_ns) is not None
+
+    def heard(self, block: SecondBlock, context: ContextBlock) -> None:
+        """Judged seconds: has the clip moved, or is it known again how it sits?"""
+        notes = self._slip.update(block, context, self._align.alignment)
+        self._pending.add(notes)
+        for note in notes:
+            self._notices.add(note.found_utc_ns, _EVENT_OF[note.kind], note.data())
+
+    def _finish_capture(self) -> None:
+        done = self._capture.finish(self._align.alignment)
+        if isinstance(done.outcome, Alignment):
+            self._pending.clear()
+            self._align.alignment = done.outcome
+            self._context.neutral_taken()
+            self._notices.alignment(done.t_utc_ns, done.outcome)
+        else:
+            self._notices.add(done.t_utc_ns, "alignment", {"outcome": "refused", "reason": done.outcome})
+
+    def snapshot(self) -> dict[str, Any]:
+        a = self._align.alignment
+        return {
+            "alignment": [a.id, a.mount_id, a.method, a.r_ps, a.uncertainty_deg, a.t_utc_ns],
+            "capture": self._capture.snapshot(),
+            "slip": self._slip.snapshot(),
+            "pending": self._pending.snapshot(),
+            "last_ns": self._last_ns,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._align.alignment = restored(*state["alignment"])
+        self._capture.restore(state["capture"])
+        self._slip.restore(state["slip"])
+        self._pending.restore(state["pending"])
+        self._last_ns = state["last_ns"]
