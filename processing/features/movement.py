@@ -66,34 +66,27 @@ class MovementStage:
         """Reduce the block; see `Movement`."""
         first = block.start[:-1]
         count = (block.start[1:] - first).astype(np.float64)
-
-        def per_second(x: F64) -> F64:
-            total: F64 = np.add.reduceat(x, first)
-            return total / count
-
         acc = block.acc_up_mps2
         band = acc
         for i, (b, a) in enumerate(self._sections):
             band, self._zi[i] = lfilter(b, a, band, zi=self._zi[i])
-        rising = np.empty(len(band))
-        rising[0] = self._last <= 0.0 < band[0]
-        rising[1:] = (band[:-1] <= 0.0) & (band[1:] > 0.0)
+        before = np.concatenate(([self._last], band[:-1]))
+        rising = (before <= 0.0) & (band > 0.0)
         self._last = float(band[-1])
 
-        slow = np.empty((len(count), 3))
-        square = np.zeros(len(acc))
-        for axis in range(3):
-            rate = block.gyr_p_rps[:, axis].copy()
-            slow[:, axis] = per_second(rate)
-            square += rate * rate
-        mean_square = per_second(square)
-        spread = mean_square - slow[:, 0] ** 2 - slow[:, 1] ** 2 - slow[:, 2] ** 2
-        level = per_second(acc)
-        acc_spread = per_second(acc * acc) - level * level
+        rows = np.empty((8, len(acc)))
+        rows[:3] = block.gyr_p_rps.T
+        square = np.add(rows[0] * rows[0], rows[1] * rows[1], out=rows[3])
+        square += rows[2] * rows[2]
+        rows[4], rows[5], rows[6], rows[7] = acc, acc * acc, band * band, acc < _FALLING_MPS2
+        mean = np.add.reduceat(rows, first, axis=1) / count
+        slow = mean[:3].T.copy()
+        spread = mean[3] - mean[0] ** 2 - mean[1] ** 2 - mean[2] ** 2
+        acc_spread = mean[5] - mean[4] * mean[4]
 
         cell = block.t_utc_ns // _CELL_NS
         change = np.flatnonzero(cell[1:] != cell[:-1]) + 1
-        at, ends = np.append(0, change), np.append(change, len(cell))
+        at, ends = np.concatenate(([0], change)), np.concatenate((change, [len(cell)]))
         n = (ends - at).astype(np.float64)
         turn = np.degrees(np.sqrt(np.add.reduceat(square, at) / n))
         acc_cell = np.add.reduceat(acc, at) / n
@@ -109,12 +102,12 @@ class MovementStage:
             turn,
             acc_cell,
             up,
-            np.sqrt(per_second(band * band)),
-            np.add.reduceat(rising, first),
+            np.sqrt(mean[6]),
+            np.add.reduceat(rising.astype(np.float64), first),
             np.degrees(np.sqrt(np.maximum(spread, 0.0))),
             np.sqrt(np.maximum(acc_spread, 0.0)),
             np.degrees(slow),
-            per_second((acc < _FALLING_MPS2).astype(np.float64)),
+            mean[7].copy(),
         )
 
     def snapshot(self) -> dict[str, Any]:
