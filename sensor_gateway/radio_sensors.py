@@ -1,0 +1,16 @@
+"""The bought radio sensors that a `driver = …` can name: each line makes the transports of one kind.
+
+Entry points of the group `tiltline.drivers` lead here; the drivers themselves know nothing of radio or settings. Our own
+profile's line stands in `session`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sensor_gateway.drivers import capture2go, movella_dot, witmotion
+from sensor_gateway.session import BleSensor
+
+capture2go_sensor: Final = BleSensor(capture2go.Capture2GoDriver, (capture2go.SERVICE_UUID,))
+dot_sensor: Final = BleSensor(movella_dot.MovellaDotDriver, (movella_dot.CONFIG_SERVICE_UUID,))
+witmotion_sensor: Final = BleSensor(witmotion.WitMotionDriver, (witmotion.SERVICE_UUID,))
