@@ -33,6 +33,7 @@ SET_MODE: Final = 0x0120
 START: Final = 0x0150
 STOP_AND_CLEAR: Final = 0x0158
 SET_TIME: Final = 0x0170
+GET_STATUS: Final = 0x0200
 STATUS: Final = 0x0201
 ERROR: Final = 0xFFFF
 STATUS_EVERY_S: Final = 60
@@ -65,7 +66,7 @@ class Capture2GoDriver:
         self._rate_hz = float(rate_hz)
         # Packages of eight without magnetometer, a status each minute; rest detection and bias estimate stay on.
         mode = _MODE.pack(0, 0, 0, RATES_HZ[int(rate_hz)], 0, 0, 0, STATUS_EVERY_S, 0, 0, 0, 0, 0, 0, 1)
-        self._go = (Step(WRITE_UUID, encode(SET_MODE, mode)), Step(WRITE_UUID, encode(START)))
+        self._go = tuple(Step(WRITE_UUID, encode(*it)) for it in ((GET_STATUS,), (SET_MODE, mode), (START,)))
         self._rest = b""
         self._battery = -1
         self._on_utc = False
@@ -85,7 +86,10 @@ class Capture2GoDriver:
         return (NOTIFY_UUID,)
 
     def start(self) -> Sequence[Step]:
-        """Clear first: a sensor that was streaming still sends from its FIFO, beginning inside a frame."""
+        """Clear first: a sensor that was streaming still sends from its FIFO, beginning inside a frame.
+
+        The status that a sensor sends by itself on connecting may be cleared with it, so one is asked for.
+        """
         return (*self.stop(), *self._go)
 
     def start_at(self, utc_ns: int) -> Sequence[Step]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from processing.types import ImuBatch
 from sensor_gateway.drivers.base import Advert, Battery, Decoded, Rejected
 from sensor_gateway.drivers.capture2go import (
+    GET_STATUS,
     NOTIFY_UUID,
     SERVICE_UUID,
     SET_MODE,
@@ -198,8 +199,8 @@ def headers(driver: Capture2GoDriver, utc_ns: int = RX_UTC_NS) -> list[int]:
 
 def test_start_clears_then_sets_time_mode_and_goes() -> None:
     driver = Capture2GoDriver(50.0)
-    assert headers(driver) == [STOP_AND_CLEAR, SET_TIME, SET_MODE, START]
-    _, time, mode, _ = driver.start_at(RX_UTC_NS)
+    assert headers(driver) == [STOP_AND_CLEAR, SET_TIME, GET_STATUS, SET_MODE, START]
+    _, time, _, mode, _ = driver.start_at(RX_UTC_NS)
     assert unpack_from("<q", time.payload, 8) == (RX_UTC_NS,)
     # The vendor's SDK writes these bytes: packed at code 3 (50 Hz), a status each 60 s, no magnetometer, all else off.
     assert mode.payload[8:].hex() == "00000000000000000000030000003c000000000000000000000000000001"
