@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             except ModuleNotFoundError as e:
                 if (e.name or "").split(".")[0] in ("sensor_gateway", "processing"):
                     raise
-                extra = "research" if name in ("process", "import", "export") else "gateway"
+                extra = "research" if name in ("process", "import", "export", "validate") else "gateway"
                 print(f"tiltline {name}: needs the package {e.name}; pip install 'tiltline[{extra}]'", file=sys.stderr)
                 return 1
             module.configure(command)

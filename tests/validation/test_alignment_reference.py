@@ -8,7 +8,6 @@ told from back in every recording; upside-down and reversed clips found in every
 from __future__ import annotations
 
 import json
-import os
 from collections import defaultdict
 from pathlib import Path
 
@@ -25,11 +24,9 @@ from processing.alignment.walking import heading_of, mean_up, walking_seconds
 from processing.batch import blocks
 from processing.types import F64, NS_PER_S, TimedBatch
 from tests.processing.alignment_chain import neutral, recording, run
+from tests.reference import ABSENT, REFERENCE
 
-REFERENCE = Path(os.environ.get("TILTLINE_REFERENCE", "reference"))
-needs_reference = pytest.mark.skipif(
-    not REFERENCE.is_dir(), reason="set TILTLINE_REFERENCE to the folder of reference recordings"
-)
+needs_reference = pytest.mark.skipif(not REFERENCE.is_dir(), reason=ABSENT)
 RATE = {"hapt": 50.0, "ipol_l5_gait": 100.0, "mobgap_lowback": 100.0, "neura_pelvis": 100.0}
 WALKING_LABELS = (1, 2, 3)
 
