@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from sensor_gateway.drivers import capture2go, movella_dot, witmotion
+from sensor_gateway.drivers import capture2go, metamotion, movella_dot, movesense, polar, witmotion
 from sensor_gateway.session import BleSensor
 
 capture2go_sensor: Final = BleSensor(capture2go.Capture2GoDriver, (capture2go.SERVICE_UUID,))
 dot_sensor: Final = BleSensor(movella_dot.MovellaDotDriver, (movella_dot.CONFIG_SERVICE_UUID,))
 witmotion_sensor: Final = BleSensor(witmotion.WitMotionDriver, (witmotion.SERVICE_UUID,))
+movesense_sensor: Final = BleSensor(movesense.MovesenseDriver, (movesense.SERVICE_UUID,))
+metamotion_sensor: Final = BleSensor(metamotion.MetaMotionDriver, (metamotion.SERVICE_UUID,))
+polar_sensor: Final = BleSensor(polar.PolarDriver, (polar.SERVICE_UUID,))

@@ -1,0 +1,63 @@
+"""The entry points of the radio sensors make transports of the settings, and say what the settings cannot be."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import replace
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from sensor_gateway.clock import SystemClock
+from sensor_gateway.config import ConfigError, Sensor
+from sensor_gateway.drivers.base import TransportContext
+from sensor_gateway.session import BleSensor, Session
+
+CONTEXT = TransportContext(SystemClock())
+POINTS = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["entry-points"]
+RADIO = sorted(set(POINTS["tiltline.drivers"]) - {"synthetic", "replay"})
+
+
+def made(name: str) -> BleSensor:
+    loaded = EntryPoint(name, POINTS["tiltline.drivers"][name], "tiltline.drivers").load()
+    assert isinstance(loaded, BleSensor)
+    return loaded
+
+
+def sensor(driver: str, rate_hz: float, **options: str | float | bool) -> Sensor:
+    return Sensor("clip-1", "w-001", driver, "C0:00:00:00:00:01", rate_hz, options=options)
+
+
+@pytest.mark.parametrize("name", RADIO)
+def test_each_radio_driver_has_a_page_in_the_manual_an_id_and_defaults(name: str) -> None:
+    factory = made(name)
+    driver = factory.driver_class()
+    assert driver.id == name
+    assert factory.service_uuids
+    assert driver.notify_uuids()
+    manual = Path(__file__).parents[2] / "docs" / ("open_profile.md" if name == "open" else "devices.md")
+    assert name == "open" or f"`{name}`)" in manual.read_text(encoding="utf-8")
+    session = factory(sensor(name, driver.capabilities.rate_hz), CONTEXT)
+    assert isinstance(session, Session)
+    assert session.driver.capabilities == driver.capabilities
+
+
+@pytest.mark.parametrize("name", RADIO)
+def test_without_an_address_no_sensor_is_ever_read(name: str) -> None:
+    with pytest.raises(ConfigError, match="'address' is empty"):
+        made(name)(replace(sensor(name, 100), address=""), CONTEXT)
+
+
+def test_options_are_the_keywords_of_the_driver() -> None:
+    session = made("dot")(sensor("dot", 30, payload=26, adapter="hci7"), CONTEXT)
+    assert session.driver.start()[-1].payload == bytes([1, 1, 26])
+    assert session.driver.capabilities.rate_hz == 30
+    with pytest.raises(ConfigError, match="sensor 'clip-1': key payload is 5"):
+        made("dot")(sensor("dot", 60, payload=5), CONTEXT)
+    with pytest.raises(ConfigError, match="unknown key 'paylod'; did you mean 'payload'"):
+        made("dot")(sensor("dot", 60, paylod=26), CONTEXT)
+    with pytest.raises(ConfigError, match="key 'payload'"):
+        made("dot")(sensor("dot", 60, payload="26"), CONTEXT)
+    with pytest.raises(ConfigError, match=r"rate_hz is 100; .* set 60"):
+        made("dot")(sensor("dot", 100), CONTEXT)
