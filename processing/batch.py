@@ -11,21 +11,26 @@ from typing import Literal
 
 import numpy as np
 
+from processing.alignment.static import Alignment
 from processing.context.retro import RetroContext
 from processing.context.transfers import Transfer
 from processing.core import Core, CoreOutput, CoreSetup
+from processing.features.align import AlignStage
 from processing.features.gait import Step
 from processing.features.gait_retro import RetroGait
+from processing.features.seconds import SecondStage
 from processing.features.tilt import SecondTilt
-from processing.gaps import Filled
-from processing.orientation import OrientationParams, Oriented
+from processing.gaps import Filled, GapParams, GapStage
+from processing.orientation import CausalOrientation, OrientationParams, Oriented
 from processing.retro import RetroOrientation
 from processing.rules.study import Study
 from processing.steps import on_feet, seconds_down
-from processing.types import NS_PER_S, Record, Samples, SecondBlock, TimedBatch
+from processing.types import I64, NS_PER_S, POSTURE_CODE, Bool, Record, Samples, SecondBlock, TimedBatch
 
 Mode = Literal["online", "settled", "retro"]
 BLOCK_S = 60
+SURELY_STANDING = 0.8
+"""Confidence from which a second may serve as a neutral pose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,29 @@ def process_recording(
     c = core.gaps.counters
     counters = {"samples": taken, "missing": c.missing, "bridged": c.bridged, "not_finite": c.not_finite}
     return ProcessResult(all_out.records, all_out.steps, all_out.transfers, counters)
+
+
+def standing_in(chunks: Iterable[TimedBatch], rate_hz: float, alignment: Alignment, second: I64) -> Bool:
+    """Which of the UTC seconds ``second`` (m,) surely hold standing, judged over the whole recording without a neutral pose."""
+    gaps, orientation = GapStage(GapParams(rate_hz)), CausalOrientation(OrientationParams(rate_hz))
+    aligner, seconds = AlignStage(alignment), SecondStage(rate_hz)
+    context = RetroContext(rate_hz=rate_hz)
+    at: list[I64] = [np.empty(0, np.int64)]
+    for chunk in chunks:
+        for part in orientation.update(gaps.update(chunk)):
+            block = seconds.update(aligner.update(part.filled, part.q_es)[0])
+            if block is not None:
+                context.add(block)
+                at.append(block.second)
+    block = seconds.update(None, last=True)
+    if block is not None:
+        context.add(block)
+        at.append(block.second)
+    judged = context.finish()
+    stands = [(c.posture == POSTURE_CODE["standing"]) & (c.confidence > SURELY_STANDING) for c in judged]
+    found = [s[k] for s, k in zip(at[1:], stands, strict=True)]
+    out: Bool = np.isin(second, np.concatenate([at[0], *found]))
+    return out
 
 
 def _ignore(_: Samples) -> None:

@@ -6,7 +6,6 @@ and the tests compare against. Same recording and options give the same bytes.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -15,17 +14,17 @@ from typing import Any, Final
 
 import numpy as np
 
-from processing.alignment.static import Alignment, AlignmentError, align, neutral_gravity, parse_mount
+from processing.alignment.static import Alignment
 from processing.batch import Mode, ProcessResult, blocks, process_recording
 from processing.core import CoreSetup
 from processing.dictionary import EPOCH, METRIC, SAMPLE, STEP, TRANSFER
 from processing.rules.study import Study, study_hash
 from processing.types import NS_PER_S, Epoch, Event, Metric, Samples, TimedBatch
-from sensor_gateway.config import Sensor
 from sensor_gateway.export.csv_parquet import FileSet, open_table
 from sensor_gateway.export.manifest import write_manifest
 from sensor_gateway.export.tables import event_line, record_table, sample_table, schema_of
-from sensor_gateway.recording import Recording, RecordingError, read_recording
+from sensor_gateway.recording import Recording, read_recording
+from sensor_gateway.recording_alignment import Aligned, Neutral, align_recording
 
 FILES: Final = (
     "samples.parquet",
@@ -36,18 +35,16 @@ FILES: Final = (
     "events.ndjson",
     "manifest.json",
 )
-NOMINAL_MOUNT: Final = Sensor(id="clip-1", wearer="w-001").mount
-MOUNT_ID: Final = "mount-1"
-"""A recording is one wearing: the clip is put on once."""
-_UPSIDE_WARNING_DEG: Final = 45.0
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessOptions:
-    """What the command line says. ``neutral_s`` in seconds on the recording's own t_s; ``mount`` None: the nominal one."""
+    """What the command line says. ``neutral_s`` in seconds on the recording's own t_s or "auto"; ``mount`` axes, "auto", or
+    None: the usual one.
+    """
 
     start_utc_ns: int | None = None
-    neutral_s: tuple[float, float] | None = None
+    neutral_s: Neutral = None
     mount: str | None = None
     mode: Mode = "online"
     study: Study = field(default_factory=Study)
@@ -76,37 +73,10 @@ def neutral_span_s(text: str) -> tuple[float, float]:
     return t0, t1
 
 
-def resolve_alignment(recording: Recording, options: ProcessOptions) -> tuple[Alignment, list[str]]:
-    """The alignment of a whole recording, and warnings; raises `RecordingError` where the neutral cannot be used.
-
-    A refused neutral is an error here (the live gateway reports it and goes on): whoever names one wants tilt relative to
-    it, and tilt relative to something else would look the same.
-    """
-    try:
-        mount = parse_mount(options.mount or NOMINAL_MOUNT)
-        given = options.mount is not None
-        if options.neutral_s is None:
-            return align(mount, None, given=given, mount_id=MOUNT_ID, t_utc_ns=0), []
-        t0, t1 = (recording.zero_utc_ns + round(s * NS_PER_S) for s in options.neutral_s)
-        lo, hi = np.searchsorted(recording.t_utc_ns, [t0, t1])
-        if lo == hi:
-            first, last = ((int(recording.t_utc_ns[i]) - recording.zero_utc_ns) / NS_PER_S for i in (0, -1))
-            raise AlignmentError(
-                f"lies outside the recording, which runs from {first:.2f} to {last:.2f} s; move it inside"
-            )
-        gravity = neutral_gravity(recording.acc_mps2[lo:hi], recording.gyr_rps[lo:hi])
-        alignment = align(mount, gravity, given=given, mount_id=MOUNT_ID, t_utc_ns=t1)
-    except AlignmentError as e:
-        what = f"neutral {options.neutral_s[0]:g}:{options.neutral_s[1]:g} s: " if options.neutral_s else ""
-        raise RecordingError(f"{recording.name}: {what}{e}") from None
-    cosine = float(np.dot(mount.up, alignment.r_ps[1]))
-    off = math.degrees(math.acos(max(-1.0, min(1.0, cosine))))
-    if off > _UPSIDE_WARNING_DEG:
-        said = "the mount given" if given else "the usual mount (up=+x,anterior=-z)"
-        return alignment, [
-            f"{recording.name}: up in the neutral pose is {off:.0f} deg away from {said}; check --mount, front and back may be swapped"
-        ]
-    return alignment, []
+def resolve_alignment(recording: Recording, options: ProcessOptions) -> tuple[Alignment, tuple[str, ...]]:
+    """The alignment at the start of a recording, and warnings; see `align_recording`."""
+    aligned = align_recording(recording, options.mount, options.neutral_s)
+    return aligned.alignment, aligned.warnings
 
 
 def process_file(
@@ -117,8 +87,8 @@ def process_file(
     Raises `RecordingError` for what cannot be read or aligned; then nothing in ``folder`` has changed.
     """
     recording = read_recording(path, options.start_utc_ns)
-    alignment, warnings = resolve_alignment(recording, options)
-    setup = CoreSetup(options.wearer, options.sensor, recording.rate_hz, alignment)
+    aligned = align_recording(recording, options.mount, options.neutral_s)
+    setup = CoreSetup(options.wearer, options.sensor, recording.rate_hz, aligned.alignment)
     timed = TimedBatch(recording.t_utc_ns, recording.acc_mps2, recording.gyr_rps)
     with FileSet(folder) as files:
         samples = open_table(files.path("samples.parquet"), schema_of(SAMPLE), "parquet")
@@ -137,9 +107,9 @@ def process_file(
         result = process_recording(blocks(timed), setup, options.study, options.mode, keep, tell)
         samples.close()
         rows = {"samples.parquet": samples.rows, **_write_records(files, result)}
-        all_warnings = (*recording.warnings, *warnings)
+        all_warnings = (*recording.warnings, *aligned.warnings)
         summary = _summary(recording, result, rows, valid)
-        content = _content(recording, options, alignment, result, all_warnings) | {"summary": summary}
+        content = _content(recording, options, aligned, result, all_warnings) | {"summary": summary}
         manifest = write_manifest(files, content, rows)
     return Processed(folder, manifest, summary, all_warnings)
 
@@ -166,7 +136,7 @@ def _write_records(files: FileSet, result: ProcessResult) -> dict[str, int]:
 def _content(
     recording: Recording,
     options: ProcessOptions,
-    alignment: Alignment,
+    aligned: Aligned,
     result: ProcessResult,
     warnings: tuple[str, ...],
 ) -> dict[str, Any]:
@@ -185,7 +155,7 @@ def _content(
         },
         "options": {
             "start_utc_ns": options.start_utc_ns,
-            "neutral_s": None if options.neutral_s is None else list(options.neutral_s),
+            "neutral_s": list(options.neutral_s) if isinstance(options.neutral_s, tuple) else options.neutral_s,
             "mount": options.mount,
             "mode": options.mode,
             "wearer": options.wearer,
@@ -196,7 +166,8 @@ def _content(
             "version": options.study.version,
             "content": asdict(options.study),
         },
-        "alignment": asdict(alignment),
+        "alignment": asdict(aligned.alignment),
+        "alignment_source": aligned.source,
         "counters": result.counters,
         "warnings": list(warnings),
     }

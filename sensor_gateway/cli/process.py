@@ -15,6 +15,7 @@ from sensor_gateway.cli.times import utc_ns
 from sensor_gateway.config import ConfigError, load_study
 from sensor_gateway.process import Processed, ProcessOptions, neutral_span_s, process_file
 from sensor_gateway.recording import RecordingError
+from sensor_gateway.recording_alignment import AUTO, Neutral
 
 NAME: Final = "process"
 HELP: Final = "turn recordings into samples, metrics, epochs and events"
@@ -25,6 +26,9 @@ and gx gy gz [rad/s], in one right-handed set of sensor axes. Other names or uni
 
 Output in DIR (one folder per recording where several are given): samples.parquet, metrics.parquet (1 s), epochs.parquet
 (1 min), events.ndjson, manifest.json. Missing is null. The columns are explained in docs/data_dictionary.md.
+
+Nobody wrote down how the clip sat or when the person stood still: --mount auto --neutral auto. Both need some walking; what
+cannot be found is left out with a warning, and manifest.json says what was found, where, and how sure that is.
 
 Example: tiltline process walk.parquet --out result --start 2026-03-01T08:00:00Z --neutral 2:8 --mount up=+x,anterior=-z
 """
@@ -45,12 +49,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="UTC of t_s = 0; without an offset it is taken as UTC (default: 1970-01-01T00:00:00Z)",
     )
     parser.add_argument(
-        "--neutral", metavar="T0:T1", type=span_s, help="seconds of quiet standing used as neutral, e.g. 2:8"
+        "--neutral",
+        metavar="T0:T1",
+        type=neutral_of,
+        help="seconds of quiet standing used as neutral, e.g. 2:8; auto finds quiet standing in the recording",
     )
     parser.add_argument(
         "--mount",
         metavar="AXES",
-        help="signed sensor axes, e.g. up=+x,anterior=-z (default: gravity of the neutral is up, and -z is anterior)",
+        help="signed sensor axes, e.g. up=+x,anterior=-z (default: gravity of the neutral is up, and -z is anterior); auto"
+        " finds them by walking, whichever way the clip sat",
     )
     parser.add_argument(
         "--mode",
@@ -73,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         return 2
     try:
         study = load_study(args.study)
-        if args.mount is not None:
+        if args.mount not in (None, AUTO):
             parse_mount(args.mount)
     except (ConfigError, AlignmentError) as e:
         _say(str(e))
@@ -108,8 +116,10 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def span_s(text: str) -> tuple[float, float]:
-    """`neutral_span_s` as the command line wants its errors."""
+def neutral_of(text: str) -> Neutral:
+    """Read "auto" or T0:T1, with errors as the command line wants them."""
+    if text == AUTO:
+        return "auto"
     try:
         return neutral_span_s(text)
     except ValueError as e:
