@@ -174,6 +174,8 @@ def edge_matrix(edge: Edge, refs: References, p: ContextParams) -> Matrix:
             weight = prior
             if edge.rise_m is not None:
                 drop, drop_sd = _drop(a, b, p)
+                if moving_sd > 0.0 and a != b:
+                    drop, drop_sd = p.walk_end_seen * drop, math.hypot(drop_sd, (1.0 - p.walk_end_seen) * drop)
                 weight *= _rise_density(edge.rise_m, -drop, math.sqrt(sd0 * sd0 + drop_sd * drop_sd), stray)
             if edge.walk_after:
                 weight *= 1.0 if b == UPRIGHT else p.walking_not_upright

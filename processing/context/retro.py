@@ -51,7 +51,7 @@ class RetroContext:
         self._tracker = Tracker(self.params, self._fresh_references())
         self._steps: list[Step] = []
         self._codes: list[int] = []
-        self._worn: list[bool] = []
+        self._worn: list[float] = []
         self._beliefs: list[Belief] = []
         self._sizes: list[int] = []
         self._acc: list[F64] = []

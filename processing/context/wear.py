@@ -44,10 +44,12 @@ class WearStage:
         self._worn = True
         self._before: list[float] = []
 
-    def update(self, m: Movement) -> tuple[list[bool], list[bool]]:
-        """For each second: whether the sensor is worn, and whether it is worn again from here."""
+    def update(self, m: Movement) -> tuple[list[float], list[bool]]:
+        """For each second: the probability that the sensor is worn (0 once it surely is not), and whether it is worn again
+        from here. A body may keep so still for a minute; by ten it is as likely a table, and then that is the answer.
+        """
         p = self.params
-        worn: list[bool] = []
+        worn: list[float] = []
         put_on: list[bool] = []
         columns = zip(
             m.turn_sd_dps.tolist(), m.acc_sd_mps2.tolist(), m.slow_turn_dps.tolist(), m.covered.tolist(), strict=True
@@ -71,9 +73,10 @@ class WearStage:
                 self._still_s += 1
             else:
                 self._still_s = 0
-            worn.append(self._still_s < p.min_s)
-            put_on.append(worn[-1] and not self._worn)
-            self._worn = worn[-1]
+            on = self._still_s < p.min_s
+            worn.append(1.0 - 0.5 * self._still_s / p.min_s if on else 0.0)
+            put_on.append(on and not self._worn)
+            self._worn = on
         return worn, put_on
 
     def snapshot(self) -> list[Any]:
@@ -87,11 +90,11 @@ class WearStage:
 _RECENT = 0.1  # weight of a second in the mean of the last ten or so
 
 
-def fill_unworn(worn: list[bool], params: WearParams) -> list[bool]:
+def fill_unworn(worn: list[float], params: WearParams) -> list[float]:
     """Looking back: the minutes of stillness that led to "not worn" were not worn either."""
     out = list(worn)
     for i in range(1, len(worn)):
-        if worn[i - 1] and not worn[i]:
+        if worn[i - 1] > 0.0 and worn[i] == 0.0:
             for k in range(max(0, i - params.min_s + 1), i):
-                out[k] = False
+                out[k] = 0.0
     return out

@@ -66,3 +66,14 @@ def test_a_clip_taken_up_again_starts_anew_and_walking_shows_the_way() -> None:
     assert got[960:1000].count("not_worn") == 40
     assert got[1008:1014] == ["standing"] * 6
     assert got[-5:] == ["standing"] * 5
+
+
+def test_on_a_table_a_posture_grows_less_sure_until_it_is_not_worn_and_on_a_body_it_does_not() -> None:
+    body = Body(rate_hz=50.0).rest(10).walk(30).rest(10).move(2.0, to_pitch_deg=-85.0, rise_m=-0.2)
+    on_table = ContextStage(rate_hz=50.0).update(body.rest(900, worn=False).block())
+    assert on_table.confidence[70] > 0.9
+    assert on_table.confidence[500] < 0.7
+    in_bed = ContextStage(rate_hz=50.0).update(
+        Body(rate_hz=50.0).rest(10).walk(30).rest(10).sit_down().rest(5).lie_down(drop_m=0.1).rest(900).block()
+    )
+    assert in_bed.confidence[120:].min() > 0.9
