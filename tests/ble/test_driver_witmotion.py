@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from struct import pack
 from typing import ClassVar
 
@@ -12,7 +13,7 @@ import pytest
 from sensor_gateway.drivers.base import Battery, Rejected
 from sensor_gateway.drivers.witmotion import NOTIFY_UUID, SERVICE_UUID, WRITE_UUID, WitMotionDriver
 from tests.ble.support.air import Air
-from tests.ble.support.bench import driver_bench
+from tests.ble.support.bench import QUICK, driver_bench
 from tests.ble.support.peripheral import NOTIFY, WRITE_SILENTLY, Peripheral
 
 pytestmark = pytest.mark.anyio
@@ -77,3 +78,31 @@ async def test_it_streams_at_the_rate_asked_for_and_again_after_a_disconnect() -
         assert not [i for i in b.items if isinstance(i, Rejected)]
         assert b.session.stats.connections == 2
         assert b.states.count("stalled") == 0
+
+
+class Mute(Module):
+    """Answers every question and measures nothing."""
+
+    def turn(self) -> list[tuple[str, bytes]]:
+        payload, self.replies = self.replies, b""
+        return [(NOTIFY_UUID, payload)] if payload else []
+
+
+class Curious(WitMotionDriver):
+    """Asks for the battery more often than anybody needs."""
+
+    poll_s = 0.2
+
+
+async def test_a_module_that_answers_but_does_not_measure_is_never_called_streaming() -> None:
+    async with driver_bench(Mute, WitMotionDriver(100), replace(QUICK, first_data_s=0.4)) as b:
+        await b.until(lambda: b.session.stats.failures)
+        assert [i.percent for i in b.items if isinstance(i, Battery)]
+        assert "streaming" not in b.states
+        assert b.session.stats.last_error == "the sensor is connected but sends nothing"
+
+
+async def test_the_battery_is_asked_for_again_while_it_streams() -> None:
+    async with driver_bench(Module, Curious(100)) as b:
+        await b.until(lambda: [c.hex() for _, c in b.sensor.commands].count("ffaa276400") >= 3)
+        assert b.states == ["searching", "connecting", "starting", "streaming"]

@@ -26,7 +26,7 @@ QUICK = SessionLimits(
 class DriverBench:
     """``items``: what the driver made of the notifications, read as the runner would, anew after each lost connection."""
 
-    def __init__(self, make: Callable[[Air, str], Peripheral], driver: Driver) -> None:
+    def __init__(self, make: Callable[[Air, str], Peripheral], driver: Driver, limits: SessionLimits) -> None:
         self.air = Air()
         self.central = Central(self.air)
         self.sensor = make(self.air, ADDRESS)
@@ -35,7 +35,7 @@ class DriverBench:
         self.states: list[str] = []
         radio = Radio("", self.central.backends(), RADIO)
         services = tuple(self.sensor.services)
-        self.session = Session(driver, ADDRESS, radio, SystemClock(), services, QUICK, jitter=lambda: 0.5)
+        self.session = Session(driver, ADDRESS, radio, SystemClock(), services, limits, jitter=lambda: 0.5)
 
     async def sink(self, received: list[Received]) -> None:
         for r in received:
@@ -62,9 +62,11 @@ class DriverBench:
 
 
 @asynccontextmanager
-async def driver_bench(make: Callable[[Air, str], Peripheral], driver: Driver) -> AsyncIterator[DriverBench]:
+async def driver_bench(
+    make: Callable[[Air, str], Peripheral], driver: Driver, limits: SessionLimits = QUICK
+) -> AsyncIterator[DriverBench]:
     """A session running against a switched-on sensor; both are taken down at the end, whatever happened."""
-    b = DriverBench(make, driver)
+    b = DriverBench(make, driver, limits)
     await b.central.device.power_on()
     await b.sensor.power_on()
     task = asyncio.create_task(b.session.run(b.sink, b.on_link))
