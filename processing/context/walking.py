@@ -6,8 +6,8 @@ stepping: one second of a strong step by itself, and slow or shuffling steps aft
 between steps. Levels: at the lower back slow walking (0.5 m/s) swings the vertical by about 0.5 m/s² root mean square in the
 step band, comfortable walking by 1.2-2, stairs down by 3.
 
-Running is told by flight (both feet leave the ground once a step, and the pelvis falls freely for a tenth of the time and more),
-or by steps above 2.4 Hz together with a swing that walking and stairs do not reach.
+Running has steps above 2.4 Hz together with flight (both feet leave the ground once a step, and the pelvis falls freely for a
+tenth of the time and more) or with a swing that walking and stairs do not reach.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ _STRONG_MPS2: Final = 0.9
 _ALONE_MPS2: Final = 1.05  # in one second, with nothing before
 _LASTING_MPS2: Final = 0.3  # slow and shuffling steps amid a walk
 _FLIGHT: Final = 0.1  # share of two seconds; a thousand seconds of walking and stairs stay below
-_FLYING_CROSSINGS_2S: Final = 4
 _RUN_MPS2: Final = 4.5  # half of g, as stairs hardly reach and never at a runner's rate
 _RUN_CROSSINGS_2S: Final = 5  # 2.4 Hz and more
 _MIN_TURN_DPS: Final = 8.0
@@ -73,7 +72,7 @@ class GaitStage:
             turns = rhythm and turn >= _LASTING_TURN_DPS
             alone = fair and level >= _ALONE_MPS2
             self.stepping = self.walking or (turns and (alone or (self.stepping and level >= _LASTING_MPS2)))
-            flies = 0.5 * (flight + self.previous_flight) >= _FLIGHT and steps >= _FLYING_CROSSINGS_2S
+            flies = 0.5 * (flight + self.previous_flight) >= _FLIGHT and steps >= _RUN_CROSSINGS_2S
             runs = flies or (level >= _RUN_MPS2 and steps >= _RUN_CROSSINGS_2S)
             if self.walking:
                 out.append(RUNNING if runs else WALKING)
