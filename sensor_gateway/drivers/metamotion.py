@@ -38,7 +38,7 @@ SERVICE_UUID: Final = "326a9000-85cb-9195-d9dd-464cfbbae75a"
 COMMAND_UUID: Final = "326a9001-85cb-9195-d9dd-464cfbbae75a"
 NOTIFY_UUID: Final = "326a9006-85cb-9195-d9dd-464cfbbae75a"
 
-_RIGHT, _WRONG = 1, 2
+_BIT: Final = {ACC: 1, GYRO: 2}
 
 
 class MetaMotionDriver:
@@ -74,7 +74,7 @@ class MetaMotionDriver:
         }
         self._period_ns = round(NS_PER_S / rate_hz)
         self._pairing = Pairing(self._period_ns)
-        self._checked = 0
+        self._wrong = 0
 
     @property
     def capabilities(self) -> Capabilities:
@@ -108,12 +108,12 @@ class MetaMotionDriver:
 
     def snapshot(self) -> dict[str, int]:
         """The count, what waits, and whether the chip is right."""
-        return self._pairing.snapshot() | {"checked": self._checked}
+        return self._pairing.snapshot() | {"wrong": self._wrong}
 
     def restore(self, state: dict[str, int]) -> None:
         """Take `snapshot`'s numbers back."""
         self._pairing.restore(state)
-        self._checked = state["checked"]
+        self._wrong = state["wrong"]
 
     def feed(self, uuid: str, payload: bytes, rx_mono_ns: int, rx_utc_ns: int) -> list[Decoded]:
         """Decode one message: samples where both streams have them, the battery, or the reason why not."""
@@ -134,7 +134,7 @@ class MetaMotionDriver:
             return [Rejected(f"module {module:02x}, register {register:02x} was not asked for", payload)]
         if len(body) != 6 * n:
             return [Rejected(f"{len(payload)} bytes; {n} samples of a {self._name} have {2 + 6 * n}", payload)]
-        if self._checked == _WRONG:
+        if self._wrong:
             return [Rejected(f"the sensor has no {self._name}; set its option 'chip' to the other one", payload)]
         values = np.frombuffer(body, "<i2").reshape(n, 3) * self._scale[module]
         joined = self._pairing.add(module, values, rx_mono_ns)
@@ -147,5 +147,5 @@ class MetaMotionDriver:
         if len(payload) < 3:
             return [Rejected("the sensor has no such module", payload)]
         right = payload[2] == self._chip.implementation[module]
-        self._checked = _RIGHT if right else _WRONG
+        self._wrong = self._wrong & ~_BIT[module] | (0 if right else _BIT[module])
         return [] if right else [Rejected(f"module {module:02x} is no {self._name}; set option 'chip'", payload)]

@@ -216,14 +216,15 @@ def test_fusion_messages_are_read_as_evidence_only() -> None:
             decode_fusion(bad)
 
 
-GOOD = [packed("bmi270", ACC, 5), packed("bmi270", GYRO, 7), bytes.fromhex("038004010301"),
+GOOD = [packed("bmi270", ACC, 5), packed("bmi270", GYRO, 7), bytes.fromhex("038004010301"), bytes.fromhex("13800101"),
         bytes.fromhex("118c633410"), packed("bmi270", ACC, 9), LOG[0]]  # fmt: skip
 
 
 @pytest.mark.parametrize("chip", ["bmi160", "bmi270"])
 def test_ten_thousand_random_and_damaged_payloads(chip: str) -> None:
     driver = MetaMotionDriver(chip=chip)  # type: ignore[arg-type]
-    good = [packed(chip, ACC, 5), packed(chip, GYRO, 7), ACC_SINGLE_4G, *GOOD[2:4], LOG[0]]
+    info = [bytes([m, 0x80, CHIPS[chip].implementation[m], 1]) for m in (ACC, GYRO)]
+    good = [packed(chip, ACC, 5), packed(chip, GYRO, 7), ACC_SINGLE_4G, *info, GOOD[4], LOG[0]]
     assert storm(driver, NOTIFY_UUID, good, 5_000, MOST_NUMBERS) > 1000
 
 
