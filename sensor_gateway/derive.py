@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import Final
 
 import msgspec
 
@@ -22,6 +23,9 @@ from sensor_gateway.config import Sensor
 from sensor_gateway.drivers.base import Battery, Driver, EndOfStream, Rejected
 from sensor_gateway.spool.block import Logged
 from sensor_gateway.spool.journal import CONTROL
+
+_BROKEN: Final = ("searching", "connecting", "lost")
+"""Link states after which nothing continues what came before; a stalled link may."""
 
 
 class SnapshotError(ValueError):
@@ -123,7 +127,7 @@ class Deriver:
         except controls.ControlError:
             self.unreadable += 1
             return
-        if isinstance(control, DeviceStatus) and control.link is not None:
+        if isinstance(control, DeviceStatus) and control.link in _BROKEN:
             self._driver.reset()  # a message begun on one connection never ends on the next
         out.append(self._pipeline.control(control, entry.received.rx_utc_ns))
 
