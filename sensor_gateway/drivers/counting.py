@@ -19,6 +19,7 @@ WINDOW_S: Final = 2.0
 SLACK_S: Final = 0.3  # 5 % of two windows, and 0.1 s of radio
 DRIFT_FROM_S: Final = 10.0
 _NEW_EPOCH_S: Final = 30 * 86_400  # no sensor is away for just this long: the timebase sees another clock
+_FULL_NS: Final = 1 << 61
 _NONE: Final = -(1 << 62)
 
 
@@ -95,7 +96,9 @@ class SampleCount:
     def reset(self) -> None:
         """The connection was lost, and with it the count: what follows is another clock, told by a great leap."""
         if not self._s.fresh:
-            self._s.next += round(_NEW_EPOCH_S * NS_PER_S / self._period_ns)
+            leaped = self._s.next + round(_NEW_EPOCH_S * NS_PER_S / self._period_ns)
+            # A count that goes back is another clock too: after thousands of leaps, begin at 0 again before 64 bits are full.
+            self._s.next = leaped if leaped * self._period_ns < _FULL_NS else 0
             self._s.fresh = 1
 
     def snapshot(self) -> dict[str, int]:

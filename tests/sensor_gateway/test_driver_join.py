@@ -175,3 +175,15 @@ def test_a_count_goes_on_after_a_restart_of_the_gateway() -> None:
         one.take(3, 30 * MS * i)
     other.restore(one.snapshot())
     assert [one.take(3, 30 * MS * i) for i in range(100, 300)] == [other.take(3, 30 * MS * i) for i in range(100, 300)]
+
+
+def test_thousands_of_reconnects_stay_within_64_bits() -> None:
+    count = SampleCount(10 * MS)
+    before, went_back = -1, 0
+    for i in range(10_000):
+        first = count.take(10, i * 1000 * MS)
+        went_back += first < before
+        before = first
+        count.reset()
+        assert all(-(1 << 63) <= v < 1 << 63 for v in count.snapshot().values())
+    assert 0 < went_back <= 4
