@@ -33,7 +33,7 @@ from processing.types import NS_PER_S
 QUIET_DPS: Final = 10.0
 """Quiet standing sways at 1-3 deg/s, a loose clip at 5; sitting down turns the pelvis at 30-80 deg/s."""
 _REST_CELLS: Final = 5  # a rest begins after half a second of quiet; shorter ones occur amid sitting down
-_STEADY_MPS2: Final = 0.25  # within half a second; half way down to a chair the pelvis turns hardly, yet it brakes
+_STEADY_MPS2: Final = 0.2  # within half a second; half way down to a chair the pelvis turns hardly, yet it brakes
 _SURELY_CELLS: Final = 15  # quiet so long is a rest, even on a trembling clip
 _EARLY_CELLS: Final = 3  # quiet enough for a provisional look at the end of a second
 _MARGIN_CELLS: Final = 2  # a movement starts and ends more slowly than the threshold of quiet can see
