@@ -160,13 +160,24 @@ TRANSFER: Final = (
     ),
 )
 
+BOUT: Final = (
+    Field("start_utc_ns", "int64", "ns", "Start of the first second of the bout, UTC nanoseconds since 1970."),
+    Field("end_utc_ns", "int64", "ns", "End of its last second: the bout lasts up to here."),
+    Field(
+        "posture",
+        "string",
+        "1",
+        f"Posture kept: one of {', '.join(POSTURES)}; interruptions of a few seconds included.",
+    ),
+)
+
 EVENT_TYPES: Final = {
     "flag": "A rule found a period that may need activation exercises.",
     "episode_start": "Tilt stayed above the threshold long enough to start an episode.",
     "episode_end": "The episode ended; says why.",
     "prompt": "The wearer is offered one exercise, with side and dose.",
     "suppressed": "A flag led to no prompt; says why.",
-    "alignment": "A neutral pose or mount was taken, or refused with its reason.",
+    "alignment": "An alignment holds from here, was found again by walking, or was refused with its reason.",
     "wear_on": "The sensor is worn from here.",
     "wear_off": "The sensor is not worn from here.",
     "gap": "Samples are missing: from, to, how many, and what was done.",
@@ -188,6 +199,7 @@ TABLES: Final = {
     "devices": DEVICE,
     "steps": STEP,
     "transfers": TRANSFER,
+    "bouts": BOUT,
 }
 MEASUREMENT: Final = {"metric": "tilt", "epoch": "epoch", "event": "event", "device": "device"}
 """Record kind to InfluxDB measurement. Tags: site, wearer, sensor; on events also rule and type."""

@@ -16,10 +16,11 @@ import numpy as np
 
 from processing.alignment.static import Alignment
 from processing.batch import Mode, ProcessResult, blocks, process_recording
+from processing.context.periods import Bout, BoutStage
 from processing.core import CoreSetup
-from processing.dictionary import EPOCH, METRIC, SAMPLE, STEP, TRANSFER
+from processing.dictionary import BOUT, EPOCH, METRIC, SAMPLE, STEP, TRANSFER
 from processing.rules.study import Study, study_hash
-from processing.types import NS_PER_S, Epoch, Event, Metric, Samples, TimedBatch
+from processing.types import NS_PER_S, POSTURE_CODE, Epoch, Event, Metric, Samples, TimedBatch
 from sensor_gateway.export.csv_parquet import FileSet, open_table
 from sensor_gateway.export.manifest import write_manifest
 from sensor_gateway.export.tables import event_line, record_table, sample_table, schema_of
@@ -32,6 +33,7 @@ FILES: Final = (
     "epochs.parquet",
     "steps.parquet",
     "transfers.parquet",
+    "bouts.parquet",
     "events.ndjson",
     "manifest.json",
 )
@@ -124,6 +126,7 @@ def _write_records(files: FileSet, result: ProcessResult) -> dict[str, int]:
         ("epochs.parquet", epochs, EPOCH),
         ("steps.parquet", result.steps, STEP),
         ("transfers.parquet", result.transfers, TRANSFER),
+        ("bouts.parquet", _bouts(metrics), BOUT),
     ):
         table = open_table(files.path(name), schema_of(fields), "parquet")
         table.write(record_table(records, fields))
@@ -131,6 +134,13 @@ def _write_records(files: FileSet, result: ProcessResult) -> dict[str, int]:
         rows[name] = table.rows
     files.write_text("events.ndjson", "".join(map(event_line, events)))
     return rows
+
+
+def _bouts(metrics: list[Metric]) -> list[Bout]:
+    stage = BoutStage()
+    second = np.array([m.t_utc_ns // NS_PER_S for m in metrics], dtype=np.int64)
+    codes = np.array([POSTURE_CODE[m.posture] for m in metrics], dtype=np.int8)
+    return [*stage.update(second, codes), *stage.finish()]
 
 
 def _content(

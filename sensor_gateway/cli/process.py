@@ -25,7 +25,8 @@ Input: Parquet or CSV with the columns t_s [s] or t_utc_ns [ns], ax ay az [m/s²
 and gx gy gz [rad/s], in one right-handed set of sensor axes. Other names or units: see `tiltline import`.
 
 Output in DIR (one folder per recording where several are given): samples.parquet, metrics.parquet (1 s), epochs.parquet
-(1 min), events.ndjson, manifest.json. Missing is null. The columns are explained in docs/data_dictionary.md.
+(1 min), steps.parquet, transfers.parquet, bouts.parquet, events.ndjson, manifest.json. Missing is null. The columns are
+explained in docs/data_dictionary.md.
 
 Nobody wrote down how the clip sat or when the person stood still: --mount auto --neutral auto. Both need some walking; what
 cannot be found is left out with a warning, and manifest.json says what was found, where, and how sure that is.

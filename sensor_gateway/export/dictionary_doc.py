@@ -23,6 +23,7 @@ _ABOUT: Final = {
     "devices": "What a sensor says of itself.",
     "steps": "One row per step: when a foot took the weight. Written by `tiltline process`.",
     "transfers": "One row per change of posture, such as standing up. Written by `tiltline process`.",
+    "bouts": "One row per stretch of time spent in one posture. Written by `tiltline process`.",
 }
 _KIND: Final = {"metrics": "metric", "epochs": "epoch", "events": "event", "devices": "device"}
 

@@ -39,7 +39,7 @@ def _own_words(type_: str, data: Mapping[str, Json]) -> str:
         case "alignment" if data.get("outcome") == "refused":
             return f"The neutral pose was not taken: {_word(data, 'reason', 'see data')}."
         case "alignment":
-            return f"Neutral pose {_word(data, 'alignment_id', 'of unknown id')} is in force."
+            return f"Alignment {_word(data, 'alignment_id', 'of unknown id')} holds from here."
         case "wear_on":
             return "The sensor is worn from here."
         case "wear_off":

@@ -14,13 +14,15 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.spatial.transform import Rotation
 
-from processing.dictionary import EPOCH, METRIC, SAMPLE
+from processing.dictionary import BOUT, EPOCH, METRIC, SAMPLE
 from processing.rules.study import Study, study_hash
 from processing.synthetic import render
-from processing.types import GRAVITY_MPS2, NS_PER_S, POSTURES
+from processing.types import GRAVITY_MPS2, NS_PER_S, POSTURES, Event
 from sensor_gateway import cli
 from sensor_gateway.export.manifest import check_manifest
 from sensor_gateway.process import FILES
+from sensor_gateway.wire.summary import summary
+from tests.processing.alignment_chain import T0_NS
 from tests.processing.alignment_chain import recording as wearer
 
 START = "2026-03-02T08:00:00Z"
@@ -125,10 +127,10 @@ def test_several_recordings_get_a_folder_each_and_a_bad_one_does_not_stop_the_re
     out = tmp_path / "out"
     assert run("process", walk, tmp_path / "bad.csv", tmp_path / "short.parquet", "--out", out, "--json") == 1
     printed = capsys.readouterr()
-    summary = json.loads(printed.out)
-    assert [r["recording"] for r in summary["recordings"]] == ["walk.parquet", "short.parquet"]
-    assert summary["recordings"][0]["samples"] == 13_000
-    assert len(summary["errors"]) == 1
+    printed_json = json.loads(printed.out)
+    assert [r["recording"] for r in printed_json["recordings"]] == ["walk.parquet", "short.parquet"]
+    assert printed_json["recordings"][0]["samples"] == 13_000
+    assert len(printed_json["errors"]) == 1
     assert "missing columns ay, az, gx, gy, gz" in printed.err
     assert sorted(p.name for p in out.iterdir()) == ["short", "walk"]
     assert run("process", walk, tmp_path / "x" / "walk.csv", "--out", out) == 2
@@ -268,6 +270,15 @@ def test_mount_and_neutral_are_found_in_the_recording(worn: Path, tmp_path: Path
     assert truth.tilt[desk].median() < -10
     assert abs(error.median()) < 2 * alignment["uncertainty_deg"]
     assert (metrics.posture == truth.posture).mean() > 0.9
+    bouts = pd.read_parquet(tmp_path / "bouts.parquet")
+    assert list(bouts) == [f.name for f in BOUT]
+    assert (bouts.end_utc_ns > bouts.start_utc_ns).all()
+    assert (bouts.start_utc_ns[1:].to_numpy() >= bouts.end_utc_ns[:-1].to_numpy()).all()
+    # The script: 30 s upright, two minutes on foot, then the desk.
+    first, second, third = bouts.posture[:3]
+    assert (first, second, third) == ("standing", "walking", "sitting")
+    assert abs(bouts.start_utc_ns[1] - T0_NS - 30 * NS_PER_S) < 10 * NS_PER_S
+    assert abs(bouts.end_utc_ns[1] - T0_NS - 150 * NS_PER_S) < 20 * NS_PER_S
 
 
 def test_a_found_mount_without_a_neutral_and_a_found_neutral_with_a_given_mount(worn: Path, tmp_path: Path) -> None:
@@ -304,6 +315,36 @@ def test_what_cannot_be_found_is_a_warning_and_no_error(
     assert manifest["alignment_source"]["mount"]["by"] == "nominal"
     assert "no walking was found" in manifest["alignment_source"]["mount"]["not_found"]
     assert manifest["alignment_source"]["neutral"]["by"] == "none"
+
+
+def test_a_clip_that_slips_pauses_what_rests_on_its_zero_and_walking_brings_it_back(tmp_path: Path) -> None:
+    turn = Rotation.from_euler("y", 15, degrees=True).as_matrix()
+    script, timed = wearer(0.8, seed=2, turn=turn, turn_from_s=900.0)
+    frame = pd.DataFrame(np.hstack([timed.acc_mps2, timed.gyr_rps]), columns=["ax", "ay", "az", "gx", "gy", "gz"])
+    frame.insert(0, "t_utc_ns", timed.t_utc_ns)
+    frame.to_parquet(tmp_path / "slip.parquet", index=False)
+    assert run("process", tmp_path / "slip.parquet", "--out", tmp_path / "out", *MOUNT, "--neutral", "0:10") == 0
+    events = [json.loads(line) for line in (tmp_path / "out/events.ndjson").read_text().splitlines()]
+    told = [e for e in events if e["type"] in ("mount", "alignment")]
+    moved, suspended, found, again = told[1:]
+    assert (moved["type"], moved["data"]["reason"]) == ("mount", "slip")
+    assert moved["data"]["up_deg"] == pytest.approx(15, abs=2)
+    assert summary(Event(**moved)).startswith("The clip seems to have moved: walking looks tilted")
+    assert suspended["data"]["method"] == "suspended"
+    assert summary(Event(**suspended)) == f"Alignment {suspended['data']['alignment_id']} holds from here."
+    assert summary(Event(**found)).startswith("A walk showed how the clip sits now")
+    metrics = pd.read_parquet(tmp_path / "out/metrics.parquet")
+    error = metrics.anterior_tilt_deg - render(script, metrics.t_utc_ns.to_numpy() + NS_PER_S // 2).anterior_tilt_deg
+    before = metrics.t_utc_ns < T0_NS + 900 * NS_PER_S
+    while_away = metrics.t_utc_ns.between(suspended["t_utc_ns"], again["t_utc_ns"] - 1)
+    after = metrics.t_utc_ns >= again["t_utc_ns"]
+    assert after.sum() > 600
+    assert abs(error[before].median()) < 2
+    assert abs(error[while_away].median()) > 10
+    assert metrics.tilt_uncertainty_deg[while_away].min() > 13
+    assert metrics.quality[while_away].max() < metrics.quality[before].median()
+    assert abs(error[after].median()) < 2
+    assert len({e["event_id"] for e in events}) == len({(e["type"], e["t_utc_ns"]) for e in events}) == len(events)
 
 
 @pytest.mark.parametrize("rows", [2, 3, 60, 150, 260])
