@@ -186,4 +186,4 @@ def test_thousands_of_reconnects_stay_within_64_bits() -> None:
         before = first
         count.reset()
         assert all(-(1 << 63) <= v < 1 << 63 for v in count.snapshot().values())
-    assert 0 < went_back <= 4
+    assert 0 < went_back <= 12  # about every 890 leaps of 30 days
