@@ -10,7 +10,8 @@ from processing.types import POSTURE_CODE, ContextBlock
 
 _OF_STATE = (POSTURE_CODE["lying"], POSTURE_CODE["sitting"], POSTURE_CODE["standing"])
 _OF_STEPS = {
-    # Seven in ten single or shuffling steps of people with foot contacts or video labels were steps; of walking 97 in 100.
+    # Of mobgap's daily tasks, by foot contacts: seven in ten single or shuffling steps were steps, of walking eight and (in
+    # the gait laboratory) all but one in a hundred.
     STEPPING: (POSTURE_CODE["walking"], 0.7),
     WALKING: (POSTURE_CODE["walking"], 0.95),
     RUNNING: (POSTURE_CODE["running"], 0.95),

@@ -7,7 +7,8 @@ between steps. Levels: at the lower back slow walking (0.5 m/s) swings the verti
 step band, comfortable walking by 1.2-2, stairs down by 3.
 
 Running has steps above 2.4 Hz together with flight (both feet leave the ground once a step, and the pelvis falls freely for a
-tenth of the time and more) or with a swing that walking and stairs do not reach.
+tenth of the time and more) or with a swing that walking does not reach. Who hurries down stairs with
+a heavy tread may be taken for a runner for a few seconds.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ _FAIR_MPS2: Final = 0.42
 _STRONG_MPS2: Final = 0.9
 _ALONE_MPS2: Final = 1.05  # in one second, with nothing before
 _LASTING_MPS2: Final = 0.3  # slow and shuffling steps amid a walk
-_FLIGHT: Final = 0.1  # share of two seconds; a thousand seconds of walking and stairs stay below
-_RUN_MPS2: Final = 4.5  # half of g, as stairs hardly reach and never at a runner's rate
+_FLIGHT: Final = 0.1  # share of two seconds; runners fly a fifth to a third of the time, walkers never
+_RUN_MPS2: Final = 4.5  # half of g: beyond fast walking; a heavy tread down the stairs may come near
 _RUN_CROSSINGS_2S: Final = 5  # 2.4 Hz and more
 _MIN_TURN_DPS: Final = 8.0
 _LASTING_TURN_DPS: Final = 15.0
