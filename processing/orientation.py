@@ -5,10 +5,10 @@
 Deviations from the paper's defaults, chosen on a simulated wearer and checked on an optical rig and on people
 (`docs/validation.md`):
 
-- ``tau_acc`` 5 s instead of 3 s: in a day on a pelvis gravity is wrong (steps, sitting down) more often than the gyroscope.
-- Rest detection is tighter, and what is learnt at rest is trusted less (0.1 °/s instead of 0.03): a quiet person still sways.
+- ``tau_acc`` 4.5 s instead of 3 s (retro 5 s): in a day on a pelvis gravity is wrong (steps, sitting down) more often than the gyroscope.
+- Rest detection is tighter, and what is learnt at rest is trusted less (0.07 °/s instead of 0.03): a quiet person still sways.
 - The gyroscope's bias may start at several °/s (2 °/s standard deviation instead of 0.5, clip at 6): cheap sensors do, and a
-  filter that does not expect it needs minutes. This alone took the error of a 25 s walk from 1.4° to 1.0°.
+  filter that does not expect it needs minutes. This alone took the error of a 25 s walk from 1.4° to 1.1°.
 
 After a gap the filter keeps heading and bias and levels anew, but not from nothing: its last gravity enters as the mean of
 ``prior_s / (1 + gap)`` seconds of samples. On walking with 5 % loss in bursts of 0.3 to 3 s that leaves 0.7-1.0° outside the 2 s of
@@ -35,14 +35,14 @@ class OrientationParams:
     """Filter constants: times [s], rates [deg/s], accelerations [m/s²]."""
 
     rate_hz: float
-    tau_acc_s: float = 5.0
+    tau_acc_s: float = 4.5
     retro_tau_acc_s: float = 5.0
-    rest_gyr_dps: float = 0.5
-    rest_acc_mps2: float = 0.15
+    rest_gyr_dps: float = 1.2
+    rest_acc_mps2: float = 0.3
     rest_min_s: float = 3.0
     bias_clip_dps: float = 6.0
     bias_sigma_init_dps: float = 2.0
-    bias_sigma_rest_dps: float = 0.1
+    bias_sigma_rest_dps: float = 0.07
     prior_s: float = 1.5
 
     def vqf(self, *, retro: bool = False) -> dict[str, float]:
