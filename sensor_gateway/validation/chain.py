@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -36,13 +37,16 @@ class Output:
     warnings: list[str]
 
 
-def run(case: Case, mode: Mode, neutral_s: tuple[float, float] | None, folder: Path) -> Output:
+def run(case: Case, mode: Mode, known_neutral_s: tuple[float, float] | None, folder: Path) -> Output:
     """Process a recording into ``folder`` and read the result; raises `RecordingError`.
 
     A neutral pose that is refused (somebody fidgeted) is left out with a warning: the constant is removed from the error anyway.
     """
     began = time.process_time()
     warnings: list[str] = []
+    neutral_s: tuple[float, float] | Literal["auto"] | None = known_neutral_s
+    if neutral_s is None and case.mount == "auto":
+        neutral_s = "auto"
     try:
         done = process_file(case.path, folder, ProcessOptions(neutral_s=neutral_s, mount=case.mount, mode=mode))
     except RecordingError as e:

@@ -23,7 +23,8 @@ import pyarrow.parquet as pq
 from sensor_gateway.recording_alignment import NOMINAL_MOUNT
 from sensor_gateway.validation.truth import facts_of
 
-_MOUNTS: Final[Mapping[str, str]] = {"mobgap_lowback": "up=+x,anterior=+z"}
+_MOUNTS: Final[Mapping[str, str]] = {"mobgap_lowback": "up=+x,anterior=+z", "hapt": "auto"}
+"""Where the usual mount is not the one; "auto": mount and neutral pose are found in the recording itself."""
 _LOOKED_AT: Final[Mapping[str, frozenset[str]]] = {"hapt": frozenset(f"user{n:02d}" for n in range(1, 14))}
 """People on whom the structure of a stage was looked at; figures of the others are given beside (nothing was chosen on them)."""
 NO_PERSON: Final = frozenset({"broad"})

@@ -156,9 +156,10 @@ def event_view(event: Event) -> View:
 
 
 def alignment_view(event: Event) -> View:
-    """A neutral that was taken, or refused with its reason."""
+    """A neutral that was taken, or refused with its reason; ``asked`` where somebody took a pose for it."""
     data = event.data
-    return {"t_ms": ms(event.t_utc_ns), "outcome": data.get("outcome"), "reason": data.get("reason")}
+    asked = data.get("kind") is None and data.get("method") in (None, "static")
+    return {"t_ms": ms(event.t_utc_ns), "outcome": data.get("outcome"), "reason": data.get("reason"), "asked": asked}
 
 
 def _short(value: float | None) -> float | None:

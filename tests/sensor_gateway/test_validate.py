@@ -181,7 +181,7 @@ def test_modes_sets_and_a_line_for_machines(data: Path, tmp_path: Path, capsys: 
     said = json.loads(capsys.readouterr().out)
     assert said["sets"] == {"hapt": 6}
     assert {b["mode"] for b in said["bars"]} == {"online", "retro"}
-    assert said["warnings"] == []
+    assert all(" auto: " in w for w in said["warnings"])  # nobody walks in these: the usual mount is assumed, and said
     full = json.loads((tmp_path / "o" / "validation.json").read_text(encoding="utf-8"))
     assert (
         full["command"] == f"tiltline validate {data.name} --out o --sets hapt --modes online,retro --jobs 1 --no-peers"

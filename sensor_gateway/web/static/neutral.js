@@ -38,7 +38,7 @@ async function outcome(before) {
   for (let waited = 0; waited < PATIENCE_MS; waited += ASK_EVERY_MS) {
     const day = await loadDay();
     onAlignments(day);
-    const event = day?.alignments.findLast((a) => a.t_ms > before);
+    const event = day?.alignments.findLast((a) => a.t_ms > before && a.asked);
     if (event) return event.outcome === "refused" ? t("neutral.refused", { reason: sentence(event.reason) }) : t("neutral.taken");
     await pause(ASK_EVERY_MS);
   }
