@@ -47,7 +47,7 @@ def examine(settings: Settings, base: Path) -> Iterator[Finding]:
             "sensors", "note", "no sensor configured", "add a [[sensors]] table; see config/gateway.example.toml"
         )
     for sensor in settings.sensors:
-        if sensor.driver == "open" and not sensor.address:
+        if sensor.driver not in ("synthetic", "replay") and sensor.address in ("", "00:00:00:00:00:00"):
             yield Finding(
                 f"sensor {sensor.id}", "problem", "no address", "write the clip's radio address into sensors.address"
             )

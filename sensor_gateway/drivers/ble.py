@@ -111,6 +111,10 @@ class Radio:
                     await self._scan_slice()
             except BleakBluetoothNotAvailableError as e:
                 self._fail_searches(f"Bluetooth is off or absent ({e.args[0]}); switch it on or plug the adapter in")
+            except FileNotFoundError:  # the D-Bus socket: no bus, so no BlueZ behind it
+                self._fail_searches(
+                    "no Bluetooth service on this machine; install and start BlueZ (apt-get install bluez)"
+                )
             except _STACK_ERRORS as e:
                 self._fail_searches(f"scanning failed: {_text(e)}")
             await asyncio.sleep(self.limits.scan_pause_s)
