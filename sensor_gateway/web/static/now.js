@@ -86,7 +86,10 @@ function wording(kind, frame, range) {
 
 function sureness(now) {
   if (now.uncertainty_deg == null) return t("sure.none");
-  const word = now.quality >= 0.8 ? "sure.good" : now.quality >= 0.5 ? "sure.fair" : "sure.low";
+  // Good signals do not make a loose clip sure: the word follows the worse of quality and uncertainty.
+  const good = now.quality >= 0.8 && now.uncertainty_deg < 4;
+  const fair = now.quality >= 0.5 && now.uncertainty_deg < 8;
+  const word = good ? "sure.good" : fair ? "sure.fair" : "sure.low";
   return t("sure.value", { word: t(word), n: number(now.uncertainty_deg, 1) });
 }
 
