@@ -235,28 +235,45 @@ def test_real_recordings_in_random_pieces_give_the_same_bits(reference: Path, na
 _CHILD = """
 from pathlib import Path
 import sys
-from tests.processing.test_streaming import NEUTRAL, batches, digest, part_of, pipeline
-p = pipeline(50.0, NEUTRAL)
+from tests.processing.test_streaming import NEUTRAL, digest, halves, pipeline
+_, rest, rate = halves(sys.argv[2])
+p = pipeline(rate, NEUTRAL)
 p.restore(Path(sys.argv[1]).read_bytes())
-print(digest(p.update(batches(part_of(9000, None), [])).records + p.finish().records, []))
+print(digest(p.update(rest).records + p.finish().records, []))
 """
 
 
-def part_of(lo: int, hi: int | None) -> TimedBatch:
-    return TimedBatch(SYNTHETIC.t_utc_ns[lo:hi], SYNTHETIC.acc_mps2[lo:hi], SYNTHETIC.gyr_rps[lo:hi])
+def halves(recording: str) -> tuple[list[ImuBatch], list[ImuBatch], float]:
+    """What one process sees, what the next one sees, and the rate; an empty name is the synthetic recording."""
+    timed, rate = real(Path(recording)) if recording else (SYNTHETIC, 50.0)
+    made = batches(timed, [len(timed) * 2 // 5])
+    return made[:1], made[1:], rate
 
 
-def test_a_new_process_continues_with_the_same_bits(tmp_path: Path) -> None:
-    p = pipeline(50.0, NEUTRAL)
-    p.update(batches(part_of(0, 9000), []))
-    blob = tmp_path / "state"
+def continued_by_a_new_process(recording: str, blob: Path) -> tuple[str, str]:
+    """The second half's digest, computed on here and by a new process from the state alone."""
+    first, rest, rate = halves(recording)
+    p = pipeline(rate, NEUTRAL)
+    p.update(first)
     blob.write_bytes(p.snapshot())
-    here = digest(p.update(batches(part_of(9000, None), [])).records + p.finish().records, [])
+    here = digest(p.update(rest).records + p.finish().records, [])
     child = subprocess.run(
-        [sys.executable, "-c", _CHILD, str(blob)],
+        [sys.executable, "-c", _CHILD, str(blob), recording],
         capture_output=True,
         text=True,
         check=True,
         cwd=Path(__file__).parents[2],
     )
-    assert child.stdout.strip() == here
+    return here, child.stdout.strip()
+
+
+def test_a_new_process_continues_with_the_same_bits(tmp_path: Path) -> None:
+    here, there = continued_by_a_new_process("", tmp_path / "state")
+    assert there == here
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("name", REAL)
+def test_a_new_process_continues_a_real_recording(reference: Path, tmp_path: Path, name: str) -> None:
+    here, there = continued_by_a_new_process(str((reference / name).resolve()), tmp_path / "state")
+    assert there == here
