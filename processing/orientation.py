@@ -2,8 +2,8 @@
 
 `CausalOrientation` is here; `settled.py` waits up to 10 s for what follows, `retro.py` for the whole recording.
 
-Deviations from the paper's defaults, chosen on a simulated wearer and checked on an optical rig and on people
-(`docs/validation.md`):
+Deviations from the paper's defaults, chosen on a simulated wearer, an optical rig and one person's walk together
+(`docs/validation.md` says how far that flatters the figures):
 
 - ``tau_acc`` 4.5 s instead of 3 s (retro 5 s): in a day on a pelvis gravity is wrong (steps, sitting down) more often than the gyroscope.
 - Rest detection is tighter, and what is learnt at rest is trusted less (0.07 °/s instead of 0.03): a quiet person still sways.

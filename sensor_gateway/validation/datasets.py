@@ -26,7 +26,7 @@ from sensor_gateway.validation.truth import facts_of
 _MOUNTS: Final[Mapping[str, str]] = {"mobgap_lowback": "up=+x,anterior=+z", "hapt": "auto"}
 """Where the usual mount is not the one; "auto": mount and neutral pose are found in the recording itself."""
 _LOOKED_AT: Final[Mapping[str, frozenset[str]]] = {"hapt": frozenset(f"user{n:02d}" for n in range(1, 14))}
-"""People on whom the structure of a stage was looked at; figures of the others are given beside (nothing was chosen on them)."""
+"""People on whom the structure of a stage was built; the others are held apart, though their scores were seen (docs/validation.md)."""
 NO_PERSON: Final = frozenset({"broad"})
 """Moved by hand: each recording counts as its own subject."""
 

@@ -28,7 +28,7 @@ _ABOUT: Final = {
     "samples count. Each trial stands for itself; there are no people to draw from.",
     "neura_pelvis": "A sensor on the sacrum, markers on the pelvis (Sy 2020): stand, walk, stand. What zero is depends on who "
     "placed the markers, so one constant is removed from the error; the agreement has both zeros at the standing pose instead.",
-    "hapt": "A phone at the waist, video labels (UCI HAPT, Reyes-Ortiz 2015; non-commercial: nothing is fitted to it). Seconds "
+    "hapt": "A phone at the waist, video labels (UCI HAPT, Reyes-Ortiz 2015; non-commercial: nothing is trained on it). Seconds "
     "that carry one label throughout count; walking, in truth and answer, holds level ground, stairs and running. Mount and neutral pose are found in the recording itself.",
     "ipol_l5_gait": "Ten metres and back with a turn, sensor at L5, packets lost on the air (IPOL 2023); foot contacts checked by "
     "hand. Steps must lie within 0.12 s of a contact once the one delay of the recording is gone; nobody tells Tiltline where the walk is.",

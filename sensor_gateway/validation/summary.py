@@ -17,7 +17,7 @@ from sensor_gateway.validation.rows import TILTLINE, WHOLE, Row
 from sensor_gateway.validation.tally import MEASURES
 
 GroupKind: TypeAlias = Literal["all", "unseen", "part", "activity", "subject"]
-"""``all`` recordings of a set; ``unseen`` those of people nothing was looked at on; a ``part`` of each recording."""
+"""``all`` recordings of a set; ``unseen`` those of people held apart; a ``part`` of each recording."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def _groups_of(row: Row) -> Iterator[tuple[GroupKind, str]]:
         return
     yield "all", WHOLE
     if row.set == "hapt" and not row.looked_at:
-        yield "unseen", "people not looked at"
+        yield "unseen", "people held apart"
     yield "activity", row.activity
     yield "subject", row.subject
 
