@@ -37,9 +37,10 @@ def sort_out(incoming: Incoming) -> Good | Bad:
     try:
         where = topics.parse_record(topic)
         message = decode_message(payload)
-        if where != RecordTopic(message.site, message.wearer, message.kind):
+        if where != RecordTopic(message.site, message.gateway, message.wearer, message.kind):
             # Access is granted by topic, so a message must not speak for anybody else.
-            return Bad(topic, payload, f"names {message.site}/{message.wearer}/{message.kind}, its topic does not")
+            named = f"{message.site}/{message.gateway}/{message.wearer}/{message.kind}"
+            return Bad(topic, payload, f"names {named}, its topic does not")
         record = message_record(message)
     except (TopicError, MessageError) as e:
         return Bad(topic, payload, str(e), message)

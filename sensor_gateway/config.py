@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import re
 import tomllib
 import types
 import typing
@@ -17,9 +16,9 @@ import msgspec
 
 from processing.coaching import check_programme
 from processing.rules.study import Study
+from sensor_gateway.wire import topics
 
 T = TypeVar("T")
-_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 
 class ConfigError(ValueError):
@@ -164,9 +163,10 @@ def load_settings(path: Path) -> Settings:
     for i, sensor in enumerate(settings.sensors):
         ids |= {f"sensors[{i}].id": sensor.id, f"sensors[{i}].wearer": sensor.wearer}
     for key, value in ids.items():
-        if not _ID.fullmatch(value) or value == "gateway":
+        if not topics.is_id(value):
             raise ConfigError(
-                f"{path}: key '{key}' is {value!r}; use 1-32 small letters, digits and '-' (a pseudonym, not a name)"
+                f"{path}: key '{key}' is {value!r}; use 1-32 small letters, digits and '-' (a pseudonym, not a name), "
+                f"and none of {', '.join(topics.OWN)}"
             )
     seen: set[str] = set()
     for sensor in settings.sensors:

@@ -39,7 +39,7 @@ NS: Final = 1_000_000_000
 
 
 class MqttSink:
-    """Publishes to `tiltline/v1/{site}/{wearer}/{kind}` and keeps the gateway's retained status."""
+    """Publishes to `tiltline/v1/{site}/{gateway}/{wearer}/{kind}` and keeps the gateway's retained status."""
 
     name = "mqtt"
 
@@ -115,7 +115,7 @@ class _Session:
         if entries and not self._open:
             self._progress_ns = self._sink.clock.mono_ns()
         for entry in entries:
-            topic = topics.record(self._sink.site, entry.wearer, entry.kind)
+            topic = topics.record(self._sink.site, self._sink.gateway, entry.wearer, entry.kind)
             message = encode_message(entry, self._sink.site, self._sink.gateway, self._source.spool_id)
             self._unacknowledged[self._link.publish(topic, message)] = topic
             self._open.append(entry.seq)

@@ -111,7 +111,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(["mosquitto_passwd", "-b", access / "passwd", "gw-2", "two"], check=True, capture_output=True)
     (access / "acl").chmod(0o600)
     acl = (access / "acl").read_text()
-    (access / "acl").write_text(f"{acl}\nuser gw-2\ntopic write tiltline/v1/clinic/w-002/metric\n")
+    (access / "acl").write_text(f"{acl}\nuser gw-2\ntopic write tiltline/v1/clinic/gw-2/w-002/metric\n")
     return directory / "stack"
 
 
@@ -226,14 +226,16 @@ def test_the_certificate_holds_for_the_brokers_names(broker: Broker, name: str) 
 
 def test_a_gateway_writes_its_own_records_and_status_only(clients: dict[str, Client]) -> None:
     first = clients["gw-1"]
-    own = [topics.record("home", "w-001", kind) for kind in ("metric", "epoch", "event", "device")]
+    own = [topics.record("home", "gw-1", "w-001", kind) for kind in ("metric", "epoch", "event", "device")]
     own.append(topics.status("home", "gw-1"))
     foreign = [
-        topics.record("home", "w-002", "metric"),
-        topics.record("clinic", "w-001", "metric"),
+        topics.record("home", "gw-1", "w-002", "metric"),
+        topics.record("home", "gw-2", "w-001", "metric"),
+        topics.record("clinic", "gw-1", "w-001", "metric"),
         topics.status("home", "gw-2"),
         topics.durable("home", "gw-1"),
-        "tiltline/v1/home/w-001",
+        topics.command("home", "gw-1"),
+        "tiltline/v1/home/gw-1/w-001",
         "anything",
     ]
     assert {topic: first.publish(topic) < 128 for topic in own} == dict.fromkeys(own, True)
@@ -243,11 +245,11 @@ def test_a_gateway_writes_its_own_records_and_status_only(clients: dict[str, Cli
 def test_the_bridge_receives_everything_and_acknowledges(clients: dict[str, Client]) -> None:
     bridge, first, second = clients["bridge"], clients["gw-1"], clients["gw-2"]
     bridge.subscribe(topics.ALL_RECORDS)
-    bridge.subscribe("tiltline/v1/+/gateway/+/status")
+    bridge.subscribe(topics.ALL_STATUS)
     record, status, last = (
-        topics.record("home", "w-001", "metric"),
+        topics.record("home", "gw-1", "w-001", "metric"),
         topics.status("home", "gw-1"),
-        topics.record("clinic", "w-002", "metric"),
+        topics.record("clinic", "gw-2", "w-002", "metric"),
     )
     first.publish(record)
     first.publish(status)
@@ -264,7 +266,7 @@ def test_a_gateway_is_delivered_nothing_of_another_whatever_it_subscribes(client
     curious, first, bridge = clients["gw-2"], clients["gw-1"], clients["bridge"]
     curious.subscribe("#")
     curious.subscribe("tiltline/v1/home/#")
-    first.publish(topics.record("home", "w-001", "event"))
+    first.publish(topics.record("home", "gw-1", "w-001", "event"))
     first.publish(topics.status("home", "gw-1"))
     bridge.publish(topics.durable("home", "gw-1"))
     last = topics.durable("clinic", "gw-2")

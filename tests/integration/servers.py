@@ -30,16 +30,16 @@ TOKEN = "test-token"
 PASSWORDS = {"gw-1": "gateway-secret", "gw-2": "other-secret", "bridge": "bridge-secret"}
 
 ACCESS = """
-pattern write tiltline/v1/+/gateway/%u/status
-pattern read tiltline/v1/+/gateway/%u/durable
+pattern write tiltline/v1/+/%u/status
+pattern read tiltline/v1/+/%u/durable
 user gw-1
-topic write tiltline/v1/home/w-001/+
+topic write tiltline/v1/home/gw-1/w-001/+
 user gw-2
-topic write tiltline/v1/home/w-002/+
+topic write tiltline/v1/home/gw-2/w-002/+
 user bridge
-topic read tiltline/v1/+/+/+
-topic read tiltline/v1/+/gateway/+/status
-topic write tiltline/v1/+/gateway/+/durable
+topic read tiltline/v1/+/+/+/+
+topic read tiltline/v1/+/+/status
+topic write tiltline/v1/+/+/durable
 """
 
 

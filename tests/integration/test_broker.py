@@ -78,11 +78,11 @@ def test_a_gateway_cannot_read_or_write_what_is_another_ones(broker: Mosquitto) 
     ]
     bridge, one, two = links
     try:
-        assert delivered(bridge, one, topics.record("home", "w-001", "metric"), message(1))
-        assert not delivered(two, one, topics.record("home", "w-001", "metric"), message(2))
+        assert delivered(bridge, one, topics.record("home", "gw-1", "w-001", "metric"), message(1))
+        assert not delivered(two, one, topics.record("home", "gw-1", "w-001", "metric"), message(2))
         assert delivered(one, bridge, topics.durable("home", "gw-1"), encode_durable("0" * 16, 1))
         assert not delivered(two, bridge, topics.durable("home", "gw-1"), encode_durable("0" * 16, 2))
-        mid = two.publish(topics.record("home", "w-001", "metric"), message(3))
+        mid = two.publish(topics.record("home", "gw-1", "w-001", "metric"), message(3))
         refused: list[Refused] = []
         wait_until("the broker's answer", lambda: bool(refused.extend(two.poll(0.2).refused) or refused))
         assert [(r.mid, r.reason) for r in refused] == [(mid, "Not authorized")]
@@ -160,7 +160,7 @@ def test_only_the_bridges_word_empties_the_outbox(broker: Mosquitto, sending: Ca
     link = Link.connect(
         replace(
             settings_of(broker, "bridge", topics.ALL_RECORDS),
-            subscribe=(topics.ALL_RECORDS, "tiltline/v1/+/gateway/+/status"),
+            subscribe=(topics.ALL_RECORDS, topics.ALL_STATUS),
         )
     )
     seqs: list[int] = []
@@ -209,7 +209,7 @@ def test_a_refused_topic_is_said_and_keeps_the_records(sending: Callable[..., Se
     sender.store(3)
     wait_until("the refusal", lambda: sender.sink.trouble is not None and "refuses" in sender.sink.trouble)
     assert sender.sink.trouble is not None
-    assert "home/w-002/metric (Not authorized); give this gateway's user write access" in sender.sink.trouble
+    assert "home/gw-1/w-002/metric (Not authorized); give this gateway's user write access" in sender.sink.trouble
     assert sender.outbox.queued("mqtt") == 3
 
 
@@ -227,7 +227,7 @@ def test_bad_messages_are_set_aside_with_reasons_and_the_rest_goes_on(stack: Sta
     link = Link.connect(settings_of(stack.broker, "gw-1", topics.durable("home", "gw-1")))
     try:
         wait_until("the bridge's connection", lambda: bridge.trouble is None)
-        topic = topics.record("home", "w-001", "metric")
+        topic = topics.record("home", "gw-1", "w-001", "metric")
         for i in range(1, 201):
             link.publish(topic, b"not json" if i == 50 else message(i))
             if i == 60:

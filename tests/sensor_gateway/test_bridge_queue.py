@@ -34,7 +34,7 @@ def arrival(
         encode_record(metric),
     )
     payload = encode_message(entry, "home", gateway, spool)
-    return sort_out(Incoming(topics.record("home", "w-001", "metric"), payload, seq, 1))
+    return sort_out(Incoming(topics.record("home", gateway, "w-001", "metric"), payload, seq, 1))
 
 
 def settle_all(queue: BridgeQueue) -> None:
@@ -120,7 +120,7 @@ def test_a_bad_record_is_set_aside_and_does_not_block(queue: BridgeQueue) -> Non
     queue.receive([arrival(2, coverage=9.0)])
     settle_all(queue)
     assert up_to(queue) == 3
-    junk = Incoming("tiltline/v1/home/w-001/metric", b"\xff\x00", 1, 1)
+    junk = Incoming("tiltline/v1/home/gw-1/w-001/metric", b"\xff\x00", 1, 1)
     queue.receive([sort_out(junk)])
     queue.receive([sort_out(junk)])
     counters = queue.counters()
@@ -128,15 +128,22 @@ def test_a_bad_record_is_set_aside_and_does_not_block(queue: BridgeQueue) -> Non
     assert next(reason.split(":")[0] for reason, _, _ in queue.dead_letters()) == "metric"
 
 
-def test_a_message_cannot_speak_for_another_wearer() -> None:
+def test_a_message_cannot_speak_for_another_wearer_or_gateway() -> None:
     good = arrival(1)
     assert isinstance(good, Good)
-    entry = Entry(1, 0, 1, "w-001", "clip-1", "metric", 0, b"{}")
-    spoofed = sort_out(
-        Incoming(topics.record("home", "w-002", "metric"), encode_message(entry, "home", "gw-1", SPOOL), 1, 1)
-    )
-    assert isinstance(spoofed, Bad)
-    assert spoofed.message is None  # so it cannot move that gateway's word either
+    entry = Entry(1, 0, 1, "w-001", "clip-1", "metric", good.message.t_utc_ns, bytes(good.message.data))
+    payload = encode_message(entry, "home", "gw-1", SPOOL)
+    assert isinstance(sort_out(Incoming(topics.record("home", "gw-1", "w-001", "metric"), payload, 1, 1)), Good)
+    for topic in (
+        topics.record("home", "gw-1", "w-002", "metric"),
+        topics.record("home", "gw-2", "w-001", "metric"),
+        topics.record("clinic", "gw-1", "w-001", "metric"),
+        topics.record("home", "gw-1", "w-001", "epoch"),
+    ):
+        spoofed = sort_out(Incoming(topic, payload, 1, 1))
+        assert isinstance(spoofed, Bad), topic
+        assert "its topic does not" in spoofed.reason
+        assert spoofed.message is None  # so it cannot move that gateway's word either
 
 
 @pytest.mark.parametrize("seed", range(5))

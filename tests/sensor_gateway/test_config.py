@@ -26,6 +26,7 @@ BAD_SETTINGS = [
     ("[site]\nid = 3", "key 'site.id': expected `str`, got `int`"),
     ('[web]\nport = "8080"', "key 'web.port': expected `int`, got `str`"),
     ('[site]\nid = "Anna Meyer"', "a pseudonym, not a name"),
+    ('[[sensors]]\nid = "a"\nwearer = "status"', "none of status, durable, command"),
     ('[site]\ntimezone = "Berlin"', "use a name such as 'Europe/Berlin'"),
     ('[[sensors]]\nid = "a"', "missing required field `wearer`"),
     ('[[sensors]]\nid="a"\nwearer="w"\n[[sensors]]\nid="a"\nwearer="v"', "stands twice"),

@@ -132,18 +132,28 @@ def test_events_with_unknown_type_or_no_id_are_refused() -> None:
 
 
 def test_topics_round_trip_and_refuse_the_rest() -> None:
-    assert topics.parse_record(topics.record("home", "w-001", "epoch")) == RecordTopic("home", "w-001", "epoch")
+    assert topics.parse_record(topics.record("home", "gw-1", "w-001", "epoch")) == RecordTopic(
+        "home", "gw-1", "w-001", "epoch"
+    )
     for bad in (
         topics.status("home", "gw-1"),
-        "tiltline/v2/home/w-001/metric",
-        "tiltline/v1/home/gateway/metric",
-        "tiltline/v1/home/w-001/soup",
-        "tiltline/v1/home/W 1/metric",
-        "tiltline/v1/home/w-001/metric/more",
+        topics.durable("home", "gw-1"),
+        topics.command("home", "gw-1"),
+        "tiltline/v2/home/gw-1/w-001/metric",
+        "tiltline/v1/home/w-001/metric",
+        "tiltline/v1/home/gw-1/status/metric",
+        "tiltline/v1/home/command/w-001/metric",
+        "tiltline/v1/home/gw-1/w-001/soup",
+        "tiltline/v1/home/gw-1/W 1/metric",
+        "tiltline/v1/home/gw-1/w-001/metric/more",
         "",
     ):
         with pytest.raises(TopicError):
             topics.parse_record(bad)
+    assert topics.parse_status(topics.status("home", "gw-1")) == ("home", "gw-1")
+    for bad in (topics.durable("home", "gw-1"), "tiltline/v1/home/W/status", "tiltline/v1/home/gw-1/w-001/status"):
+        with pytest.raises(TopicError):
+            topics.parse_status(bad)
 
 
 def test_lines_leave_out_what_is_missing_and_type_what_is_there() -> None:
