@@ -1,5 +1,6 @@
 # make demo   a simulated day on this machine       make test   everything CI runs
 # make check  format, lint, types, import contracts  make bench  speed of the numeric core
+# make fuzz   a million random and damaged payloads for each sensor's decoder (about a quarter of an hour)
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +8,9 @@ BIN := $(VENV)/bin
 DEMO_SECONDS ?= 0
 DEMO_ARGS ?=
 
-.PHONY: demo test fast check bench dashboards clean
+FUZZ_COUNT ?= 1000000
+
+.PHONY: demo test fast check fuzz bench dashboards clean
 .DEFAULT_GOAL := help
 help:
 	@sed -n 's/^# //p' Makefile
@@ -31,6 +34,9 @@ fast: $(VENV)/.test
 
 check: $(VENV)/.test
 	@scripts/check.sh
+
+fuzz: $(VENV)/.test
+	@$(BIN)/python -m tests.fuzz_drivers --count $(FUZZ_COUNT)
 
 bench: $(VENV)/.run
 	@$(BIN)/tiltline bench
