@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from processing.alignment.capture import SetupStep
 from processing.alignment.static import Alignment
 from processing.coaching import rule_engine
 from processing.context.stage import ContextStage
@@ -167,9 +168,9 @@ class Core:
         self._advance(None, records)
         records += self.rules.finish()
 
-    def capture_neutral(self, t_utc_ns: int, duration_s: float) -> None:
-        """Take the neutral pose from the samples that follow ``t_utc_ns`` for ``duration_s``."""
-        self.wearing.capture_neutral(t_utc_ns, duration_s)
+    def capture(self, step: SetupStep, t_utc_ns: int, duration_s: float) -> None:
+        """Take a step of the guided set-up from the samples that follow ``t_utc_ns`` for ``duration_s``."""
+        self.wearing.capture(step, t_utc_ns, duration_s)
 
     def judge(self, block: SecondBlock, tilt: SecondTilt, context: ContextBlock, records: list[Record]) -> None:
         """Second by second: epochs that close, then what happened in the second, then its metric."""

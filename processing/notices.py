@@ -51,8 +51,8 @@ class Notices:
                 }
                 self.add(gap.to_ns, "gap", data)
 
-    def alignment(self, t_utc_ns: int, a: Alignment) -> None:
-        """Note the alignment in force from here."""
+    def alignment(self, t_utc_ns: int, a: Alignment, facts: Mapping[str, Json] | None = None) -> None:
+        """Note the alignment in force from here; ``facts`` say how it was found."""
         data: dict[str, Json] = {
             "outcome": "in force",
             "alignment_id": a.id,
@@ -60,6 +60,7 @@ class Notices:
             "method": a.method,
             "r_ps": [list(row) for row in a.r_ps],
             "uncertainty_deg": a.uncertainty_deg,
+            **(facts or {}),
         }
         self.add(t_utc_ns, "alignment", data)
 

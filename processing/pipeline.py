@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from processing import snapshot
+from processing.alignment.capture import Guidance
 from processing.alignment.static import Alignment
 from processing.clock_notes import ClockNote
 from processing.core import Core, CoreSetup, Estimate
@@ -38,6 +39,14 @@ class CaptureNeutral:
 
 
 @dataclass(frozen=True, slots=True)
+class CaptureMovement:
+    """A movement of the guided set-up starts now and shows which way is forward; bows and tilts begin with a quiet second."""
+
+    movement: Literal["bows", "pelvic_tilts", "walk"]
+    duration_s: float = 12.0
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """The wearer answered a prompt: done, not_now, snooze or stop."""
 
@@ -55,7 +64,7 @@ class DeviceStatus:
     rejected: int = 0
 
 
-Control: TypeAlias = CaptureNeutral | Answer | DeviceStatus
+Control: TypeAlias = CaptureNeutral | CaptureMovement | Answer | DeviceStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +94,10 @@ class Pipeline:
         """Posture of the last judged second."""
         return self.core.posture
 
+    def guidance(self) -> Guidance | None:
+        """How the running step of the guided set-up goes, None where none runs; only to look at."""
+        return self.core.wearing.guidance()
+
     def update(self, batches: Sequence[ImuBatch]) -> Output:
         """Take decoded batches in the order of the journal."""
         self._received += len(batches)
@@ -102,7 +115,9 @@ class Pipeline:
         """Take a journaled control that came between the batches."""
         records: list[Record] = []
         if isinstance(control, CaptureNeutral):
-            self.core.capture_neutral(t_utc_ns, control.duration_s)
+            self.core.capture("neutral", t_utc_ns, control.duration_s)
+        elif isinstance(control, CaptureMovement):
+            self.core.capture(control.movement, t_utc_ns, control.duration_s)
         elif isinstance(control, Answer):
             records += self.core.rules.answer(t_utc_ns, control.event_id, control.answer)
         else:

@@ -1,4 +1,4 @@
-"""Which alignment holds from which sample: neutral poses on request, and what walking and handling tell of the clip.
+"""Which alignment holds from which sample: poses and movements on request, and what walking and handling tell of the clip.
 
 Stands in the core between orientation and angles, with an ear behind context: samples are cut where another alignment begins to
 hold, and `SlipStage` hears every judged second. What it finds takes effect at a full UTC minute (`alignment/mounts.py`), so
@@ -13,12 +13,13 @@ from typing import Any, Final
 
 import numpy as np
 
+from processing.alignment.capture import Capture, Guidance, SetupStep
 from processing.alignment.mounts import PendingAlignments, restored
-from processing.alignment.neutral import NeutralCapture
 from processing.alignment.slip import SlipStage
 from processing.alignment.static import Alignment
 from processing.context.stage import ContextStage
 from processing.features.align import AlignStage
+from processing.frames import up_in_sensor
 from processing.gaps import cut
 from processing.notices import Notices
 from processing.orientation import Oriented
@@ -33,14 +34,18 @@ class Wearing:
 
     def __init__(self, align: AlignStage, context: ContextStage, notices: Notices) -> None:
         self._align, self._context, self._notices = align, context, notices
-        self._capture = NeutralCapture()
+        self._capture = Capture()
         self._slip = SlipStage()
         self._pending = PendingAlignments()
         self._last_ns: int | None = None  # of the newest sample taken
 
-    def capture_neutral(self, t_utc_ns: int, duration_s: float) -> None:
-        """Take the neutral pose from the samples that follow ``t_utc_ns`` for ``duration_s``."""
-        self._capture.begin(t_utc_ns, duration_s)
+    def capture(self, step: SetupStep, t_utc_ns: int, duration_s: float) -> None:
+        """Take a step of the guided set-up from the samples that follow ``t_utc_ns`` for ``duration_s``."""
+        self._capture.begin(step, t_utc_ns, duration_s)
+
+    def guidance(self) -> Guidance | None:
+        """How the running step of the guided set-up goes; only to look at."""
+        return self._capture.guidance()
 
     def pieces(self, part: Oriented) -> Iterator[Oriented]:
         """Cut at full minutes and where a neutral pose ends: what follows the pose stands on the new alignment."""
@@ -54,7 +59,8 @@ class Wearing:
             ends = pose_ends is not None and pose_ends <= at
             at = pose_ends if ends and pose_ends is not None else at
             head = filled if at == len(t) else cut(filled, 0, at)
-            self._capture.take(head.t_utc_ns, head.acc_mps2, head.gyr_rps)
+            if self._capture.running:
+                self._capture.take(head.t_utc_ns, head.acc_mps2, head.gyr_rps, up_in_sensor(q[:at]))
             if at:
                 yield Oriented(head, q[:at])
             if ends:
@@ -98,10 +104,11 @@ class Wearing:
         if isinstance(done.outcome, Alignment):
             self._pending.clear()
             self._align.alignment = done.outcome
-            self._context.neutral_taken()
-            self._notices.alignment(done.t_utc_ns, done.outcome)
+            if done.outcome.has_neutral:
+                self._context.neutral_taken()
+            self._notices.alignment(done.t_utc_ns, done.outcome, done.facts)
         else:
-            self._notices.add(done.t_utc_ns, "alignment", {"outcome": "refused", "reason": done.outcome})
+            self._notices.add(done.t_utc_ns, "alignment", {"outcome": "refused", "reason": done.outcome, **done.facts})
 
     def snapshot(self) -> dict[str, Any]:
         a = self._align.alignment

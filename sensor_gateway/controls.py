@@ -8,11 +8,13 @@ from typing import Final
 
 import msgspec
 
-from processing.pipeline import Answer, CaptureNeutral, Control, DeviceStatus
+from processing.pipeline import Answer, CaptureMovement, CaptureNeutral, Control, DeviceStatus
 from sensor_gateway.drivers.base import Received
 
 UUID: Final = "control"
-_KINDS: Final[dict[str, type[Control]]] = {c.__name__: c for c in (CaptureNeutral, Answer, DeviceStatus)}
+_KINDS: Final[dict[str, type[Control]]] = {
+    c.__name__: c for c in (CaptureNeutral, CaptureMovement, Answer, DeviceStatus)
+}
 
 
 class ControlError(ValueError):

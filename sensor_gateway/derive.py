@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from processing.alignment.capture import Guidance
 from processing.alignment.static import Alignment, align, parse_mount
 from processing.pipeline import DeviceStatus, Output, Pipeline, StreamSetup
 from processing.rules.study import Study, study_hash
@@ -85,6 +86,10 @@ class Deriver:
     def posture(self) -> str | None:
         """Posture of the last judged second."""
         return self._pipeline.posture
+
+    def guidance(self) -> Guidance | None:
+        """How the running step of the guided set-up goes, None where none runs."""
+        return self._pipeline.guidance()
 
     def feed(self, entries: Iterable[Logged]) -> list[Output]:
         """Take consecutive entries; the outputs in order."""

@@ -16,6 +16,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Final
 
+from processing.alignment.capture import Guidance
 from processing.alignment.static import AlignmentError
 from processing.pipeline import Control
 from processing.rules.study import Study
@@ -108,6 +109,11 @@ class Gateway:
                 await runner.command(control, t_utc_ns)
             except EndedError:
                 raise CommandError("Your sensor's recording has ended; nothing more is taken.") from None
+
+    def guidance(self, wearer: str) -> Guidance | None:
+        """How the wearer's running step of the guided set-up goes, None where none runs; the worst of her sensors."""
+        running = [g for s in self.settings.sensors if s.wearer == wearer and (g := self.runners[s.id].guidance)]
+        return min(running, key=lambda g: g.good, default=None)
 
     async def run(self, stop: asyncio.Event, until_done: bool = False) -> int:
         """Run until ``stop`` is set, or (``until_done``) all recordings have ended and every sink has everything.

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from processing.alignment.capture import Guidance
 from processing.pipeline import DeviceStatus
 from processing.types import NS_PER_S, Samples
 from sensor_gateway import controls
@@ -52,6 +53,10 @@ class SensorLine:
     def posture(self) -> str | None:
         """Posture of the last judged second."""
         return self._deriver.posture
+
+    def guidance(self) -> Guidance | None:
+        """How the running step of the guided set-up goes; to be asked between two calls of `ingest`."""
+        return self._deriver.guidance()
 
     def open(self, progress: Callable[[float], None] | None = None) -> None:
         """Bring the pipeline to the end of the journal; records that are known already are not stored again.

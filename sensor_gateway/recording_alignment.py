@@ -13,7 +13,6 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 
 from processing.alignment.auto import (
-    WALKING_UNCERTAINTY_DEG,
     AutoMount,
     NeutralWindow,
     Survey,
@@ -22,6 +21,7 @@ from processing.alignment.auto import (
     survey,
 )
 from processing.alignment.static import Alignment, AlignmentError, Mount, align, neutral_gravity, parse_mount
+from processing.alignment.walking import WALKING_UNCERTAINTY_DEG
 from processing.batch import blocks, standing_in
 from processing.types import NS_PER_S, TimedBatch
 from sensor_gateway.config import Sensor

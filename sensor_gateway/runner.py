@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 
+from processing.alignment.capture import Guidance
 from processing.pipeline import Control, DeviceStatus
 from processing.types import NS_PER_S, Samples
 from sensor_gateway import controls
@@ -45,6 +46,7 @@ class Runner:
         self.line = line
         self.link: str | None = None
         self.stopped_by: str | None = None
+        self.guidance: Guidance | None = None
         self._signal: HasSignal | None = None
         self._hub, self._clock, self._executor = hub, clock, executor
         self._setup = line.recipe.setup
@@ -149,6 +151,7 @@ class Runner:
                 self.stopped_by = None
             del self._pending[: len(items)]
             self._settle(len(items))
+            self.guidance = self.line.guidance()
             if samples is not None:
                 self._publish(samples)
             if len(self._pending) < GROUP_ENTRIES:

@@ -13,21 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 import numpy as np
 
 from processing.alignment.gait_window import HOP_S, WINDOW_S, GaitWindow, WindowStage, cells_of
 from processing.alignment.static import Mount
-from processing.alignment.walking import WalkingHeading, heading_of
+from processing.alignment.walking import MIN_SIGN, WalkingHeading, heading_of
 from processing.frames import up_in_sensor
 from processing.gaps import GapParams, GapStage
 from processing.orientation import CausalOrientation, OrientationParams
 from processing.types import F64, I64, NS_PER_S, Bool, TimedBatch
-
-WALKING_UNCERTAINTY_DEG: Final = 6.0
-"""Tilt relative to walking instead of to a neutral pose: 30 people and wearings stood 5° further back than they walked, ± 5°."""
-_MIN_SIGN: Final = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +124,7 @@ def auto_mount(found: Survey) -> AutoMount | str:
     heading = heading_of(found.windows)
     if isinstance(heading, str):
         return heading
-    if heading.sign_confidence < _MIN_SIGN:
+    if heading.sign_confidence < MIN_SIGN:
         return (
             f"{heading.walking_s} s of walking do not tell front from back; walk straight ahead for half a minute "
             "or state how the clip sits, e.g. --mount up=+x,anterior=-z"

@@ -86,3 +86,25 @@ def functional_heading(
     sigma = math.hypot(_METHOD_DEG[movement], math.degrees(math.atan(off_plane)) / 4.0)
     x, y = ((float(v[0]), float(v[1]), float(v[2])) for v in (anterior, up))
     return FunctionalHeading(y, x, sigma, range_deg)
+
+
+def guidance(acc_mps2: F64, gyr_rps: F64, up_s: F64, rate_hz: float, movement: Movement) -> tuple[bool, str]:
+    """How a movement goes so far, for samples (n, 3) from its beginning: whether as it should, and what to do."""
+    rest = round(_REST_S * rate_hz)
+    asked = (
+        "bow straight ahead three times, slowly" if movement == "bows" else "rock the pelvis forward and back, slowly"
+    )
+    try:
+        up = neutral_gravity(
+            acc_mps2[:rest], gyr_rps[:rest], StillnessLimits(min_samples=min(rest // 2, len(acc_mps2)))
+        )
+    except ValueError as e:
+        return False, f"{e} (the first second must be quiet; begin again)"
+    if len(acc_mps2) < rest:
+        return True, "stand quietly for a second"
+    along = np.clip(up_s @ (up / math.sqrt(float(np.sum(up**2)))), -1.0, 1.0)
+    reached = math.degrees(math.acos(float(np.min(along))))
+    wanted = _MIN_RANGE_DEG[movement]
+    if reached < wanted:
+        return len(acc_mps2) < 4 * rest, f"now {asked}; {reached:.0f} of {wanted:.0f} deg so far"
+    return True, f"{asked}; far enough at {reached:.0f} deg"

@@ -30,6 +30,10 @@ from processing.types import F64, I64
 BETWEEN_PEOPLE_DEG: Final = 4.0
 """How far the harmonic axis of a body lies from its nominal front (robust standard deviation, 38 people): no amount of walking
 takes this away."""
+WALKING_UNCERTAINTY_DEG: Final = 6.0
+"""Tilt relative to walking instead of to a neutral pose: 30 people and wearings stood 5° further back than they walked, ± 5°."""
+MIN_SIGN: Final = 0.7
+"""Confidence from which a walk is taken to tell front from back."""
 _WINDOW_DEG: Final = 10.0
 _WINDOW_PRIOR: Final = 2.0
 """What one window is worth before windows can be compared: this many standard ones."""
