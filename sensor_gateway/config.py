@@ -99,6 +99,7 @@ class Limits:
 
     journal_max_mb: int = 20_000
     outbox_max_rows: int = 20_000_000
+    outbox_max_days: int = 90  # records older than this beside their sensor's newest are given up; events never
 
 
 @dataclass(frozen=True, slots=True)

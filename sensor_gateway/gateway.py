@@ -70,7 +70,12 @@ class Gateway:
         self.spool = Spool(folder / SPOOL_FILE)
         try:
             self.journal = Journal(self.spool, settings.limits.journal_max_mb * 1_000_000)
-            self.outbox = Outbox(self.spool, [s.name for s in self.sinks], settings.limits.outbox_max_rows)
+            self.outbox = Outbox(
+                self.spool,
+                [s.name for s in self.sinks],
+                settings.limits.outbox_max_rows,
+                settings.limits.outbox_max_days,
+            )
             self._executor = ThreadPoolExecutor(1, thread_name_prefix="compute")
             self._lines = [self._line(sensor) for sensor in settings.sensors]
         except BaseException:

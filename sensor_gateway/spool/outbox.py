@@ -4,6 +4,8 @@ A record is stored once, whatever is replayed after a crash: the pipeline number
 number it expects and skips those below (`docs/adr/0003-ordinals.md`). Each sink has a cursor; a row goes when every
 sink's cursor has passed it. Rows are only handed out once they are on the disk, so no sequence number that anybody has
 seen can come to mean something else after a power cut.
+
+Every sink has its books, in the same transactions: received = delivered + dropped + queued.
 """
 
 from __future__ import annotations
@@ -22,8 +24,12 @@ from sensor_gateway.wire.messages import MAX_BYTES, MessageError, check_record, 
 DROPPED: Final = "outbox_dropped_"  # followed by the kind
 SET_ASIDE: Final = "records_set_aside"
 ADDED: Final = "records_added"
+RECEIVED: Final = "_received"  # after the sink's name, as the two below
+DELIVERED: Final = "_delivered"
+SINK_DROPPED: Final = "_dropped"
 _EXPENDABLE: Final = ("device", "metric", "epoch")
 """What the bound may cost, in this order; events are never dropped."""
+_DAY_NS: Final = 86_400 * 1_000_000_000
 _DROP_SHARE: Final = 100  # drop a hundredth of the bound at a time: one pass of housekeeping, not one a record
 
 
@@ -55,21 +61,32 @@ class Snapshot:
 class Outbox:
     """Outbox of all sensors of one spool; safe to use from several threads."""
 
-    def __init__(self, spool: Spool, sinks: Sequence[str], max_rows: int) -> None:
+    def __init__(self, spool: Spool, sinks: Sequence[str], max_rows: int, max_days: int = 0) -> None:
         """``sinks`` are the names of all that deliver from now on: a new one starts at the oldest row still held, one that
-        is gone holds back nothing any more.
+        is gone holds back nothing any more. At most ``max_rows`` are held, and none older than ``max_days`` (0: any age)
+        before the newest record of its sensor; events stay in any case.
         """
-        self._spool, self._max_rows = spool, max_rows
+        self._spool, self._max_rows, self._max_age_ns = spool, max_rows, max_days * _DAY_NS
         self._expected: dict[tuple[str, int], int] = {}
+        self._expired_on: dict[str, int] = {}  # sensor to the day of its data on which old rows were last looked for
         self.changed = threading.Condition()
         marks = ", ".join("?" * len(sinks))
         with spool.transaction(durable=True) as db:
-            db.execute(f"DELETE FROM cursor WHERE sink NOT IN ({marks})", tuple(sinks))
+            gone = db.execute(f"DELETE FROM cursor WHERE sink NOT IN ({marks}) RETURNING sink", tuple(sinks)).fetchall()
+            for (sink,) in gone:
+                names = [(sink + part,) for part in (RECEIVED, DELIVERED, SINK_DROPPED)]
+                db.executemany("DELETE FROM counter WHERE name = ?", names)
             for sink in sinks:
                 db.execute(
                     "INSERT OR IGNORE INTO cursor VALUES (?, coalesce((SELECT min(seq) FROM outbox), "
                     "(SELECT seq FROM sqlite_sequence WHERE name = 'outbox') + 1, 1) - 1)",
                     (sink,),
+                )
+                # Books of a sink that is new here begin with the rows it finds.
+                db.execute(
+                    "INSERT OR IGNORE INTO counter SELECT ?, count(*) FROM outbox "
+                    "WHERE seq > (SELECT seq FROM cursor WHERE sink = ?)",
+                    (sink + RECEIVED, sink),
                 )
             _forget_delivered(db)
         self._rows = int(spool.query("SELECT count(*) FROM outbox")[0][0])
@@ -130,6 +147,8 @@ class Outbox:
             db.executemany("INSERT INTO outbox (wearer, sensor, kind, t_utc_ns, body) VALUES (?, ?, ?, ?, ?)", rows)
             db.executemany("INSERT INTO set_aside (sensor, kind, reason, body) VALUES (?, ?, ?, ?)", bad)
             count(db, ADDED, len(rows))
+            for (sink,) in db.execute("SELECT sink FROM cursor").fetchall():
+                count(db, sink + RECEIVED, len(rows))
             count(db, SET_ASIDE, len(bad))
             db.execute("UPDATE run SET next_ordinal = ? WHERE sensor = ? AND run = ?", (end, run.sensor, run.run))
             if snapshot is not None:
@@ -137,11 +156,22 @@ class Outbox:
             held = self._rows + len(rows)
             if held > self._max_rows:
                 held -= _drop(db, held - self._max_rows + self._max_rows // _DROP_SHARE)
+            if self._max_age_ns and rows:
+                held -= self._expire(db, run.sensor, max(record.t_utc_ns for record in new))
         self._rows = held
         self._expected[run.sensor, run.run] = end
         if rows:
             self.wake()
         return len(rows)
+
+    def _expire(self, db: sqlite3.Connection, sensor: str, newest_ns: int) -> int:
+        """Drop what is too old beside the sensor's newest record; looked at once per day of data."""
+        day = newest_ns // _DAY_NS
+        if self._expired_on.get(sensor) == day:
+            return 0
+        self._expired_on[sensor] = day
+        where, oldest_ns = "kind = ? AND sensor = ? AND t_utc_ns < ?", newest_ns - self._max_age_ns
+        return sum(_delete(db, kind, where, (kind, sensor, oldest_ns)) for kind in _EXPENDABLE)
 
     def save(self, run: Run, snapshot: Snapshot) -> None:
         """Store a snapshot alone; every record up to it must have been stored."""
@@ -173,6 +203,8 @@ class Outbox:
     def confirm(self, sink: str, seq: int) -> None:
         """The sink has made everything up to ``seq`` durable; a lower number than before changes nothing."""
         with self._spool.transaction(durable=False) as db:
+            passed = "SELECT count(*) FROM outbox WHERE seq <= ? AND seq > (SELECT seq FROM cursor WHERE sink = ?)"
+            count(db, sink + DELIVERED, int(db.execute(passed, (seq, sink)).fetchone()[0]))
             db.execute("UPDATE cursor SET seq = max(seq, ?) WHERE sink = ?", (seq, sink))
             gone = _forget_delivered(db)
         self._rows -= gone
@@ -257,8 +289,16 @@ def _drop(db: sqlite3.Connection, excess: int) -> int:
     gone = 0
     for kind in _EXPENDABLE:
         if gone < excess:
-            oldest = "SELECT seq FROM outbox WHERE kind = ? ORDER BY seq LIMIT ?"
-            n = db.execute(f"DELETE FROM outbox WHERE seq IN ({oldest})", (kind, excess - gone)).rowcount
-            count(db, DROPPED + kind, n)
-            gone += n
+            oldest = "seq IN (SELECT seq FROM outbox WHERE kind = ? ORDER BY seq LIMIT ?)"
+            gone += _delete(db, kind, oldest, (kind, excess - gone))
     return gone
+
+
+def _delete(db: sqlite3.Connection, kind: str, where: str, params: tuple[str | int, ...]) -> int:
+    """Delete rows of ``kind`` and enter them in the books; how many went."""
+    for sink, seq in db.execute("SELECT sink, seq FROM cursor").fetchall():
+        lost = db.execute(f"SELECT count(*) FROM outbox WHERE seq > ? AND {where}", (seq, *params)).fetchone()[0]
+        count(db, sink + SINK_DROPPED, lost)
+    n = db.execute(f"DELETE FROM outbox WHERE {where}", params).rowcount
+    count(db, DROPPED + kind, n)
+    return n

@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from processing.types import DeviceReport, Epoch, Event, Metric, Record
 from sensor_gateway.spool.database import Spool, SpoolFullError
-from sensor_gateway.spool.outbox import ADDED, DROPPED, SET_ASIDE, Outbox, Run, Snapshot
+from sensor_gateway.spool.outbox import (
+    ADDED,
+    DELIVERED,
+    DROPPED,
+    RECEIVED,
+    SET_ASIDE,
+    SINK_DROPPED,
+    Outbox,
+    Run,
+    Snapshot,
+)
 
 S = 1_000_000_000
 T0 = 1_790_000_000 * S
@@ -26,6 +36,14 @@ def event(i: int) -> Event:
 
 def epoch(i: int) -> Epoch:
     return Epoch(T0 + i * S, 3.0, 3.1, -1.0, 7.0, 2.0, 0, 10, 40, 10, 0, 0, 0, 0, None, 0.98, 1.0)
+
+
+def balance(outbox: Outbox, sink: str) -> tuple[int, int, int, int]:
+    """received, delivered, dropped, queued of a sink; they must balance at any moment."""
+    counters = outbox.counters()
+    received, delivered, dropped = (counters.get(sink + part, 0) for part in (RECEIVED, DELIVERED, SINK_DROPPED))
+    assert received == delivered + dropped + outbox.queued(sink), (sink, counters)
+    return received, delivered, dropped, outbox.queued(sink)
 
 
 def outbox_at(path: Path, sinks: tuple[str, ...] = ("store",), max_rows: int = 10_000) -> tuple[Spool, Outbox, Run]:
@@ -173,3 +191,42 @@ def test_a_full_disk_leaves_everything_as_it_was(tmp_path: Path) -> None:
     spool.query("PRAGMA max_page_count = 1000000")
     assert outbox.store(run, 1, [metric(1), metric(2)]) == 2
     assert [r.seq for r in outbox.read("store", 0, 99)] == [1, 2, 3]
+
+
+def test_every_sink_has_its_own_books_and_they_balance(tmp_path: Path) -> None:
+    spool, outbox, run = outbox_at(tmp_path, ("store", "mqtt"), max_rows=50)
+    for i in range(0, 120, 10):
+        outbox.store(run, i, [metric(j) for j in range(i, i + 10)])
+        outbox.confirm("store", outbox.last_seq() - 3)
+        balance(outbox, "store")
+        balance(outbox, "mqtt")
+    received, delivered, dropped, queued = balance(outbox, "mqtt")
+    assert (received, delivered) == (120, 0)
+    assert dropped == outbox.counters()[DROPPED + "metric"] == 120 - queued > 0
+    assert balance(outbox, "store")[2] == 0, "what one sink has taken is not lost for it"
+    outbox.confirm("mqtt", outbox.last_seq())
+    assert balance(outbox, "mqtt") == (120, queued, dropped, 0)
+    spool.close()
+    spool, outbox, run = outbox_at(tmp_path, ("store", "file"))  # mqtt has gone, file is new
+    outbox.store(run, 120, [metric(120)])
+    assert balance(outbox, "file") == (4, 0, 0, 4), "a new sink begins with what it finds"
+    assert not any(name.startswith("mqtt_") for name in outbox.counters())
+    assert balance(outbox, "store")[0] == 121
+    spool.close()
+
+
+def test_old_records_are_given_up_events_never(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool.db")
+    outbox = Outbox(spool, ["mqtt"], 10_000, max_days=2)
+    run, other = outbox.run("clip-1", "w-001", "hash", 0), outbox.run("clip-2", "w-002", "hash", 0)
+    day = 86_400
+    outbox.store(other, 0, [metric(0)])
+    for i in range(5):
+        outbox.store(run, 3 * i, [metric(i * day), epoch(i * day), event(i * day)])
+        balance(outbox, "mqtt")
+    rows = [r for r in outbox.read("mqtt", 0, 99) if r.sensor == "clip-1"]
+    assert [r.t_utc_ns for r in rows if r.kind == "event"] == [T0 + i * day * S for i in range(5)]
+    assert [r.t_utc_ns for r in rows if r.kind == "metric"] == [T0 + i * day * S for i in (2, 3, 4)]
+    assert outbox.counters()[DROPPED + "epoch"] == 2
+    assert outbox.queued("mqtt") == 12, "age is counted within a sensor"
+    spool.close()
