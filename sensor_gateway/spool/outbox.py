@@ -18,17 +18,12 @@ from typing import Final
 
 from processing.types import KIND_OF, Record
 from sensor_gateway.sinks.base import Entry
+from sensor_gateway.spool.books import DELIVERED, EXPENDABLE, RECEIVED, SINK_DROPPED, delete, drop
 from sensor_gateway.spool.database import Spool, count
 from sensor_gateway.wire.messages import MAX_BYTES, MessageError, check_record, decode_record, encode_record
 
-DROPPED: Final = "outbox_dropped_"  # followed by the kind
 SET_ASIDE: Final = "records_set_aside"
 ADDED: Final = "records_added"
-RECEIVED: Final = "_received"  # after the sink's name, as the two below
-DELIVERED: Final = "_delivered"
-SINK_DROPPED: Final = "_dropped"
-_EXPENDABLE: Final = ("device", "metric", "epoch")
-"""What the bound may cost, in this order; events are never dropped."""
 _DAY_NS: Final = 86_400 * 1_000_000_000
 _DROP_SHARE: Final = 100  # drop a hundredth of the bound at a time: one pass of housekeeping, not one a record
 
@@ -155,7 +150,7 @@ class Outbox:
                 _save(db, run, snapshot)
             held = self._rows + len(rows)
             if held > self._max_rows:
-                held -= _drop(db, held - self._max_rows + self._max_rows // _DROP_SHARE)
+                held -= drop(db, held - self._max_rows + self._max_rows // _DROP_SHARE)
             if self._max_age_ns and rows:
                 held -= self._expire(db, run.sensor, max(record.t_utc_ns for record in new))
         self._rows = held
@@ -171,7 +166,7 @@ class Outbox:
             return 0
         self._expired_on[sensor] = day
         where, oldest_ns = "kind = ? AND sensor = ? AND t_utc_ns < ?", newest_ns - self._max_age_ns
-        return sum(_delete(db, kind, where, (kind, sensor, oldest_ns)) for kind in _EXPENDABLE)
+        return sum(delete(db, kind, where, (kind, sensor, oldest_ns)) for kind in EXPENDABLE)
 
     def save(self, run: Run, snapshot: Snapshot) -> None:
         """Store a snapshot alone; every record up to it must have been stored."""
@@ -282,23 +277,3 @@ def _save(db: sqlite3.Connection, run: Run, snapshot: Snapshot) -> None:
 
 def _forget_delivered(db: sqlite3.Connection) -> int:
     return db.execute("DELETE FROM outbox WHERE seq <= (SELECT min(seq) FROM cursor)").rowcount
-
-
-def _drop(db: sqlite3.Connection, excess: int) -> int:
-    """Delete the oldest expendable rows, within the caller's transaction; how many went."""
-    gone = 0
-    for kind in _EXPENDABLE:
-        if gone < excess:
-            oldest = "seq IN (SELECT seq FROM outbox WHERE kind = ? ORDER BY seq LIMIT ?)"
-            gone += _delete(db, kind, oldest, (kind, excess - gone))
-    return gone
-
-
-def _delete(db: sqlite3.Connection, kind: str, where: str, params: tuple[str | int, ...]) -> int:
-    """Delete rows of ``kind`` and enter them in the books; how many went."""
-    for sink, seq in db.execute("SELECT sink, seq FROM cursor").fetchall():
-        lost = db.execute(f"SELECT count(*) FROM outbox WHERE seq > ? AND {where}", (seq, *params)).fetchone()[0]
-        count(db, sink + SINK_DROPPED, lost)
-    n = db.execute(f"DELETE FROM outbox WHERE {where}", params).rowcount
-    count(db, DROPPED + kind, n)
-    return n
