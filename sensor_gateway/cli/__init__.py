@@ -11,6 +11,8 @@ from typing import Final
 COMMANDS: Final = {
     "demo": "a simulated wearer's day on this machine: page, flags, export; nothing to set up",
     "run": "the gateway: read the sensors of a configuration, journal, compute, deliver",
+    "scan": "which sensors are around, which driver would read them, and how strong the signal is",
+    "bind": "bind a sensor to a wearer (or free it) in the gateway file",
     "bridge": "carry records from the MQTT broker into InfluxDB",
     "web": "serve the wearer's page from a store",
     "process": "turn recordings into samples, metrics, epochs and events",

@@ -34,6 +34,8 @@ from tests.ble.support.air import Air, SimController
 TYPE = AdvertisingData.Type
 UUIDS_128 = (TYPE.COMPLETE_LIST_OF_128_BIT_SERVICE_CLASS_UUIDS, TYPE.INCOMPLETE_LIST_OF_128_BIT_SERVICE_CLASS_UUIDS)
 
+NAMES = (TYPE.COMPLETE_LOCAL_NAME, TYPE.SHORTENED_LOCAL_NAME)
+
 
 def uuid_text(value: UUID) -> str:
     raw = bytes(value.uuid_bytes)
@@ -110,7 +112,10 @@ class SimScanner(BaseBleakScanner):
             if kind in UUIDS_128
             for i in range(0, len(raw), 16)
         ]
-        data = AdvertisementData(None, {}, {}, uuids, None, seen.rssi, (seen,))
+        names = [raw.decode(errors="replace") for kind, raw in seen.data.ad_structures if kind in NAMES]
+        makers = [raw for kind, raw in seen.data.ad_structures if kind == TYPE.MANUFACTURER_SPECIFIC_DATA]
+        made_by = {int.from_bytes(raw[:2], "little"): bytes(raw[2:]) for raw in makers}
+        data = AdvertisementData(names[0] if names else None, made_by, {}, uuids, None, seen.rssi, (seen,))
         address = address_text(seen.address)
         device = self.create_or_update_device(address, address, None, {"address": seen.address}, data)
         self.call_detection_callbacks(device, data)
