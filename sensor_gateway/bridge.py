@@ -11,16 +11,15 @@ import threading
 from pathlib import Path
 from typing import Final
 
-from sensor_gateway.bridge_queue import Bad, BridgeQueue, Good, QueueError
+from sensor_gateway.bridge_intake import sort_out
+from sensor_gateway.bridge_queue import BridgeQueue, QueueError
 from sensor_gateway.config import ConfigError, Settings
-from sensor_gateway.mqtt_link import Incoming, Link, LinkError, LinkSettings
+from sensor_gateway.mqtt_link import Link, LinkError, LinkSettings
 from sensor_gateway.secrets import INFLUX_VARIABLE, read_secret
 from sensor_gateway.sinks.base import Backoff
 from sensor_gateway.sinks.influx import InfluxDownError, InfluxWriter
 from sensor_gateway.wire import topics
-from sensor_gateway.wire.line import line
-from sensor_gateway.wire.messages import MessageError, decode_message, encode_durable, message_record
-from sensor_gateway.wire.topics import RecordTopic, TopicError
+from sensor_gateway.wire.messages import encode_durable
 
 log = logging.getLogger(__name__)
 
@@ -28,23 +27,6 @@ SESSION_S: Final = 7 * 86_400
 POLL_S: Final = 0.1
 REPORT_S: Final = 60.0
 DATABASE_FILE: Final = "bridge.db"
-
-
-def sort_out(incoming: Incoming) -> Good | Bad:
-    """Check one message; whatever is wrong with it becomes a reason, never an exception."""
-    topic, payload = incoming.topic, incoming.payload
-    message = None
-    try:
-        where = topics.parse_record(topic)
-        message = decode_message(payload)
-        if where != RecordTopic(message.site, message.gateway, message.wearer, message.kind):
-            # Access is granted by topic, so a message must not speak for anybody else.
-            named = f"{message.site}/{message.gateway}/{message.wearer}/{message.kind}"
-            return Bad(topic, payload, f"names {named}, its topic does not")
-        record = message_record(message)
-    except (TopicError, MessageError) as e:
-        return Bad(topic, payload, str(e), message)
-    return Good(message, line(message.site, message.wearer, message.sensor, record))
 
 
 class Bridge:

@@ -1,23 +1,30 @@
 """The bridge's own durable queue: committed before the broker is told, emptied after the database has it.
 
-Counters always balance: received = written + rejected + queued; nothing is ever dropped here, since a gateway sends only a
-window ahead of the bridge's word. Repeats are recognised by (site, gateway, spool, sequence number) and counted apart.
+Counters always balance: received = written + rejected + dropped + queued. A record is never dropped here, since a gateway
+sends only a window ahead of the bridge's word; only dead letters are, beyond their bound (`bridge_letters.py`). Repeats are
+recognised by (site, gateway, spool, sequence number) and counted apart.
 """
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from sensor_gateway import bridge_letters
+from sensor_gateway.bridge_letters import BYTES_MAX, LETTERS_MAX, Letter
+from sensor_gateway.clock import Clock, SystemClock
 from sensor_gateway.wire.messages import Message
 
-DEAD_LETTERS_MAX: Final = 100_000
+SPOOLS_KEPT: Final = 20
+"""Spools remembered per gateway: a replaced one may still have messages on their way, an old one has none."""
+AGAIN: Final = 0
+"""Source of lines that a person has sent again; no gateway waits for word on them."""
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS gateway (
     id INTEGER PRIMARY KEY,
@@ -40,11 +47,9 @@ CREATE TABLE IF NOT EXISTS queue (
 CREATE TABLE IF NOT EXISTS settled (
     source INTEGER NOT NULL, seq INTEGER NOT NULL, after INTEGER NOT NULL, PRIMARY KEY (source, seq)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS dead_letter (
-    id INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, reason TEXT NOT NULL, topic TEXT NOT NULL, body BLOB NOT NULL
-);
 CREATE TABLE IF NOT EXISTS counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-INSERT OR IGNORE INTO counter VALUES ('received', 0), ('written', 0), ('rejected', 0), ('duplicates', 0);
+INSERT OR IGNORE INTO counter VALUES
+    ('received', 0), ('written', 0), ('rejected', 0), ('dropped', 0), ('duplicates', 0), ('requeued', 0);
 """
 
 
@@ -91,16 +96,19 @@ class Word:
 class BridgeQueue:
     """The queue in one SQLite file; safe to use from several threads."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Clock | None = None, letters_max: int = LETTERS_MAX) -> None:
         """Open or create; raises `QueueError`."""
         self.path = path
+        self._clock = clock or SystemClock()
+        self._letters_max = letters_max
         self._lock = threading.RLock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
-            self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+            self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} {bridge_letters.SCHEMA} COMMIT;")
+            bridge_letters.prepare(self._db)
         except (OSError, sqlite3.Error) as e:
             raise QueueError(f"{path}: cannot be used as the bridge's queue ({e}); check 'site.data_dir'") from e
 
@@ -124,26 +132,35 @@ class BridgeQueue:
 
     def receive(self, arrivals: Sequence[Good | Bad]) -> None:
         """Commit what arrived, durably; only then may the broker be told. Raises `QueueError`, and nothing is kept."""
+        tally: Counter[str] = Counter()
+        now_ns = self._clock.utc_ns()
         with self._transaction() as db:
+            sources: dict[tuple[str, str, str, int], tuple[int, int]] = {}
             for arrival in arrivals:
-                source = None if arrival.message is None else _source(db, arrival.message)
-                fresh = source is None or arrival.message is None or _is_new(db, *source, arrival.message)
+                m = arrival.message
+                source = None
+                if m is not None:
+                    key = (m.site, m.gateway, m.spool, m.floor)
+                    source = sources.get(key) or sources.setdefault(key, _source(db, m))
+                fresh = source is None or m is None or _is_new(db, *source, m)
                 if isinstance(arrival, Bad):
-                    fresh = _bury(db, arrival.reason, arrival.topic, arrival.payload) and fresh
-                _count(db, "received" if fresh else "duplicates", 1)
+                    fresh = bridge_letters.bury(db, arrival.reason, arrival.topic, arrival.payload, now_ns) and fresh
+                tally["received" if fresh else "duplicates"] += 1
                 if not fresh:
                     continue
-                if isinstance(arrival, Good) and source is not None:
-                    m = arrival.message
+                if isinstance(arrival, Good) and source is not None and m is not None:
                     row = (source[0], m.seq, m.after, arrival.line)
                     db.execute("INSERT INTO queue (source, seq, after, line) VALUES (?, ?, ?, ?)", row)
                 else:
-                    _count(db, "rejected", 1)
-                    if source is not None and arrival.message is not None:
-                        row_ = (source[0], arrival.message.seq, arrival.message.after)
-                        db.execute("INSERT INTO settled VALUES (?, ?, ?)", row_)
+                    tally["rejected"] += 1
+                    if source is not None and m is not None:
+                        db.execute("INSERT INTO settled VALUES (?, ?, ?)", (source[0], m.seq, m.after))
+            for name, n in tally.items():
+                _count(db, name, n)
             for source_id in [row[0] for row in db.execute("SELECT DISTINCT source FROM settled").fetchall()]:
                 _advance(db, source_id)
+            if tally["rejected"]:
+                bridge_letters.bound(db, self._letters_max, BYTES_MAX)
 
     def take(self, limit: int) -> list[Queued]:
         """The oldest waiting lines; they stay in the queue until `settle`."""
@@ -154,18 +171,32 @@ class BridgeQueue:
     def settle(self, written: Sequence[int], rejected: Sequence[tuple[int, str]]) -> None:
         """The database has the ``written`` lines; the ``rejected`` ones (with reasons) become dead letters."""
         with self._transaction() as db:
-            sources = set()
             for row_id, reason in rejected:
                 line = db.execute("SELECT line FROM queue WHERE id = ?", (row_id,)).fetchone()[0]
-                _bury(db, reason, "", line.encode())
-            for row_id in [*written, *(row_id for row_id, _ in rejected)]:
-                row = db.execute("DELETE FROM queue WHERE id = ? RETURNING source, seq, after", (row_id,)).fetchone()
-                db.execute("INSERT OR REPLACE INTO settled VALUES (?, ?, ?)", row)
-                sources.add(row[0])
+                bridge_letters.bury(db, reason, "", line.encode(), self._clock.utc_ns())
+            done = [(row_id,) for row_id in (*written, *(row_id for row_id, _ in rejected))]
+            db.execute("CREATE TEMP TABLE IF NOT EXISTS done (id INTEGER PRIMARY KEY)")
+            db.executemany("INSERT INTO done VALUES (?)", done)
+            settled = f"SELECT source, seq, after FROM queue WHERE id IN (SELECT id FROM done) AND source != {AGAIN}"
+            sources = {row[0] for row in db.execute(settled).fetchall()}
+            db.execute(f"INSERT OR REPLACE INTO settled {settled}")
+            db.execute("DELETE FROM queue WHERE id IN (SELECT id FROM done)")
+            db.execute("DELETE FROM done")
             _count(db, "written", len(written))
             _count(db, "rejected", len(rejected))
             for source_id in sources:
                 _advance(db, source_id)
+            if rejected:
+                bridge_letters.bound(db, self._letters_max, BYTES_MAX)
+
+    def requeue(self, letter_id: int, line: str) -> bool:
+        """Send a dead letter's line to the database again; False where there is no such letter. Raises `QueueError`."""
+        with self._transaction() as db:
+            if not bridge_letters.take_out(db, letter_id):
+                return False
+            seq = db.execute("SELECT coalesce(max(seq), 0) + 1 FROM queue WHERE source = ?", (AGAIN,)).fetchone()[0]
+            db.execute("INSERT INTO queue (source, seq, after, line) VALUES (?, ?, ?, ?)", (AGAIN, seq, seq - 1, line))
+        return True
 
     def words(self) -> list[Word]:
         """What each gateway may be told about its present spool."""
@@ -177,17 +208,17 @@ class BridgeQueue:
         return [Word(*row) for row in rows]
 
     def counters(self) -> dict[str, int]:
-        """received, written, rejected, duplicates, queued, dead_letters."""
+        """received, written, rejected, dropped, queued; duplicates, requeued, dead_letters, dead_letter_bytes."""
         with self._lock:
             counters = dict(self._db.execute("SELECT name, value FROM counter").fetchall())
             counters["queued"] = self._db.execute("SELECT count(*) FROM queue").fetchone()[0]
             counters["dead_letters"] = self._db.execute("SELECT count(*) FROM dead_letter").fetchone()[0]
         return counters
 
-    def dead_letters(self) -> list[tuple[str, str, bytes]]:
-        """Reason, topic and body of what was set aside, oldest first."""
+    def letters(self, letter_id: int | None = None, limit: int = -1) -> list[Letter]:
+        """Dead letters, oldest first; only the one with this id, where given."""
         with self._lock:
-            return self._db.execute("SELECT reason, topic, body FROM dead_letter ORDER BY id").fetchall()
+            return bridge_letters.read(self._db, letter_id, limit)
 
 
 def _source(db: sqlite3.Connection, m: Message) -> tuple[int, int]:
@@ -198,6 +229,12 @@ def _source(db: sqlite3.Connection, m: Message) -> tuple[int, int]:
         "ON CONFLICT DO UPDATE SET up_to = max(up_to, excluded.up_to), heard = excluded.heard RETURNING id, up_to",
         (m.site, m.gateway, m.spool, m.floor - 1, heard),
     ).fetchone()
+    mine = "SELECT id FROM gateway WHERE site = ? AND gateway = ? ORDER BY heard DESC LIMIT -1 OFFSET ?"
+    old = db.execute(mine, (m.site, m.gateway, SPOOLS_KEPT)).fetchall()
+    for (source,) in old:
+        busy = "SELECT 1 FROM queue WHERE source = ?1 UNION ALL SELECT 1 FROM settled WHERE source = ?1 LIMIT 1"
+        if db.execute(busy, (source,)).fetchone() is None:
+            db.execute("DELETE FROM gateway WHERE id = ?", (source,))
     return row[0], row[1]
 
 
@@ -220,16 +257,6 @@ def _advance(db: sqlite3.Connection, source: int) -> None:
         up_to = max(up_to, seq)
     db.execute("UPDATE gateway SET up_to = ? WHERE id = ?", (up_to, source))
     db.execute("DELETE FROM settled WHERE source = ? AND seq <= ?", (source, up_to))
-
-
-def _bury(db: sqlite3.Connection, reason: str, topic: str, body: bytes) -> bool:
-    """Set aside; False where the same bytes lie there already."""
-    digest = hashlib.sha256(topic.encode() + b"\n" + body).hexdigest()
-    sql = "INSERT OR IGNORE INTO dead_letter (digest, reason, topic, body) VALUES (?, ?, ?, ?)"
-    new = db.execute(sql, (digest, reason[:500], topic, body)).rowcount > 0
-    if new:
-        db.execute("DELETE FROM dead_letter WHERE id <= (SELECT max(id) FROM dead_letter) - ?", (DEAD_LETTERS_MAX,))
-    return new
 
 
 def _count(db: sqlite3.Connection, name: str, by: int) -> None:

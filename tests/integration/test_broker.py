@@ -250,7 +250,7 @@ def test_bad_messages_are_set_aside_with_reasons_and_the_rest_goes_on(stack: Sta
         assert stack.influx.count("tilt", "coverage") == 199
         counters = bridge.queue.counters()
         assert counters["received"] == 202 == counters["written"] + counters["rejected"]
-        reasons = sorted(reason for reason, _, _ in bridge.queue.dead_letters())
+        reasons = sorted(letter.reason for letter in bridge.queue.letters())
         assert len(reasons) == 3
         assert any("coverage is 7.0" in r for r in reasons)
         assert any("its topic does not" in r for r in reasons)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from processing.types import Metric
-from sensor_gateway.bridge import sort_out
+from sensor_gateway.bridge_intake import sort_out
 from sensor_gateway.bridge_queue import Bad, BridgeQueue, Good, QueueError, Word
 from sensor_gateway.mqtt_link import Incoming
 from sensor_gateway.sinks.base import Entry
@@ -60,11 +60,15 @@ def test_the_word_follows_the_database_not_the_arrival(queue: BridgeQueue) -> No
     assert up_to(queue) == 2
     settle_all(queue)
     assert up_to(queue) == 3
-    assert queue.counters() == {
+    counters = queue.counters()
+    assert counters.pop("dead_letter_bytes") == len(rows[1].line)
+    assert counters == {
         "received": 3,
         "written": 2,
         "rejected": 1,
+        "dropped": 0,
         "duplicates": 0,
+        "requeued": 0,
         "queued": 0,
         "dead_letters": 1,
     }
@@ -125,7 +129,7 @@ def test_a_bad_record_is_set_aside_and_does_not_block(queue: BridgeQueue) -> Non
     queue.receive([sort_out(junk)])
     counters = queue.counters()
     assert (counters["received"], counters["written"], counters["rejected"], counters["duplicates"]) == (4, 2, 2, 2)
-    assert next(reason.split(":")[0] for reason, _, _ in queue.dead_letters()) == "metric"
+    assert queue.letters()[0].reason.split(":")[0] == "metric"
 
 
 def test_a_message_cannot_speak_for_another_wearer_or_gateway() -> None:
