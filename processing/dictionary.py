@@ -136,7 +136,14 @@ DEVICE: Final = (
     ),
     Field("frames_lost", "int64", "1", "Samples missing by sequence number or device time.", "not counted", 0, None),
     Field("frames_rejected", "int64", "1", "Payloads set aside as malformed.", "not counted", 0, None),
-    Field("link", "string", "1", "State of the connection, e.g. streaming, searching, lost.", "not a radio sensor"),
+    Field(
+        "link",
+        "string",
+        "1",
+        "State of the connection: searching, connecting, starting, streaming, stalled, lost, no_adapter or refused.",
+        "not a radio sensor",
+    ),
+    Field("firmware", "string", "1", "Version of the sensor's firmware, as the sensor tells it.", "not reported"),
 )
 
 STEP: Final = (
@@ -171,6 +178,32 @@ BOUT: Final = (
     ),
 )
 
+ABSOLUTE: Final = (
+    _TIME,
+    Field(
+        "anterior_tilt_abs_deg",
+        "float64",
+        "deg",
+        "Tilt of the anatomical pelvis: tilt from neutral plus the therapist's ASIS-PSIS angle; + = ASIS lower. Display only: "
+        "no rule uses it.",
+        "no tilt, no offset entered for this time, or no neutral pose in force",
+        -180,
+        180,
+    ),
+    Field(
+        "tilt_abs_uncertainty_deg",
+        "float64",
+        "deg",
+        "Its standard uncertainty: that of the tilt and that of the offset.",
+        "no absolute tilt",
+        0,
+        90,
+    ),
+    Field(
+        "offset_version", "int64", "1", "Note in which the offset was entered (manifest).", "no offset for this time"
+    ),
+)
+
 EVENT_TYPES: Final = {
     "flag": "A rule found a period that may need activation exercises.",
     "episode_start": "Tilt stayed above the threshold long enough to start an episode.",
@@ -187,6 +220,7 @@ EVENT_TYPES: Final = {
     "response": "Tilt before a prompt against tilt after its exercise, or around a flag without a prompt, for comparison.",
     "baseline": "The day ended: the wearer's usual tilt per posture and its distance from neutral, with a version.",
     "hint": "Something for the therapist to look at; nothing is asked of the wearer.",
+    "link": "The connection to the sensor needs somebody's help, or is well again; says what to do.",
 }
 """Types in a fixed order: a type's rank keeps two events of one instant apart in InfluxDB (`wire/line.py`)."""
 
@@ -200,6 +234,7 @@ TABLES: Final = {
     "steps": STEP,
     "transfers": TRANSFER,
     "bouts": BOUT,
+    "absolute": ABSOLUTE,
 }
 MEASUREMENT: Final = {"metric": "tilt", "epoch": "epoch", "event": "event", "device": "device"}
 """Record kind to InfluxDB measurement. Tags: site, wearer, sensor; on events also rule and type."""

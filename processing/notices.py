@@ -34,10 +34,13 @@ class Notices:
         taken = {e.t_utc_ns for e in self._pending if e.type == kind}
         while t_utc_ns in taken:
             t_utc_ns += 1
-        text = f"{self._identity}|{kind}|{t_utc_ns}"
-        event_id = hashlib.sha256(text.encode()).hexdigest()[:16]
         # In the order of time: what finds events looks at chunks of different sizes.
-        insort(self._pending, Event(t_utc_ns, event_id, kind, None, data), key=lambda e: (e.t_utc_ns, e.event_id))
+        insort(self._pending, self.event(t_utc_ns, kind, data), key=lambda e: (e.t_utc_ns, e.event_id))
+
+    def event(self, t_utc_ns: int, kind: str, data: Mapping[str, Json]) -> Event:
+        """An event that waits for no second of data: it tells that there are none."""
+        text = f"{self._identity}|{kind}|{t_utc_ns}"
+        return Event(t_utc_ns, hashlib.sha256(text.encode()).hexdigest()[:16], kind, None, data)
 
     def gaps(self, gaps: Sequence[Gap]) -> None:
         """Note holes worth telling."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from processing import snapshot
 from processing.alignment.capture import Guidance
@@ -13,9 +13,10 @@ from processing.clock_notes import ClockNote
 from processing.core import Core, CoreSetup, Estimate
 from processing.rules.study import Study
 from processing.timebase import Timebase, TimebaseParams
-from processing.types import NS_PER_S, ClockSpec, DeviceReport, ImuBatch, Record, Samples, TimedBatch
+from processing.types import NS_PER_S, ClockSpec, DeviceReport, ImuBatch, Json, Record, Samples, TimedBatch
 
 DEVICE_REPORT_S = 60
+_OVER: Final = "The sensor is connected and sends data again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,8 @@ class DeviceStatus:
     rssi_dbm: float | None = None
     link: str | None = None
     rejected: int = 0
+    firmware: str | None = None
+    alarm: str | None = None  # what a person should do about the link; empty: nothing any more
 
 
 Control: TypeAlias = CaptureNeutral | CaptureMovement | Answer | DeviceStatus
@@ -93,6 +96,15 @@ class Pipeline:
     def posture(self) -> str | None:
         """Posture of the last judged second."""
         return self.core.posture
+
+    def correct(self, corrections: Mapping[int, Alignment]) -> None:
+        """Before the first batch: alignments by the instant from which they hold instead of what came into force then."""
+        self.core.wearing.correct(corrections)
+
+    @property
+    def corrected(self) -> Sequence[int]:
+        """Instants at which a correction came into force so far."""
+        return self.core.wearing.corrected
 
     def guidance(self) -> Guidance | None:
         """How the running step of the guided set-up goes, None where none runs; only to look at."""
@@ -127,7 +139,12 @@ class Pipeline:
                 s.battery_percent if control.battery_percent is None else control.battery_percent,
                 s.rssi_dbm if control.rssi_dbm is None else control.rssi_dbm,
                 s.link if control.link is None else control.link,
+                firmware=s.firmware if control.firmware is None else control.firmware,
             )
+            if control.alarm is not None:
+                outcome = "alarm" if control.alarm else "over"
+                data: dict[str, Json] = {"outcome": outcome, "link": self._status.link, "text": control.alarm or _OVER}
+                records.append(self.core.notices.event(t_utc_ns, "link", data))
             # A changed link is told at once, the rest once a minute.
             if control.link is not None or t_utc_ns >= self._report_due_ns:
                 self._report_due_ns = t_utc_ns + DEVICE_REPORT_S * NS_PER_S
@@ -150,6 +167,7 @@ class Pipeline:
             self.core.gaps.counters.missing,
             self._rejected,
             self._status.link,
+            self._status.firmware,
         )
 
     def _number(self, records: list[Record], samples: Samples | None = None) -> Output:
@@ -164,7 +182,7 @@ class Pipeline:
             "timebase": self.timebase.snapshot(),
             "core": self.core.snapshot(),
             "counts": [self._ordinal, self._received, self._rejected, self._report_due_ns],
-            "status": [s.battery_percent, s.rssi_dbm, s.link],
+            "status": [s.battery_percent, s.rssi_dbm, s.link, s.firmware],
         }
         return snapshot.dump(state)
 
@@ -174,4 +192,5 @@ class Pipeline:
         self.timebase.restore(state["timebase"])
         self.core.restore(state["core"])
         self._ordinal, self._received, self._rejected, self._report_due_ns = state["counts"]
-        self._status = DeviceStatus(*state["status"])
+        battery_percent, rssi_dbm, link, firmware = state["status"]
+        self._status = DeviceStatus(battery_percent, rssi_dbm, link, firmware=firmware)

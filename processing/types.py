@@ -197,6 +197,7 @@ class DeviceReport:
     frames_lost: int | None = None
     frames_rejected: int | None = None
     link: str | None = None
+    firmware: str | None = None
 
 
 Record: TypeAlias = Metric | Epoch | Event | DeviceReport

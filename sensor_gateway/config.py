@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import tomllib
 import types
 import typing
@@ -16,9 +17,12 @@ import msgspec
 
 from processing.coaching import check_programme
 from processing.rules.study import Study
+from sensor_gateway.radio.states import RadioLimits, SessionLimits
 from sensor_gateway.wire import topics
 
 T = TypeVar("T")
+_BLUETOOTH = re.compile(r"([0-9A-F]{2}:){5}[0-9A-F]{2}")
+_DAY_S = 86_400
 
 
 class ConfigError(ValueError):
@@ -103,6 +107,23 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Adapter:
+    """A Bluetooth adapter, by its own address (`tiltline doctor` shows it): its name changes when it is plugged in again."""
+
+    address: str
+    max_links: int = 4  # sensors at once; some dongles end at five and then fail without a reason
+
+
+@dataclass(frozen=True, slots=True)
+class RadioSettings:
+    """Bluetooth. Without adapters the system's first one is used."""
+
+    adapters: tuple[Adapter, ...] = ()
+    session: SessionLimits = field(default_factory=SessionLimits)
+    timing: RadioLimits = field(default_factory=RadioLimits)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything a process is told at start-up."""
 
@@ -113,6 +134,7 @@ class Settings:
     influx: Influx = field(default_factory=Influx)
     file: FileSink = field(default_factory=FileSink)
     limits: Limits = field(default_factory=Limits)
+    radio: RadioSettings = field(default_factory=RadioSettings)
     study: str = ""  # path of the study file, relative to this one
 
 
@@ -175,7 +197,26 @@ def load_settings(path: Path) -> Settings:
             raise ConfigError(f"{path}: sensor id {sensor.id!r} stands twice; each sensor needs its own")
         seen.add(sensor.id)
     check_timezone(settings.site.timezone, f"{path}: key 'site.timezone'")
+    _check_radio(settings.radio, path)
     return settings
+
+
+def _check_radio(radio: RadioSettings, path: Path) -> None:
+    seen: set[str] = set()
+    for i, adapter in enumerate(radio.adapters):
+        key = f"{path}: key 'radio.adapters[{i}]"
+        if not _BLUETOOTH.fullmatch(adapter.address.upper()) or adapter.address.upper() in seen:
+            raise ConfigError(
+                f"{key}.address' is {adapter.address!r}; write each adapter's own Bluetooth address once "
+                "('tiltline doctor' shows it)"
+            )
+        if adapter.max_links < 1:
+            raise ConfigError(f"{key}.max_links' is {adapter.max_links}; use 1 or more")
+        seen.add(adapter.address.upper())
+    for name, table in (("session", radio.session), ("timing", radio.timing)):
+        for f in dataclasses.fields(table):
+            if not 0 < getattr(table, f.name) < _DAY_S:
+                raise ConfigError(f"{path}: key 'radio.{name}.{f.name}' is {getattr(table, f.name)}; use more than 0")
 
 
 def load_study(path: Path | None) -> Study:

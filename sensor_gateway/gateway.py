@@ -26,6 +26,7 @@ from sensor_gateway.config import ConfigError, Sensor, Settings
 from sensor_gateway.drivers.base import Transport, TransportContext, TransportFactory, worn_as
 from sensor_gateway.line import SensorLine
 from sensor_gateway.live import LiveHub
+from sensor_gateway.radio.pool import Radios
 from sensor_gateway.runner import EndedError, Runner
 from sensor_gateway.sinks.base import Sink
 from sensor_gateway.sinks.file import FileSink
@@ -56,12 +57,24 @@ class Hooks:
 class Gateway:
     """One `tiltline run`. Everything that can be wrong with the settings is said by the constructor."""
 
-    def __init__(self, settings: Settings, study: Study, base: Path, clock: Clock, hooks: Hooks | None = None) -> None:
-        """Open the spool and make the transports; raises `ConfigError` or `SpoolError`."""
+    def __init__(
+        self,
+        settings: Settings,
+        study: Study,
+        base: Path,
+        clock: Clock,
+        hooks: Hooks | None = None,
+        radios: Radios | None = None,
+    ) -> None:
+        """Open the spool and make the transports; raises `ConfigError` or `SpoolError`.
+
+        ``radios``: the Bluetooth adapters, where not the ones that the settings name (a simulated stack).
+        """
         if not settings.sensors:
             raise ConfigError("no sensor is configured; add a [[sensors]] block (see config/gateway.example.toml)")
         self.settings, self.study, self.clock = settings, study, clock
         self._hooks = hooks or Hooks()
+        self.radios = radios or Radios(settings.radio)
         folder = base / settings.site.data_dir
         self.store_path = folder / STORE_FILE
         self.hub = LiveHub()
@@ -92,6 +105,7 @@ class Gateway:
                 self.clock,
                 self.journal.last_rx_utc_ns(sensor.id),
                 None if hook is None else lambda share: hook(sensor.id, share),
+                self.radios,
             ),
         )
         try:

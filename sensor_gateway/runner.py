@@ -19,7 +19,7 @@ from processing.pipeline import Control, DeviceStatus
 from processing.types import NS_PER_S, Samples
 from sensor_gateway import controls
 from sensor_gateway.clock import Clock
-from sensor_gateway.drivers.base import HasSignal, Received, Transport
+from sensor_gateway.drivers.base import HasTelemetry, Received, Telemetry, Transport
 from sensor_gateway.line import GROUP_ENTRIES, SensorLine
 from sensor_gateway.live import LiveFrame, LiveHub
 from sensor_gateway.spool.block import Source
@@ -47,7 +47,8 @@ class Runner:
         self.link: str | None = None
         self.stopped_by: str | None = None
         self.guidance: Guidance | None = None
-        self._signal: HasSignal | None = None
+        self._teller: HasTelemetry | None = None
+        self._told = Telemetry()
         self._hub, self._clock, self._executor = hub, clock, executor
         self._setup = line.recipe.setup
         self._source = Source(line.recipe.driver.id, line.recipe.driver.version)
@@ -68,11 +69,14 @@ class Runner:
         await self._room.wait()
 
     def on_link(self, state: str) -> None:
-        """Journal each new state of the connection."""
-        if state != self.link:
-            self.link = state
-            rssi_dbm = self._signal.rssi_dbm if self._signal is not None else None
-            self._append([self._control(DeviceStatus(link=state, rssi_dbm=rssi_dbm))])
+        """Journal each new state of the connection, and what it newly knows of its sensor."""
+        told = self._teller.telemetry() if self._teller is not None else Telemetry()
+        if state == self.link and told == self._told:
+            return
+        alarm = told.alarm if told.alarm != self._told.alarm else None
+        self.link, self._told = state, told
+        status = DeviceStatus(link=state, rssi_dbm=told.rssi_dbm, firmware=told.firmware, alarm=alarm)
+        self._append([self._control(status)])
 
     def note(self, control: Control, t_utc_ns: int) -> None:
         """Journal a control without waiting, in the order of the calls; also before `run`."""
@@ -107,7 +111,7 @@ class Runner:
 
     async def run(self, transport: Transport) -> None:
         """Deliver from the transport until it ends or this is cancelled; what was received is computed before returning."""
-        self._signal = transport if isinstance(transport, HasSignal) else None
+        self._teller = transport if isinstance(transport, HasTelemetry) else None
         work = asyncio.create_task(self._work(), name=f"line-{self._setup.sensor}")
         source = asyncio.create_task(transport.run(self.put, self.on_link), name=f"transport-{self._setup.sensor}")
         try:

@@ -7,14 +7,17 @@ carries out the steps that `start` and `stop` return. Journaled payloads are fed
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 from processing.alignment.static import Alignment
 from processing.types import ClockSpec, ImuBatch
 from sensor_gateway.clock import Clock
 from sensor_gateway.config import Sensor
+
+if TYPE_CHECKING:  # the radio's own modules import this one
+    from sensor_gateway.radio.pool import Radios
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,16 @@ class EndOfStream:
     """The recording behind a replay has ended; nothing will follow."""
 
 
-Decoded: TypeAlias = ImuBatch | Battery | Rejected | EndOfStream
+@dataclass(frozen=True, slots=True)
+class Late:
+    """Samples that the sensor had kept and sent on request, after newer ones. The live records pass them over, so that
+    nothing told is told anew; the retro derivation puts them where they belong.
+    """
+
+    batch: ImuBatch
+
+
+Decoded: TypeAlias = ImuBatch | Late | Battery | Rejected | EndOfStream
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +130,18 @@ class Polled(Protocol):
     def poll(self) -> Sequence[Step]: ...
 
 
+@runtime_checkable
+class Fetches(Protocol):
+    """A driver whose sensor buffers what the radio could not carry: `fetch` gives what to write now to get more of it.
+
+    The session asks its own copy of the driver, which has heard every payload so far: about four times a second while
+    samples stream. Empty: nothing to fetch, or the last answer is still awaited. Answers come as payloads like all others.
+    Time between two calls belongs to live data, so ask for small portions.
+    """
+
+    def fetch(self, now_mono_ns: int) -> Sequence[Step]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Received:
     """One payload as it came off a transport, and as the journal keeps it."""
@@ -139,8 +163,8 @@ class Transport(Protocol):
 
     `run` delivers until it is cancelled, or returns after an `EndOfStream` where the source has an end. Payloads go to
     ``sink`` in order, several at once where the source is faster than the runner; ``on_link`` hears each new state of the
-    connection (`searching`, `connecting`, `starting`, `streaming`, `stalled`, `lost`). The payloads are decoded by
-    ``driver``, which the runner feeds: the transport itself never parses what it hands over.
+    connection (`radio.states`), and the same state again where `HasTelemetry` has something new. The payloads are decoded by
+    ``driver``, which the runner feeds: the transport never parses what it hands over.
     """
 
     driver: Driver
@@ -148,12 +172,20 @@ class Transport(Protocol):
     async def run(self, sink: Sink, on_link: Callable[[str], None]) -> None: ...
 
 
-@runtime_checkable
-class HasSignal(Protocol):
-    """A source that hears its sensor over the air: signal strength [dBm], None while unknown."""
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """What a link knows besides its state; None while unknown. ``alarm``: what a person should do, empty for nothing."""
 
-    @property
-    def rssi_dbm(self) -> int | None: ...
+    rssi_dbm: int | None = None
+    firmware: str | None = None
+    alarm: str = ""
+
+
+@runtime_checkable
+class HasTelemetry(Protocol):
+    """A source that hears its sensor over the air."""
+
+    def telemetry(self) -> Telemetry: ...
 
 
 @runtime_checkable
@@ -173,12 +205,14 @@ class TransportContext:
     """What a transport needs besides its sensor's settings.
 
     ``start_after_utc_ns``: the journal already holds this sensor's data up to here, so a simulation or recording
-    goes on after it. ``on_progress`` hears the done share (0..1) of work that is longer than a moment.
+    goes on after it. ``on_progress`` hears the done share (0..1) of work that is longer than a moment. ``radios``: the
+    gateway's Bluetooth adapters; None where no radio will be used but a transport is made all the same.
     """
 
     clock: Clock
     start_after_utc_ns: int | None = None
     on_progress: Callable[[float], None] | None = None
+    radios: Radios | None = None
 
 
 TransportFactory: TypeAlias = "Callable[[Sensor, TransportContext], Transport]"

@@ -1,0 +1,168 @@
+"""One open connection through `bleak`: subscribe, write, read, pair, close. Every wait is bounded.
+
+`Link.close` calls `BleakClient.disconnect` after *every* connection, also after one that the sensor ended: bleak 3.1
+otherwise keeps its bus open, and each later notification arrives twice, then three times (hbldh/bleak #2002).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from bleak import BleakClient
+from bleak.backends.adapter import BaseBleakAdapter
+from bleak.backends.characteristic import BleakGATTCharacteristic
+from bleak.backends.client import BaseBleakClient
+from bleak.backends.device import BLEDevice
+from bleak.backends.scanner import BaseBleakScanner
+from bleak.exc import BleakError
+
+from sensor_gateway.drivers.base import Advert, Step
+from sensor_gateway.radio.host import Host
+from sensor_gateway.radio.states import Failure, RadioLimits
+
+log = logging.getLogger(__name__)
+
+STACK_ERRORS: Final = (BleakError, OSError, EOFError, KeyError, AssertionError)
+"""What bleak and the bus below it raise when a connection goes wrong; TimeoutError is an OSError. Where a device vanishes
+between two of its steps, bleak asserts."""
+
+FIRMWARE_UUID: Final = "00002a26-0000-1000-8000-00805f9b34fb"
+SERIAL_UUID: Final = "00002a25-0000-1000-8000-00805f9b34fb"
+
+
+class LinkError(Exception):
+    """The connection could not be made or kept; the text is one sentence for the log and the status page."""
+
+    def __init__(self, text: str, kind: Failure = "connect") -> None:
+        super().__init__(text)
+        self.kind: Failure = kind
+
+
+@dataclass(frozen=True, slots=True)
+class Backends:
+    """Which radio stack is spoken to; None is the platform's own. Tests put a simulated controller here."""
+
+    client: type[BaseBleakClient] | None = None
+    scanner: type[BaseBleakScanner] | None = None
+    adapter: type[BaseBleakAdapter] | None = None
+    host: Host | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A sensor that advertises now."""
+
+    device: BLEDevice
+    advert: Advert
+
+
+class Link:
+    """An open connection. ``disconnected`` is set when the stack says that it ended."""
+
+    def __init__(self, client: BleakClient, disconnected: asyncio.Event, limits: RadioLimits) -> None:
+        self.disconnected = disconnected
+        self._client = client
+        self._limits = limits
+        self._open = True
+
+    async def subscribe(
+        self, uuids: Sequence[str], on_payload: Callable[[str, bytes], None], may_bond: bool = False
+    ) -> bool:
+        """Deliver notifications to ``on_payload`` until `close`; nothing after it. Raises `LinkError`.
+
+        With ``may_bond`` a sensor that refuses is paired with, once, and asked again; True where that was done.
+        """
+
+        def deliver(characteristic: BleakGATTCharacteristic, data: bytearray) -> None:
+            if self._open:
+                on_payload(characteristic.uuid, bytes(data))
+
+        bonded = False
+        for uuid in uuids:
+            self._characteristic(uuid)
+            try:
+                await self._notify(uuid, deliver)
+            except LinkError as e:
+                if not may_bond or bonded or self.disconnected.is_set():
+                    raise
+                log.info("pairing, since %s", e)
+                await self._pair()
+                bonded = True
+                await self._notify(uuid, deliver)
+        return bonded
+
+    async def _notify(self, uuid: str, deliver: Callable[[BleakGATTCharacteristic, bytearray], None]) -> None:
+        try:
+            async with asyncio.timeout(self._limits.subscribe_s):
+                await self._client.start_notify(uuid, deliver)
+        except TimeoutError:
+            raise LinkError("subscribing took too long", "gatt") from None
+        except STACK_ERRORS as e:
+            raise LinkError(f"subscribing failed: {text_of(e)}", "gatt") from e
+
+    async def _pair(self) -> None:
+        try:
+            async with asyncio.timeout(self._limits.pair_s):
+                await self._client.pair()
+        except TimeoutError:
+            raise LinkError("pairing took too long; remove an older pairing from the sensor", "gatt") from None
+        except NotImplementedError:
+            raise LinkError("the sensor asks for pairing; pair it once in the system's settings", "gatt") from None
+        except STACK_ERRORS as e:
+            raise LinkError(f"pairing failed: {text_of(e)}", "gatt") from e
+
+    async def read_text(self, uuid: str) -> str | None:
+        """A text characteristic, e.g. of the device information service; None where there is none to be read."""
+        characteristic = self._client.services.get_characteristic(uuid)
+        if characteristic is None or "read" not in characteristic.properties:
+            return None
+        try:
+            async with asyncio.timeout(self._limits.read_s):
+                raw = bytes(await self._client.read_gatt_char(characteristic))
+        except STACK_ERRORS as e:
+            log.debug("reading %s failed: %s", uuid, text_of(e))
+            return None
+        text = raw.decode("utf-8", "replace").replace("\0", "").strip()
+        return "".join(c for c in text if c.isprintable())[:64] or None
+
+    async def write(self, steps: Sequence[Step]) -> None:
+        """Write each step and wait for its acknowledgement, where the characteristic gives any. Raises `LinkError`."""
+        for step in steps:
+            characteristic = self._characteristic(step.uuid)
+            try:
+                async with asyncio.timeout(step.timeout_s):
+                    await self._client.write_gatt_char(
+                        characteristic, step.payload, response="write" in characteristic.properties
+                    )
+                await asyncio.sleep(step.pause_s)
+            except TimeoutError:
+                raise LinkError(f"the sensor did not answer command {step.payload.hex()}", "gatt") from None
+            except STACK_ERRORS as e:
+                raise LinkError(f"the sensor refused command {step.payload.hex()}: {text_of(e)}", "gatt") from e
+
+    def _characteristic(self, uuid: str) -> BleakGATTCharacteristic:
+        try:
+            found = self._client.services.get_characteristic(uuid)
+        except STACK_ERRORS as e:  # the services are gone with the connection
+            raise LinkError(f"the connection ended before it was used: {text_of(e)}", "connect") from e
+        if found is None:
+            raise LinkError(f"the device has no characteristic {uuid}; is it another kind of sensor?", "gatt")
+        return found
+
+    async def close(self) -> None:
+        """Disconnect, whatever happened before; needed also after the sensor has hung up (see the module)."""
+        self._open = False
+        try:
+            async with asyncio.timeout(self._limits.close_s):
+                await self._client.disconnect()
+        except STACK_ERRORS as e:
+            log.warning("disconnecting failed: %s", text_of(e))
+
+
+def text_of(error: BaseException) -> str:
+    """An error's text, or its name where it has none."""
+    return str(error) or type(error).__name__
