@@ -146,7 +146,8 @@ class Core:
         self.notices.gaps(part.filled.gaps)
         if not self._started and len(part.filled.t_utc_ns):
             self._started = True
-            self.notices.alignment(int(part.filled.t_utc_ns[0]), self.align.alignment)
+            first_ns = int(part.filled.t_utc_ns[0])
+            self.notices.alignment(first_ns, self.wearing.begin(first_ns))
         aligned, q = self.align.update(part.filled, part.q_es)
         block = self.seconds.update(aligned)
         return block, Samples(aligned.t_utc_ns, q, aligned.anterior_tilt_deg, aligned.obliquity_deg, aligned.valid)

@@ -8,7 +8,7 @@ alignment begins to hold does not depend on how samples came.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -38,10 +38,32 @@ class Wearing:
         self._slip = SlipStage()
         self._pending = PendingAlignments()
         self._last_ns: int | None = None  # of the newest sample taken
+        self._corrections: dict[int, Alignment] = {}
+        self.corrected: list[int] = []
 
     def capture(self, step: SetupStep, t_utc_ns: int, duration_s: float) -> None:
         """Take a step of the guided set-up from the samples that follow ``t_utc_ns`` for ``duration_s``."""
         self._capture.begin(step, t_utc_ns, duration_s)
+
+    def correct(self, corrections: Mapping[int, Alignment]) -> None:
+        """Put these in force instead of what comes into force at their UTC instants: a past that was looked at again."""
+        self._corrections = dict(corrections)
+
+    def begin(self, t_utc_ns: int) -> Alignment:
+        """The stream's first sample: the alignment in force from it."""
+        self._put(self._corrected(t_utc_ns, self._align.alignment))
+        return self._align.alignment
+
+    def _corrected(self, t_utc_ns: int, alignment: Alignment) -> Alignment:
+        if t_utc_ns not in self._corrections:
+            return alignment
+        self.corrected.append(t_utc_ns)
+        return self._corrections[t_utc_ns]
+
+    def _put(self, alignment: Alignment) -> None:
+        if alignment is not self._align.alignment and alignment.has_neutral and alignment.method == "static":
+            self._context.neutral_taken()
+        self._align.alignment = alignment
 
     def guidance(self) -> Guidance | None:
         """How the running step of the guided set-up goes; only to look at."""
@@ -83,7 +105,8 @@ class Wearing:
         """Alignments whose minute has come hold from the first sample of ``piece``, which is taken next."""
         before = self._align.alignment
         while self._due(piece):
-            self._align.alignment = self._pending.take()  # several may wait for one minute: the last one holds
+            new = self._pending.take()  # several may wait for one minute: the last one holds
+            self._put(self._corrected(new.t_utc_ns, new))
         if self._align.alignment is not before:
             self._notices.alignment(self._align.alignment.t_utc_ns, self._align.alignment)
         if len(piece.q_es):
@@ -103,10 +126,8 @@ class Wearing:
         done = self._capture.finish(self._align.alignment)
         if isinstance(done.outcome, Alignment):
             self._pending.clear()
-            self._align.alignment = done.outcome
-            if done.outcome.has_neutral:
-                self._context.neutral_taken()
-            self._notices.alignment(done.t_utc_ns, done.outcome, done.facts)
+            self._put(self._corrected(done.t_utc_ns, done.outcome))
+            self._notices.alignment(done.t_utc_ns, self._align.alignment, done.facts)
         else:
             self._notices.add(done.t_utc_ns, "alignment", {"outcome": "refused", "reason": done.outcome, **done.facts})
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -74,10 +74,12 @@ def recipe(sensor: Sensor, study: Study, driver: Driver, worn: Alignment | None 
 class Deriver:
     """Driver and pipeline of one sensor between two journal entries. Not thread-safe."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, corrections: Mapping[int, Alignment] | None = None) -> None:
+        """``corrections``: alignments by the instant from which they hold instead of what came into force then."""
         self._driver = recipe.driver
         self._driver.reset()
         self._pipeline = Pipeline(recipe.setup, recipe.study)
+        self._pipeline.correct(corrections or {})
         self._batches: list[ImuBatch] = []
         self._ended = True  # nothing to finish yet
         self.unreadable = 0
@@ -86,6 +88,11 @@ class Deriver:
     def posture(self) -> str | None:
         """Posture of the last judged second."""
         return self._pipeline.posture
+
+    @property
+    def corrected(self) -> Sequence[int]:
+        """Instants at which a correction came into force so far."""
+        return self._pipeline.corrected
 
     def guidance(self) -> Guidance | None:
         """How the running step of the guided set-up goes, None where none runs."""

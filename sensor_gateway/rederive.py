@@ -7,11 +7,12 @@ changed study shows what it would have made of the same days.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from processing.alignment.static import Alignment
 from processing.dictionary import KINDS
 from processing.rules.study import Study
 from processing.types import Record
@@ -61,15 +62,23 @@ class Replayed:
     entries: int = 0
     missing_before: int = 0
     unreadable: int = 0
+    corrected: int = 0
     records: dict[str, int] = field(default_factory=dict)
 
 
 def rederive(
-    spool: SpoolReader, sensor: Sensor, study: Study, out: Store, progress: Callable[[float], None] | None = None
+    spool: SpoolReader,
+    sensor: Sensor,
+    study: Study,
+    out: Store,
+    progress: Callable[[float], None] | None = None,
+    corrections: Mapping[int, Alignment] | None = None,
 ) -> Replayed:
-    """Feed a sensor's whole journal through a new pipeline; the records go into ``out``."""
-    transport = transport_factory(sensor)(sensor, TransportContext(SystemClock()))
-    deriver = Deriver(derive.recipe(sensor, study, transport.driver, worn_as(transport)))
+    """Feed a sensor's whole journal through a new pipeline; the records go into ``out``.
+
+    ``corrections`` are alignments by the instant from which they hold instead of what came into force then.
+    """
+    deriver = deriver_of(sensor, study, corrections)
     newest = spool.query("SELECT max(last_seq) FROM journal WHERE sensor = ?", (sensor.id,))[0][0] or 0
     result, waiting = Replayed(), list[Record]()
     for entries in JournalReader(spool).read(sensor.id):
@@ -82,9 +91,15 @@ def rederive(
         if progress is not None:
             progress(entries[-1].seq / newest)
     _write(out, sensor, waiting)
-    result.unreadable = deriver.unreadable
+    result.unreadable, result.corrected = deriver.unreadable, len(deriver.corrected)
     result.records = {kind: out.count(kind, sensor.wearer) for kind in KINDS}
     return result
+
+
+def deriver_of(sensor: Sensor, study: Study, corrections: Mapping[int, Alignment] | None = None) -> Deriver:
+    """Driver and pipeline of a configured sensor, as the gateway makes them."""
+    transport = transport_factory(sensor)(sensor, TransportContext(SystemClock()))
+    return Deriver(derive.recipe(sensor, study, transport.driver, worn_as(transport)), corrections)
 
 
 def _write(out: Store, sensor: Sensor, records: list[Record]) -> None:

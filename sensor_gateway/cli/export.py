@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from sensor_gateway.alignment_correct import DERIVED
+from sensor_gateway.alignment_notes import NotesError, read_notes
 from sensor_gateway.cli.progress import Progress
 from sensor_gateway.cli.times import utc_ns
 from sensor_gateway.export.export import KIND_OF_TABLE, ExportError, Selection, export_store
@@ -19,6 +21,7 @@ HELP: Final = "write metrics, epochs and events of a store as CSV or Parquet"
 _TEXT: Final = """\
 Writes one file per kind, dictionary.md and dictionary.json (every column explained) and manifest.json (what, from which
 versions, with SHA-256). Times are UTC; missing is null (an empty cell in CSV). It may run beside the gateway.
+Where a therapist's offset was entered (`tiltline alignment offset`), a table "absolute" with absolute tilt stands beside metrics.
 
 Example: tiltline export --store tiltline-data/store.db --wearer w-001 --from 2026-03-01 --to 2026-03-08 --out week
 """
@@ -61,8 +64,8 @@ def run(args: argparse.Namespace) -> int:
         return 1
     try:
         with Progress("export") as progress:
-            manifest = export_store(store, selection, args.out, progress)
-    except ExportError as e:
+            manifest = export_store(store, selection, args.out, progress, read_notes(_folder(args.store)))
+    except (ExportError, NotesError) as e:
         print(f"tiltline export: {e}", file=sys.stderr)
         return 1
     except OSError as e:
@@ -79,6 +82,11 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(f"{args.out}: " + ", ".join(f"{name} {count} rows" for name, count in rows.items()))
     return 0
+
+
+def _folder(store: Path) -> Path:
+    """The data folder a store belongs to; a derivation lies one below it."""
+    return store.parent.parent if store.parent.name == DERIVED else store.parent
 
 
 def _tables(text: str) -> tuple[str, ...]:

@@ -23,6 +23,8 @@ _ABOUT: Final = {
     "devices": "What a sensor says of itself.",
     "steps": "One row per step: when a foot took the weight. Written by `tiltline process`.",
     "transfers": "One row per change of posture, such as standing up. Written by `tiltline process`.",
+    "absolute": "One row a second, beside metrics, where a therapist's offset was entered (`tiltline alignment offset`, "
+    "`tiltline process --offset`).",
     "bouts": "One row per stretch of time spent in one posture. Written by `tiltline process`.",
 }
 _KIND: Final = {"metrics": "metric", "epochs": "epoch", "events": "event", "devices": "device"}

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from processing.dictionary import KINDS
+from processing.dictionary import ABSOLUTE, KINDS
+from sensor_gateway.absolute_tilt import absolute_columns, offsets_by_time
+from sensor_gateway.alignment_history import read_history
+from sensor_gateway.alignment_notes import Note, offsets_of, plain
 from sensor_gateway.export.csv_parquet import FileSet, open_table
 from sensor_gateway.export.dictionary_doc import dictionary_json, dictionary_markdown
 from sensor_gateway.export.manifest import write_manifest
@@ -39,13 +42,20 @@ class Selection:
 
 
 def export_store(
-    store: Store, selection: Selection, folder: Path, progress: Callable[[float], None] | None = None
+    store: Store,
+    selection: Selection,
+    folder: Path,
+    progress: Callable[[float], None] | None = None,
+    notes: Sequence[Note] = (),
 ) -> dict[str, Any]:
     """Write the selection into ``folder`` and return the manifest; ``progress`` gets the share done.
+
+    Where ``notes`` hold a therapist's offset for a wearer, a table ``absolute`` stands beside ``metrics``.
 
     Raises `ExportError` for a wearer the store does not know; then nothing in ``folder`` has changed.
     """
     wearers = _wearers(store, selection)
+    notes = list(notes)
     span = (selection.from_ns, selection.to_ns)
     total = sum(store.count(KIND_OF_TABLE[t], w, *span) for t in selection.tables for w in wearers)
     rows: dict[str, int] = {}
@@ -65,9 +75,49 @@ def export_store(
                         progress(done / max(done, total))  # a running gateway adds rows meanwhile
             writer.close()
             rows[name] = writer.rows
-        files.write_text("dictionary.json", dictionary_json(selection.tables, IDENTITY))
-        files.write_text("dictionary.md", dictionary_markdown(selection.tables, IDENTITY))
-        return write_manifest(files, {"kind": "export", "selection": _plain(selection, wearers)}, rows)
+        content: dict[str, Any] = {"kind": "export", "selection": _plain(selection, wearers)}
+        tables = selection.tables
+        measured = [w for w in wearers if offsets_of(notes, w)]
+        if measured and "metrics" in tables:
+            tables = (*tables, "absolute")
+            name = f"absolute.{selection.form}"
+            rows[name] = _write_absolute(store, selection, measured, notes, files.path(name))
+            content["offsets"] = [
+                {**plain(n), "sigma_deg": n.offset.sigma_deg} for w in measured for n in offsets_of(notes, w)
+            ]
+        files.write_text("dictionary.json", dictionary_json(tables, IDENTITY))
+        files.write_text("dictionary.md", dictionary_markdown(tables, IDENTITY))
+        return write_manifest(files, content, rows)
+
+
+def _write_absolute(
+    store: Store, selection: Selection, wearers: Sequence[str], notes: Sequence[Note], path: Path
+) -> int:
+    """Seconds with their absolute tilt, where a therapist's offset was entered; the rows written."""
+    fields = (*IDENTITY, *ABSOLUTE)
+    writer = open_table(path, schema_of(fields), selection.form)
+    for wearer in wearers:
+        offset = offsets_by_time(notes, wearer)
+        history = read_history(store, wearer, ())
+        times = {s: history.neutral_times(s) for s in history.sensors}
+        for page in store.columns("metric", wearer, selection.from_ns, selection.to_ns, page=_PAGE):
+            sensors = page["sensor"]
+            for sensor in dict.fromkeys(map(str, sensors)):
+                mine = [i for i, s in enumerate(sensors) if s == sensor]
+                t, tilt, doubt = (
+                    [page[k][i] for i in mine] for k in ("t_utc_ns", "anterior_tilt_deg", "tilt_uncertainty_deg")
+                )
+                holds = times[sensor].holds if sensor in times else _never
+                columns = absolute_columns(t, tilt, doubt, offset, holds)  # type: ignore[arg-type]  # cells of these columns are numbers
+                writer.write(
+                    column_table({"wearer": [wearer] * len(t), "sensor": [sensor] * len(t), **columns}, fields)
+                )
+    writer.close()
+    return writer.rows
+
+
+def _never(_: int) -> bool:
+    return False
 
 
 def _wearers(store: Store, selection: Selection) -> Sequence[str]:

@@ -1,0 +1,318 @@
+"""`tiltline alignment`: a wearer's alignments, the therapist's offsets, and corrections of the past."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from processing.alignment.history import aged_uncertainty_deg
+from processing.alignment.offset import METHOD_DEG, PelvicOffset
+from processing.alignment.static import AlignmentError
+from processing.types import NS_PER_S
+from sensor_gateway.alignment_correct import CorrectionError, derive_beside, derived_path, with_mount, with_pose
+from sensor_gateway.alignment_history import WearerHistory, as_rows, read_history
+from sensor_gateway.alignment_notes import (
+    Correction,
+    NotesError,
+    append,
+    corrections_of,
+    offset_at,
+    offset_note,
+    plain,
+    read_notes,
+)
+from sensor_gateway.cli.progress import Progress
+from sensor_gateway.cli.times import utc_ns
+from sensor_gateway.clock import SystemClock
+from sensor_gateway.config import ConfigError, Settings, load_settings, load_study
+from sensor_gateway.gateway import SPOOL_FILE, STORE_FILE
+from sensor_gateway.rederive import ReplayError, SpoolReader
+from sensor_gateway.sinks.store import Store, StoreError
+from sensor_gateway.spool.block import BlockError
+
+_TEXT: Final = """\
+Where zero lies, since when, and how sure that is. Nothing is ever rewritten: offsets and corrections are notes with a version,
+and a correction derives the same days anew into a store of its own, beside the original.
+
+  tiltline alignment list w-001 --config gateway.toml
+  tiltline alignment show static-1a2b3c4d --config gateway.toml
+  tiltline alignment offset w-001 12.5 --method caliper --rater th-03 --date 2026-03-01 --config gateway.toml
+  tiltline alignment correct static-1a2b3c4d --neutral-at 2026-03-01T08:05:00Z 2026-03-01T08:05:06Z --config gateway.toml
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the gateway keeps its data, and its settings where a configuration was named."""
+
+    folder: Path
+    zone: ZoneInfo
+    settings: Settings | None
+    base: Path
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the sub-commands."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = _TEXT
+    sub = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    place = argparse.ArgumentParser(add_help=False)
+    where = place.add_mutually_exclusive_group(required=True)
+    where.add_argument("--config", type=Path, help="the gateway's file: its data folder and time zone are used")
+    where.add_argument("--data", type=Path, help="the gateway's data folder itself")
+    place.add_argument("--json", action="store_true", help="print for a machine")
+
+    text = "the history: alignments, moved clips, refusals, offsets, corrections"
+    listing = sub.add_parser("list", help=text, description=text, parents=[place])
+    listing.add_argument("wearer", metavar="WEARER")
+    listing.add_argument("--at", type=utc_ns, metavar="ISO8601", help="only what was in force at this time")
+    listing.add_argument("--as-of", type=utc_ns, metavar="ISO8601", help="with --at: as it was believed at that time")
+
+    text = "one alignment or offset in full"
+    show = sub.add_parser("show", help=text, description=text, parents=[place])
+    show.add_argument("id", metavar="ID", help="alignment id, or version of a note")
+
+    text = "enter the angle between ASIS and PSIS in the neutral pose, measured by a therapist"
+    offset = sub.add_parser(
+        "offset", help=text, description=f"{text}. For display only: no rule uses it.", parents=[place]
+    )
+    offset.add_argument("wearer", metavar="WEARER")
+    offset.add_argument("angle_deg", metavar="DEGREES", type=float, help="+ = ASIS lower than PSIS (anterior tilt)")
+    offset.add_argument("--method", required=True, choices=tuple(METHOD_DEG))
+    offset.add_argument("--rater", required=True, help="who measured: a pseudonym, e.g. th-03")
+    offset.add_argument("--date", help="when; a day counts from its midnight at the site (default: now)")
+    offset.add_argument(
+        "--uncertainty", type=float, metavar="DEGREES", help="standard deviation (default: the method's)"
+    )
+    offset.add_argument("--note", default="", help="why, for a person; no names")
+
+    text = "put another pose or mount in the place of a past alignment and derive everything anew beside the original"
+    correct = sub.add_parser("correct", help=text, description=text, parents=[place])
+    correct.add_argument("id", metavar="ID", help="the alignment, as 'list' shows it")
+    by = correct.add_mutually_exclusive_group(required=True)
+    by.add_argument(
+        "--neutral-at", nargs=2, type=utc_ns, metavar=("FROM", "TO"), help="quiet standing that is to be zero"
+    )
+    by.add_argument("--mount", metavar="AXES", help="how the clip really sat, e.g. up=+x,anterior=-z")
+    correct.add_argument("--name", help="name of the derivation (default: SENSOR-vVERSION)")
+    correct.add_argument("--note", default="", help="why, for a person; no names")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit status 1 with a sentence where something cannot be read, found or entered."""
+    try:
+        place = _place(args)
+        done: int = {"list": _list, "show": _show, "offset": _offset, "correct": _correct}[args.action](args, place)
+    except (ConfigError, StoreError, NotesError, CorrectionError, ReplayError, AlignmentError, BlockError) as e:
+        print(f"tiltline alignment: {e}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        raise
+    except OSError as e:
+        print(f"tiltline alignment: {e.filename}: {e.strerror or e}; check the folder and its space", file=sys.stderr)
+        return 1
+    return done
+
+
+def _place(args: argparse.Namespace) -> _Place:
+    if args.config is None:
+        return _Place(args.data, ZoneInfo("UTC"), None, args.data)
+    settings = load_settings(args.config)
+    base = args.config.parent
+    return _Place(base / settings.site.data_dir, ZoneInfo(settings.site.timezone), settings, base)
+
+
+def _histories(place: _Place, wearer: str | None = None) -> list[WearerHistory]:
+    store = Store.open(place.folder / STORE_FILE, readonly=True)
+    try:
+        known = store.wearers()
+        if wearer is not None and wearer not in known:
+            raise StoreError(f"{store.path}: has no wearer {wearer!r}; it knows {', '.join(known) or 'nobody yet'}")
+        notes = read_notes(place.folder)
+        return [read_history(store, w, notes) for w in known if wearer in (None, w)]
+    finally:
+        store.close()
+
+
+def _list(args: argparse.Namespace, place: _Place) -> int:
+    (history,) = _histories(place, args.wearer)
+    if args.at is not None:
+        return _list_at(args, history)
+    rows = as_rows(history, SystemClock().utc_ns())
+    if args.json:
+        print(json.dumps({"wearer": args.wearer, "rows": rows}, ensure_ascii=False))
+    else:
+        print("\n".join(_row(r, place.zone) for r in rows) or f"nothing is known of {args.wearer}'s alignments yet")
+    return 0
+
+
+def _list_at(args: argparse.Namespace, history: WearerHistory) -> int:
+    rows: list[dict[str, Any]] = []
+    for sensor in history.sensors:
+        entry = history.of_sensor(sensor).in_force(args.at, args.as_of)
+        if entry is not None:
+            a = entry.alignment
+            rows.append({
+                "sensor": sensor, "version": entry.version, "id": a.id, "method": a.method, "mount_id": a.mount_id,
+                "has_neutral": a.has_neutral, "since_utc_ns": a.t_utc_ns, "uncertainty_deg": a.uncertainty_deg,
+                "uncertainty_then_deg": aged_uncertainty_deg(a, args.at), "why": entry.note,
+            })  # fmt: skip
+    offset = offset_at(list(history.notes), history.wearer, args.at, args.as_of)
+    if args.json:
+        said = None if offset is None else plain(offset) | {"sigma_deg": offset.offset.sigma_deg}
+        print(json.dumps({"wearer": args.wearer, "in_force": rows, "offset": said}, ensure_ascii=False))
+        return 0
+    for r in rows:
+        print(
+            f"{r['sensor']}: {r['id']} ({r['why']}), {_zero(r)}, ± {r['uncertainty_deg']:.1f} deg then, "
+            f"± {r['uncertainty_then_deg']:.1f} deg with its age"
+        )
+    print("no alignment was in force" if not rows else _offset_words(offset))
+    return 0
+
+
+def _offset_words(offset: Any) -> str:
+    if offset is None:
+        return "no therapist's offset: absolute tilt is not known"
+    o = offset.offset
+    return f"offset {o.angle_deg:+.1f} ± {o.sigma_deg:.1f} deg ({o.method}, {o.rater}): absolute tilt = tilt + offset"
+
+
+def _row(r: dict[str, Any], zone: ZoneInfo) -> str:
+    when = _at(r["t_utc_ns"], zone)
+    if r["kind"] == "offset":
+        old = "  (replaced)" if r["superseded"] else ""
+        return f"{when}  {'-':8} offset      {r['angle_deg']:+.1f} ± {r['sigma_deg']:.1f} deg, {r['method']}, {r['rater']}, note {r['version']}{old}"
+    if r["kind"] == "refused":
+        return f"{when}  {r['sensor']:8} refused     {r.get('reason') or r.get('remedy')}"
+    if r["kind"] != "alignment":
+        return f"{when}  {r['sensor']:8} {r['kind']:11} {r.get('text') or r['id']}"
+    if "method" not in r:
+        return f"{when}  {r['sensor']:8} found       {r.get('text', '')}"
+    until = "now" if r["until_utc_ns"] is None else _at(r["until_utc_ns"], zone)
+    span = "replaced" if r["superseded"] else f"until {until}, then ± {r['uncertainty_at_end_deg']:.1f}"
+    return f"{when}  {r['sensor']:8} alignment   {r['id']} ± {r['uncertainty_deg']:.1f} deg, {_zero(r)}, {r['why']}; {span}"
+
+
+def _zero(r: dict[str, Any]) -> str:
+    return "zero at the neutral pose" if r["has_neutral"] else "no neutral pose"
+
+
+def _at(t_utc_ns: int, zone: ZoneInfo) -> str:
+    return datetime.fromtimestamp(t_utc_ns // NS_PER_S, zone).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _show(args: argparse.Namespace, place: _Place) -> int:
+    if args.id.isdigit():
+        rows = [plain(n) for n in read_notes(place.folder) if n.version == int(args.id)]
+    else:
+        now = SystemClock().utc_ns()
+        rows = [r for h in _histories(place) for r in as_rows(h, now) if r.get("id") == args.id]
+    if not rows:
+        raise NotesError(f"no alignment or note {args.id!r}; 'tiltline alignment list WEARER' shows them")
+    if args.json:
+        print(json.dumps(rows[0], ensure_ascii=False))
+        return 0
+    for key, value in rows[0].items():
+        print(f"{key:24} {_at(value, place.zone) if key.endswith('_utc_ns') and value is not None else value}")
+    return 0
+
+
+def _offset(args: argparse.Namespace, place: _Place) -> int:
+    now = SystemClock().utc_ns()
+    when = now if args.date is None else _date(args.date, place.zone)
+    if when > now:
+        raise NotesError(f"--date {args.date} lies in the future; enter the day of the measurement")
+    try:
+        offset = PelvicOffset(args.angle_deg, args.method, args.rater, when, args.uncertainty)
+    except ValueError as e:
+        raise NotesError(str(e)) from None
+    if place.settings is not None:
+        known = {s.wearer for s in place.settings.sensors}
+        if args.wearer not in known:
+            raise NotesError(
+                f"no sensor is bound to wearer {args.wearer!r}; the configuration has {', '.join(sorted(known))}"
+            )
+    elif not place.folder.is_dir():
+        raise NotesError(f"{place.folder}: no such folder; give --data the gateway's data folder")
+    note = append(place.folder, lambda version: offset_note(version, now, args.wearer, offset, args.note))
+    print(
+        json.dumps(plain(note))
+        if args.json
+        else f"note {note.version}: {_offset_words(note)}, from {_at(when, place.zone)}"
+    )
+    return 0
+
+
+def _date(text: str, zone: ZoneInfo) -> int:
+    """A day from its midnight at the site, or an instant; without an offset it is the site's time."""
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise NotesError(f"--date {text!r} is no date; write e.g. 2026-03-01 or 2026-03-01T08:00:00Z") from None
+    when = when if when.tzinfo else when.replace(tzinfo=zone)
+    epoch = datetime(1970, 1, 1, tzinfo=ZoneInfo("UTC"))
+    return (when - epoch) // timedelta(microseconds=1) * 1000
+
+
+def _correct(args: argparse.Namespace, place: _Place) -> int:
+    if place.settings is None:
+        raise ConfigError("correcting derives everything anew and needs the gateway's file; give --config")
+    found = [(h, s, e) for h in _histories(place) for s in h.sensors for e in h.of_sensor(s).entries if e.alignment.id == args.id]  # fmt: skip
+    if not found:
+        raise NotesError(f"no alignment {args.id!r}; 'tiltline alignment list WEARER' shows them")
+    history, sensor_id, entry = found[0]
+    sensor = next((s for s in place.settings.sensors if s.id == sensor_id), None)
+    if sensor is None:
+        raise ConfigError(f"{args.config}: has no sensor {sensor_id!r} any more; add it to derive its journal")
+    if args.name is not None and (taken := derived_path(place.folder, args.name)).exists():
+        raise CorrectionError(f"{taken}: exists; give --name another name")
+    study = load_study(place.base / place.settings.study if place.settings.study else None)
+    spool = SpoolReader(place.folder / SPOOL_FILE)
+    try:
+        if args.mount is not None:
+            alignment, how = with_mount(entry.alignment, args.mount), {"mount": args.mount}
+        else:
+            if not 0 < args.neutral_at[1] - args.neutral_at[0] <= 60 * NS_PER_S:
+                raise CorrectionError(
+                    "--neutral-at FROM TO: the pose must begin before it ends and last a minute at most"
+                )
+            with Progress(f"{sensor_id}: reading the pose") as progress:
+                corrections = corrections_of(read_notes(place.folder), sensor_id)
+                alignment = with_pose(
+                    spool, sensor, study, entry.alignment, tuple(args.neutral_at), corrections, progress
+                )
+            how = {"neutral_from_utc_ns": args.neutral_at[0], "neutral_to_utc_ns": args.neutral_at[1]}
+        now = SystemClock().utc_ns()
+        note = append(
+            place.folder,
+            lambda v: Correction(v, now, history.wearer, sensor_id, entry.alignment.id, alignment, how, args.note),
+        )
+        with Progress(f"{sensor_id}: deriving") as progress:
+            path, replayed = derive_beside(
+                place.folder, spool, sensor, study, read_notes(place.folder), args.name, progress
+            )
+    finally:
+        spool.close()
+    if args.json:
+        said = {
+            "note": plain(note),
+            "store": str(path),
+            "records": replayed.records,
+            "came_into_force": replayed.corrected,
+        }
+        print(json.dumps(said))
+    else:
+        print(f"note {note.version}: {alignment.id} in the place of {entry.alignment.id}; derived into {path}")
+        print(f"  look at it: tiltline web --store {path}   or export it: tiltline export --store {path} --out DIR")
+    if not replayed.corrected:
+        print(
+            "tiltline alignment: warning: no correction came into force; the journal may begin later", file=sys.stderr
+        )
+    return 0
