@@ -14,18 +14,21 @@ from typing import Any, Final
 
 import numpy as np
 
+from processing.alignment.offset import PelvicOffset
 from processing.alignment.static import Alignment
 from processing.batch import Mode, ProcessResult, blocks, process_recording
 from processing.context.periods import Bout, BoutStage
 from processing.core import CoreSetup
-from processing.dictionary import BOUT, EPOCH, METRIC, SAMPLE, STEP, TRANSFER
+from processing.dictionary import ABSOLUTE, BOUT, EPOCH, METRIC, SAMPLE, STEP, TRANSFER
 from processing.rules.study import Study, study_hash
 from processing.types import NS_PER_S, POSTURE_CODE, Epoch, Event, Metric, Samples, TimedBatch
+from sensor_gateway.absolute_tilt import NeutralTimes, absolute_columns
+from sensor_gateway.alignment_notes import Offset
 from sensor_gateway.export.csv_parquet import FileSet, open_table
 from sensor_gateway.export.manifest import write_manifest
-from sensor_gateway.export.tables import event_line, record_table, sample_table, schema_of
+from sensor_gateway.export.tables import column_table, event_line, record_table, sample_table, schema_of
 from sensor_gateway.recording import Recording, read_recording
-from sensor_gateway.recording_alignment import Aligned, Neutral, align_recording
+from sensor_gateway.recording_alignment import AUTO, Aligned, Neutral, align_recording
 
 FILES: Final = (
     "samples.parquet",
@@ -37,12 +40,15 @@ FILES: Final = (
     "events.ndjson",
     "manifest.json",
 )
+ABSOLUTE_FILE: Final = "absolute.parquet"
+"""Written beside them where an offset is given."""
+_SEARCH_SHARE: Final = 0.4
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessOptions:
     """What the command line says. ``neutral_s`` in seconds on the recording's own t_s or "auto"; ``mount`` axes, "auto", or
-    None: the usual one.
+    None: the usual one. ``offset``: the therapist's angle, for absolute tilt in a table of its own.
     """
 
     start_utc_ns: int | None = None
@@ -52,6 +58,7 @@ class ProcessOptions:
     study: Study = field(default_factory=Study)
     wearer: str = "w-001"
     sensor: str = "clip-1"
+    offset: PelvicOffset | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +96,10 @@ def process_file(
     Raises `RecordingError` for what cannot be read or aligned; then nothing in ``folder`` has changed.
     """
     recording = read_recording(path, options.start_utc_ns)
-    aligned = align_recording(recording, options.mount, options.neutral_s)
+    # Searching for mount and neutral goes through the recording as well: it gets its share of the progress.
+    before = _SEARCH_SHARE if AUTO in (options.mount, options.neutral_s) else 0.0
+    search = None if progress is None else lambda share: progress(before * share)
+    aligned = align_recording(recording, options.mount, options.neutral_s, search)
     setup = CoreSetup(options.wearer, options.sensor, recording.rate_hz, aligned.alignment)
     timed = TimedBatch(recording.t_utc_ns, recording.acc_mps2, recording.gyr_rps)
     with FileSet(folder) as files:
@@ -104,12 +114,18 @@ def process_file(
 
         def tell(taken: int) -> None:
             if progress is not None:
-                progress(taken / len(timed))
+                progress(before + (1.0 - before) * taken / len(timed))
 
         result = process_recording(blocks(timed), setup, options.study, options.mode, keep, tell)
         samples.close()
         rows = {"samples.parquet": samples.rows, **_write_records(files, result)}
         all_warnings = (*recording.warnings, *aligned.warnings)
+        if options.offset is not None:
+            rows[ABSOLUTE_FILE], known = _write_absolute(files, result, options)
+            if not known:
+                all_warnings += (
+                    f"{recording.name}: offset: no neutral pose is in force, so absolute tilt is not known; give --neutral",
+                )
         summary = _summary(recording, result, rows, valid)
         content = _content(recording, options, aligned, result, all_warnings) | {"summary": summary}
         manifest = write_manifest(files, content, rows)
@@ -134,6 +150,24 @@ def _write_records(files: FileSet, result: ProcessResult) -> dict[str, int]:
         rows[name] = table.rows
     files.write_text("events.ndjson", "".join(map(event_line, events)))
     return rows
+
+
+def _write_absolute(files: FileSet, result: ProcessResult, options: ProcessOptions) -> tuple[int, bool]:
+    """Absolute tilt by the offset of the options; the rows, and whether any has a value."""
+    offset = options.offset
+    note = None if offset is None else Offset(1, 0, options.wearer, offset)
+    metrics = [r for r in result.records if isinstance(r, Metric)]
+    columns = absolute_columns(
+        [m.t_utc_ns for m in metrics],
+        [m.anterior_tilt_deg for m in metrics],
+        [m.tilt_uncertainty_deg for m in metrics],
+        lambda _: note,
+        NeutralTimes(r for r in result.records if isinstance(r, Event)).holds,
+    )
+    table = open_table(files.path(ABSOLUTE_FILE), schema_of(ABSOLUTE), "parquet")
+    table.write(column_table(columns, ABSOLUTE))
+    table.close()
+    return table.rows, any(v is not None for v in columns["anterior_tilt_abs_deg"])
 
 
 def _bouts(metrics: list[Metric]) -> list[Bout]:
@@ -178,6 +212,7 @@ def _content(
         },
         "alignment": asdict(aligned.alignment),
         "alignment_source": aligned.source,
+        "offset": None if options.offset is None else asdict(options.offset) | {"sigma_deg": options.offset.sigma_deg},
         "counters": result.counters,
         "warnings": list(warnings),
     }

@@ -111,6 +111,20 @@ def survey(chunks: Iterable[TimedBatch], rate_hz: float) -> Survey:
     return stage.finish()
 
 
+def oriented(chunks: Iterable[TimedBatch], rate_hz: float, from_utc_ns: int) -> tuple[F64, F64, F64]:
+    """Specific force, rate and causal up in sensor axes (n, 3) of the samples from ``from_utc_ns`` on; what is before settles
+    the filter.
+    """
+    gaps, orientation = GapStage(GapParams(rate_hz)), CausalOrientation(OrientationParams(rate_hz))
+    held: list[tuple[F64, F64, F64]] = [(np.empty((0, 3)), np.empty((0, 3)), np.empty((0, 3)))]
+    for chunk in chunks:
+        for part in orientation.update(gaps.update(chunk)):
+            keep = part.filled.t_utc_ns >= from_utc_ns
+            held.append((part.filled.acc_mps2[keep], part.filled.gyr_rps[keep], up_in_sensor(part.q_es)[keep]))
+    acc, gyr, up = (np.concatenate(column) for column in zip(*held, strict=True))
+    return acc, gyr, up
+
+
 @dataclass(frozen=True, slots=True)
 class AutoMount:
     """How the clip sits, from walking, and what it rests on. ``heading`` carries doubt, sign and seconds used."""

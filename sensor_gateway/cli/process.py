@@ -9,13 +9,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
-from processing.alignment.static import AlignmentError, parse_mount
+from processing.alignment.offset import METHOD_DEG, PelvicOffset
+from processing.alignment.static import AlignmentError
 from sensor_gateway.cli.progress import Progress
 from sensor_gateway.cli.times import utc_ns
 from sensor_gateway.config import ConfigError, load_study
 from sensor_gateway.process import Processed, ProcessOptions, neutral_span_s, process_file
 from sensor_gateway.recording import RecordingError
-from sensor_gateway.recording_alignment import AUTO, Neutral
+from sensor_gateway.recording_alignment import AUTO, Neutral, check_mount
 
 NAME: Final = "process"
 HELP: Final = "turn recordings into samples, metrics, epochs and events"
@@ -59,8 +60,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--mount",
         metavar="AXES",
         help="signed sensor axes, e.g. up=+x,anterior=-z (default: gravity of the neutral is up, and -z is anterior); auto"
-        " finds them by walking, whichever way the clip sat",
+        " finds them by walking, whichever way the clip sat; bows@12:24 by bows from second 12 to 24 (the first second quiet), tilts@12:24"
+        " by pelvic tilts",
     )
+    parser.add_argument(
+        "--offset",
+        metavar="DEGREES",
+        type=float,
+        help="ASIS-PSIS angle in the neutral pose, + = ASIS lower: writes absolute.parquet as well; no rule uses it",
+    )
+    parser.add_argument("--offset-method", choices=tuple(METHOD_DEG), help="how it was measured; says how sure it is")
+    parser.add_argument("--offset-rater", metavar="ID", help="who measured it: a pseudonym, e.g. th-03")
     parser.add_argument(
         "--mode",
         choices=("online", "settled", "retro"),
@@ -82,12 +92,13 @@ def run(args: argparse.Namespace) -> int:
         return 2
     try:
         study = load_study(args.study)
-        if args.mount not in (None, AUTO):
-            parse_mount(args.mount)
+        if args.mount is not None:
+            check_mount(args.mount)
+        offset = _offset(args)
     except (ConfigError, AlignmentError) as e:
         _say(str(e))
         return 2
-    options = ProcessOptions(args.start, args.neutral, args.mount, args.mode, study, args.wearer, args.sensor)
+    options = ProcessOptions(args.start, args.neutral, args.mount, args.mode, study, args.wearer, args.sensor, offset)
     done: list[Processed] = []
     failed: list[str] = []
     for i, path in enumerate(args.recordings):
@@ -115,6 +126,20 @@ def run(args: argparse.Namespace) -> int:
     elif len(args.recordings) > 1:
         print(f"{len(done)} of {len(args.recordings)} recordings processed into {args.out}")
     return 1 if failed else 0
+
+
+def _offset(args: argparse.Namespace) -> PelvicOffset | None:
+    """The therapist's offset; raises `AlignmentError` where only part of it is given or it cannot be right."""
+    if args.offset is None:
+        return None
+    if args.offset_method is None or args.offset_rater is None:
+        raise AlignmentError(
+            "--offset also needs --offset-method and --offset-rater: an angle nobody stands for has no doubt"
+        )
+    try:
+        return PelvicOffset(args.offset, args.offset_method, args.offset_rater, args.start or 0)
+    except ValueError as e:
+        raise AlignmentError(str(e)) from None
 
 
 def neutral_of(text: str) -> Neutral:
