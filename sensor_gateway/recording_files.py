@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +24,8 @@ from processing.types import F64, I64
 _TEXT_SUFFIXES: Final = {".csv", ".tsv", ".txt"}
 _MAGIC: Final = b"PAR1"
 _HEAD_BYTES: Final = 65536
+_PREAMBLE_LINES: Final = 60
+"""Makers write names, firmware and settings before the table; so far down the line with the column names is looked for."""
 
 
 class RecordingError(ValueError):
@@ -32,12 +34,16 @@ class RecordingError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What is known of a file before its samples are read: column names, and how text is laid out (None: Parquet)."""
+    """What is known of a file before its samples are read: column names, and how text is laid out (None: Parquet).
+
+    ``preamble``: what stands before the table, e.g. {"DeviceTag": "7"}.
+    """
 
     path: Path
     columns: tuple[str, ...]
     delimiter: str | None
     skip_lines: int
+    preamble: Mapping[str, str] = field(default_factory=dict)
 
 
 def sha256_of(path: Path) -> str:
@@ -77,16 +83,50 @@ def _parquet_columns(path: Path) -> tuple[str, ...]:
 
 def _text_header(path: Path, head: bytes) -> Header:
     lines = head.decode("utf-8-sig", errors="replace").splitlines()
-    skip = 0
-    while skip < len(lines) and (not lines[skip].strip() or lines[skip].lstrip().startswith("#")):
-        skip += 1
-    if skip == len(lines):
+    named = [i for i, line in enumerate(lines[:_PREAMBLE_LINES]) if line.strip() and not _is_remark(line)]
+    if not named:
         raise RecordingError(
             f"{path}: holds no header line; the first line must name the columns, e.g. t_s,ax,ay,az,..."
         )
-    delimiter = max(",;\t", key=lines[skip].count)
-    names = next(csv.reader([lines[skip]], delimiter=delimiter))
-    return Header(path, tuple(name.strip() for name in names), delimiter, skip)
+    # The first of the widest lines of words: what stands before a table is narrower, and its rows are numbers.
+    widths = {(i, d): _words(lines[i], d) for i in named for d in ",;\t"}
+    at, delimiter = max(widths, key=lambda k: (widths[k], -k[0]))
+    if not widths[at, delimiter]:
+        at = named[0]
+        delimiter = max(",;\t", key=lines[at].count)
+    names = next(csv.reader([lines[at]], delimiter=delimiter))
+    return Header(path, tuple(name.strip() for name in names), delimiter, at, _preamble(lines[:at]))
+
+
+def _is_remark(line: str) -> bool:
+    """A comment, or the line by which a spreadsheet is told the delimiter."""
+    return line.lstrip().startswith(("#", "//")) or line.lower().startswith("sep=")
+
+
+def _words(line: str, delimiter: str) -> int:
+    """Cells of a line that are words; 0 where numbers are among them, as in a row of samples."""
+    cells = [c.strip().strip('"') for c in line.split(delimiter)]
+    filled = [c for c in cells if c]
+    numbers = sum(_is_number(c) for c in filled)
+    return 0 if numbers * 5 > len(filled) or len(filled) < 2 else len(filled)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text.replace(",", "."))
+    except ValueError:
+        return False
+    return True
+
+
+def _preamble(lines: Collection[str]) -> dict[str, str]:
+    """Lines such as "Key: value", "Key:,value" and "// Key: value"."""
+    found = {}
+    for line in lines:
+        key, colon, value = line.strip().lstrip("#/ ").partition(":")
+        if colon and key:
+            found[key.strip()] = value.strip(" ,;\t")
+    return found
 
 
 def read_columns(

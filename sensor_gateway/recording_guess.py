@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
@@ -17,8 +17,11 @@ from sensor_gateway.recording_checks import gravity_at_rest, gyr_consistency, le
 
 ACC_UNITS: Final = {"mps2": 1.0, "g": GRAVITY_MPS2, "mg": GRAVITY_MPS2 / 1000, "cmps2": 0.01, "ftps2": 0.3048}
 GYR_UNITS: Final = {"rps": 1.0, "dps": np.pi / 180, "mdps": np.pi / 180_000}
-TIME_UNITS: Final = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+TIME_UNITS: Final = {"s": 1.0, "ms": 1e-3, "0.1ms": 1e-4, "us": 1e-6, "ns": 1e-9}
 """Unit names of the command line and their factor to m/s², rad/s and s."""
+
+Sure: TypeAlias = Literal["stated", "sure", "likely", "unsure"]
+"""How sure a guess is: said by the user; by name or known layout and not contradicted; by the values; by little."""
 
 _ACC: Final = {"a", "acc", "accel", "accelerometer", "acceleration"}
 _GYR: Final = {"g", "w", "gyr", "gyro", "gyroscope", "omega", "angular", "rotation", "rot"}
@@ -75,6 +78,12 @@ def read_name(name: str) -> Named | None:
     return None if group is None else Named(group, axis, unit)
 
 
+def read_unit(name: str) -> str | None:
+    """The unit in brackets in a column's name, such as "x-axis (deg/s)"; None where there is none that we know."""
+    brackets = re.search(r"[(\[]([^)\]]*)[)\]]", name)
+    return _unit(brackets.group(1)) if brackets else None
+
+
 def _unit(text: str) -> str | None:
     text = text.strip().lower().replace(" ", "")
     return next((unit for unit, words in _SPELLINGS.items() if text in words), None)
@@ -107,38 +116,62 @@ def find_columns(columns: Sequence[str]) -> tuple[str | None, dict[str, str], di
     return (times[0][2] if times else None), found, rivals
 
 
-def guess_time_unit(values: F64, name_says: str | None) -> tuple[str, str]:
-    """Unit of numeric times (n,) and why: the name, else the unit whose rate is that of a motion sensor."""
+def guess_time_unit(values: F64, name_says: str | None, name: str = "") -> tuple[str, Sure, str]:
+    """Unit of numeric times (n,), how sure and why: the name, else the unit whose rate is that of a motion sensor."""
     step = float(np.median(np.diff(values))) if len(values) > 1 else 1.0
     if name_says in TIME_UNITS and 1.0 < 1.0 / max(step * TIME_UNITS[name_says], 1e-12) < 20_000.0:
-        return name_says, "the column's name"
-    for unit, factor in TIME_UNITS.items():
-        if step > 0 and 10.0 <= 1.0 / (step * factor) <= 2000.0:
-            return unit, f"steps of {step:g} {unit} are {1 / (step * factor):.4g} samples a second"
-    return "s", f"steps of {step:g} fit no unit; seconds assumed"
+        return name_says, "sure", "the column's name"
+    # Xsens counts in 10 kHz where a DOT counts microseconds, under one name.
+    units = ("us", "0.1ms") if name.lower() == "sampletimefine" else ("s", "ms", "us", "ns")
+    fitting = [u for u in units if step > 0 and 10.0 <= 1.0 / (step * TIME_UNITS[u]) <= 2000.0]
+    if fitting:
+        unit = fitting[0]
+        rate = f"steps of {step:g} {unit} are {1 / (step * TIME_UNITS[unit]):.4g} samples a second"
+        return unit, "likely" if len(fitting) == 1 else "unsure", rate
+    return "s", "unsure", f"steps of {step:g} fit no unit; seconds assumed"
 
 
-def guess_acc_unit(acc: F64, gyr: F64, rate_hz: float, name_says: str | None) -> tuple[str, str]:
-    """Unit of acceleration (n, 3) and why: the name, else what gravity reads at rest."""
+def guess_acc_unit(acc: F64, gyr: F64, rate_hz: float, said: str | None) -> tuple[str, Sure, str]:
+    """Unit of acceleration (n, 3), how sure and why: what the name or layout says, held against gravity at rest.
+
+    Where gravity contradicts by more than a fifth, the values win.
+    """
     gravity = gravity_at_rest(acc, gyr, rate_hz)
-    if name_says in ACC_UNITS:
-        return name_says, f"the column's name; gravity at rest reads {gravity:.4g}"
+    reads = f"gravity at rest reads {gravity:.4g}"
     spelled = likely_acc_unit(gravity)
-    unit = {None: "mps2", "ft/s²": "ftps2", "cm/s²": "cmps2"}.get(spelled, spelled or "mps2")
-    return unit, f"gravity at rest reads {gravity:.4g}"
+    by_value = {None: "mps2", "ft/s²": "ftps2", "cm/s²": "cmps2"}.get(spelled, spelled or "mps2")
+    if said in ACC_UNITS:
+        share = gravity * ACC_UNITS[said] / GRAVITY_MPS2
+        if 0.8 < share < 1.25:
+            return said, "sure", f"the column's name; {reads}"
+        if _fits_gravity(gravity, by_value):
+            return by_value, "unsure", f"{reads}, which is not {said} as said elsewhere; check it"
+        return said, "unsure", f"the column's name, but {reads}; check it"
+    return by_value, "likely" if _fits_gravity(gravity, by_value) else "unsure", reads
 
 
-def guess_gyr_unit(acc_mps2: F64, gyr: F64, rate_hz: float, name_says: str | None) -> tuple[str, str]:
-    """Unit of angular rate (n, 3) and why: the name, else whether gravity turns as fast as it says, else its size."""
-    if name_says in GYR_UNITS:
-        return name_says, "the column's name"
+def _fits_gravity(gravity: float, unit: str) -> bool:
+    return 0.9 < gravity * ACC_UNITS[unit] / GRAVITY_MPS2 < 1.1
+
+
+def guess_gyr_unit(acc_mps2: F64, gyr: F64, rate_hz: float, said: str | None) -> tuple[str, Sure, str]:
+    """Unit of angular rate (n, 3), how sure and why: what the name or layout says, else whether gravity turns as fast as the
+    numbers say, else their size. Where turning clearly contradicts what is said, the values win.
+    """
     scale, error, _ = gyr_consistency(acc_mps2, gyr, rate_hz)
-    if 3 * error < scale:
-        unit = min(GYR_UNITS, key=lambda u: abs(np.log(scale / GYR_UNITS[u])))
-        return unit, f"gravity turns {scale:.3g} times as fast as the numbers say"
+    turns = 3 * error < scale
+    by_turning = min(GYR_UNITS, key=lambda u: abs(np.log(scale / GYR_UNITS[u]))) if turns else None
+    told = f"gravity turns {scale:.3g} times as fast as the numbers say"
+    if said in GYR_UNITS:
+        if by_turning not in (None, said) and 10 * error < scale:
+            return str(by_turning), "unsure", f"{told}, which is not {said} as said elsewhere; check it"
+        return said, "sure", "the column's name" + (f"; {told}" if by_turning == said else "")
+    if by_turning is not None:
+        off = abs(np.log(scale / GYR_UNITS[by_turning]))
+        return by_turning, "likely" if off < np.log(1.5) else "unsure", told
     top = float(np.quantile(length(gyr), 0.99))
     unit = "rps" if top <= 35.0 else "dps" if top <= 4000.0 else "mdps"
-    return unit, f"it reaches {top:.3g} (too little slow turning to compare with gravity)"
+    return unit, "unsure", f"it reaches {top:.3g} (too little slow turning to compare with gravity)"
 
 
 def up_axis(acc_mps2: F64, gyr_rps: F64, rate_hz: float) -> tuple[str, float]:

@@ -9,9 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from sensor_gateway.import_recording import Imported, ImportOptions, import_recording, write_imported
+from sensor_gateway.import_recording import OURS, Imported, ImportOptions, import_recording, write_imported
 from sensor_gateway.recording_files import RecordingError
 from sensor_gateway.recording_guess import ACC_UNITS, GYR_UNITS, TIME_UNITS
+from sensor_gateway.recording_pair import pairs
 
 NAME: Final = "import"
 HELP: Final = "look into a foreign recording, guess its units and axes, write a clean one"
@@ -23,6 +24,10 @@ writes a clean recording for `tiltline process`: t_s or t_utc_ns, ax ay az [m/sÂ
 Example: tiltline import clip.csv                                   look only
          tiltline import clip.csv --acc-unit g --out clean          correct a guess and write clean/clip.parquet
          tiltline import clip.csv --acc=-AccY,AccX,AccZ --out clean   turn or swap axes
+         tiltline import clip.csv --map gz=-Yaw --map t=Clock         single columns
+         tiltline import Accelerometer.csv Gyroscope.csv              two halves of one recording, joined on time
+
+Known layouts: Movella DOT exports (the counter's wrap is continued), MetaMotion pairs, Xsens exports; any table with a header.
 """
 
 
@@ -37,6 +42,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", metavar="HZ", type=_positive, help="samples a second, where there is no time column")
     parser.add_argument("--acc", metavar="X,Y,Z", type=_three, help="acceleration columns; '-' in front turns the sign")
     parser.add_argument("--gyr", metavar="X,Y,Z", type=_three, help="angular rate columns; '-' in front turns the sign")
+    parser.add_argument(
+        "--map",
+        metavar="OURS=COLUMN",
+        type=_mapping,
+        action="append",
+        default=[],
+        help="one column: t, ax, ay, az, gx, gy or gz; repeatable; '-' before COLUMN turns the sign",
+    )
     acc = parser.add_mutually_exclusive_group()
     acc.add_argument("--acc-unit", choices=tuple(ACC_UNITS), help="unit of acceleration")
     acc.add_argument("--acc-scale", metavar="F", type=_positive, help="factor from the numbers to m/sÂ²")
@@ -60,15 +73,16 @@ def run(args: argparse.Namespace) -> int:
         args.acc_scale,
         args.gyr_scale,
         args.sort,
+        dict(args.map),
     )
     shown: list[dict[str, object]] = []
     failed: list[str] = []
-    for path in args.files:
+    for path, gyr_path in _recordings(args.files, args):
         target = args.out / f"{path.stem}.parquet" if args.out else None
         try:
-            if target is not None and target.exists() and path.exists() and target.samefile(path):
+            if target is not None and any(_is_same(target, p) for p in (path, gyr_path)):
                 raise RecordingError(f"{path}: --out would overwrite the file itself; choose another folder")
-            imported = import_recording(path, options)
+            imported = import_recording(path, options, gyr_path)
             if target is not None:
                 write_imported(imported, target)
         except RecordingError as e:
@@ -93,16 +107,36 @@ def run(args: argparse.Namespace) -> int:
 
 def _table(path: Path, imported: Imported, target: Path | None) -> str:
     f = imported.facts
-    rows = [("ours", "column", "unit", "why"), *((g.ours, g.theirs, g.unit, g.why) for g in imported.guesses)]
-    widths = [max(len(r[i]) for r in rows) for i in range(3)]
-    lines = [f"{path}: {f['rows']} rows, {f['duration_s']:g} s, {f['rate_hz']:g} Hz"]
-    lines += ["  " + "  ".join([*(r[i].ljust(widths[i]) for i in range(3)), r[3]]) for r in rows]
+    rows = [("ours", "column", "unit", "how sure", "why")]
+    rows += [(g.ours, g.theirs, g.unit, g.sure, g.why) for g in imported.guesses]
+    widths = [max(len(r[i]) for r in rows) for i in range(4)]
+    what = f"{f['layout']}: " if f["layout"] else ""
+    joined = f", joined with {Path(f['joined_with']).name}" if f["joined_with"] else ""
+    lines = [f"{path}: {what}{f['rows']} rows, {f['duration_s']:g} s, {f['rate_hz']:.6g} Hz{joined}"]
+    lines += ["  " + "  ".join([*(r[i].ljust(widths[i]) for i in range(4)), r[4]]) for r in rows]
     lines.append(
         f"  at rest {f['up_axis']} points up ({f['up_share']:.0%} of gravity): if the wearer stood then, "
         f"use --mount up={f['up_axis']},anterior=AXIS with the axis that pointed forward"
     )
     lines.append(f"  written to {target}" if target else "  nothing written; add --out DIR when this is right")
     return "\n".join(lines)
+
+
+def _recordings(files: list[Path], args: argparse.Namespace) -> list[tuple[Path, Path | None]]:
+    """The recordings among the files; halves find each other unless columns are named by hand."""
+    by_hand = args.map or args.acc or args.gyr
+    return [(path, None) for path in files] if by_hand else pairs(files)
+
+
+def _is_same(target: Path, path: Path | None) -> bool:
+    return path is not None and target.exists() and path.exists() and target.samefile(path)
+
+
+def _mapping(text: str) -> tuple[str, str]:
+    ours, equals, theirs = text.partition("=")
+    if ours not in ("t", *OURS) or not equals or not theirs.strip("- "):
+        raise argparse.ArgumentTypeError(f"{text!r}: write OURS=COLUMN with OURS one of t, {', '.join(OURS)}")
+    return ours, theirs.strip()
 
 
 def _three(text: str) -> tuple[str, str, str]:
