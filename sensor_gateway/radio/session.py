@@ -212,7 +212,11 @@ class Session:
             bonded = await link.subscribe(self.driver.notify_uuids(), self._on_payload, may_bond)
             self.stats = replace(self.stats, bonds=self.stats.bonds + bonded)
             await self._start(link)
-            await self._watch(link)
+            try:
+                await self._watch(link)
+            except asyncio.CancelledError:
+                await self._stop(link)
+                raise
 
     async def _identify(self, link: Link) -> None:
         """Read the firmware's version, and refuse a device with another serial number than the configured one."""
@@ -228,6 +232,14 @@ class Session:
     async def _start(self, link: Link) -> None:
         ear = self._ear
         await link.write(ear.start_at(self._clock.utc_ns()) if isinstance(ear, StartsWithTime) else ear.start())
+
+    async def _stop(self, link: Link) -> None:
+        """The gateway goes down: a sensor that streams on for nobody empties its battery."""
+        try:
+            async with asyncio.timeout(self._limits.stop_s):
+                await link.write(self.driver.stop())
+        except (LinkError, TimeoutError) as e:
+            log.info("%s: not stopped: %s", self.who.name, e)
 
     async def _watch(self, link: Link) -> None:
         """Look after the data until it stops for good."""

@@ -57,6 +57,7 @@ class SessionLimits:
     first_data_s: float = 5.0
     stall_s: float = 2.0  # or twenty sample periods, where those are longer
     check_s: float = 0.25
+    stop_s: float = 3.0  # for the stop sequence when the gateway goes down
     pause_s: float = 1.0  # after the first failure; doubles up to pause_max_s
     pause_max_s: float = 60.0
     missing_pause_s: float = 10.0  # at most, after a search in vain: one that came back must not wait a minute

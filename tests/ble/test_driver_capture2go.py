@@ -14,7 +14,6 @@ import pytest
 from processing.types import ImuBatch
 from sensor_gateway.drivers.base import Battery, Rejected
 from sensor_gateway.drivers.capture2go import NOTIFY_UUID, SERVICE_UUID, WRITE_UUID, Capture2GoDriver
-from tests.ble.support.air import Air
 from tests.ble.support.bench import driver_bench
 from tests.ble.support.peripheral import NOTIFY, WRITE, Peripheral
 
@@ -36,8 +35,7 @@ class Imu(Peripheral):
     services: ClassVar = {SERVICE_UUID: {NOTIFY_UUID: [NOTIFY], WRITE_UUID: [WRITE]}}
     turn_s = 0.04
 
-    def __init__(self, air: Air, address: str) -> None:
-        super().__init__(air, address)
+    def boot(self) -> None:
         self.clock_ns = Y2001_NS - round(self.now_s * 1e9)  # its time minus time since switched on
         self.code = 1
         self.streaming = False

@@ -13,7 +13,6 @@ from processing.types import GRAVITY_MPS2
 from sensor_gateway.drivers.base import Battery, Rejected
 from sensor_gateway.drivers.metamotion import COMMAND_UUID, NOTIFY_UUID, SERVICE_UUID, MetaMotionDriver
 from sensor_gateway.drivers.metamotion_chips import ACC, CHIPS, GYRO
-from tests.ble.support.air import Air
 from tests.ble.support.bench import driver_bench
 from tests.ble.support.peripheral import NOTIFY, WRITE, WRITE_SILENTLY, Peripheral
 
@@ -29,8 +28,7 @@ class MetaMotion(Peripheral):
     turn_s = 0.03
     chip = "bmi270"
 
-    def __init__(self, air: Air, address: str) -> None:
-        super().__init__(air, address)
+    def boot(self) -> None:
         self.clean = False
         self.on: set[bytes] = set()
         self.rate_hz = 0

@@ -19,7 +19,6 @@ from sensor_gateway.drivers.movella_dot import (
     DEVICE_CONTROL_UUID,
     MovellaDotDriver,
 )
-from tests.ble.support.air import Air
 from tests.ble.support.bench import driver_bench
 from tests.ble.support.peripheral import NOTIFY, WRITE, Peripheral
 
@@ -42,8 +41,7 @@ class Dot(Peripheral):
     }
     turn_s = 0.01
 
-    def __init__(self, air: Air, address: str) -> None:
-        super().__init__(air, address)
+    def boot(self) -> None:
         self.measuring = False
         self.rate_hz = 20
         self.sleep_min = 10

@@ -11,7 +11,6 @@ import pytest
 
 from sensor_gateway.drivers.base import Battery, Rejected
 from sensor_gateway.drivers.movesense import NOTIFY_UUID, SERVICE_UUID, WRITE_UUID, MovesenseDriver
-from tests.ble.support.air import Air
 from tests.ble.support.bench import driver_bench
 from tests.ble.support.peripheral import NOTIFY, WRITE, Peripheral
 
@@ -26,8 +25,7 @@ class Movesense(Peripheral):
     services: ClassVar = {SERVICE_UUID: {WRITE_UUID: [WRITE], NOTIFY_UUID: [NOTIFY]}}
     turn_s = 1 / 13
 
-    def __init__(self, air: Air, address: str) -> None:
-        super().__init__(air, address)
+    def boot(self) -> None:
         self.reference: int | None = None
         self.vectors = self.rate_hz = 0
         self.number = 0

@@ -12,7 +12,6 @@ import pytest
 from processing.types import GRAVITY_MPS2
 from sensor_gateway.drivers.base import Battery, Rejected
 from sensor_gateway.drivers.polar import BATTERY_UUID, CONTROL_UUID, DATA_UUID, SERVICE_UUID, PolarDriver
-from tests.ble.support.air import Air
 from tests.ble.support.bench import driver_bench
 from tests.ble.support.peripheral import NOTIFY, WRITE, Peripheral
 
@@ -35,8 +34,7 @@ class Verity(Peripheral):
     }
     turn_s = 0.05
 
-    def __init__(self, air: Air, address: str) -> None:
-        super().__init__(air, address)
+    def boot(self) -> None:
         self.rate_hz = 0
         self.running: dict[int, int] = {}  # stream to its next sample's number
         self.answers: list[tuple[str, bytes]] = []

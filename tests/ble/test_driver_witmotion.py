@@ -12,7 +12,6 @@ import pytest
 
 from sensor_gateway.drivers.base import Battery, Rejected
 from sensor_gateway.drivers.witmotion import NOTIFY_UUID, SERVICE_UUID, WRITE_UUID, WitMotionDriver
-from tests.ble.support.air import Air
 from tests.ble.support.bench import QUICK, driver_bench
 from tests.ble.support.peripheral import NOTIFY, WRITE_SILENTLY, Peripheral
 
@@ -27,8 +26,7 @@ class Module(Peripheral):
     services: ClassVar = {SERVICE_UUID: {NOTIFY_UUID: [NOTIFY], WRITE_UUID: [WRITE_SILENTLY]}}
     turn_s = 0.03
 
-    def __init__(self, air: Air, address: str) -> None:
-        super().__init__(air, address)
+    def boot(self) -> None:
         self.registers = {0x03: 0x06, 0x24: 0, 0x64: 389}
         self.unlocked = False
         self.replies = b""

@@ -44,6 +44,7 @@ class Air(LocalLink):
         super().__init__()
         self.out_of_range: set[Controller] = set()
         self.deaf_to_connecting: set[Controller] = set()
+        self._held: dict[Controller, list[tuple[Address, Any, bytes]]] = {}
 
     def send_advertising_pdu(self, sender_controller: Controller, packet: Any) -> None:
         if sender_controller in self.out_of_range:
@@ -58,6 +59,9 @@ class Air(LocalLink):
     def send_acl_data(
         self, sender_controller: Controller, destination_address: Address, transport: Any, data: bytes
     ) -> None:
+        if sender_controller in self._held:
+            self._held[sender_controller].append((destination_address, transport, data))
+            return
         receiver = self.find_le_controller(destination_address)
         if receiver is not None and not {sender_controller, receiver} & self.out_of_range:
             super().send_acl_data(sender_controller, destination_address, transport, data)
@@ -66,6 +70,15 @@ class Air(LocalLink):
         ends = {self.find_le_controller(sender_address), self.find_le_controller(receiver_address)}
         if None not in ends and not ends & self.out_of_range:
             super().send_ll_control_pdu(sender_address, receiver_address, packet)
+
+    def hold(self, controller: Controller) -> None:
+        """What ``controller`` sends is kept by its link layer from here."""
+        self._held.setdefault(controller, [])
+
+    def release(self, controller: Controller) -> None:
+        """What was kept gets through, all at once."""
+        for packet in self._held.pop(controller, []):
+            self.send_acl_data(controller, *packet)
 
     def supervision_timeout(self, controller: Controller) -> None:
         """Both ends of every connection of ``controller`` find that the other has fallen silent."""

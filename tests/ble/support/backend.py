@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import uuid
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -19,7 +20,13 @@ from bleak.backends.descriptor import BleakGATTDescriptor
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
 from bleak.backends.service import BleakGATTService, BleakGATTServiceCollection
-from bleak.exc import BleakDeviceNotFoundError, BleakError, BleakGATTProtocolError
+from bleak.exc import (
+    BleakBluetoothNotAvailableError,
+    BleakBluetoothNotAvailableReason,
+    BleakDeviceNotFoundError,
+    BleakError,
+    BleakGATTProtocolError,
+)
 from bleak.uuids import normalize_uuid_str
 from bumble import att, hci
 from bumble.core import UUID, AdvertisingData, CommandTimeoutError
@@ -29,6 +36,7 @@ from bumble.device import Advertisement, Connection, Device, DeviceConfiguration
 from bumble.hci import Address
 
 from sensor_gateway.drivers.ble import Backends
+from sensor_gateway.radio.host import AdapterInfo, HostError
 from tests.ble.support.air import Air, SimController
 
 TYPE = AdvertisingData.Type
@@ -46,13 +54,18 @@ def address_text(address: Address) -> str:
     return str(address).split("/")[0]
 
 
-class Central:
-    """The gateway's end of the air, and what its stack counts."""
+CENTRAL_ADDRESS = "F0:F1:F2:F3:F4:F5"
 
-    def __init__(self, air: Air) -> None:
-        self.controller = SimController("central", link=air)
-        config = DeviceConfiguration(name="gateway", address=Address("F0:F1:F2:F3:F4:F5"))
-        self.device = Device.from_config_with_hci(config, self.controller, self.controller)
+
+class Central:
+    """The gateway's end of the air, and what its stack counts. ``hci``: a controller elsewhere instead of one in ``air``."""
+
+    def __init__(self, air: Air | None, hci: Any = None) -> None:
+        controller = SimController("central", link=air) if hci is None else None
+        config = DeviceConfiguration(name="gateway", address=Address(CENTRAL_ADDRESS))
+        source, sink = (controller, controller) if hci is None else (hci.source, hci.sink)
+        self.device = Device.from_config_with_hci(config, source, sink)
+        self.host = SimHost(self)
         self.connecting = asyncio.Lock()
         self.scanning = 0
         self.most_at_once = 0  # scans and connection attempts under way together
@@ -71,8 +84,68 @@ class Central:
     def backends(self) -> Backends:
         own = {"central": self}
         return Backends(
-            type("Client", (SimClient,), own), type("Scanner", (SimScanner,), own), type("Adapter", (SimAdapter,), own)
+            type("Client", (SimClient,), own),
+            type("Scanner", (SimScanner,), own),
+            type("Adapter", (SimAdapter,), own),
+            self.host,
         )
+
+    def check(self) -> None:
+        """As the stack does, refuse where the adapter is absent, off, or nobody serves it."""
+        self.host.check_service()
+        if not self.host.plugged_in or not self.host.powered:
+            reason = BleakBluetoothNotAvailableReason.POWERED_OFF
+            raise BleakBluetoothNotAvailableError("No powered Bluetooth adapters found.", reason)
+
+
+class SimHost:
+    """The operating system's side: an adapter that can be unplugged, switched, renumbered, and a service that can die."""
+
+    def __init__(self, central: Central) -> None:
+        self._central = central
+        self.name = "hci0"
+        self.plugged_in = self.powered = self.serving = True
+        self.switched: list[bool] = []
+        self.forgotten: list[str] = []
+        self.stuck = False  # the controller takes no more connection commands until it is switched off and on
+
+    def check_service(self) -> None:
+        if not self.serving:
+            raise BleakError("org.freedesktop.DBus.Error.ServiceUnknown: the name org.bluez is not served")
+
+    async def adapters(self) -> list[AdapterInfo]:
+        if not self.serving:
+            raise HostError("the Bluetooth service does not answer; is it running?")
+        return [AdapterInfo(self.name, CENTRAL_ADDRESS, self.powered)] if self.plugged_in else []
+
+    async def power(self, name: str, on: bool) -> None:
+        if not (self.serving and self.plugged_in and name == self.name):
+            raise HostError(f"no adapter {name}")
+        self.switched.append(on)
+        self.powered = on
+        self.stuck = self.stuck and on
+        if not on:
+            await self.drop_links()
+
+    async def forget(self, name: str, address: str) -> None:
+        self.forgotten.append(address)
+
+    async def unplug(self) -> None:
+        self.plugged_in = False
+        await self.drop_links()
+
+    def replug(self, name: str) -> None:
+        """It comes back under another number, and off or on as it was."""
+        self.plugged_in, self.name = True, name
+
+    async def kill_service(self) -> None:
+        self.serving = False
+        await self.drop_links()
+
+    async def drop_links(self) -> None:
+        for connection in list(self._central.device.connections.values()):
+            with contextlib.suppress(hci.HCI_Error, BumbleConnectionError):
+                await connection.disconnect()
 
 
 class SimAdapter(BaseBleakAdapter):
@@ -95,6 +168,7 @@ class SimScanner(BaseBleakScanner):
         self._occupied = contextlib.ExitStack()
 
     async def start(self) -> None:
+        self.central.check()
         self._occupied.enter_context(self.central.occupied())
         self.seen_devices = {}
         self.central.device.on("advertisement", self._on_advertisement)
@@ -104,6 +178,7 @@ class SimScanner(BaseBleakScanner):
         self.central.device.remove_listener("advertisement", self._on_advertisement)
         await self.central.device.stop_scanning()
         self._occupied.close()
+        self.central.check()
 
     def _on_advertisement(self, seen: Advertisement) -> None:
         uuids = [
@@ -131,6 +206,7 @@ class SimClient(BaseBleakClient):
         if not isinstance(address_or_ble_device, BLEDevice):
             raise BleakDeviceNotFoundError(address_or_ble_device, "the gateway connects only what a scan has found")
         self._device = address_or_ble_device
+        self._bus: tuple[socket.socket, socket.socket] | None = None  # as bleak, a descriptor that `disconnect` closes
         self._connection: Connection | None = None
         self._callbacks: dict[str, Callable[[bytearray], None]] = {}
 
@@ -147,6 +223,8 @@ class SimClient(BaseBleakClient):
         return self._connection is not None
 
     async def connect(self, *_args: Any, **_kwargs: Any) -> None:
+        self.central.check()
+        self._bus = socket.socketpair()
         known = self._device.details.get("connection")
         if known is not None:
             self._connection = known
@@ -163,6 +241,8 @@ class SimClient(BaseBleakClient):
     async def _connect(self) -> None:
         if self.central.connecting.locked():
             raise BleakError("Operation already in progress")
+        if self.central.host.stuck:
+            raise BleakError("le-connection-abort-by-local: Command Disallowed")
         async with self.central.connecting:
             try:
                 connection = await self.central.device.connect(self._device.details["address"], timeout=None)
@@ -208,11 +288,14 @@ class SimClient(BaseBleakClient):
         connection, self._connection = self._connection, None
         if self in self.central.not_closed:
             self.central.not_closed.remove(self)
+        bus, self._bus = self._bus, None
+        for end in bus or ():
+            end.close()
         if connection is not None:
             await connection.disconnect()
 
     async def pair(self, *_args: Any, **_kwargs: Any) -> None:
-        raise NotImplementedError
+        await self._do(lambda: self._connection.pair() if self._connection else None)
 
     async def unpair(self) -> None:
         raise NotImplementedError

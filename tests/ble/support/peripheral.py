@@ -1,4 +1,4 @@
-"""A simulated peripheral of any make: services, writes that come in, notifications that go out, and hanging up."""
+"""A simulated peripheral of any make: services, writes that come in, notifications that go out, and what goes wrong."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from bumble.att import ATT_Error, ErrorCode
 from bumble.core import AdvertisingData
 from bumble.device import Connection, Device, DeviceConfiguration
 from bumble.gatt import Characteristic, CharacteristicValue, Service
@@ -22,46 +23,56 @@ _PROPERTIES = {
     WRITE: Characteristic.Properties.WRITE,
     WRITE_SILENTLY: Characteristic.Properties.WRITE_WITHOUT_RESPONSE,
 }
+INFORMATION_SERVICE = "0000180a-0000-1000-8000-00805f9b34fb"
+FIRMWARE_UUID = "00002a26-0000-1000-8000-00805f9b34fb"
+SERIAL_UUID = "00002a25-0000-1000-8000-00805f9b34fb"
 
 
 class Peripheral:
-    """``services``: service to characteristics to properties. A make overrides `wrote`, `connected` and `turn`.
+    """``services``: service to characteristics to properties. A make overrides `boot`, `wrote`, `connected` and `turn`.
 
-    `turn` is called every ``turn_s`` while a connection is up and gives what is to be notified; ``sent`` counts that.
-    Time is taken from ``now_s``, seconds since the sensor was switched on.
+    `turn` is called every ``turn_s`` while a connection is up and gives what is to be notified; ``notified`` counts that.
+    Time is taken from ``now_s``, seconds since the sensor was switched on. ``information``: what the device information
+    service tells, where there is one. ``wants_bond``: subscriptions are refused until the gateway has paired.
     """
 
     services: ClassVar[Mapping[str, Mapping[str, Sequence[str]]]]
-    turn_s: ClassVar[float]
+    turn_s: float
+    information: ClassVar[Mapping[str, str]] = {}
+    advertised_name: str = ""
 
-    def __init__(self, air: Air, address: str) -> None:
+    def __init__(self, air: Air, address: str, advertising_ms: int = 100) -> None:
         self.air, self.address = air, address
-        self.commands: list[tuple[str, bytes]] = []
-        self.sent = 0
+        self.writes: list[tuple[str, bytes]] = []
+        self.notified = 0
+        self.stalled = False
+        self.wants_bond = False
         self._boot_s = time.monotonic()
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
         self.controller = SimController(f"sensor-{address}", link=air)
         own = Address(address, Address.RANDOM_DEVICE_ADDRESS)
         config = DeviceConfiguration(
-            name="sensor", address=own, advertising_interval_min=100, advertising_interval_max=100
+            name="sensor",
+            address=own,
+            advertising_interval_min=advertising_ms,
+            advertising_interval_max=advertising_ms,
         )
         self.device = Device.from_config_with_hci(config, self.controller, self.controller)
-        first = uuid.UUID(next(iter(self.services))).bytes[::-1]
-        self.device.advertising_data = bytes(
-            AdvertisingData(
-                [
-                    (AdvertisingData.Type.FLAGS, bytes([0x06])),
-                    (AdvertisingData.Type.COMPLETE_LIST_OF_128_BIT_SERVICE_CLASS_UUIDS, first),
-                ]
-            )
-        )
-        assert len(self.device.advertising_data) <= 31
+        self._advertise()
         self._characteristics: dict[str, Characteristic[bytes]] = {}
         for service, members in self.services.items():
             made = [self._characteristic(name, properties) for name, properties in members.items()]
             self.device.add_services([Service(service, made)])
+        if self.information:
+            read = Characteristic.Properties.READ
+            texts = [Characteristic(k, read, Characteristic.READABLE, v.encode()) for k, v in self.information.items()]
+            self.device.add_services([Service(INFORMATION_SERVICE, texts)])
         self.device.on("connection", self._on_connection)
+        self.boot()
+
+    def boot(self) -> None:
+        """The state of a sensor that has just been switched on."""
 
     def wrote(self, name: str, value: bytes) -> None:
         """A write came in."""
@@ -72,6 +83,14 @@ class Peripheral:
     def turn(self) -> list[tuple[str, bytes]]:
         """What is to be notified now: characteristic and bytes."""
         raise NotImplementedError
+
+    def left(self, payload: bytes) -> None:
+        """A notification has left the sensor."""
+
+    @property
+    def commands(self) -> list[tuple[str, bytes]]:
+        """All writes so far: characteristic and bytes."""
+        return self.writes
 
     @property
     def now_s(self) -> float:
@@ -104,13 +123,47 @@ class Peripheral:
         if self._connection is not None:
             await self._connection.disconnect()
 
+    def leave(self) -> None:
+        """Walk out of range: both ends lose the connection, and nothing is heard any more."""
+        self.air.out_of_range.add(self.controller)
+        self.air.supervision_timeout(self.controller)
+
+    def come_back(self) -> None:
+        self.air.out_of_range.discard(self.controller)
+
+    def fade(self) -> None:
+        """A body in the path: the link layer repeats what does not get through, so it is late, never lost."""
+        self.air.hold(self.controller)
+
+    def clear_up(self) -> None:
+        """What waited arrives in a burst."""
+        self.air.release(self.controller)
+
+    def reboot(self) -> None:
+        """Switched off and on: the link is lost, settings and clock begin anew."""
+        self.air.supervision_timeout(self.controller)
+        self._boot_s = time.monotonic()
+        self.boot()
+
+    def _advertise(self) -> None:
+        kind = AdvertisingData.Type
+        parts = [(kind.FLAGS, bytes([0x06]))]
+        if self.advertised_name:
+            parts.append((kind.COMPLETE_LOCAL_NAME, self.advertised_name.encode()))
+        else:
+            first = uuid.UUID(next(iter(self.services))).bytes[::-1]
+            parts.append((kind.COMPLETE_LIST_OF_128_BIT_SERVICE_CLASS_UUIDS, first))
+        self.device.advertising_data = bytes(AdvertisingData(parts))
+        assert len(self.device.advertising_data) <= 31  # the kernel drops longer ones, a simulation would not
+
     def _characteristic(self, name: str, properties: Sequence[str]) -> Characteristic[bytes]:
         flags = Characteristic.Properties(0)
         for word in properties:
             flags |= _PROPERTIES[word]
 
-        def write(_connection: Connection, value: bytes) -> None:
-            self.commands.append((name, bytes(value)))
+        def write(connection: Connection, value: bytes) -> None:
+            self._needs_bond(connection)
+            self.writes.append((name, bytes(value)))
             self.wrote(name, bytes(value))
 
         made: Characteristic[bytes] = Characteristic(
@@ -118,6 +171,10 @@ class Peripheral:
         )
         self._characteristics[name] = made
         return made
+
+    def _needs_bond(self, connection: Connection) -> None:
+        if self.wants_bond and not connection.is_encrypted:
+            raise ATT_Error(ErrorCode.INSUFFICIENT_AUTHENTICATION)
 
     def _on_connection(self, connection: Connection) -> None:
         self._connection = connection
@@ -129,13 +186,14 @@ class Peripheral:
         self._advertising = asyncio.get_running_loop().create_task(self.device.start_advertising())
 
     async def _stream(self) -> None:
-        began, turns = time.monotonic(), 0
+        due_s = time.monotonic()
         while True:
-            turns += 1
-            await asyncio.sleep(max(0.0, began + turns * self.turn_s - time.monotonic()))
-            if self._connection is None:
+            due_s += self.turn_s
+            await asyncio.sleep(max(0.0, due_s - time.monotonic()))
+            if self._connection is None or self.stalled:
                 continue
             for name, payload in self.turn():
                 if self.subscribed(name):
                     await self.device.notify_subscribers(self._characteristics[name], payload)
-                    self.sent += 1
+                    self.notified += 1
+                    self.left(payload)
