@@ -14,8 +14,8 @@ from typing import Final, Protocol, runtime_checkable
 
 from sensor_gateway.config import Sensor
 from sensor_gateway.drivers.base import Advert, Driver
-from sensor_gateway.drivers.ble import Radio
 from sensor_gateway.gateway import GROUP
+from sensor_gateway.radio.adapter import Radio
 
 ADDRESS: Final = re.compile(r"(?:[0-9A-F]{2}:){5}[0-9A-F]{2}|[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}")
 """A Bluetooth address, or what macOS gives instead; in capital letters."""
