@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 
@@ -36,11 +36,20 @@ from processing.clock_map import ClockMap
 from processing.clock_notes import NEVER, ClockNote, NoteKind, TimebaseParams
 from processing.types import NS_PER_S, ClockSpec, ImuBatch, TimedBatch
 
-__all__ = ["ClockNote", "NoteKind", "Timebase", "TimebaseParams"]
+__all__ = ["ClockNote", "NoteKind", "Timebase", "TimebaseParams", "Witness"]
 
 _LEAST_SPACING_NS: Final = 1000  # no IMU samples faster; closer ticks are an error and could not be kept apart
 _RATE_TOLERANCE: Final = 0.06  # of a nominal sample rate, where a count of samples is compared with time
 _COUNT_SLACK: Final = 3
+
+
+class Witness(Protocol):
+    """Hears which batches were taken, and as which count of which clock epoch (`retro_clock` dates them once more)."""
+
+    def taken(self, epoch: int, batch: ImuBatch, first: int, last: int) -> None: ...
+    def passed_over(self, epoch: int, batch: ImuBatch, first: int) -> None:
+        """A batch that came again or out of order, at least in part."""
+        ...
 
 
 @dataclass(slots=True)
@@ -73,6 +82,7 @@ class Timebase:
         self._absolute = AbsoluteClock(params, clock.tick_ns) if clock.absolute else None
         self._map = ClockMap(params, clock.tick_ns, rate_hz)
         self._s = _State()
+        self.witness: Witness | None = None
 
     @property
     def dropped(self) -> int:
@@ -144,6 +154,8 @@ class Timebase:
             self._map.note(rx, batch.rx_utc_ns, "reset", {"epoch": self._map.epoch, "reason": reason, "off_s": delay})
         last = first + span
         if first < s.x_seen + self._least_ticks:
+            if self.witness is not None:
+                self.witness.passed_over(self._map.epoch, batch, first)
             fresh = self._unseen(batch, raw, first, last)
             if fresh is None:
                 return
@@ -153,6 +165,8 @@ class Timebase:
         s.rx_prev, s.x_seen = rx, last
         if batch.seq is not None:
             s.seq_next = batch.seq + len(batch.t_dev_ticks)
+        if self.witness is not None:
+            self.witness.taken(self._map.epoch, batch, first, last)
         self._map.take(batch, first, last)
 
     def _begin(self, batch: ImuBatch, raw: int, span: int) -> None:

@@ -1,0 +1,129 @@
+"""The line under the arrivals, seen from both sides: what a whole session tells of a sensor's clock.
+
+Used by `retro_clock`. As in `delay_line`, a point is (u, v): device time u and arrival minus device time v [s], and radio delay
+is never negative. The online line knows only the past and a quarter of an hour of it. Here every moment is judged by an
+hour before and an hour after: connection interval and crystal beat with a period of interval over rate error (50 ms and
+20 ppm: 42 minutes), and only a window with a beat on either side sees the true line under the sawtooth. Where the clock
+itself wanders by more than radio delay could explain, the window is halved until the line follows it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from processing.delay_line import Hull, append_to_hull
+from processing.types import F64
+
+WINDOWS_S: Final = (7200.0, 3600.0, 1800.0, 900.0)
+KNOT_S: Final = 60.0
+WANDER_S: Final = 0.06  # above the longest connection interval in use (50 ms): no sawtooth reaches it
+_WANDER_BLOCK_S: Final = 300.0
+_WANDER_SHARE: Final = 0.95  # of the blocks; the rest may have been a stall all through
+LEAST_SPAN_S: Final = 120.0  # shorter stretches know their rate to no better than one interval in so many seconds
+FIT_FROM_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class DelayCurve:
+    """Delay [s] by device time [s]: straight between the knots, and beyond them at the rates of the ends."""
+
+    u: F64
+    v: F64
+    slope_before: float
+    slope_after: float
+
+    def at(self, u: F64) -> F64:
+        """Arrival minus device time of a payload that met no delay."""
+        inside = np.interp(u, self.u, self.v)
+        before = np.minimum(u - self.u[0], 0.0) * self.slope_before
+        after = np.maximum(u - self.u[-1], 0.0) * self.slope_after
+        out: F64 = inside + before + after
+        return out
+
+    @property
+    def slope(self) -> float:
+        """Mean rate error of the device's clock over all of it, as a share."""
+        return self.slope_before if len(self.u) == 1 else float((self.v[-1] - self.v[0]) / (self.u[-1] - self.u[0]))
+
+
+def fit_curve(u: F64, v: F64, slope_limit: float, known_slope: float | None = None) -> DelayCurve:
+    """The curve under the points ``u`` (n,) rising, ``v`` (n,), n ≥ 1; no point lies below it.
+
+    ``known_slope``: the clock's rate as a longer stretch tells it, used where this one is too short to tell.
+    """
+    span = float(u[-1] - u[0])
+    if span < LEAST_SPAN_S and (known_slope is not None or span < FIT_FROM_S):
+        slope = known_slope or 0.0
+        height = float(np.min(v - slope * u))
+        return DelayCurve(u[:1], np.array([height + slope * float(u[0])]), slope, slope)
+    blocks = _block_hulls(u, v)
+    curve = _curve(blocks, u, v, WINDOWS_S[0], slope_limit)
+    for window_s in WINDOWS_S[1:]:
+        if _wander_s(curve, u, v) <= WANDER_S:
+            break
+        curve = _curve(blocks, u, v, window_s, slope_limit)
+    return curve
+
+
+def _block_hulls(u: F64, v: F64) -> list[Hull]:
+    """A hull for each minute with points: a window's hull needs no other points than those."""
+    edges = np.flatnonzero(np.diff(np.floor((u - u[0]) / KNOT_S))) + 1
+    hulls: list[Hull] = []
+    for us, vs in zip(np.split(u, edges), np.split(v, edges), strict=True):
+        hull: Hull = ([], [])
+        for point in zip(us.tolist(), vs.tolist(), strict=True):
+            append_to_hull(hull, *point)
+        hulls.append(hull)
+    return hulls
+
+
+def _curve(blocks: list[Hull], u: F64, v: F64, window_s: float, slope_limit: float) -> DelayCurve:
+    begin, end = float(u[0]), float(u[-1])
+    knots = np.linspace(begin, end, max(2, round((end - begin) / KNOT_S) + 1))
+    firsts, lasts = [b[0][0] for b in blocks], [b[0][-1] for b in blocks]
+    heights = np.empty(len(knots))
+    slopes = np.empty(len(knots))
+    known: dict[tuple[int, int], tuple[float, float]] = {}
+    for i, knot in enumerate(knots.tolist()):
+        # At the ends the window stays whole and the middle's line goes on: an end has a beat on one side only.
+        left = min(max(knot - window_s / 2, begin), max(begin, end - window_s))
+        lo, hi = bisect_left(lasts, left), bisect_right(firsts, left + window_s)
+        if lo == hi:  # in a hole longer than the window: the line from its one side to its other
+            lo, hi = max(0, lo - 1), min(len(blocks), hi + 1)
+        if (lo, hi) not in known:
+            known[lo, hi] = _line(blocks[lo:hi], slope_limit)
+        slopes[i], height = known[lo, hi]
+        heights[i] = height + slopes[i] * knot
+    # Lines of neighbouring knots differ a little: what pokes through the points is lowered again.
+    above = np.interp(u, knots, heights) - v
+    part = np.minimum(np.searchsorted(knots, u, "right") - 1, len(knots) - 2)
+    excess = np.zeros(len(knots) - 1)
+    np.maximum.at(excess, part, above)
+    heights -= np.maximum(np.append(excess, 0.0), np.append(0.0, excess))
+    return DelayCurve(knots, heights, float(slopes[0]), float(slopes[-1]))
+
+
+def _line(blocks: list[Hull], slope_limit: float) -> tuple[float, float]:
+    """Slope and height at u = 0 of the hull's edge under the middle of the points."""
+    hull: Hull = ([], [])
+    for us, vs in blocks:
+        for point in zip(us, vs, strict=True):
+            append_to_hull(hull, *point)
+    us, vs = hull
+    if len(us) == 1:
+        return 0.0, vs[0]
+    right = min(bisect_right(us, (us[0] + us[-1]) / 2), len(us) - 1)
+    slope = (vs[right] - vs[right - 1]) / (us[right] - us[right - 1])
+    slope = min(max(slope, -slope_limit), slope_limit)
+    return slope, min(y - slope * x for x, y in zip(us, vs, strict=True))
+
+
+def _wander_s(curve: DelayCurve, u: F64, v: F64) -> float:
+    """How far the least delayed arrivals of five minutes lie above the curve, leaving the worst blocks out."""
+    above = v - curve.at(u)
+    starts = np.flatnonzero(np.diff(np.floor((u - u[0]) / _WANDER_BLOCK_S), prepend=-1.0))
+    return float(np.quantile(np.minimum.reduceat(above, starts), _WANDER_SHARE))
