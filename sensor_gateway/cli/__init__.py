@@ -13,6 +13,7 @@ COMMANDS: Final = {
     "run": "the gateway: read the sensors of a configuration, journal, compute, deliver",
     "scan": "which sensors are around, which driver would read them, and how strong the signal is",
     "bind": "bind a sensor to a wearer (or free it) in the gateway file",
+    "sensors": "how each bound sensor is doing: link, battery, signal, rate, losses, clock, firmware",
     "capture": "record a sensor's raw notifications into a redacted file that is a golden packet test",
     "bridge": "carry records from the MQTT broker into InfluxDB",
     "deadletter": "list, show and send again what the bridge could not write",
