@@ -12,12 +12,14 @@ from typing import Final
 from sensor_gateway.export.csv_parquet import FileSet
 from sensor_gateway.export.manifest import versions
 from sensor_gateway.validation import figures, panels
+from sensor_gateway.validation.alignment import SLIP_DEG
 from sensor_gateway.validation.datasets import NO_PERSON
 from sensor_gateway.validation.doubt import MIN_SUBJECTS
 from sensor_gateway.validation.rows import TILTLINE, WHOLE
 from sensor_gateway.validation.run import Validation, as_json
+from sensor_gateway.validation.strips import halves
 from sensor_gateway.validation.summary import Result
-from sensor_gateway.validation.tables import bar_table, figure, result_table, table
+from sensor_gateway.validation.tables import alignment_table, bar_table, figure, result_table, table
 from sensor_gateway.validation.tally import MEASURES
 
 JSON_NAME: Final = "validation.json"
@@ -48,7 +50,9 @@ def write_report(v: Validation, folder: Path, command: str) -> None:
 def page(v: Validation, command: str) -> str:
     """The whole page as text."""
     style = files("sensor_gateway.validation").joinpath("report.css").read_text(encoding="utf-8")
-    body = "\n".join([*_head(v, command), *(part for name in v.recordings for part in _set(v, name)), *_foot(v)])
+    body = "\n".join(
+        [*_head(v, command), *(part for name in v.recordings for part in _set(v, name)), *_alignment(v), *_foot(v)]
+    )
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1"><title>Tiltline: validation</title>'
@@ -57,8 +61,8 @@ def page(v: Validation, command: str) -> str:
 
 
 def _head(v: Validation, command: str) -> Iterator[str]:
-    met = sum(b.met is True for b in v.bars)
-    asked = sum(b.met is not None for b in v.bars)
+    levels = [b.met for b in (*v.bars, *(v.alignment.bars if v.alignment is not None else ()))]
+    met, asked = sum(m is True for m in levels), sum(m is not None for m in levels)
     people = "recording" if sum(v.recordings.values()) == 1 else "recordings"
     yield "<h1>How far Tiltline can be trusted</h1>"
     yield (
@@ -71,6 +75,8 @@ def _head(v: Validation, command: str) -> Iterator[str]:
     )
     yield "<h2>Levels</h2>"
     yield bar_table(v.bars)
+    if v.alignment is not None:
+        yield alignment_table(v.alignment.bars)
     yield (
         '<p class="muted">95 % intervals come from drawing whole people anew (trials, where nobody wore the sensor; for a share of '
         f"exactly 0 or 1, Wilson's). Below {MIN_SUBJECTS} people none is given: it would look surer than it is. An interval "
@@ -133,6 +139,29 @@ def _figures(v: Validation, name: str, measure: str, results: list[Result]) -> I
             "Agreement after Bland and Altman: Tiltline less markers, both zero at the neutral pose; dots every 0.1 s, bias, "
             f"95 % limits, and bands for how sure they are, from drawing {a.over} ({a.people} {'person' if a.people == 1 else 'people'}).",
         )
+
+
+def _alignment(v: Validation) -> Iterator[str]:
+    found = v.alignment
+    if found is None:
+        return
+    yield "<h2>How the clip sat, found by walking</h2>"
+    yield (
+        "<p>Nobody tells Tiltline how the clip sat or where the walks are. Two halves of one person's walking should give the "
+        "same front; samples turned in software should give the turned front; and a clip turned by "
+        f"{SLIP_DEG:g}° between two walks, about a level axis drawn at random, should be told. The front is compared with the "
+        "side a person said it was on, or with the belly when lying on the back.</p>"
+    )
+    if found.halves:
+        yield figure(halves(found.halves), "Heading of the first half of a person's walking against the second; the upright line is the level for the 95th percentile.")  # fmt: skip
+    rows = [f"<tr><td>{escape(name)}</td><td>{got} of {of}</td></tr>" for name, (got, of) in found.turned.items()]
+    if rows:
+        yield table(("clip turned in software", "up and front found"), rows)
+    if found.front_off_deg:
+        off = sorted(found.front_off_deg)
+        yield f"<p>Where the mount is stated, the front found lies {off[len(off) // 2]:.1f}° (at most {off[-1]:.0f}°) from it: people wear clips askew.</p>"  # fmt: skip
+    if found.slips[1]:
+        yield f"<p>Slips found: {found.slips[0]} of {found.slips[1]}; told in the same recordings without a slip: {found.false_alarms}.</p>"  # fmt: skip
 
 
 def _foot(v: Validation) -> Iterator[str]:

@@ -20,6 +20,7 @@ from processing.batch import Mode
 from sensor_gateway.export.manifest import versions
 from sensor_gateway.validation import peers
 from sensor_gateway.validation.agreement import Agreement
+from sensor_gateway.validation.alignment import AlignmentResult, Surveyed, conclude
 from sensor_gateway.validation.bars import BarResult, hold_against_bars
 from sensor_gateway.validation.datasets import Case, find
 from sensor_gateway.validation.rows import WHOLE, Row
@@ -49,6 +50,7 @@ class Validation:
     results: list[Result]
     agreements: dict[tuple[str, str], Agreement]
     bars: list[BarResult]
+    alignment: AlignmentResult | None
     timings: list[Timing]
     wall_s: float
     jobs: int
@@ -69,13 +71,16 @@ def validate(
     """Score all recordings of ``folder`` (`datasets.find`); raises `DataError` where there is nothing to score."""
     began = time.perf_counter()
     found = find(folder, sets)
-    tasks: list[Task] = [*modes, *(["peers"] if with_peers else [])]  # type: ignore[list-item]
+    tasks: list[Task] = [*modes, "alignment"]
+    tasks += ["peers"] if with_peers else []
     work = [(case, task) for task in tasks for case in found.cases]
     rows: list[Row] = []
+    surveyed: list[Surveyed] = []
     cpu: dict[tuple[str, Task], list[float]] = defaultdict(lambda: [0.0, 0.0])
     warnings = list(found.skipped)
     for done, ((case, task), scored) in enumerate(zip(work, _scored(work, jobs), strict=True), 1):
         rows += scored.rows
+        surveyed += [] if scored.surveyed is None else [scored.surveyed]
         spent = cpu[case.set, task]
         spent[0] += scored.cpu_s
         spent[1] += scored.duration_s
@@ -98,6 +103,7 @@ def validate(
         results,
         agreements(rows),
         hold_against_bars(results),
+        conclude(surveyed),
         [Timing(name, task, *spent) for (name, task), spent in cpu.items()],
         time.perf_counter() - began,
         jobs,
@@ -133,6 +139,9 @@ def as_json(v: Validation) -> dict[str, Any]:
             }
             for b in v.bars
         ],
+        "alignment": None if v.alignment is None else asdict(v.alignment) | {
+            "bars": [asdict(b) | {"met": b.met} for b in v.alignment.bars]
+        },
         "results": [asdict(r) for r in v.results],
         "agreement": [{"set": s, "mode": m, **asdict(a)} for (s, m), a in v.agreements.items()],
         "recordings": [
@@ -164,4 +173,13 @@ def headline(v: Validation) -> list[str]:
         reached = "-" if b.reached is None else show(b.reached)
         limit = "-" if b.limit is None else show(b.limit)
         lines.append(f"{b.bar.set:15} {b.bar.mode:8} {b.label:46} {reached}{doubt}, bar {limit}: {said}")
+    for a in v.alignment.bars if v.alignment is not None else []:
+        if a.reached is not None:
+            said = "met" if a.met else "missed"
+            doubt = "" if a.interval is None else f" ({a.interval[0]:.2f}{a.unit} to {a.interval[1]:.2f}{a.unit})"
+            lines.append(
+                f"alignment: {a.label}: {a.reached:.2f}{a.unit}{doubt} of {a.of}, bar {a.limit:.2f}{a.unit}: {said}"
+            )
+    if v.alignment is not None and v.alignment.slips[1]:
+        lines.append(f"alignment: slips told in recordings without one: {v.alignment.false_alarms}")
     return lines

@@ -16,6 +16,7 @@ from processing.types import F64
 from sensor_gateway.process import ProcessOptions, resolve_alignment
 from sensor_gateway.recording import Recording, RecordingError, read_recording
 from sensor_gateway.validation import chain, peers
+from sensor_gateway.validation.alignment import Surveyed, survey_case
 from sensor_gateway.validation.datasets import Case
 from sensor_gateway.validation.rows import (
     TILTLINE,
@@ -29,7 +30,7 @@ from sensor_gateway.validation.rows import (
 )
 from sensor_gateway.validation.truth import Truth, read_truth
 
-Task: TypeAlias = Literal["online", "settled", "retro", "peers"]
+Task: TypeAlias = Literal["online", "settled", "retro", "alignment", "peers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Scored:
     cpu_s: float
     duration_s: float
     warnings: list[str]
+    surveyed: Surveyed | None = None
 
 
 def score(case: Case, task: Task) -> Scored:
@@ -50,6 +52,10 @@ def score(case: Case, task: Task) -> Scored:
         case.set, case.name, case.subject, case.activity, case.looked_at, TILTLINE, task, "", WHOLE, np.empty(0)
     )
     try:
+        if task == "alignment":
+            began = time.process_time()
+            surveyed = survey_case(case, truth, read_recording(case.path))
+            return Scored([], time.process_time() - began, duration_s, [], surveyed)
         if task == "peers":
             began = time.process_time()
             rows = list(_peer_rows(case, truth, blank))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Final
 
+from sensor_gateway.validation.alignment import AlignmentBar
 from sensor_gateway.validation.bars import BarResult
 from sensor_gateway.validation.rows import TILTLINE
 from sensor_gateway.validation.summary import Result
@@ -36,6 +37,19 @@ def bar_table(bars: Sequence[BarResult]) -> str:
             f"<td>{b.recordings}</td><td>{b.subjects}</td></tr>"
         )
     return table(heads, rows, words=(3,))
+
+
+def alignment_table(bars: Sequence[AlignmentBar]) -> str:
+    """The levels of alignment and slips."""
+    rows = ['<tr class="group"><td colspan="6">alignment by walking, and slips</td></tr>']
+    for b in bars:
+        reached = "–" if b.reached is None else f"{b.reached:.2f}{b.unit}"
+        doubt = "–" if b.interval is None else f"{b.interval[0]:.2f}{b.unit} to {b.interval[1]:.2f}{b.unit}"
+        rows.append(
+            f"<tr><td>{escape(b.label)}</td><td>{'≤' if b.better == 'low' else '≥'} {b.limit:.2f}{b.unit}</td>"
+            f'<td><b>{reached}</b></td><td class="word">{_VERDICT[b.met]}</td><td>{doubt}</td><td>{b.of}</td></tr>'
+        )
+    return table(("", "level", "reached", "", "95 % interval", "asked"), rows, words=(3,))
 
 
 def result_table(results: Sequence[Result]) -> str:

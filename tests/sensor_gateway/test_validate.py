@@ -12,10 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from processing.alignment.auto import survey
+from processing.batch import blocks
 from sensor_gateway import cli
+from sensor_gateway.validation.alignment import Surveyed, conclude
 from sensor_gateway.validation.datasets import DataError, find
 from sensor_gateway.validation.run import as_json, validate
 from sensor_gateway.validation.truth import read_truth
+from tests.processing.alignment_chain import recording as wearer
 
 G = 9.80665
 RATE_HZ = 50.0
@@ -261,3 +265,34 @@ def test_only_folders_with_recordings_are_sets(data: Path) -> None:
     assert [c.subject for c in found.cases] == [f"p{k:02d}" for k in range(6)]
     with pytest.raises(DataError, match="has no set"):
         find(data, ["other"])
+
+
+def test_alignment_is_asked_of_walks_and_reported(tmp_path: Path) -> None:
+    _, walk = wearer(0.1)
+    (tmp_path / "ipol_l5_gait").mkdir()
+    columns = {"t_s": (walk.t_utc_ns - walk.t_utc_ns[0]) / 1e9}
+    columns |= {f"{k}{c}": x[:, i] for k, x in (("a", walk.acc_mps2), ("g", walk.gyr_rps)) for i, c in enumerate("xyz")}
+    write(tmp_path / "ipol_l5_gait" / "s01_t1.parquet", columns, {"contacts_s": [[40.0, "L"], [40.6, "R"]]})
+    assert cli.main(["validate", str(tmp_path), "--out", str(tmp_path / "o"), "--modes", "online", "--no-peers"]) == 0
+    content = json.loads((tmp_path / "o" / "validation.json").read_text(encoding="utf-8"))["alignment"]
+    assert content["turned"] == {n: [1, 1] for n in ("as it is", "upside down", "left for right", "both")}
+    bars = {b["name"]: b for b in content["bars"]}
+    assert (bars["turned_found"]["reached"], bars["turned_found"]["of"], bars["turned_found"]["met"]) == (1.0, 3, True)
+    assert bars["split_half_p95_deg"]["of"] == 1
+    assert bars["split_half_p95_deg"]["reached"] < 2.0
+    assert bars["slips_found"]["reached"] is None
+    page = (tmp_path / "o" / "validation.html").read_text(encoding="utf-8")
+    assert "turned clips found" in page
+    assert "ipol_l5_gait (1)" in page
+
+
+def test_a_heading_that_wanders_and_a_clip_that_is_not_found_count_against() -> None:
+    windows = survey(blocks(wearer(0.06)[1]), 50.0).windows
+    both = ((True, True), (False, False))
+    result = conclude([Surveyed("s", "r", "p", windows, {"as it is": True, "upside down": r}, s, 2) for r, s in both])
+    assert result is not None
+    bars = {b.name: b for b in result.bars}
+    assert (bars["sign_right"].reached, bars["turned_found"].reached, bars["slips_found"].reached) == (1.0, 0.5, 0.5)
+    assert (bars["turned_found"].met, bars["slips_found"].met) == (False, False)
+    assert result.false_alarms == 4
+    assert conclude([Surveyed("s", "r", "p", [])]) is None
