@@ -13,35 +13,29 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
 
+from processing.types import NS_PER_S
+from sensor_gateway.bluetooth_checks import bluetooth_findings
+from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import Settings
+from sensor_gateway.finding import Finding
+from sensor_gateway.time_sync import kernel_says_synchronised, time_finding
 
 MIN_FREE_MB = 2_000
 """About a month of one wearer's raw data."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One check's outcome; ``remedy`` is empty where nothing needs doing."""
-
-    check: str
-    state: Literal["ok", "note", "problem"]
-    seen: str
-    remedy: str = ""
 
 
 def examine(settings: Settings, base: Path) -> Iterator[Finding]:
     """All checks that apply to ``settings``; relative paths start at ``base``."""
     yield _versions()
     yield _disk(base / settings.site.data_dir)
+    yield time_finding(SystemClock().utc_ns() / NS_PER_S, kernel_says_synchronised())
     if settings.web.enabled:
         yield _port(settings.web.host, settings.web.port)
     if any(s.driver not in ("synthetic", "replay") for s in settings.sensors):
-        yield from _bluetooth()
+        yield from bluetooth_findings(settings)
     if not settings.sensors:
         yield Finding(
             "sensors", "note", "no sensor configured", "add a [[sensors]] table; see config/gateway.example.toml"
@@ -49,7 +43,10 @@ def examine(settings: Settings, base: Path) -> Iterator[Finding]:
     for sensor in settings.sensors:
         if sensor.driver not in ("synthetic", "replay") and sensor.address in ("", "00:00:00:00:00:00"):
             yield Finding(
-                f"sensor {sensor.id}", "problem", "no address", "write the clip's radio address into sensors.address"
+                f"sensor {sensor.id}",
+                "problem",
+                "no address",
+                f"tiltline scan, then: tiltline bind ADDRESS {sensor.wearer}",
             )
     if settings.mqtt.enabled:
         yield _broker(settings, base)
@@ -98,18 +95,6 @@ def _port(host: str, port: int) -> Finding:
             "page", "note", f"the page listens on {host}", "keep it on 127.0.0.1 or put a proxy with a log-in before it"
         )
     return Finding("page", "ok", f"http://{host}:{port} is free")
-
-
-def _bluetooth() -> Iterator[Finding]:
-    adapters = sorted(p.name for p in Path("/sys/class/bluetooth").glob("hci*"))
-    if not adapters:
-        yield Finding(
-            "bluetooth", "problem", "no adapter", "plug in a Bluetooth adapter; check `rfkill list bluetooth`"
-        )
-        return
-    yield Finding("bluetooth", "ok", f"adapter {', '.join(adapters)}")
-    if not Path("/run/dbus/system_bus_socket").exists():
-        yield Finding("bluetooth", "problem", "no D-Bus system bus", "install and start BlueZ: apt-get install bluez")
 
 
 def _broker(settings: Settings, base: Path) -> Finding:
