@@ -5,7 +5,7 @@ The causal mode is `Core.update` in a loop and therefore bit-identical to the li
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -20,7 +20,7 @@ from processing.features.gait import Step
 from processing.features.gait_retro import RetroGait
 from processing.features.seconds import SecondStage
 from processing.features.tilt import SecondTilt
-from processing.gaps import Filled, GapParams, GapStage
+from processing.gaps import Filled, GapParams, GapStage, cut
 from processing.orientation import CausalOrientation, OrientationParams, Oriented
 from processing.retro import RetroOrientation
 from processing.rules.study import Study
@@ -58,8 +58,12 @@ def process_recording(
     mode: Mode = "online",
     on_samples: Callable[[Samples], None] | None = None,
     progress: Callable[[int], None] | None = None,
+    alignments: Sequence[tuple[int, Alignment]] = (),
 ) -> ProcessResult:
     """Run ``chunks`` (strictly increasing times) to all records.
+
+    ``alignments``: from which UTC instant [ns] on another one than the set-up's holds, in order of time; retro only, since
+    the other modes find out by themselves.
 
     ``on_samples`` gets each piece of per-sample results as it becomes final; ``progress`` the samples taken so far.
     """
@@ -67,7 +71,7 @@ def process_recording(
     give = on_samples or _ignore
     taken = 0
     all_out = CoreOutput([], None)
-    retro = _RetroRun(core, give) if mode == "retro" else None
+    retro = _RetroRun(core, give, alignments) if mode == "retro" else None
     for chunk in chunks:
         taken += len(chunk)
         if retro is not None:
@@ -120,44 +124,62 @@ def _keep(out: CoreOutput, all_out: CoreOutput, give: Callable[[Samples], None])
 class _RetroRun:
     """Oriented blocks wait, reduced to their angles, until context is known over the whole recording.
 
-    The alignment at the start holds throughout: a clip that slipped or was put on again is not looked for here.
+    The alignment at the start holds until the next of ``alignments`` does: a clip that slipped or was put on again is not
+    looked for here.
     """
 
-    def __init__(self, core: Core, give: Callable[[Samples], None]) -> None:
+    def __init__(
+        self, core: Core, give: Callable[[Samples], None], alignments: Sequence[tuple[int, Alignment]] = ()
+    ) -> None:
         self.core, self.give = core, give
+        self.alignments = list(alignments)
         rate = core.setup.rate_hz
         self.orientation = RetroOrientation(OrientationParams(rate))
-        self.context = RetroContext(rate_hz=rate, neutral_known=core.setup.alignment.has_neutral)
+        known = any(a.has_neutral for a in (core.setup.alignment, *(a for _, a in alignments)))
+        self.context = RetroContext(rate_hz=rate, neutral_known=known)
         self.gait = RetroGait()
-        self.held: list[tuple[SecondBlock, SecondTilt]] = []
+        self.held: list[tuple[SecondBlock, SecondTilt, Alignment]] = []
 
     def take(self, filled: Filled) -> None:
         self._take_oriented(self.orientation.update(filled))
 
     def _take_oriented(self, parts: list[Oriented]) -> None:
         for part in parts:
-            block, samples = self.core.take_oriented(part)
-            self.give(samples)
-            if block is not None:
-                self._hold(block)
+            filled, q = part.filled, part.q_es
+            while self.alignments and len(q) and int(filled.t_utc_ns[-1]) >= self.alignments[0][0]:
+                at = int(np.searchsorted(filled.t_utc_ns, self.alignments[0][0]))
+                if at:
+                    self._take_piece(Oriented(cut(filled, 0, at), q[:at]))
+                # The second in hand is judged by what held before.
+                self._hold(self.core.seconds.update(None, last=True))
+                self.core.align.alignment = self.alignments.pop(0)[1]
+                self.core.notices.alignment(self.core.align.alignment.t_utc_ns, self.core.align.alignment)
+                filled, q = cut(filled, at, len(q)), q[at:]
+            self._take_piece(Oriented(filled, q))
 
-    def _hold(self, block: SecondBlock) -> None:
+    def _take_piece(self, part: Oriented) -> None:
+        block, samples = self.core.take_oriented(part)
+        self.give(samples)
+        self._hold(block)
+
+    def _hold(self, block: SecondBlock | None) -> None:
+        if block is None:
+            return
         self.context.add(block)
         self.gait.add(block)
         none = np.empty((0, 3))
         light = replace(
             block, t_utc_ns=np.empty(0, np.int64), acc_p_mps2=none, gyr_p_rps=none, up_p=none, acc_up_mps2=none[:, 0]
         )
-        self.held.append((light, self.core.tilt_of(block)))
+        self.held.append((light, self.core.tilt_of(block), self.core.align.alignment))
 
     def finish(self) -> CoreOutput:
         self._take_oriented(self.orientation.finish())
-        block = self.core.seconds.update(None, last=True)
-        if block is not None:
-            self._hold(block)
+        self._hold(self.core.seconds.update(None, last=True))
         records: list[Record] = []
         down: set[int] = set()
-        for (light, tilt), context in zip(self.held, self.context.finish(), strict=True):
+        for (light, tilt, alignment), context in zip(self.held, self.context.finish(), strict=True):
+            self.core.align.alignment = alignment
             self.core.judge(light, tilt, context, records)
             down |= seconds_down(light.second, context.posture)
         self.core.close(records)

@@ -25,7 +25,7 @@ from sensor_gateway.drivers.base import Battery, Driver, EndOfStream, Rejected
 from sensor_gateway.spool.block import Logged
 from sensor_gateway.spool.journal import CONTROL
 
-_BROKEN: Final = ("searching", "connecting", "lost")
+BROKEN: Final = ("searching", "connecting", "lost", "no_adapter")
 """Link states after which nothing continues what came before; a stalled link may."""
 
 
@@ -139,7 +139,7 @@ class Deriver:
         except controls.ControlError:
             self.unreadable += 1
             return
-        if isinstance(control, DeviceStatus) and control.link in _BROKEN:
+        if isinstance(control, DeviceStatus) and control.link in BROKEN:
             self._driver.reset()  # a message begun on one connection never ends on the next
         out.append(self._pipeline.control(control, entry.received.rx_utc_ns))
 

@@ -15,6 +15,7 @@ from sensor_gateway.cli.progress import Progress
 from sensor_gateway.config import ConfigError, Settings, load_settings, load_study
 from sensor_gateway.gateway import SPOOL_FILE, STORE_FILE
 from sensor_gateway.rederive import Difference, ReplayError, SpoolReader, compare, rederive
+from sensor_gateway.retro import rederive_retro
 from sensor_gateway.sinks.store import Store, StoreError
 from sensor_gateway.spool.block import BlockError
 
@@ -22,7 +23,12 @@ _TEXT = """\
 Reads the raw journal of a gateway (which may be running) and computes every record anew into a store of its own. With another
 study it shows what that study would have made of the same days. --check compares with what the gateway stored.
 
-Example: tiltline replay --config gateway.toml --out again.db --check
+--mode retro takes the journal with hindsight: samples that a sensor sent after a time out of range stand at their own time,
+clocks and angles are estimated from what follows as well. The live records stay as they are; alignments are those of the
+gateway's store.
+
+Examples: tiltline replay --config gateway.toml --out again.db --check
+          tiltline replay --config gateway.toml --out retro.db --mode retro
 """
 
 
@@ -33,6 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DB", type=Path, required=True, help="new store to write (must not exist)")
     parser.add_argument("--sensor", action="append", default=[], help="only this sensor; repeatable (default: all)")
     parser.add_argument("--study", type=Path, help="another study than the configuration's")
+    parser.add_argument("--mode", choices=("live", "retro"), default="live", help="default: %(default)s")
     parser.add_argument("--check", action="store_true", help="compare with the gateway's store; status 1 if it differs")
     parser.add_argument("--json", action="store_true", help="print the counts for a machine")
 
@@ -53,6 +60,8 @@ def _run(args: argparse.Namespace) -> int:
     unknown = set(args.sensor) - {s.id for s in settings.sensors}
     if unknown:
         raise ReplayError(f"no sensor {min(unknown)!r} in {args.config}; correct --sensor")
+    if args.check and args.mode == "retro":
+        raise ReplayError("--check compares live records; leave out --mode retro")
     if args.out.exists():
         raise ReplayError(f"{args.out}: exists; give --out a new name")
     folder = base / settings.site.data_dir
@@ -62,7 +71,11 @@ def _run(args: argparse.Namespace) -> int:
     for sensor in settings.sensors:
         if not args.sensor or sensor.id in args.sensor:
             with Progress(f"{sensor.id}: replaying") as progress:
-                report[sensor.id] = asdict(rederive(spool, sensor, study, store, progress))
+                if args.mode == "retro":
+                    stored = folder / STORE_FILE
+                    report[sensor.id] = asdict(rederive_retro(spool, sensor, study, stored, store, progress))
+                else:
+                    report[sensor.id] = asdict(rederive(spool, sensor, study, store, progress))
     same = not args.check or _check(settings, store, folder / STORE_FILE, report)
     store.close()
     spool.close()

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.types import F64, GRAVITY_MPS2, ClockSpec, ImuBatch
-from sensor_gateway.drivers.base import Advert, Battery, Capabilities, Decoded, Rejected, Step
+from sensor_gateway.backfill import Ledger
+from sensor_gateway.drivers.base import Advert, Battery, Capabilities, Decoded, Late, Rejected, Step
 
 SERVICE_UUID: Final = "51d0c832-9964-4223-9a85-10b556a70001"
 DATA_UUID: Final = "51d0c832-9964-4223-9a85-10b556a70002"
@@ -30,6 +31,8 @@ SAMPLE_BYTES: Final = 12
 BATCH_MAX: Final = 41  # the longest attribute value is 512 bytes: 20 + 41 * 12 = 512
 DEFAULT_BATCH: Final = 10
 FLAG_SATURATED: Final = 0x01
+FLAG_KEEPS: Final = 0x02  # the sensor keeps a history, and the field seq_high counts
+FLAG_LATE: Final = 0x04  # a frame of the history, sent on request
 BATTERY_UNKNOWN: Final = 255
 ACC_RANGES_G: Final = (2, 4, 8, 16)
 GYR_RANGES_DPS: Final = (125, 250, 500, 1000, 2000)
@@ -37,9 +40,11 @@ CLOCK: Final = ClockSpec(tick_ns=1000, bits=48)
 SEQ_BITS: Final = 16
 OP_STOP: Final = 0x00
 OP_START: Final = 0x01
+OP_FETCH: Final = 0x02
 
 _HEADER: Final = Struct("<BBHIHHBBBBHH")
 _START: Final = Struct("<BHBBB")
+_FETCH: Final = Struct("<BII")
 _CRC_AT: Final = 18
 _CRC_INIT: Final = 0xFFFF
 _FULL_SCALE: Final = 32768
@@ -60,14 +65,15 @@ _FRAME_HEADER: Final = np.dtype(
         ("battery", "u1"),
         ("acc_range", "u1"),
         ("gyr_range", "u1"),
-        ("reserved", "<u2"),
+        ("seq_high", "<u2"),
         ("crc", "<u2"),
     ]
 )
 
 
 class OpenProfileDriver:
-    """Parser of open-profile notifications. Holds the last battery level only, to report changes instead of repeats.
+    """Parser of open-profile notifications. Holds the last battery level, to report changes instead of repeats, and which
+    samples are missing (`backfill.Ledger`).
 
     Raises ValueError where the configuration asks for a rate, batch or range that the profile does not have.
     """
@@ -84,11 +90,12 @@ class OpenProfileDriver:
         self._rate_hz = float(rate_hz)
         self._start = _START.pack(OP_START, round(rate_hz), batch, acc_range_g, gyr_range_dps // _GYR_STEP_DPS)
         self._battery = BATTERY_UNKNOWN
+        self._ledger = Ledger()
 
     @property
     def capabilities(self) -> Capabilities:
         """48-bit microseconds (they never wrap in a sensor's life), a 16-bit count of samples."""
-        return Capabilities(CLOCK, SEQ_BITS, self._rate_hz, BATCH_MAX)
+        return Capabilities(CLOCK, SEQ_BITS, self._rate_hz, BATCH_MAX, backfill=True)
 
     def match(self, advert: Advert) -> float:
         """1 where the advertisement lists the service: names can be changed, the service cannot."""
@@ -107,8 +114,14 @@ class OpenProfileDriver:
         return (Step(CONTROL_UUID, bytes([OP_STOP])),)
 
     def reset(self) -> None:
-        """Forget the battery level, so that a new connection reports it again."""
+        """Forget the battery level, so that a new connection reports it again. Which samples are missing is not forgotten."""
         self._battery = BATTERY_UNKNOWN
+        self._ledger.connection_lost()
+
+    def fetch(self, now_mono_ns: int) -> Sequence[Step]:
+        """Ask for samples that are missing, where the sensor says that it keeps some (`base.Fetches`)."""
+        wanted = self._ledger.next_request(now_mono_ns)
+        return () if wanted is None else (Step(CONTROL_UUID, _FETCH.pack(OP_FETCH, *wanted)),)
 
     def snapshot(self) -> dict[str, int]:
         """The last battery level [percent]."""
@@ -125,12 +138,13 @@ class OpenProfileDriver:
             return [Rejected(f"characteristic {uuid} carries no data in the open profile", payload)]
         if size < HEADER_BYTES:
             return [Rejected(f"{size} bytes; a frame has at least {HEADER_BYTES}", payload)]
-        magic, version, seq, t_low, t_high, period_us, n, battery, acc_range, gyr_range, _, crc = _HEADER.unpack_from(
-            payload
+        magic, version, seq, t_low, t_high, period_us, n, battery, acc_range, gyr_range, seq_high, crc = (
+            _HEADER.unpack_from(payload)
         )
         if magic != MAGIC or version >> 4 != VERSION:
             return [Rejected(f"starts with {magic:02x} {version:02x}; version 1 starts with 54 1x", payload)]
-        if n == 0 or size != HEADER_BYTES + SAMPLE_BYTES * n:
+        late = version & FLAG_LATE
+        if (n == 0 and not late) or size != HEADER_BYTES + SAMPLE_BYTES * n:
             return [Rejected(f"{size} bytes, but {n} samples need {HEADER_BYTES + SAMPLE_BYTES * n}", payload)]
         if crc_hqx(payload[HEADER_BYTES:], crc_hqx(payload[:_CRC_AT], _CRC_INIT)) != crc:
             return [Rejected(f"checksum {crc:04x} does not fit the bytes", payload)]
@@ -142,6 +156,9 @@ class OpenProfileDriver:
                     f"ranges {acc_range}, {gyr_range}, period {period_us} us, {n} samples: not in version 1", payload
                 )
             ]
+        if n == 0:
+            self._ledger.end_of_answer()
+            return []
         raw = np.frombuffer(payload, "<i2", offset=HEADER_BYTES).reshape(n, 6)
         batch = ImuBatch(
             _INDEX[:n] * period_us + (t_low | t_high << 32),
@@ -151,6 +168,12 @@ class OpenProfileDriver:
             raw[:, :3] * acc_lsb,
             raw[:, 3:] * gyr_lsb,
         )
+        number = seq | seq_high << 16
+        if late:
+            self._ledger.late(number, n, rx_mono_ns)
+            return [Late(batch)]  # its battery is that of the moment of sending; the live frames tell it
+        if version & FLAG_KEEPS:
+            self._ledger.live(number, n, t_low | t_high << 32, rx_mono_ns)
         if battery == self._battery or battery > 100:
             return [batch]
         self._battery = battery
@@ -168,12 +191,13 @@ def encode_frames(
     batch: int = DEFAULT_BATCH,
     acc_range_g: int = 8,
     gyr_range_dps: int = 1000,
+    flags: int = 0,
 ) -> list[bytes]:
     """Consecutive samples to notifications, ``batch`` samples each, the last frame with what is left.
 
     ``acc_mps2`` [m/s²] and ``gyr_rps`` [rad/s] are (m, 3); the first sample has number ``seq0`` and device time
     ``t_us0`` [µs], the following ones are ``period_us`` apart (a fraction is kept from frame to frame). Both counters
-    wrap as the profile says. Values beyond the range saturate and set the frame's flag. Raises ValueError on shapes,
+    wrap as the profile says. ``flags``: `FLAG_KEEPS` for a sensor with a history, and `FLAG_LATE` for frames out of it. Values beyond the range saturate and set the frame's flag. Raises ValueError on shapes,
     ranges or NaN that no sensor could send.
     """
     _check_frame_options(batch, acc_range_g, gyr_range_dps)
@@ -192,7 +216,15 @@ def encode_frames(
     raw = np.clip(scaled, -_FULL_SCALE, _FULL_SCALE - 1).astype("<i2")
     whole = m // batch
     frames = _encode_equal(
-        seq0, t_us0, raw[: whole * batch], beyond, battery_percent, period_us, batch, (acc_range_g, gyr_range_dps)
+        seq0,
+        t_us0,
+        raw[: whole * batch],
+        beyond,
+        battery_percent,
+        period_us,
+        batch,
+        (acc_range_g, gyr_range_dps),
+        flags,
     )
     if whole * batch < m:
         done = whole * batch
@@ -205,8 +237,28 @@ def encode_frames(
             period_us,
             m - done,
             (acc_range_g, gyr_range_dps),
+            flags,
         )
     return frames
+
+
+def encode_end(number: int) -> bytes:
+    """The frame without samples that ends an answer: ``number`` is the first sample that was not asked for."""
+    head = _HEADER.pack(
+        MAGIC,
+        (VERSION << 4) + FLAG_KEEPS + FLAG_LATE,
+        number & 0xFFFF,
+        0,
+        0,
+        1,
+        0,
+        BATTERY_UNKNOWN,
+        2,
+        1,
+        number >> 16,
+        0,
+    )[:_CRC_AT]
+    return head + crc_hqx(head, _CRC_INIT).to_bytes(2, "little")
 
 
 def _encode_equal(
@@ -218,6 +270,7 @@ def _encode_equal(
     period_us: float,
     n: int,
     ranges: tuple[int, int],
+    flags: int,
 ) -> list[bytes]:
     """Frames of exactly ``n`` samples each."""
     count = len(raw) // n
@@ -228,8 +281,11 @@ def _encode_equal(
     t_us = base + np.rint((t_us0 - base) + first * period_us).astype(np.int64)
     header = np.zeros(count, _FRAME_HEADER)
     header["magic"] = MAGIC
-    header["version_flags"] = (VERSION << 4) + FLAG_SATURATED * beyond[: count * n].reshape(count, n).any(axis=1)
+    header["version_flags"] = (
+        (VERSION << 4) + flags + FLAG_SATURATED * beyond[: count * n].reshape(count, n).any(axis=1)
+    )
     header["seq"] = (seq0 + first) & 0xFFFF
+    header["seq_high"] = (seq0 + first) >> 16 & 0xFFFF if flags & FLAG_KEEPS else 0
     header["t_low"] = t_us & 0xFFFFFFFF
     header["t_high"] = (t_us >> 32) & 0xFFFF
     header["period_us"] = round(period_us)
