@@ -1,5 +1,8 @@
 # make demo   a simulated day on this machine       make test   everything CI runs
 # make check  format, lint, types, import contracts  make bench  speed of the numeric core
+# make validate DATA=folder  errors against recordings with a known truth, other methods beside; writes report/
+# make peers  the adapters to the other methods, in a virtual environment of their own
+# make bluez  the gateway against a true BlueZ in a virtual machine: Debian 12, or DEBIAN=13
 # make fuzz   a million random and damaged payloads for each sensor's decoder (about a quarter of an hour)
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -8,9 +11,13 @@ BIN := $(VENV)/bin
 DEMO_SECONDS ?= 0
 DEMO_ARGS ?=
 
+PEERS := .venv-validation
+DATA ?= reference
+OUT ?= report
+
 FUZZ_COUNT ?= 1000000
 
-.PHONY: demo test fast check fuzz bench dashboards clean
+.PHONY: demo validate peers test fast check fuzz bench bluez dashboards clean
 .DEFAULT_GOAL := help
 help:
 	@sed -n 's/^# //p' Makefile
@@ -38,11 +45,24 @@ check: $(VENV)/.test
 fuzz: $(VENV)/.test
 	@$(BIN)/python -m tests.fuzz_drivers --count $(FUZZ_COUNT)
 
+# The other methods bring a gigabyte of packages: they get an environment of their own.
+$(PEERS)/.validation: pyproject.toml constraints.txt scripts/venv.sh
+	@scripts/venv.sh "$(PYTHON)" "$(PEERS)" validation && touch $@
+
+validate: $(PEERS)/.validation
+	@$(PEERS)/bin/tiltline validate $(DATA) --out $(OUT) --jobs 2
+
+peers: $(PEERS)/.validation
+	@$(PEERS)/bin/python -m tests.validation.peers_check
+
 bench: $(VENV)/.run
 	@$(BIN)/tiltline bench
+
+bluez: $(VENV)/.test
+	@PYTHON=$(BIN)/python scripts/bluez_vm.sh $(or $(DEBIAN),12)
 
 dashboards: $(VENV)/.run
 	@$(BIN)/python -m dashboards
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis artifacts demo-data
+	rm -rf $(VENV) $(PEERS) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis artifacts demo-data
