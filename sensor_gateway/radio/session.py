@@ -82,7 +82,9 @@ class Session:
         self._jitter, self._refused = jitter, refused
         self._ladder = SensorLadder(self._limits)
         self._stall_ns = round(max(self._limits.stall_s, 20 / driver.capabilities.rate_hz) * NS_PER_S)
-        self._waiting: deque[Received] = deque(maxlen=self._limits.backlog)
+        # Payloads and link states in their order: a state overtaking payloads would cut a message in the journal.
+        self._waiting: deque[Received | str] = deque()
+        self._payloads_waiting = 0
         self._arrived = asyncio.Event()
         self._on_link: Callable[[str], None] = lambda _: None
         self._address = self.who.address.upper()
@@ -108,20 +110,35 @@ class Session:
             await asyncio.gather(life, return_exceptions=True)
             pump.cancel()
             await asyncio.gather(pump, return_exceptions=True)
-            if self._waiting:
-                await sink(self._take_waiting())
+            await self._deliver(sink)
 
     async def _pump(self, sink: Sink) -> None:
         """Hand over what has arrived; here the runner's back-pressure ends: a radio cannot be held."""
         while True:
             await self._arrived.wait()
-            await sink(self._take_waiting())
+            self._arrived.clear()
+            await self._deliver(sink)
 
-    def _take_waiting(self) -> list[Received]:
-        received = list(self._waiting)
-        self._waiting.clear()
-        self._arrived.clear()
-        return received
+    async def _deliver(self, sink: Sink) -> None:
+        while self._waiting:
+            received: list[Received] = []
+            while self._waiting and not isinstance(item := self._waiting[0], str):
+                received.append(item)
+                self._waiting.popleft()
+            self._payloads_waiting -= len(received)
+            if received:
+                await sink(received)
+            elif isinstance(state := self._waiting.popleft(), str):
+                self._on_link(state)
+
+    def _drop_oldest(self) -> None:
+        """The runner is hopelessly behind: the oldest payload goes, states stay."""
+        for i, item in enumerate(self._waiting):
+            if not isinstance(item, str):
+                del self._waiting[i]
+                self._payloads_waiting -= 1
+                self.stats = replace(self.stats, dropped=self.stats.dropped + 1)
+                return
 
     async def _live(self) -> None:
         if self._refused:
@@ -285,11 +302,13 @@ class Session:
             payload_bytes=stats.payload_bytes + len(payload),
             samples=stats.samples + samples,
             late=stats.late + any(isinstance(item, Late) for item in items),
-            dropped=stats.dropped + (len(self._waiting) == self._limits.backlog),
         )
         if samples:
             self._has_samples(now_ns)
+        if self._payloads_waiting >= self._limits.backlog:
+            self._drop_oldest()
         self._waiting.append(Received(uuid, payload, now_ns, utc_ns))
+        self._payloads_waiting += 1
         self._arrived.set()
 
     def _has_samples(self, now_ns: int) -> None:
@@ -305,4 +324,5 @@ class Session:
 
     def _enter(self, state: LinkState) -> None:
         self.stats = replace(self.stats, state=follow(self.stats.state, state))
-        self._on_link(state)
+        self._waiting.append(state)
+        self._arrived.set()

@@ -60,9 +60,7 @@ class Outcome:
 
 
 def settings_of(n: int, folder: Path, batch: int) -> Settings:
-    sensors = tuple(
-        Sensor(f"clip-{i}", f"w-{i}", address=address_of(i), options={"batch": batch}) for i in range(n)
-    )
+    sensors = tuple(Sensor(f"clip-{i}", f"w-{i}", address=address_of(i), options={"batch": batch}) for i in range(n))
     radio = RadioSettings((Adapter(CENTRAL_ADDRESS, n),), SESSION, TIMING)
     return Settings(Site(data_dir=str(folder)), sensors, Web(enabled=False), radio=radio)
 
@@ -132,9 +130,7 @@ def _count(
         in_order = True
         for sensor in settings.sensors:
             driver = OpenProfileDriver()
-            payloads = [
-                e.received for entries in journal.read(sensor.id, 1) for e in entries if e.source != CONTROL
-            ]
+            payloads = [e.received for entries in journal.read(sensor.id, 1) for e in entries if e.source != CONTROL]
             items = [i for r in payloads for i in driver.feed(r.uuid, r.payload, r.rx_mono_ns, r.rx_utc_ns)]
             batches = [i for i in items if isinstance(i, ImuBatch)]
             journaled += len(payloads)
@@ -147,7 +143,17 @@ def _count(
             refused += last.frames_rejected or 0
     total = sum(map(len, sent.values()))
     return Outcome(
-        len(sent), round(lasted, 2), total, journaled, received, missing, refused, samples, in_order, round(cpu / lasted, 3), 0
+        len(sent),
+        round(lasted, 2),
+        total,
+        journaled,
+        received,
+        missing,
+        refused,
+        samples,
+        in_order,
+        round(cpu / lasted, 3),
+        0,
     )
 
 

@@ -106,7 +106,7 @@ class SimHost:
         self.name = "hci0"
         self.plugged_in = self.powered = self.serving = True
         self.switched: list[bool] = []
-        self.forgotten: list[str] = []
+        self.forgotten: list[str] = []  # adapter and address
         self.stuck = False  # the controller takes no more connection commands until it is switched off and on
 
     def check_service(self) -> None:
@@ -128,7 +128,7 @@ class SimHost:
             await self.drop_links()
 
     async def forget(self, name: str, address: str) -> None:
-        self.forgotten.append(address)
+        self.forgotten.append(f"{name} {address}")
 
     async def unplug(self) -> None:
         self.plugged_in = False

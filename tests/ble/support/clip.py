@@ -20,6 +20,7 @@ class Clip(Peripheral):
 
     services: ClassVar = {SERVICE_UUID: {DATA_UUID: [NOTIFY], CONTROL_UUID: [WRITE]}}
     information: ClassVar = {FIRMWARE_UUID: "1.4.2", SERIAL_UUID: "TL-0001"}
+    keeps_s = 20.0
     start_cures_stall = False
     refuses_start = False
 
@@ -53,9 +54,9 @@ class Clip(Peripheral):
             raise ATT_Error(REFUSED)
 
     def turn(self) -> list[tuple[str, bytes]]:
-        """Samples are a count on the clip's own clock; what could not be sent for more than a second is gone."""
+        """Samples are a count on the clip's own clock; what could not be sent for longer than ``keeps_s`` is gone."""
         now = int(self.now_s * self.rate_hz)
-        if now - self._seq > self.rate_hz + self.batch:
+        if now - self._seq > self.keeps_s * self.rate_hz:
             self._seq = now - self.batch
         out = []
         while self.streaming and self._seq + self.batch <= now:
