@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from sensor_gateway import bridge_letters
 from sensor_gateway.bridge_letters import BYTES_MAX, LETTERS_MAX, Letter
@@ -112,6 +112,18 @@ class BridgeQueue:
         except (OSError, sqlite3.Error) as e:
             raise QueueError(f"{path}: cannot be used as the bridge's queue ({e}); check 'site.data_dir'") from e
 
+    @property
+    def depth(self) -> int:
+        """Rows that wait for the database."""
+        with self._lock:
+            return int(self._rows("SELECT count(*) FROM queue")[0][0])
+
+    def _rows(self, sql: str, params: tuple[int, ...] = ()) -> list[tuple[Any, ...]]:
+        try:
+            return self._db.execute(sql, params).fetchall()
+        except sqlite3.OperationalError as e:
+            raise QueueError(f"{self.path}: cannot be read ({e}); free space on this disk") from e
+
     def close(self) -> None:
         with self._lock:
             self._db.close()
@@ -162,10 +174,17 @@ class BridgeQueue:
             if tally["rejected"]:
                 bridge_letters.bound(db, self._letters_max, BYTES_MAX)
 
+    def hello(self, site: str, gateway: str, spool: str, durable_up_to: int) -> None:
+        """A gateway has said which spool it sends from and up to where it knows it delivered: it may be told a word now,
+        so that it need not wait long for the first one. Raises `QueueError`.
+        """
+        with self._transaction() as db:
+            _source_of(db, site, gateway, spool, durable_up_to)
+
     def take(self, limit: int) -> list[Queued]:
         """The oldest waiting lines; they stay in the queue until `settle`."""
         with self._lock:
-            rows = self._db.execute("SELECT id, line FROM queue ORDER BY id LIMIT ?", (limit,)).fetchall()
+            rows = self._rows("SELECT id, line FROM queue ORDER BY id LIMIT ?", (limit,))
         return [Queued(*row) for row in rows]
 
     def settle(self, written: Sequence[int], rejected: Sequence[tuple[int, str]]) -> None:
@@ -201,10 +220,10 @@ class BridgeQueue:
     def words(self) -> list[Word]:
         """What each gateway may be told about its present spool."""
         with self._lock:
-            rows = self._db.execute(
+            rows = self._rows(
                 "SELECT site, gateway, spool, up_to FROM gateway g WHERE heard = "
                 "(SELECT max(heard) FROM gateway WHERE site = g.site AND gateway = g.gateway)"
-            ).fetchall()
+            )
         return [Word(*row) for row in rows]
 
     def counters(self) -> dict[str, int]:
@@ -223,14 +242,18 @@ class BridgeQueue:
 
 def _source(db: sqlite3.Connection, m: Message) -> tuple[int, int]:
     """Row id and ``up_to`` of the message's spool; what lies below its floor is safe already."""
+    return _source_of(db, m.site, m.gateway, m.spool, m.floor - 1)
+
+
+def _source_of(db: sqlite3.Connection, site: str, gateway: str, spool: str, safe: int) -> tuple[int, int]:
     heard = db.execute("SELECT coalesce(max(heard), 0) + 1 FROM gateway").fetchone()[0]
     row = db.execute(
         "INSERT INTO gateway (site, gateway, spool, up_to, heard) VALUES (?, ?, ?, ?, ?) "
         "ON CONFLICT DO UPDATE SET up_to = max(up_to, excluded.up_to), heard = excluded.heard RETURNING id, up_to",
-        (m.site, m.gateway, m.spool, m.floor - 1, heard),
+        (site, gateway, spool, safe, heard),
     ).fetchone()
     mine = "SELECT id FROM gateway WHERE site = ? AND gateway = ? ORDER BY heard DESC LIMIT -1 OFFSET ?"
-    old = db.execute(mine, (m.site, m.gateway, SPOOLS_KEPT)).fetchall()
+    old = db.execute(mine, (site, gateway, SPOOLS_KEPT)).fetchall()
     for (source,) in old:
         busy = "SELECT 1 FROM queue WHERE source = ?1 UNION ALL SELECT 1 FROM settled WHERE source = ?1 LIMIT 1"
         if db.execute(busy, (source,)).fetchone() is None:

@@ -73,7 +73,7 @@ class Mqtt:
     ca_file: str = ""
     username: str = ""
     password_file: str = ""
-    inflight: int = 20
+    inflight: int = 100
     keepalive_s: int = 30
 
 
@@ -95,6 +95,15 @@ class FileSink:
 
     enabled: bool = False
     directory: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Counters and vital signs for Prometheus. Loopback only unless the host is changed."""
+
+    enabled: bool = False
+    host: str = "127.0.0.1"
+    port: int = 9464
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +143,7 @@ class Settings:
     influx: Influx = field(default_factory=Influx)
     file: FileSink = field(default_factory=FileSink)
     limits: Limits = field(default_factory=Limits)
+    metrics: Metrics = field(default_factory=Metrics)
     radio: RadioSettings = field(default_factory=RadioSettings)
     study: str = ""  # path of the study file, relative to this one
 

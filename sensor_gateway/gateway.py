@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Final
@@ -35,6 +36,8 @@ from sensor_gateway.sinks.store_sink import StoreSink
 from sensor_gateway.spool.database import Spool
 from sensor_gateway.spool.journal import Journal
 from sensor_gateway.spool.outbox import Outbox, SinkView
+from sensor_gateway.status import StatusError, gateway_books
+from sensor_gateway.status_report import ClockWatch, Report, Reporter, vitals
 from sensor_gateway.web.app import create_app, serve
 from sensor_gateway.web.commands import CommandError
 
@@ -79,7 +82,8 @@ class Gateway:
         self.store_path = folder / STORE_FILE
         self.hub = LiveHub()
         self.final: dict[str, int] = {}  # counters when everything had been taken down
-        self.sinks = _sinks(settings, base, self.store_path, clock)
+        self._watch, self._began_ns = ClockWatch(clock), clock.utc_ns()
+        self.sinks = _sinks(settings, base, self.store_path, clock, self._vital_numbers)
         self.spool = Spool(folder / SPOOL_FILE)
         try:
             self.journal = Journal(self.spool, settings.limits.journal_max_mb * 1_000_000)
@@ -140,6 +144,8 @@ class Gateway:
         Gives the exit status: 1 where every sensor failed. Raises ``OSError`` where the page's address is taken.
         """
         stop_sinks = threading.Event()
+        reporter = Reporter(self.store_path.parent, "gateway", self.report, self.settings.metrics)
+        reporter.start()
         threads = [self._start(sink, stop_sinks) for sink in self.sinks]
         page = asyncio.create_task(self._serve_page(), name="page")
         sensors = asyncio.create_task(self._run_sensors(), name="sensors")
@@ -160,12 +166,35 @@ class Gateway:
             await asyncio.gather(page, stopping, return_exceptions=True)
             stop_sinks.set()
             self.outbox.wake()
+            await asyncio.to_thread(reporter.close)
             for thread in threads:
                 await asyncio.to_thread(thread.join, FLUSH_S)
             self._executor.shutdown()
             self.final = self.outbox.counters() | {f"queued_{s.name}": self.outbox.queued(s.name) for s in self.sinks}
             self.spool.close()
         return int(failed is True)
+
+    def report(self) -> Report:
+        """What the gateway says of itself now; also from other threads."""
+        site = self.settings.site
+        troubles = [t for sink in self.sinks if isinstance(t := getattr(sink, "trouble", None), str)]
+        troubles += [t for r in self.runners.values() for t in (r.stopped_by, r.line.broken) if t is not None]
+        links = {sensor: r.link for sensor, r in self.runners.items() if r.link is not None}
+        now_ns, books = self.clock.utc_ns(), gateway_books(self.store_path.parent)
+        signs = vitals(self.store_path.parent, self._watch)
+        return Report(
+            "gateway", site.id, site.gateway, os.getpid(), self._began_ns, now_ns, signs, books, tuple(troubles), links
+        )
+
+    def _vital_numbers(self) -> dict[str, float]:
+        """For the status over MQTT; nothing where a full disk keeps even the books from being read."""
+        try:
+            signs = asdict(vitals(self.store_path.parent, self._watch))
+            lag_s = next((h.lag_s for h in gateway_books(self.store_path.parent).hops if h.name == "mqtt"), 0.0)
+        except (OSError, StatusError) as e:
+            log.warning("status: %s", e)
+            return {}
+        return {name: float(n) for name, n in signs.items() if n is not None} | {"lag_s": lag_s}
 
     def _start(self, sink: Sink, stop: threading.Event) -> threading.Thread:
         thread = threading.Thread(
@@ -221,12 +250,14 @@ def transport_factory(sensor: Sensor) -> TransportFactory:
     return factory
 
 
-def _sinks(settings: Settings, base: Path, store_path: Path, clock: Clock) -> list[Sink]:
+def _sinks(
+    settings: Settings, base: Path, store_path: Path, clock: Clock, numbers: Callable[[], dict[str, float]]
+) -> list[Sink]:
     sinks: list[Sink] = [StoreSink(store_path)]
     if settings.file.enabled:
         if not settings.file.directory:
             raise ConfigError("key 'file.directory' is empty; name a folder or set file.enabled = false")
         sinks.append(FileSink(base / settings.file.directory, settings.site.id, settings.site.gateway))
     if settings.mqtt.enabled:
-        sinks.append(MqttSink(settings, base, clock))
+        sinks.append(MqttSink(settings, base, clock, numbers))
     return sinks

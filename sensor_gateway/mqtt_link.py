@@ -43,6 +43,7 @@ class Incoming:
     payload: bytes
     mid: int
     qos: int
+    retain: bool = False  # kept by the broker from earlier
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ class Link:
         self._subscribed: list[ReasonCode] | None = None
         self._down: str | None = None
         self._activity = 0
+        self.room = settings.inflight
         mqtt = settings.mqtt
         self._where = f"broker {mqtt.host}:{mqtt.port}"
         client = paho.Client(
@@ -190,8 +192,10 @@ class Link:
             if self._client.loop(0.05) != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 break
 
-    def _on_connect(self, _client: Any, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
+    def _on_connect(self, _client: Any, _data: Any, _flags: Any, reason: ReasonCode, properties: Any) -> None:
         self._ready = reason
+        # paho does not heed how much the broker will have in flight; a broker hangs up on who sends more.
+        self.room = min(self.room, getattr(properties, "ReceiveMaximum", self.room))
         self._activity += 1
 
     def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
@@ -213,5 +217,5 @@ class Link:
             topic = message.topic
         except UnicodeDecodeError:
             topic = ""
-        self._heard.messages.append(Incoming(topic, bytes(message.payload), message.mid, message.qos))
+        self._heard.messages.append(Incoming(topic, bytes(message.payload), message.mid, message.qos, message.retain))
         self._activity += 1

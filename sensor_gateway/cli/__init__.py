@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "sensors": "how each bound sensor is doing: link, battery, signal, rate, losses, clock, firmware",
     "capture": "record a sensor's raw notifications into a redacted file that is a golden packet test",
     "bridge": "carry records from the MQTT broker into InfluxDB",
+    "status": "are gateway and bridge alive, do their books balance, what waits and what troubles them",
     "deadletter": "list, show and send again what the bridge could not write",
     "web": "serve the wearer's page from a store",
     "process": "turn recordings into samples, metrics, epochs and events",

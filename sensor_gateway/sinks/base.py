@@ -15,11 +15,14 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from processing.types import Record
+from sensor_gateway.spool.database import SpoolFullError
 
 log = logging.getLogger(__name__)
 
 BATCH: Final = 2000
-_BACKOFF_MAX_S: Final = 60.0
+_BACKOFF_MAX_S: Final = (
+    6.0  # a link that is mended is used again within ten seconds; a site has tens of clients, not thousands
+)
 
 
 class SinkError(Exception):
@@ -121,7 +124,7 @@ def run_writer(name: str, writer: Writer, source: Source, stop: threading.Event)
             writer.write(entries)
             source.confirm(entries[-1].seq)
             backoff.reset()
-        except SinkError as e:
+        except (SinkError, SpoolFullError) as e:
             pause_s = backoff.next_s()
             log.warning("%s sink: %s; records wait in the outbox, next try in %.0f s", name, e, pause_s)
             writer.close()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ from sensor_gateway.clock import Clock
 from sensor_gateway.config import ConfigError, Settings
 from sensor_gateway.mqtt_link import Heard, Link, LinkError, LinkSettings
 from sensor_gateway.sinks.base import Backoff, Source
+from sensor_gateway.spool.database import SpoolFullError
 from sensor_gateway.wire import topics
 from sensor_gateway.wire.messages import (
     VERSION,
@@ -43,11 +45,14 @@ class MqttSink:
 
     name = "mqtt"
 
-    def __init__(self, settings: Settings, base: Path, clock: Clock) -> None:
+    def __init__(
+        self, settings: Settings, base: Path, clock: Clock, vitals: Callable[[], dict[str, float]] = dict
+    ) -> None:
+        """``vitals`` are numbers that go into the status beside the counters."""
+        self.vitals = vitals
         self.site, self.gateway, self.clock = settings.site.id, settings.site.gateway, clock
         self.trouble: str | None = "not connected yet"
         self.resends = 0
-        self.inflight = settings.mqtt.inflight
         will = (topics.status(self.site, self.gateway), encode_status(Status(VERSION, online=False)))
         self._link_settings = LinkSettings(
             settings.mqtt,
@@ -63,7 +68,7 @@ class MqttSink:
         while not stop.is_set():
             try:
                 self._serve(source, stop, backoff)
-            except (LinkError, ConfigError) as e:
+            except (LinkError, ConfigError, SpoolFullError) as e:
                 pause_s = backoff.next_s()
                 if str(e) != self.trouble:
                     log.warning("mqtt sink: %s; records wait in the outbox, trying again", e)
@@ -88,7 +93,7 @@ class _Session:
         self._sent = source.cursor()
         self._open: deque[int] = deque()  # sent, and not yet confirmed by the bridge
         self._unacknowledged: dict[int, str] = {}  # message id to topic, for the broker's answer
-        self._room = sink.inflight
+        self._room = link.room
         self._progress_ns = self._status_ns = sink.clock.mono_ns()
         self._stall_s = STALL_S
 
@@ -175,5 +180,6 @@ class _Session:
             source.queued(),
             source.cursor(),
             source.counters(),
+            self._sink.vitals(),
         )
         self._link.publish(topics.status(self._sink.site, self._sink.gateway), encode_status(status), retain=True)

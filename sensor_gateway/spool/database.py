@@ -89,8 +89,12 @@ class Spool:
                 raise
 
     def query(self, sql: str, params: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """Rows of a reading statement; raises `SpoolFullError` where a full or failing disk lets nothing be read."""
         with self._lock:
-            return self._db.execute(sql, params).fetchall()
+            try:
+                return self._db.execute(sql, params).fetchall()
+            except sqlite3.OperationalError as e:
+                raise SpoolFullError(f"{self.path}: cannot be read ({e}); free space on this disk") from e
 
     def counters(self) -> dict[str, int]:
         """Every counter ever raised, by name; they survive restarts."""

@@ -63,10 +63,11 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     v: int
     online: bool
     t_utc_ns: int | None = None
-    spool: str | None = None
-    queued: int | None = None
-    durable_up_to: int | None = None
+    spool: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}$")] | None = None
+    queued: Annotated[int, msgspec.Meta(ge=0, le=2**62)] | None = None
+    durable_up_to: Annotated[int, msgspec.Meta(ge=0, le=2**62)] | None = None
     counters: dict[str, int] = {}
+    vitals: dict[str, float] = {}
 
 
 class _EventBody(msgspec.Struct):
@@ -87,6 +88,7 @@ _OTHERS: Final[dict[str, msgspec.json.Decoder[Record]]] = {
 }
 _MESSAGE = msgspec.json.Decoder(Message)
 _DURABLE = msgspec.json.Decoder(Durable)
+_STATUS = msgspec.json.Decoder(Status)
 
 
 def _plain(value: object) -> object:
@@ -206,3 +208,16 @@ def decode_durable(payload: bytes) -> Durable:
 
 def encode_status(status: Status) -> bytes:
     return _ENCODER.encode(status)
+
+
+def decode_status(payload: bytes) -> Status:
+    """A gateway's checked status; raises `MessageError`."""
+    if len(payload) > MAX_BYTES:
+        raise MessageError(f"{len(payload)} bytes; a message has at most {MAX_BYTES}")
+    try:
+        status = _STATUS.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+        raise MessageError(str(e)) from None
+    if status.v != VERSION:
+        raise MessageError(f"version {status.v} is not known here; update this side")
+    return status

@@ -34,6 +34,10 @@ pattern write tiltline/v1/+/%u/status
 pattern read tiltline/v1/+/%u/durable
 user gw-1
 topic write tiltline/v1/home/gw-1/w-001/+
+topic write tiltline/v1/home/gw-1/w-011/+
+topic write tiltline/v1/home/gw-1/w-012/+
+topic write tiltline/v1/home/gw-1/w-013/+
+topic write tiltline/v1/home/gw-1/w-014/+
 user gw-2
 topic write tiltline/v1/home/gw-2/w-002/+
 user bridge
@@ -121,6 +125,22 @@ class Process:
             os.killpg(self._child.pid, number)
             self._child.wait(15)
 
+    def freeze(self) -> None:
+        """Stop it where it stands, as a machine does that sleeps or swaps."""
+        self._send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._send(signal.SIGCONT)
+
+    def _send(self, number: int) -> None:
+        if self._child is not None and self._child.poll() is None:
+            os.killpg(self._child.pid, number)
+
+    @property
+    def pid(self) -> int:
+        assert self._child is not None
+        return self._child.pid
+
     def stop(self) -> None:
         try:
             self._signal(signal.SIGTERM)
@@ -155,7 +175,7 @@ class Mosquitto(Process):
         self._config.write_text(
             f"user root\nlistener {self.port} 127.0.0.1\ncafile {folder}/ca.crt\ncertfile {folder}/server.crt\n"
             f"keyfile {folder}/server.key\nallow_anonymous false\npassword_file {passwords}\nacl_file {access}\n"
-            f"persistence true\npersistence_location {data}/\nautosave_interval 1\nmax_queued_messages 10000\n"
+            f"persistence true\npersistence_location {data}/\nautosave_interval 1\nmax_queued_messages 10000\nmax_inflight_messages 200\n"
         )
 
     def command(self) -> list[str]:

@@ -1,0 +1,143 @@
+"""Wearers on tape: payloads of simulated sensors, made once, and the plugin that plays them into any number of gateways.
+
+A tape is what a radio delivered: lost frames, late frames, resets of the sensor's clock. Played from any point it gives the
+same payloads again, so two gateways on one tape, one of them tortured, must end with the same records. The plugin is found
+the way every third-party driver is: an entry point of the group `tiltline.drivers`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import pickle
+import random
+from binascii import crc_hqx
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from struct import Struct
+
+from sensor_gateway.clock import SystemClock
+from sensor_gateway.config import Sensor
+from sensor_gateway.drivers.base import Received, Sink, TransportContext
+from sensor_gateway.drivers.open_profile import DATA_UUID, OpenProfileDriver
+from sensor_gateway.drivers.synthetic import PER_FRAME, SyntheticSensor
+
+REPOSITORY = Path(__file__).parents[2]
+NS = 1_000_000_000
+START_NS = 1_772_352_000 * NS  # 2026-03-01T08:00:00Z
+GROUP = 600
+_COUNTERS = Struct("<HIH")  # sequence number, device time low and high, from byte 2 of a frame
+_CRC_AT = 18
+
+
+@dataclass(frozen=True)
+class Wearer:
+    """One wearer of a tape, and where her sensor's clock starts anew [s from the start]."""
+
+    wearer: str
+    sensor: str
+    seed: int
+    resets_s: tuple[float, ...]
+
+
+def wearers(count: int, seconds: float, seed: int) -> list[Wearer]:
+    rng = random.Random(seed)
+    resets = [
+        tuple(sorted(rng.uniform(60, seconds - 60) for _ in range(1 + int(seconds / 7200)))) for _ in range(count)
+    ]
+    return [Wearer(f"w-01{i + 1}", f"clip-{i + 1}", 100 * seed + i + 1, resets[i]) for i in range(count)]
+
+
+def write_tape(path: Path, wearer: Wearer, seconds: float) -> None:
+    """Two per cent of the frames lost in bursts, a drifting clock, and the resets."""
+    payloads: list[tuple[int, bytes]] = []
+
+    async def collect(received: list[Received]) -> None:
+        payloads.extend((r.rx_utc_ns, r.payload) for r in received)
+
+    start, until = (f"@{t}" for t in (START_NS, START_NS + round(seconds * NS)))
+    options: dict[str, str | int | float | bool] = {
+        "seed": wearer.seed,
+        "start": _iso(start),
+        "until": _iso(until),
+        "speed": 0.0,
+        "loss": 0.02,
+        "burst_s": 1.0,
+        "ppm": 40.0,
+    }
+    sensor = Sensor(wearer.sensor, wearer.wearer, "synthetic", options=options)
+    asyncio.run(SyntheticSensor(sensor, TransportContext(SystemClock())).run(collect, lambda _: None))
+    path.write_bytes(pickle.dumps(_with_resets(payloads, wearer.resets_s)))
+
+
+def _iso(at: str) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(int(at[1:]) / NS, UTC).isoformat()
+
+
+def _with_resets(payloads: list[tuple[int, bytes]], resets_s: tuple[float, ...]) -> list[tuple[int, bytes]]:
+    """From each reset on, device time and sample count begin at zero again, as after a battery pulled out."""
+    out: list[tuple[int, bytes]] = []
+    limits = [START_NS + round(s * NS) for s in resets_s]
+    zero_seq = zero_us = passed = 0
+    for rx, payload in payloads:
+        seq, low, high = _COUNTERS.unpack_from(payload, 2)
+        now = sum(rx >= limit for limit in limits)
+        if now != passed:
+            passed, zero_seq, zero_us = now, seq, low | high << 32
+        us = (low | high << 32) - zero_us
+        head = bytearray(payload[:_CRC_AT])
+        _COUNTERS.pack_into(head, 2, (seq - zero_seq) & 0xFFFF, us & 0xFFFFFFFF, (us >> 32) & 0xFFFF)
+        body = payload[_CRC_AT + 2 :]
+        crc = crc_hqx(body, crc_hqx(bytes(head), 0xFFFF))
+        out.append((rx, bytes(head) + crc.to_bytes(2, "little") + body))
+    return out
+
+
+def install_plugin(folder: Path) -> None:
+    """A folder for PYTHONPATH in which a gateway finds the driver `tape`."""
+    info = folder / "tiltline_tape-1.dist-info"
+    info.mkdir(parents=True, exist_ok=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tiltline-tape\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[tiltline.drivers]\ntape = tests.faults.tape:TapeSensor\n")
+
+
+def set_pace(path: Path, until_ns: int) -> None:
+    """Let the tapes run up to this tape time; a crash between never leaves half a file."""
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps(until_ns))
+    fresh.replace(path)
+
+
+class TapeSensor:
+    """Plays a tape up to the time that the pace file names; ends with the tape."""
+
+    def __init__(self, sensor: Sensor, context: TransportContext) -> None:
+        self.driver = OpenProfileDriver(sensor.rate_hz, PER_FRAME, acc_range_g=16, gyr_range_dps=2000)
+        tape = pickle.loads(Path(str(sensor.options["path"])).read_bytes())
+        after = context.start_after_utc_ns or 0
+        self._left = [one for one in tape if one[0] > after]
+        self._pace = Path(str(sensor.options["pace"])) if "pace" in sensor.options else None
+        # The monotonic time of the machine that recorded: it never jumps, whatever the playing machine's clock does.
+        self._mono_offset = -START_NS
+
+    async def run(self, sink: Sink, on_link: Callable[[str], None]) -> None:  # noqa: ARG002 - a tape has no link
+        at = 0
+        while at < len(self._left):
+            until = self._until()
+            if self._left[at][0] > until:
+                await asyncio.sleep(0.05)
+                continue
+            group = [one for one in self._left[at : at + GROUP] if one[0] <= until]
+            await sink([Received(DATA_UUID, payload, rx + self._mono_offset, rx) for rx, payload in group])
+            at += len(group)
+
+    def _until(self) -> int:
+        if self._pace is not None:
+            with suppress(OSError, ValueError):
+                return int(json.loads(self._pace.read_text()))
+            return 0
+        return 1 << 62

@@ -1,0 +1,185 @@
+"""What processes say of themselves: books, file, Prometheus text, `tiltline status`."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from processing.types import DeviceReport, Event, Metric
+from sensor_gateway import cli
+from sensor_gateway.bridge_queue import BridgeQueue
+from sensor_gateway.clock import SystemClock
+from sensor_gateway.config import Metrics
+from sensor_gateway.drivers.base import Received
+from sensor_gateway.metrics_endpoint import HELP, as_text
+from sensor_gateway.sinks.base import Owned
+from sensor_gateway.sinks.store import Store
+from sensor_gateway.spool.block import Source
+from sensor_gateway.spool.database import Spool
+from sensor_gateway.spool.journal import Journal
+from sensor_gateway.spool.outbox import Outbox
+from sensor_gateway.status import StatusError, bridge_books, gateway_books
+from sensor_gateway.status_report import ClockWatch, Report, Reporter, plain, read, vitals, write
+from tests.integration.servers import wait_until
+from tests.sensor_gateway.test_bridge_queue import arrival
+
+NS = 1_000_000_000
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A gateway's files with something in every book, and a configuration beside them."""
+    now = SystemClock().utc_ns()
+    data = tmp_path / "data"
+    spool = Spool(data / "spool.db")
+    journal = Journal(spool, 10**9)
+    journal.append("clip-1", [(Source("open", 1), Received("u", b"x", 1, now - 3 * NS)) for _ in range(7)], True)
+    outbox = Outbox(spool, ["store", "mqtt"], 20)
+    run = outbox.run("clip-1", "w-001", "hash", 0)
+    records = [Metric(now - (60 - i) * NS, 1.0, 0.1, 1.5, "standing", 0.9, 1.0, 0.8) for i in range(30)]
+    outbox.store(run, 0, records[:10])
+    outbox.confirm("store", 10)
+    outbox.store(run, 10, [*records[10:], Event(now, "e", "no such type", None, {})])
+    store = Store.open(data / "store.db")
+    store.write([Owned("w-001", "clip-1", DeviceReport(now, battery_percent=37.0))])
+    store.close()
+    (tmp_path / "gateway.toml").write_text('[site]\ndata_dir = "data"\n')
+    yield data
+    spool.close()
+
+
+def a_report(data: Path, troubles: tuple[str, ...] = ()) -> Report:
+    clock = SystemClock()
+    signs, now = vitals(data, ClockWatch(clock)), clock.utc_ns()
+    return Report(
+        "gateway", "home", "gw-1", os.getpid(), now, now, signs, gateway_books(data), troubles, {"clip-1": "lost"}
+    )
+
+
+def test_the_books_of_a_gateway_balance_hop_by_hop(folder: Path) -> None:
+    hops = {hop.name: hop for hop in gateway_books(folder, count_journal=True).hops}
+    assert set(hops) == {"journal", "pipeline", "store", "mqtt"}
+    assert [hop.missing for hop in hops.values()] == [0, 0, 0, 0]
+    assert (hops["journal"].received, hops["journal"].written) == (7, 7)
+    assert (hops["pipeline"].received, hops["pipeline"].rejected) == (31, 1)
+    assert hops["mqtt"].dropped > hops["store"].dropped >= 0
+    assert hops["mqtt"].queued > 0
+    assert hops["mqtt"].lag_s == pytest.approx(hops["mqtt"].queued - 1)
+    seen = gateway_books(folder).sensors[0]
+    assert (seen.sensor, seen.battery_percent) == ("clip-1", 37.0)
+
+
+def test_books_that_do_not_balance_are_seen(folder: Path) -> None:
+    import sqlite3
+
+    with sqlite3.connect(folder / "spool.db") as db:
+        db.execute("DELETE FROM outbox WHERE seq = (SELECT max(seq) FROM outbox)")
+    db.close()
+    missing = {hop.name: hop.missing for hop in gateway_books(folder).hops}
+    assert missing == {"pipeline": 0, "store": 1, "mqtt": 1}
+    assert cli.main(["status", "--config", str(folder.parent / "gateway.toml")]) == 1
+
+
+def test_the_bridges_books_and_lag(tmp_path: Path) -> None:
+    queue = BridgeQueue(tmp_path / "bridge.db")
+    queue.receive([arrival(1), arrival(2), arrival(9), arrival(3, coverage=9.0)])
+    hop = bridge_books(tmp_path).hops[0]
+    assert (hop.received, hop.rejected, hop.queued, hop.missing, hop.lag_s) == (4, 1, 3, 0, 8.0)
+    with pytest.raises(StatusError, match="not there yet"):
+        bridge_books(tmp_path / "elsewhere")
+
+
+def test_status_of_a_running_and_a_stopped_gateway(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = str(folder.parent / "gateway.toml")
+    assert cli.main(["status", "--config", config]) == 0
+    assert "gateway: not running" in capsys.readouterr().out
+    write(folder / "status-gateway.json", a_report(folder, ("mqtt: no answer",)))
+    assert cli.main(["status", "--config", config, "--json"]) == 1
+    state = json.loads(capsys.readouterr().out)["gateway"]
+    assert (state["running"], state["pid"], state["unbalanced"]) == (True, os.getpid(), [])
+    assert state["sensors"][0]["link"] == "lost"
+    assert state["sensors"][0]["data_age_s"] == pytest.approx(3, abs=3)
+    cli.main(["status", "--config", config])
+    shown = capsys.readouterr().out
+    for words in (
+        "running, process",
+        "queued",
+        "battery 37 %",
+        "! mqtt: no answer",
+        "descriptors",
+        "outbox dropped metric",
+    ):
+        assert words in shown
+    (folder.parent / "empty.toml").write_text('[site]\ndata_dir = "nowhere"\n')
+    assert cli.main(["status", "--config", str(folder.parent / "empty.toml")]) == 2
+
+
+def test_vital_signs_count_what_leaks(folder: Path, tmp_path: Path) -> None:
+    before = vitals(folder, ClockWatch(SystemClock()))
+    address = tmp_path / "dbus"
+    address.mkdir()
+    with socket.socket(socket.AF_UNIX) as bus:
+        bus.bind(str(address / "system_bus_socket"))
+        bus.listen()
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(address / "system_bus_socket"))
+            during = vitals(folder, ClockWatch(SystemClock()))
+    assert during.open_fds is not None
+    assert before.open_fds is not None
+    assert during.open_fds == before.open_fds + 2
+    assert (before.dbus_connections, during.dbus_connections) == (0, 1)
+    assert during.disk_free_bytes > 0
+
+
+class Stepped(SystemClock):
+    """A clock that somebody sets."""
+
+    ahead_s = 0.0
+
+    def utc_ns(self) -> int:
+        return super().utc_ns() + round(self.ahead_s * NS)
+
+
+def test_a_clock_that_is_set_is_noticed() -> None:
+    clock = Stepped()
+    watch = ClockWatch(clock)
+    assert abs(watch.step_s()) < 0.5
+    clock.ahead_s = -3600.0
+    assert watch.step_s() == pytest.approx(-3600, abs=0.5)
+
+
+def test_prometheus_reads_the_endpoint_and_every_metric_is_described(folder: Path) -> None:
+    reporter = Reporter(folder, "gateway", lambda: a_report(folder), Metrics(True, "127.0.0.1", 0))
+    reporter.start()
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{reporter.port}/metrics", timeout=5) as answer:
+            text = answer.read().decode()
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(f"http://127.0.0.1:{reporter.port}/", timeout=5)
+        wait_until("a status file", lambda: read(folder, "gateway") is not None)
+    finally:
+        reporter.close()
+    families = {f.name: f for f in text_string_to_metric_families(text)}
+    assert {s.labels["hop"] for s in families["tiltline_queued"].samples} == {"pipeline", "store", "mqtt"}
+    assert all(s.value == 0 for s in families["tiltline_unaccounted"].samples)
+    assert families["tiltline_sensor_battery_percent"].samples[0].value == 37
+    assert families["tiltline_received"].type == "counter"
+    assert {name for f in families.values() for name in {s.name for s in f.samples}} <= set(HELP)
+    assert "w-001" not in text, "no wearer stands in the metrics"
+    left = threading.enumerate()
+    assert not any(t.name in ("status", "metrics") for t in left)
+
+
+def test_label_values_are_escaped(folder: Path) -> None:
+    report = plain(a_report(folder)) | {"gateway": 'a"b\\c\nd'}
+    families = list(text_string_to_metric_families(as_text(report)))
+    assert {s.labels["gateway"] for f in families for s in f.samples} == {'a"b\\c\nd'}
