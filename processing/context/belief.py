@@ -3,6 +3,7 @@
 Tilt alone cannot tell sitting from standing, so posture is a belief over three states that only movements change. Each movement
 (an `Edge`) is weighed by how far the pelvis rose, how long it took, and which way up pointed before and after. The
 figures in `ContextParams` come from body and furniture dimensions and from the literature; none is fitted to recordings.
+Where up points in each posture stands in `references.py`;
 `bouts.py` makes edges, `stage.py` filters forward, `retro.py` smooths both ways with the same matrices.
 """
 
@@ -13,64 +14,26 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from processing.context.params import Belief, ContextParams
+from processing.context.references import (
+    LYING,
+    PRIOR_S,
+    SITTING,
+    UPRIGHT,
+    References,
+    Vector,
+    gauss2,
+    posture_density,
+)
 from processing.features.displacement import angle_deg
 
-Vector: TypeAlias = tuple[float, float, float]
 Matrix: TypeAlias = tuple[Belief, Belief, Belief]
-LYING, SITTING, UPRIGHT = 0, 1, 2
 
-_SURE: Final = 0.8  # a posture less sure than this teaches nothing
-_LEARN_MAX_S: Final = 20.0  # one long rest must not outweigh all others
-_MEMORY_S: Final = 300.0
-_PRIOR_S: Final = 5.0
-_HINT_S: Final = 25.0  # what is left of it when the clip goes on again: a doubt of 6 deg, as re-donned clips show
-_NEUTRAL_S: Final = 60.0  # what a neutral pose weighs, in seconds of evidence
 _LITTLE: Final = 0.05
 _LONG_S: Final = 5.0
 _TINY: Final = 1e-30
-_FLOOR: Final = 1e-8  # density [1/deg²] of the unforeseen
-_SPLIT: Final = ((0.0, 0.7, 0.3), (0.25, 0.0, 0.75), (0.2, 0.8, 0.0))
-"""Where a change goes: between lying and standing one mostly sits; most sitting ends in standing up."""
-
-
-@dataclass(slots=True)
-class References:
-    """Where up points when upright and when sitting, learnt in this wearing. Weights in seconds of evidence."""
-
-    upright: Vector = (0.0, 1.0, 0.0)
-    upright_s: float = 0.0
-    sitting: Vector = (0.0, 1.0, 0.0)
-    sitting_s: float = 0.0
-
-    @classmethod
-    def known_neutral(cls) -> References:
-        """Pelvis axes were set from a standing wearer: their up axis is upright."""
-        return cls(upright_s=_NEUTRAL_S)
-
-    def loosen(self) -> None:
-        """The clip may have been put on anew: what was learnt is but a hint."""
-        self.upright_s, self.sitting_s = min(self.upright_s, _HINT_S), min(self.sitting_s, _PRIOR_S)
-
-    def learn(self, up: Vector, seconds: float, belief: Belief) -> None:
-        """Blend a rest's or walk's direction into the reference of the state it surely was."""
-        for state in (SITTING, UPRIGHT):
-            sure = max(0.0, belief[state] - _SURE) / (1.0 - _SURE)
-            weight = sure * min(seconds, _LEARN_MAX_S)
-            if weight <= 0.0:
-                continue
-            if state == UPRIGHT:
-                self.upright = _blend(self.upright, self.upright_s + _PRIOR_S, up, weight)
-                self.upright_s = min(self.upright_s + weight, _MEMORY_S)
-            else:
-                self.sitting = _blend(self.sitting, self.sitting_s, up, weight)
-                self.sitting_s = min(self.sitting_s + weight, _MEMORY_S)
-
-
-def _blend(a: Vector, a_weight: float, b: Vector, b_weight: float) -> Vector:
-    share = b_weight / (a_weight + b_weight)
-    x, y, z = (p + (q - p) * share for p, q in zip(a, b, strict=True))
-    norm = math.sqrt(x * x + y * y + z * z)
-    return (x / norm, y / norm, z / norm) if norm > 0.1 else b
+_SPLIT: Final = ((0.0, 0.7, 0.3), (0.25, 0.0, 0.75), (0.1, 0.9, 0.0))
+"""Where a change goes: between lying and standing one mostly sits; most sitting ends in standing up. People sit down some sixty
+times a day (Dall & Kerr 2010) and lie down a few times, mostly by way of sitting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +41,8 @@ class Edge:
     """A movement from one node (rest or walk) to the next.
 
     ``path_deg`` is the angle turned through on the way. ``rise_m`` is None where it could not be measured (a gap, or a movement too long). ``up_before`` and ``up_after`` are
-    directions of up at its ends; ``walk_after`` says that it ends in walking; ``moving_ends`` counts ends without rest.
+    directions of up at its ends; ``walk_after`` says that it ends in walking; ``moving_ends`` counts ends without rest;
+    ``steps_within`` that it goes from rest to rest with a few steps on the way (`brief_walks.py`).
     """
 
     duration_s: float
@@ -88,34 +52,7 @@ class Edge:
     up_after: Vector
     walk_after: bool = False
     moving_ends: int = 0
-
-
-def posture_density(up: Vector, refs: References, p: ContextParams) -> Belief:
-    """Density [1/deg²] of a direction of up in each state, from the references known so far."""
-    a = angle_deg(up, refs.upright)
-    doubt = _doubt(refs, p)
-    usual = _gauss2(a, math.sqrt(p.upright_sd_deg**2 + doubt))
-    upright = usual + p.odd_stance * (_gauss2(a, math.sqrt(p.odd_stance_sd_deg**2 + doubt)) - usual)
-    sitting = _gauss2(a, math.sqrt(p.sitting_sd_deg**2 + doubt))
-    if refs.sitting_s > 0.0:
-        known = 0.5 * refs.sitting_s / (refs.sitting_s + _PRIOR_S)
-        sitting = (1.0 - known) * sitting + known * _gauss2(angle_deg(up, refs.sitting), p.own_sitting_sd_deg)
-    # A right angle from upright or more, in any direction: a ring on the sphere of that circumference.
-    ring_deg = 360.0 * max(0.2, math.sin(math.radians(a)))
-    sd = math.sqrt(p.lying_sd_deg**2 + 0.25 * doubt)
-    short = max(0.0, 90.0 - a) / sd
-    lying = math.exp(-0.5 * short * short) / (sd * math.sqrt(2.0 * math.pi) * ring_deg)
-    return lying + _FLOOR, sitting + _FLOOR, upright + 0.1 * _FLOOR
-
-
-def tilted_back(up: Vector, refs: References, p: ContextParams) -> float:
-    """Probability that the pelvis is tilted back from the wearer's own upright further than standers do; 0 without one."""
-    (rx, ry, _), (ux, uy, _) = refs.upright, up
-    back_deg = math.degrees(math.atan2(ry * ux - rx * uy, rx * ux + ry * uy))
-    sd = math.sqrt(p.tilted_back_sd_deg**2 + _doubt(refs, p))
-    known = min(1.0, refs.upright_s / _PRIOR_S)
-    share = known * 0.5 * (1.0 + math.erf((back_deg - p.tilted_back_deg) / (sd * math.sqrt(2.0))))
-    return share if share > _LITTLE else 0.0
+    steps_within: bool = False
 
 
 def against_standing(belief: Belief, back: float, from_s: float, to_s: float, p: ContextParams) -> Belief:
@@ -128,13 +65,10 @@ def against_standing(belief: Belief, back: float, from_s: float, to_s: float, p:
     return normalised((belief[0], belief[1], belief[2] * (stand / sit) ** back))
 
 
-def _doubt(refs: References, p: ContextParams) -> float:
-    """Variance [deg²] of the upright reference: all of a clip put on by eye until upright has been seen."""
-    return p.mount_sd_deg**2 * _PRIOR_S / (_PRIOR_S + refs.upright_s)
-
-
-def _gauss2(angle: float, sd: float) -> float:
-    return math.exp(-0.5 * (angle / sd) ** 2) / (2.0 * math.pi * sd * sd)
+def walked(belief: Belief, seconds: float, p: ContextParams) -> Belief:
+    """Belief after ``seconds`` more of walking: what only looks like steps does not last."""
+    left = math.exp(-seconds / p.false_steps_s)
+    return normalised((belief[0] * left, belief[1] * left, belief[2]))
 
 
 def _rise_density(rise: float, mean: float, sd: float, stray: float) -> float:
@@ -153,13 +87,32 @@ def _change_prior(edge: Edge, p: ContextParams) -> float:
     return p.change_small + (p.change - p.change_small) * min(1.0, max(0.0, large))
 
 
+def _priors(edge: Edge, p: ContextParams) -> list[list[float]]:
+    """Prior of going from each state to each, before anything measured but size and duration."""
+    change = _change_prior(edge, p)
+    plain = [[_plain(change, a, b) for b in range(3)] for a in range(3)]
+    if edge.rise_m is not None:
+        late = (edge.duration_s - p.lie_down_s) / (p.lie_down_sd_s * math.sqrt(2.0))
+        plain[UPRIGHT][LYING] *= max(_LITTLE, 0.5 * (1.0 + math.erf(late)))
+    if not edge.steps_within:
+        return plain
+    # Who takes a step stands on the way: first up (or up already), then on (or down again). Or they were no steps.
+    no = p.walking_not_upright
+    up, down = [_plain(p.change, a, UPRIGHT) for a in range(3)], [_plain(p.change, UPRIGHT, b) for b in range(3)]
+    return [[no * plain[a][b] + (1.0 - no) * up[a] * down[b] for b in range(3)] for a in range(3)]
+
+
+def _plain(change: float, a: int, b: int) -> float:
+    return 1.0 - change if a == b else change * _SPLIT[a][b]
+
+
 def edge_matrix(edge: Edge, refs: References, p: ContextParams) -> Matrix:
     """Weights ``m[from][to]`` of an edge: prior of the change times likelihood of what was measured."""
-    change = _change_prior(edge, p)
+    priors = _priors(edge, p)
     fresh = posture_density(edge.up_after, refs, p)
     resumed = 0.0
     if edge.up_before is not None:
-        resumed = _gauss2(angle_deg(edge.up_before, edge.up_after), p.same_sd_deg)
+        resumed = gauss2(angle_deg(edge.up_before, edge.up_after), p.same_sd_deg)
     blend_sd = p.rise_sd_m_per_deg * edge.path_deg
     drift_sd = p.rise_sd_m_per_s2 * edge.duration_s**2
     moving_sd = p.moving_end_sd_m * (edge.moving_ends - edge.walk_after)
@@ -170,8 +123,7 @@ def edge_matrix(edge: Edge, refs: References, p: ContextParams) -> Matrix:
     for a in (LYING, SITTING, UPRIGHT):
         row = []
         for b in (LYING, SITTING, UPRIGHT):
-            prior = 1.0 - change if a == b else change * _SPLIT[a][b]
-            weight = prior
+            weight = priors[a][b]
             if edge.rise_m is not None:
                 drop, drop_sd = _drop(a, b, p)
                 if moving_sd > 0.0 and a != b:
@@ -179,7 +131,7 @@ def edge_matrix(edge: Edge, refs: References, p: ContextParams) -> Matrix:
                 weight *= _rise_density(edge.rise_m, -drop, math.sqrt(sd0 * sd0 + drop_sd * drop_sd), stray)
             if edge.walk_after:
                 weight *= 1.0 if b == UPRIGHT else p.walking_not_upright
-            elif a == b and edge.up_before is not None:
+            elif a == b and edge.up_before is not None and not edge.steps_within:
                 weight *= (1.0 - p.repose[a]) * resumed + p.repose[a] * fresh[b]
             else:
                 weight *= fresh[b]
@@ -212,6 +164,12 @@ def likeliest_change(belief: Belief, matrix: Matrix, later: Belief = (1.0, 1.0, 
     ``belief`` is the one before the edge, ``later`` the likelihood of all that follows. Judged by the edge itself: a belief that
     tips over because of some fidget is no change.
     """
+    pair = likeliest_pair(belief, matrix, later)
+    return None if pair is None or pair[0] == pair[1] else pair
+
+
+def likeliest_pair(belief: Belief, matrix: Matrix, later: Belief = (1.0, 1.0, 1.0)) -> tuple[int, int] | None:
+    """As `likeliest_change`, but a state kept counts as well; None where no pair holds more than half of the probability."""
     total = _TINY
     best, pair = 0.0, (0, 0)
     for a in range(3):
@@ -220,7 +178,7 @@ def likeliest_change(belief: Belief, matrix: Matrix, later: Belief = (1.0, 1.0, 
             total += weight
             if weight > best:
                 best, pair = weight, (a, b)
-    return pair if pair[0] != pair[1] and best > 0.5 * total else None
+    return pair if best > 0.5 * total else None
 
 
 def apply_back(matrix: Matrix, later: Belief) -> Belief:
@@ -241,9 +199,10 @@ def normalised(weights: Belief) -> Belief:
 def start_belief(prior: Belief, up: Vector, refs: References, p: ContextParams) -> Belief:
     """Belief at a start, from the prior and the direction of up.
 
-    The direction counts half (square root), and a pose alone, without any movement seen, never makes sitting likelier than
-    standing: a stander may tuck the pelvis as far as a sitter.
+    The direction counts half (square root) as long as this wearer has not been seen standing, and a pose alone, without any
+    movement seen, never makes sitting likelier than standing: a stander may tuck the pelvis as far as a sitter.
     """
-    lying, sitting, upright = (math.sqrt(x) for x in posture_density(up, refs, p))
+    power = 1.0 - 0.5 * PRIOR_S / (PRIOR_S + refs.standing_s)
+    lying, sitting, upright = (x**power for x in posture_density(up, refs, p))
     upright = max(upright, sitting * prior[SITTING] / prior[UPRIGHT])
     return normalised((prior[0] * lying, prior[1] * sitting, prior[2] * upright))

@@ -1,8 +1,7 @@
 """Rests, walks and the movements between them: the causal tracker that turns cells into edges of belief.
 
 A rest is half a second or more with hardly any turning; a walk is three seconds of steps. What lies between is a movement, weighed by
-`belief.edge_matrix` when it ends, and provisionally at the end of each second until then. The tracker remembers twelve seconds of
-cells, enough for the longest movement it measures.
+`belief.edge_matrix` when it ends, and provisionally at the end of each second until then.
 """
 
 from __future__ import annotations
@@ -14,19 +13,21 @@ import numpy as np
 
 from processing.context.belief import (
     Edge,
-    References,
-    Vector,
     against_standing,
     apply,
     edge_matrix,
     likeliest_change,
+    likeliest_pair,
     start_belief,
-    tilted_back,
+    walked,
 )
+from processing.context.brief_walks import Anchor, Whole, changes_of, whole_of
+from processing.context.cells import LONGEST_CELLS, Cells
 from processing.context.params import Belief, ContextParams
+from processing.context.references import References, Vector, tilted_back
 from processing.context.steps import MOVE, REST, START, WALK, Step, TrackerState
 from processing.context.walking import WALKING
-from processing.features.displacement import Rest, angle_deg, rest_of, vertical_displacement
+from processing.features.displacement import Rest, angle_deg
 from processing.features.movement import CELL_S, CELLS_PER_S, Movement
 from processing.types import NS_PER_S
 
@@ -38,8 +39,6 @@ _SURELY_CELLS: Final = 15  # quiet so long is a rest, even on a trembling clip
 _EARLY_CELLS: Final = 3  # quiet enough for a provisional look at the end of a second
 _MARGIN_CELLS: Final = 2  # a movement starts and ends more slowly than the threshold of quiet can see
 _END_CELLS: Final = 6 + _MARGIN_CELLS
-_LONGEST_CELLS: Final = 10 * CELLS_PER_S  # beyond, a double integral is noise
-_HISTORY: Final = _LONGEST_CELLS + 2 * CELLS_PER_S
 _DRIFT_DEG: Final = 12.0  # turned by this without a movement: slumped or reclined slowly
 _WEIGH_CELLS: Final = 10 * CELLS_PER_S  # how often a long rest is weighed
 _FIRM_S: Final = 3  # steps for so long are walking, and walking is upright
@@ -57,15 +56,11 @@ class Tracker:
         self.params, self.refs = params, refs
         self.steps: list[Step] = []
         self._s = TrackerState(prior=params.start, belief=params.start, shown=params.start)
-        self._acc, self._up, self._turn = np.empty(0), np.empty((0, 3)), np.empty(0)
-        self._base = 0
+        self._cells = Cells()
 
     def update(self, m: Movement, gait: list[int], put_on: list[bool]) -> list[Belief]:
         """Belief at the end of each second of the block. ``put_on`` marks seconds from which the clip is worn again."""
-        self._base = self._s.count - len(self._acc)
-        self._acc = np.concatenate([self._acc, m.acc_up_mps2])
-        self._up = np.concatenate([self._up, m.up])
-        self._turn = np.concatenate([self._turn, m.turn_dps])
+        self._cells.add(m, self._s.count)
         is_quiet = m.turn_dps < QUIET_DPS
         all_quiet = np.logical_and.reduce(is_quiet.reshape(-1, CELLS_PER_S), axis=1).tolist()
         last_up = m.up[CELLS_PER_S - 1 :: CELLS_PER_S].tolist()
@@ -88,12 +83,12 @@ class Tracker:
                 s.count += CELLS_PER_S
                 s.walk_s += 1
                 if s.walk_s % _LEARN_EVERY_S == 0:
+                    s.belief = s.shown = walked(s.belief, _LEARN_EVERY_S, self.params)
                     self._learn(s.count - _LEARN_EVERY_S * CELLS_PER_S, s.count)
             else:
                 self._second(is_quiet[i * CELLS_PER_S : (i + 1) * CELLS_PER_S].tolist(), walks)
             out.append(s.shown)
-        cut = max(0, len(self._acc) - _HISTORY)
-        self._acc, self._up, self._turn = self._acc[cut:].copy(), self._up[cut:].copy(), self._turn[cut:].copy()
+        self._cells.trim()
         return out
 
     def take_steps(self) -> list[Step]:
@@ -105,24 +100,21 @@ class Tracker:
         """Pelvis axes have just been set from a standing wearer: directions seen before mean nothing any more."""
         s = self._s
         self.refs = References.known_neutral()
-        self._acc, self._up, self._turn = self._acc[:0], self._up[:0], self._turn[:0]
+        self._cells.clear()
         s.belief = s.shown = _STANDING
-        s.mode, s.walk_s, s.quiet, s.since, s.settled = START, 0, 0, s.count, True
+        s.mode, s.walk_s, s.quiet, s.since, s.settled, s.anchor = START, 0, 0, s.count, True, None
 
     def snapshot(self) -> dict[str, Any]:
         return {
             "state": self._s.snapshot(),
             "refs": asdict(self.refs),
-            "acc": self._acc,
-            "up": self._up,
-            "turn": self._turn,
+            "cells": self._cells.snapshot(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         self._s = TrackerState.restored(state["state"])
-        r = dict(state["refs"])
-        self.refs = References(tuple(r["upright"]), r["upright_s"], tuple(r["sitting"]), r["sitting_s"])
-        self._acc, self._up, self._turn = (np.array(state[k], dtype=np.float64) for k in ("acc", "up", "turn"))
+        self.refs = References.restored(state["refs"])
+        self._cells.restore(state["cells"])
 
     def _second(self, quiet: list[bool], walks: bool) -> None:
         s = self._s
@@ -138,7 +130,7 @@ class Tracker:
                 self._rest_ends(cell)
                 self._leave(max(s.since, cell - _END_CELLS), cell - _MARGIN_CELLS, moving=False)
                 if s.settled:
-                    self.refs.learn(s.before or s.node_up, (cell - s.since) * CELL_S, s.belief)
+                    self.refs.learn(s.before or s.node_up, (cell - s.since) * CELL_S, s.belief, walking=False)
                 s.mode, s.since, s.quiet = MOVE if s.settled else START, cell, 0
             elif s.mode in (MOVE, START):
                 s.quiet = s.quiet + 1 if calm else 0
@@ -149,7 +141,7 @@ class Tracker:
         if s.walk_s >= _FIRM_S and s.mode != WALK:
             self._arrive(s.count - s.walk_s * CELLS_PER_S, walk=True)
         elif s.mode == REST:
-            drifted = self._mean(s.count - _REST_CELLS, s.count)
+            drifted = self._cells.mean(s.count - _REST_CELLS, s.count)
             if angle_deg(drifted.up, s.node_up) >= _DRIFT_DEG:
                 # Turned too slowly for a movement: a movement all the same, of unknown rise.
                 lasted = (s.count - s.since) * CELL_S
@@ -158,13 +150,13 @@ class Tracker:
                 self._commit(edge, s.since, s.count)
                 self._rest(drifted.up, s.count - _REST_CELLS)
         elif s.mode == MOVE:
-            if s.count - s.since > _LONGEST_CELLS:
+            if s.count - s.since > LONGEST_CELLS:
                 self._split()
             elif s.quiet >= _EARLY_CELLS:
-                edge = self._edge(s.count - s.quiet, self._mean(s.count - s.quiet, s.count), walk=False)
+                edge = self._edge(s.count - s.quiet, self._cells.mean(s.count - s.quiet, s.count), walk=False)
                 s.shown = apply(s.belief, edge_matrix(edge, self.refs, self.params))
         elif s.mode == START:
-            s.shown = start_belief(s.belief, self._mean(start, s.count).up, self.refs, self.params)
+            s.shown = start_belief(s.belief, self._cells.mean(start, s.count).up, self.refs, self.params)
 
     def _anew(self) -> None:
         """The clip was off, or unheard for so long that it may have been."""
@@ -173,7 +165,7 @@ class Tracker:
         s.mode, s.since, s.quiet, s.walk_s = START, s.count, 0, 0
         s.settled, s.start_cell = False, 0
         s.prior = s.belief = s.shown = self.params.start_again
-        s.still_s = 0.0
+        s.still_s, s.anchor = 0.0, None
 
     def _gap(self, lost_s: float) -> None:
         s = self._s
@@ -187,7 +179,7 @@ class Tracker:
         if s.mode != START:
             if s.mode != MOVE:
                 s.mode, s.since, s.quiet = MOVE if s.settled else START, s.count, 0
-            s.whole = False
+            s.whole, s.anchor = False, None
             s.extra_s += lost_s
         s.walk_s = 0
 
@@ -199,13 +191,15 @@ class Tracker:
         s.settled = s.settled or last - s.start_cell >= _SETTLED_CELLS
         if not s.settled:
             s.belief, s.still_s = s.prior, 0.0
-        rest = self._mean(first, last)
+        rest = self._cells.mean(first, last)
         s.residual, s.before, s.before_moving, s.whole, s.extra_s = rest.residual_mps2, rest.up, moving, True, 0.0
+        if not moving:
+            s.anchor = Anchor(last, s.residual, rest.up, s.belief) if s.settled else None
 
     def _arrive(self, at: int, *, walk: bool) -> None:
         """The movement ended at cell ``at``, in rest or in walking."""
         s = self._s
-        after = self._mean(at, s.count)
+        after = self._cells.mean(at, s.count)
         if s.mode == START:
             if s.start_cell == 0 or angle_deg(s.node_up, after.up) > _SAME_DEG:
                 s.start_cell = at
@@ -219,7 +213,11 @@ class Tracker:
             edge = Edge(0.0, 0.0, None, None, after.up, walk)
             self.steps.append(Step(edge, at, at, self._time_ns(at), prior, None, starts=True))
         else:
-            self._commit(self._edge(at, after, walk=walk), s.since, at)
+            edge = self._edge(at, after, walk=walk)
+            last = min(at + _MARGIN_CELLS, s.count - 1)
+            rest = self._cells.mean(last, s.count)
+            whole = None if walk else whole_of(s.anchor, at, last, rest, self._cells, self._time_ns)
+            self._commit(edge, s.since, at, whole)
         s.mode, s.quiet = WALK if walk else REST, 0
         self._rest(after.up, at)
         if walk:
@@ -249,33 +247,43 @@ class Tracker:
             # A movement begins and ends more slowly than the threshold of rest can see.
             first = s.since if s.before_moving else s.since - _MARGIN_CELLS
             last = end if walk else min(end + _MARGIN_CELLS, s.count - 1)
-            after = after if walk else self._mean(last, s.count)
-            cells = slice(first - self._base, last - self._base)
-            moved = vertical_displacement(
-                self._acc[cells], self._up[cells], self._turn[cells], Rest(s.residual, s.before), after
-            )
+            after = after if walk else self._cells.mean(last, s.count)
+            moved = self._cells.moved(first, last, Rest(s.residual, s.before), after)
         rise, path = (None, 0.0) if moved is None else (moved.rise_m, moved.path_deg)
         return Edge(duration, path, rise, s.before, after.up, walk, int(walk) + int(s.before_moving))
 
     def _split(self) -> None:
         """A movement too long to measure: judge by what is left, and go on from here."""
         s = self._s
-        after = self._mean(s.count - CELLS_PER_S, s.count)
+        after = self._cells.mean(s.count - CELLS_PER_S, s.count)
         lasted = (s.count - s.since) * CELL_S + s.extra_s
         edge = Edge(lasted, 0.0, None, None, after.up)
         self._commit(edge, s.since, s.count)
         s.residual, s.before, s.before_moving, s.whole, s.extra_s = after.residual_mps2, after.up, True, True, 0.0
-        s.since = s.count
+        s.since, s.anchor = s.count, None
 
-    def _commit(self, edge: Edge, first: int, last: int) -> None:
+    def _commit(self, edge: Edge, first: int, last: int, whole: Whole | None = None) -> None:
         s = self._s
-        before = s.belief
-        matrix = edge_matrix(edge, self.refs, self.params)
-        s.belief = s.shown = apply(before, matrix)
-        change = likeliest_change(before, matrix)
+        before, a = s.belief, s.anchor
+        t_ns = self._time_ns((first + last) // 2)
+        if whole is None or a is None:
+            matrix = edge_matrix(edge, self.refs, self.params)
+            s.belief = s.shown = apply(before, matrix)
+            change = likeliest_change(before, matrix)
+            step = Step(edge, first, last, t_ns, before, change)
+        else:
+            matrix = edge_matrix(whole.edge, self.refs, self.params)
+            s.belief = s.shown = apply(a.belief, matrix)
+            found = changes_of(likeliest_pair(a.belief, matrix))
+            # Of two changes the first was told when the walk began, if it was sure then.
+            change = found[-1] if found and found[-1] != a.change else None
+            told = whole if len(found) == 1 else None
+            step = Step(edge, first, last, t_ns, before, change, whole=whole, told=told)
         if change is not None:
             s.still_s = 0.0
-        self.steps.append(Step(edge, first, last, self._time_ns((first + last) // 2), before, change))
+        if a is not None:
+            a.edges, a.change = a.edges + 1, change
+        self.steps.append(step)
 
     def _time_ns(self, cell: int) -> int:
         """UTC of a cell's start, counted back from the second in hand (``s.count`` may stand within it)."""
@@ -285,12 +293,7 @@ class Tracker:
 
     def _steady(self, cell: int) -> bool:
         """No vertical acceleration came or went in half a second: neither sinking nor rising, as far as that can tell."""
-        acc = self._acc[max(cell - _REST_CELLS - self._base, 0) : cell - self._base]
-        return self._s.quiet >= _SURELY_CELLS or bool(np.max(acc) - np.min(acc) < _STEADY_MPS2)
+        return self._s.quiet >= _SURELY_CELLS or self._cells.swing_mps2(cell - _REST_CELLS, cell) < _STEADY_MPS2
 
     def _learn(self, first: int, last: int) -> None:
-        self.refs.learn(self._mean(first, last).up, (last - first) * CELL_S, (0.0, 0.0, 1.0))
-
-    def _mean(self, first: int, last: int) -> Rest:
-        a, b = max(first - self._base, 0), last - self._base
-        return rest_of(self._acc[a:b], self._up[a:b])
+        self.refs.learn(self._cells.mean(first, last).up, (last - first) * CELL_S, (0.0, 0.0, 1.0), walking=True)

@@ -25,6 +25,9 @@ class ContextParams:
     bed_drop_sd_m: float = 0.20
     lie_down_drop_m: float = 0.10
     lie_down_drop_sd_m: float = 0.12
+    # Lying down from standing is sitting down (1.5-3 s), leaning back and lifting the legs; in less one can but fall.
+    lie_down_s: float = 4.0
+    lie_down_sd_s: float = 1.0
     # Error of the displacement: a constant part, and what an offset leaves where the pelvis turns off the line between its
     # two rests (0.3 m/s² x sin 30° for a second or so: 0.05 m in a sit-down's 80° there and back); more while still moving.
     rise_sd_m: float = 0.03
@@ -50,6 +53,8 @@ class ContextParams:
     mount_sd_deg: float = 15.0  # a clip put on by eye, until walking or standing has shown its upright
     sitting_sd_deg: float = 18.0
     own_sitting_sd_deg: float = 8.0
+    odd_seat: float = 0.1  # share of sits far back: in a recliner, or the clip turned by the fold of the waist
+    odd_seat_sd_deg: float = 35.0
     lying_sd_deg: float = 15.0
     same_sd_deg: float = 8.0  # a rest resumed after a fidget
     # Share of fidgets after which the pelvis rests in another direction of the same posture: turning over in bed, slumping on
@@ -57,6 +62,7 @@ class ContextParams:
     repose: Belief = (0.5, 0.2, 0.1)
     # Walking says upright; a few shaken seconds might not be walking.
     walking_not_upright: float = 0.02
+    false_steps_s: float = 10.0  # how long spells last that only look like steps
     # Resting without a step, tilted back from one's own upright: half of all stands have had a step within four minutes, half of
     # all sits last thirty. By that the odds against standing grow, sevenfold at most: long standers exist.
     stand_still_s: float = 240.0

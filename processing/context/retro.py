@@ -8,25 +8,24 @@ which a movement is half done parts the posture before from the posture after.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TypeAlias
 
 import numpy as np
 
 from processing.context.belief import (
-    UPRIGHT,
-    References,
     against_standing,
     apply,
     apply_back,
     edge_matrix,
-    likeliest_change,
+    likeliest_pair,
     normalised,
     start_belief,
-    tilted_back,
+    walked,
 )
 from processing.context.bouts import Tracker
+from processing.context.brief_walks import Change, changes_of
 from processing.context.params import Belief, ContextParams
 from processing.context.postures import name_postures
+from processing.context.references import UPRIGHT, References, tilted_back
 from processing.context.stairs import name_stairs
 from processing.context.steps import Step
 from processing.context.transfers import Transfer, transfers_of
@@ -35,7 +34,6 @@ from processing.context.wear import WearStage, fill_unworn
 from processing.features.movement import CELL_S, CELLS_PER_S, MovementStage
 from processing.types import F64, Bool, ContextBlock, SecondBlock
 
-Change: TypeAlias = tuple[int, int] | None
 _ROUNDS = 3
 
 
@@ -79,8 +77,7 @@ class RetroContext:
         if self._steps:
             smooth, changes = self._smooth()
             self._paint(beliefs, smooth)
-            pairs = zip(self._steps, changes, strict=True)
-            self.transfers = transfers_of(replace(step, change=change) for step, change in pairs)
+            self.transfers = self._told(changes)
         if not self._codes:
             return []
         cells = (np.concatenate(self._acc), np.concatenate(self._turn), np.concatenate(self._gaps))
@@ -89,20 +86,23 @@ class RetroContext:
         edges = np.cumsum([0, *self._sizes])
         return [ContextBlock(whole.posture[a:b], whole.confidence[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
 
-    def _smooth(self) -> tuple[list[Belief], list[Change]]:
-        refs, smooth, changes = self._tracker.refs, list[Belief](), list[Change]()
+    def _smooth(self) -> tuple[list[Belief], list[list[Change]]]:
+        refs, smooth, changes = self._tracker.refs, list[Belief](), list[list[Change]]()
         for _ in range(_ROUNDS):
             smooth, changes = self._both_ways(refs)
             refs = self._fresh_references()
             for i, step in enumerate(self._steps):
                 end = self._steps[i + 1].first_cell if i + 1 < len(self._steps) else CELLS_PER_S * len(self._codes)
-                belief = (0.0, 0.0, 1.0) if step.edge.walk_after else smooth[i]
-                refs.learn(step.edge.up_after, (end - step.last_cell) * CELL_S, belief)
+                walks = step.edge.walk_after
+                belief = (0.0, 0.0, 1.0) if walks else smooth[i]
+                refs.learn(step.edge.up_after, (end - step.last_cell) * CELL_S, belief, walking=walks)
         return smooth, changes
 
-    def _rested(self, refs: References) -> list[tuple[float, float, float]]:
-        """For each node how surely it is tilted back, and how long its wearer has so rested without a step, at its two ends."""
-        out: list[tuple[float, float, float]] = []
+    def _lasted(self, refs: References) -> list[tuple[float, float, float, float]]:
+        """For each node how surely it is tilted back, how long its wearer has so rested without a step, at its two ends, and
+        how long it was walked.
+        """
+        out: list[tuple[float, float, float, float]] = []
         still_s = 0.0
         for i, step in enumerate(self._steps):
             end = self._steps[i + 1].first_cell if i + 1 < len(self._steps) else CELLS_PER_S * len(self._codes)
@@ -110,20 +110,26 @@ class RetroContext:
                 still_s = 0.0
             back = 0.0 if step.edge.walk_after else tilted_back(step.edge.up_after, refs, self.params)
             from_s = still_s
+            lasted_s = (end - step.last_cell) * CELL_S
             if back > 0.0:
-                still_s += (end - step.last_cell) * CELL_S
-            out.append((back, from_s, still_s))
+                still_s += lasted_s
+            out.append((back, from_s, still_s, lasted_s if step.edge.walk_after else 0.0))
         return out
+
+    def _after(self, belief: Belief, back: float, from_s: float, to_s: float, walk_s: float) -> Belief:
+        """What a node by itself says: rested tilted back, or walked, for so long."""
+        return walked(against_standing(belief, back, from_s, to_s, self.params), walk_s, self.params)
 
     def _fresh_references(self) -> References:
         return References.known_neutral() if self._neutral_known else References()
 
-    def _both_ways(self, refs: References) -> tuple[list[Belief], list[Change]]:
-        """Belief in each node and change across each step, given all steps: forward-backward over the chain."""
+    def _both_ways(self, refs: References) -> tuple[list[Belief], list[list[Change]]]:
+        """Belief in each node and changes across each step, given all steps: forward-backward over the chain."""
         forward: list[Belief] = []
-        matrices, rested = [], self._rested(refs)
+        matrices, lasted = [], self._lasted(refs)
         for i, step in enumerate(self._steps):
-            matrix = edge_matrix(step.edge, refs, self.params)
+            whole = step.whole
+            matrix = edge_matrix(step.edge if whole is None else whole.edge, refs, self.params)
             matrices.append(matrix)
             if step.starts:
                 belief = start_belief(step.before, step.edge.up_after, refs, self.params)
@@ -131,18 +137,41 @@ class RetroContext:
                     w = self.params.walking_not_upright
                     belief = normalised((belief[0] * w, belief[1] * w, belief[UPRIGHT]))
             else:
-                belief = apply(forward[-1], matrix)
-            forward.append(against_standing(belief, *rested[i], self.params))
-        backward: Belief = (1.0, 1.0, 1.0)
-        smooth = [forward[-1]]
-        changes: list[Change] = []
-        for i in range(len(forward) - 1, 0, -1):
-            starts, a = self._steps[i].starts, forward[i - 1]
-            backward = against_standing(backward, *rested[i], self.params)
-            changes.append(None if starts else likeliest_change(a, matrices[i], backward))
-            backward = (1.0, 1.0, 1.0) if starts else apply_back(matrices[i], backward)
-            smooth.append(normalised((a[0] * backward[0], a[1] * backward[1], a[2] * backward[2])))
-        return smooth[::-1], [None, *changes[::-1]]
+                belief = apply(forward[i - (1 if whole is None else whole.covers)], matrix)
+            forward.append(self._after(belief, *lasted[i]))
+        later: Belief = (1.0, 1.0, 1.0)
+        smooth = list(forward)
+        changes: list[list[Change]] = [[] for _ in forward]
+        i = len(forward) - 1
+        while i > 0:
+            step, covers = self._steps[i], 1
+            later = self._after(later, *lasted[i])
+            if step.starts:
+                later = (1.0, 1.0, 1.0)
+            else:
+                covers = 1 if step.whole is None else step.whole.covers
+                pair = likeliest_pair(forward[i - covers], matrices[i], later)
+                if step.whole is not None:
+                    changes[i] = changes_of(pair)
+                elif pair is not None and pair[0] != pair[1]:
+                    changes[i] = [pair]
+                later = apply_back(matrices[i], later)
+            i -= covers
+            a = forward[i]
+            smooth[i] = normalised((a[0] * later[0], a[1] * later[1], a[2] * later[2]))
+        return smooth, changes
+
+    def _told(self, changes: list[list[Change]]) -> list[Transfer]:
+        """Changes of posture as events: of a brief walk as a whole where one change leads across it, else each at its end."""
+        found: list[Step] = []
+        for i, (step, pairs) in enumerate(zip(self._steps, changes, strict=True)):
+            whole = step.whole
+            if whole is not None and len(pairs) == 2:
+                first = self._steps[i + 1 - whole.covers]
+                found += [replace(first, change=pairs[0]), replace(step, change=pairs[1], told=None)]
+            else:
+                found += [replace(step, change=pair, told=whole) for pair in pairs]
+        return transfers_of(found)
 
     def _paint(self, beliefs: list[Belief], smooth: list[Belief]) -> None:
         """Give each second the belief of the node that holds its middle; a movement is parted in its middle."""

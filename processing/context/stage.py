@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any, Final
 
-from processing.context.belief import References
 from processing.context.bouts import Tracker
 from processing.context.params import ContextParams
 from processing.context.postures import name_postures
+from processing.context.references import References
 from processing.context.transfers import Transfer, transfers_of
 from processing.context.walking import GaitStage
 from processing.context.wear import WearStage

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from processing.context.belief import Edge, Vector
+from processing.context.belief import Edge
+from processing.context.brief_walks import Anchor, Whole
 from processing.context.params import Belief
+from processing.context.references import Vector
 
 START, REST, MOVE, WALK = "start", "rest", "move", "walk"
 
@@ -16,7 +18,8 @@ class Step:
     """One edge and the node it leads to, for smoothing: cells counted since the first one received.
 
     ``before`` is the causal belief, ``change`` the change of posture (from, to), if there was one. Where ``starts``,
-    nothing is known of what was before, and ``before`` is the prior.
+    nothing is known of what was before, and ``before`` is the prior. ``whole`` is the movement from rest to rest where
+    this step ends a brief walk; ``told`` the same where the change was found in it and not in this edge alone.
     """
 
     edge: Edge
@@ -26,6 +29,8 @@ class Step:
     before: Belief
     change: tuple[int, int] | None
     starts: bool = False
+    whole: Whole | None = None
+    told: Whole | None = None
 
 
 @dataclass(slots=True)
@@ -51,6 +56,7 @@ class TrackerState:
     last_second: int | None = None
     settled: bool = False  # up has kept its direction for a while: the clip is on
     start_cell: int = 0  # since when, at a start
+    anchor: Anchor | None = None  # the last rest, while a movement from it is under way
 
     def snapshot(self) -> dict[str, Any]:
         """Plain data."""
@@ -62,4 +68,5 @@ class TrackerState:
         tuples = {
             k: None if state[k] is None else tuple(state[k]) for k in ("before", "node_up", "prior", "belief", "shown")
         }
-        return cls(**{**state, **tuples})
+        anchor = None if state["anchor"] is None else Anchor.restored(state["anchor"])
+        return cls(**{**state, **tuples, "anchor": anchor})

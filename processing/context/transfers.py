@@ -26,5 +26,8 @@ def transfers_of(steps: Iterable[Step]) -> list[Transfer]:
     for step in steps:
         if step.change is not None:
             kind = f"{_NAMES[step.change[0]]}_to_{_NAMES[step.change[1]]}"
-            found.append(Transfer(step.t_mid_ns, kind, round(step.edge.duration_s, 3), step.edge.rise_m))
+            t_ns, lasted_s, rise_m = step.t_mid_ns, step.edge.duration_s, step.edge.rise_m
+            if step.told is not None:
+                t_ns, lasted_s, rise_m = step.told.t_mid_ns, step.told.stroke_s, step.told.edge.rise_m
+            found.append(Transfer(t_ns, kind, round(lasted_s, 3), rise_m))
     return found

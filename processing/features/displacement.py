@@ -50,10 +50,14 @@ def angle_deg(a: tuple[float, float, float], b: tuple[float, float, float]) -> f
 
 @dataclass(frozen=True, slots=True)
 class Displacement:
-    """Net rise [m], negative when the pelvis sank, and the angle the pelvis turned through, there and back [deg]."""
+    """Net rise [m], negative when the pelvis sank; the angle it turned through, there and back [deg]; and when the rise took
+    place: from the first tenth of it to the last, in cells from the start of the movement.
+    """
 
     rise_m: float
     path_deg: float
+    first_cell: int
+    last_cell: int
 
 
 def vertical_displacement(acc_up_mps2: F64, up: F64, turn_dps: F64, before: Rest, after: Rest) -> Displacement:
@@ -78,4 +82,8 @@ def vertical_displacement(acc_up_mps2: F64, up: F64, turn_dps: F64, before: Rest
     clean = acc_up_mps2 - (before.residual_mps2 + (after.residual_mps2 - before.residual_mps2) * share)
     velocity = np.cumsum(clean) * CELL_S
     velocity -= error * (velocity[-1] / error[-1])
-    return Displacement(float(np.add.reduce(velocity)) * CELL_S, float(np.add.reduce(turn_dps)) * CELL_S)
+    height = np.cumsum(velocity) * CELL_S
+    rise = float(height[-1])
+    done = np.sign(rise) * height
+    first, last = int(np.argmax(done >= 0.1 * abs(rise))), int(np.argmax(done >= 0.9 * abs(rise)))
+    return Displacement(rise, float(np.add.reduce(turn_dps)) * CELL_S, first, last + 1)

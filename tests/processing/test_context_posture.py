@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from processing.context.params import ContextParams
+from processing.context.references import SITTING, UPRIGHT, References, posture_density
 from processing.context.retro import RetroContext
 from processing.context.stage import ContextStage
 from processing.snapshot import dump, load
@@ -222,6 +224,61 @@ def test_shuffling_steps_amid_a_walk_are_walking_and_end_with_it() -> None:
     got, _ = online(body.rest(10).block())
     assert share(got, 10, 33, "walking") == 1.0
     assert "walking" not in got[35:]
+
+
+def steps_to_a_chair(steps_s: float, drop_m: float) -> Body:
+    """Up from a rest, a few steps, and down (or not) without a pause, then a rest."""
+    body = Body().rest(8).walk(20).rest(8).walk(steps_s)
+    if drop_m:
+        return body.sit_down(seconds=2.0, drop_m=drop_m).rest(30).stand_up().rest(12)
+    return body.rest(12)
+
+
+@pytest.mark.parametrize("steps_s", [3.0, 4.0, 5.0])
+def test_a_few_steps_and_down_are_measured_from_rest_to_rest(steps_s: float) -> None:
+    block = steps_to_a_chair(steps_s, 0.38).block()
+    _, live = online(block)
+    _, back = retro(block)
+    for found in (live.take_transfers(), back.transfers):
+        assert [t.kind for t in found] == ["stand_to_sit", "sit_to_stand"]
+        down = found[0]
+        assert down.vertical_displacement_m == pytest.approx(-0.38, abs=0.12)
+        assert abs(down.t_utc_ns / 1e9 - 1_790_000_000 - (36.0 + steps_s + 1.0)) < 1.0
+        assert down.duration_s < 4.0
+
+
+def test_a_few_steps_and_a_stand_change_nothing() -> None:
+    block = steps_to_a_chair(4.0, 0.0).block()
+    got, live = online(block)
+    assert live.take_transfers() == []
+    assert retro(block)[1].transfers == []
+    assert share(got, 42, 52, "standing") == 1.0
+
+
+def test_from_one_chair_over_three_steps_to_another_are_two_transfers() -> None:
+    body = Body().rest(8).walk(20).rest(8).sit_down().rest(30).stand_up(seconds=1.8).walk(3.0).sit_down(seconds=1.8)
+    _, back = retro(body.rest(30).block())
+    assert [t.kind for t in back.transfers] == ["stand_to_sit", "sit_to_stand", "stand_to_sit"]
+
+
+def test_minutes_of_walking_outweigh_whatever_was_thought_before() -> None:
+    """A clip put down in haste looks like lying down from a chair; who walked before was not on one."""
+    body = Body().rest(10).walk(300).rest(60).move(2.5, to_pitch_deg=-88.0, rise_m=-0.1).rest(60)
+    got, _ = retro(body.block())
+    assert share(got, 315, 365, "standing") == 1.0
+
+
+def test_a_wearer_who_stands_otherwise_than_walks_is_known_to() -> None:
+    """Tucked by 13 degrees at every stand: once seen standing up into it, that direction says standing."""
+    refs, p = References(), ContextParams()
+    refs.learn((0.0, 1.0, 0.0), 60.0, (0.0, 0.0, 1.0), walking=True)
+    tucked = (float(np.sin(np.radians(13.0))), float(np.cos(np.radians(13.0))), 0.0)
+    before = posture_density(tucked, refs, p)
+    refs.learn(tucked, 20.0, (0.0, 0.1, 0.9), walking=False)
+    after = posture_density(tucked, refs, p)
+    assert after[UPRIGHT] / after[SITTING] > 2.0 * before[UPRIGHT] / before[SITTING]
+    refs.loosen()
+    assert posture_density(tucked, refs, p)[UPRIGHT] < after[UPRIGHT]
 
 
 def climb(body: Body, seconds: float, climb_mps: float) -> Body:

@@ -31,18 +31,20 @@ def table(result: Result) -> str:
     return "\n".join([head, *rows, f"F1 {class_f1(confusion).round(3)}, macro {result.values['macro_f1']:.3f}"])
 
 
-# All people: the levels set for this path (retro's recall of 0.92 is not reached: 55 of 60, 0.917). The people held
-# apart: just below what they reach, so that a loss shows; their recall is 28 of 32, 0.875.
+# All people: the levels set for this path; the people held apart: just below what they reach (of 32 events 32 online, 30
+# looking back), so that a loss shows.
 LEVELS = {
-    ("online", "all"): (0.96, 0.88, 0.90),
-    ("online", "unseen"): (0.96, 0.85, 0.95),
-    ("retro", "all"): (0.96, 0.90, 0.96),
-    ("retro", "unseen"): (0.96, 0.85, 0.95),
+    ("online", "all"): (0.96, 0.92, 0.96),
+    ("online", "unseen"): (0.96, 0.92, 0.96),
+    ("settled", "all"): (0.96, 0.92, 0.96),
+    ("settled", "unseen"): (0.96, 0.92, 0.96),
+    ("retro", "all"): (0.97, 0.92, 0.96),
+    ("retro", "unseen"): (0.97, 0.92, 0.96),
 }
 
 
-@pytest.mark.parametrize("mode", ["online", "retro"])
-def test_posture_of_people_with_video_labels(reference: Path, mode: Literal["online", "retro"]) -> None:
+@pytest.mark.parametrize("mode", ["online", "settled", "retro"])
+def test_posture_of_people_with_video_labels(reference: Path, mode: Literal["online", "settled", "retro"]) -> None:
     results = validate(reference, ["hapt"], [mode], with_peers=False).results
     for kind in ("all", "unseen"):
         posture, transfers = (r for r in results if r.kind == kind)
