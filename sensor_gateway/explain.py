@@ -1,18 +1,20 @@
-"""What happened, why, and what it led to: a flag from the store with its chain, in words and as data.
+"""What happened, why, and what it led to: a flag from a store or a processed recording with its chain, in words and as data.
 
 `tiltline explain` prints it; the picture is drawn by `explain_svg.py`, the second reading is `explain_recompute.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, tzinfo
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, Protocol
 
 from processing.types import NS_PER_S, Event
 from sensor_gateway.explain_recompute import Check, RecomputeError, recompute
-from sensor_gateway.sinks.store import Store
+from sensor_gateway.sinks.base import Owned
 
 EXPLAINED: Final = ("flag", "hint")
 CHAIN_NS: Final = 26 * 3600 * NS_PER_S
@@ -29,6 +31,40 @@ _LED: Final = {
     "answer": "The wearer answered",
     "response": "Afterwards",
 }
+
+
+class Events(Protocol):
+    """Where events are: a `Store`, or the folder that `tiltline process` wrote."""
+
+    @property
+    def path(self) -> Path: ...
+    def event(self, event_id: str) -> Owned | None: ...
+    def events(self, wearer: str, t0_ns: int = ..., t1_ns: int = ...) -> Iterator[Event]: ...
+
+
+class ProcessedEvents:
+    """The events of a recording, from the folder that `tiltline process` wrote."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises `ExplainError` where that folder holds none."""
+        self.path = folder / "events.ndjson"
+        try:
+            options = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["options"]
+            self._whose: tuple[str, str] = (options["wearer"], options["sensor"])
+            lines = [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
+            self._events = [Event(e["t_utc_ns"], e["event_id"], e["type"], e["rule"], e["data"]) for e in lines]
+        except (OSError, ValueError, KeyError, TypeError) as e:
+            raise ExplainError(f"{folder}: is no folder that 'tiltline process' wrote ({e}); check --folder") from None
+
+    def event(self, event_id: str) -> Owned | None:
+        """One event and whose it is."""
+        found = next((e for e in self._events if e.event_id == event_id), None)
+        return None if found is None else Owned(*self._whose, found)
+
+    def events(self, wearer: str, t0_ns: int = 0, t1_ns: int = 2**63 - 1) -> Iterator[Event]:
+        """Events of [t0, t1) in time order; the recording has one wearer."""
+        assert wearer == self._whose[0]
+        return (e for e in sorted(self._events, key=lambda e: e.t_utc_ns) if t0_ns <= e.t_utc_ns < t1_ns)
 
 
 class ExplainError(Exception):
@@ -51,7 +87,7 @@ class Story:
         return all(check.agrees for check in self.checks)
 
 
-def find(store: Store, event_id: str) -> Story:
+def find(store: Events, event_id: str) -> Story:
     """The story of a flag; the id of its prompt, suppression, answer or response leads there too.
 
     Raises `ExplainError` where there is no such flag, or its record cannot be worked through.

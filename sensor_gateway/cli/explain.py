@@ -10,7 +10,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from sensor_gateway.config import ConfigError, check_timezone
-from sensor_gateway.explain import ExplainError, as_json, find, in_words
+from sensor_gateway.explain import ExplainError, ProcessedEvents, as_json, find, in_words
 from sensor_gateway.explain_svg import draw
 from sensor_gateway.sinks.store import Store, StoreError
 
@@ -18,7 +18,7 @@ NAME: Final = "explain"
 HELP: Final = "say what a flag saw, why it was raised and what it led to; work it through again"
 
 _TEXT: Final = """\
-Takes a flag from a gateway's store and says in plain words what happened, why, and what it led to: prompt or reason for
+Takes a flag from a gateway's store or a processed recording and says in plain words what happened, why, and what it led to: prompt or reason for
 none, answer, and what was measured afterwards. The flag is worked through again from its own record by a second reading
 of the rule; exit status 1 where the two disagree. The id of a prompt, suppression, answer or response works too.
 
@@ -31,7 +31,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = _TEXT
     parser.add_argument("flag_id", metavar="FLAG_ID", help="id of the flag: page, dashboards and exports show it")
-    parser.add_argument("--store", metavar="DB", type=Path, required=True, help="the gateway's store (SQLite file)")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--store", metavar="DB", type=Path, help="the gateway's store (SQLite file)")
+    source.add_argument("--folder", metavar="DIR", type=Path, help="a folder that 'tiltline process' wrote")
     parser.add_argument("--svg", metavar="FILE", type=Path, help="also draw the window into this file")
     parser.add_argument("--timezone", metavar="ZONE", default="UTC", help="for the times shown (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print the whole chain for a machine")
@@ -41,11 +43,14 @@ def run(args: argparse.Namespace) -> int:
     """Explain; 1 with a sentence where there is nothing to explain, or where the second reading disagrees."""
     try:
         check_timezone(args.timezone, "--timezone")
-        store = Store.open(args.store, readonly=True)
-        try:
-            story = find(store, args.flag_id)
-        finally:
-            store.close()
+        if args.folder is not None:
+            story = find(ProcessedEvents(args.folder), args.flag_id)
+        else:
+            store = Store.open(args.store, readonly=True)
+            try:
+                story = find(store, args.flag_id)
+            finally:
+                store.close()
         zone = ZoneInfo(args.timezone)
         if args.svg is not None:
             args.svg.write_text(draw(story.flag, zone), encoding="utf-8", newline="\n")

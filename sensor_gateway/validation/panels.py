@@ -65,7 +65,7 @@ def _thin(row: Row, key: str) -> F64:
 
 
 def confusion(results: Sequence[Result]) -> str:
-    """Truth by answer, a panel per mode: share of each true posture, and seconds."""
+    """Truth by answer, a panel per mode, one above the other: share of each true posture, and seconds."""
     tables = {
         r.mode: np.array(list(r.tally.values())).reshape(len(SCORED_POSTURES), len(POSTURES))
         for r in results
@@ -73,23 +73,24 @@ def confusion(results: Sequence[Result]) -> str:
     }
     panels = [m for m in MODES if m in tables]
     shown = [k for k, p in enumerate(POSTURES) if p in SCORED_POSTURES or any(t[:, k].any() for t in tables.values())]
-    each, cell_h = (WIDTH - 70) / len(panels), 40
-    canvas = Canvas(WIDTH, 62 + cell_h * len(SCORED_POSTURES))
+    left, cell_w, cell_h = 96, (WIDTH - 108) / len(shown), 34
+    tall = cell_h * len(SCORED_POSTURES) + 34
+    canvas = Canvas(WIDTH, 26 + tall * len(panels))
+    for j, column in enumerate(shown):
+        canvas.text(left + cell_w * (j + 0.5), 20, f"said: {POSTURES[column]}", "muted", "middle")
     for k, mode in enumerate(panels):
-        left = 70 + each * k
-        w = (each - 16) / len(shown)
-        canvas.text(left, 16, f"{mode}: answered", "ink")
-        for j, column in enumerate(shown):
-            canvas.text(left + w * (j + 0.5), 38, POSTURES[column], "small", "middle")
-            for i in range(len(SCORED_POSTURES)):
-                n, total = tables[mode][i, column], tables[mode][i].sum()
+        top = 50 + tall * k
+        canvas.text(8, top - 9, f"{mode}:", f"{SERIES[mode]} said")
+        for i, name in enumerate(SCORED_POSTURES):
+            canvas.text(left - 10, top + cell_h * i + cell_h / 2 + 3, name, "ink", "end")
+            total = tables[mode][i].sum()
+            for j, column in enumerate(shown):
+                n = tables[mode][i, column]
                 share = n / total if total else 0.0
-                x, y = left + w * j, 46 + cell_h * i
-                canvas.box(x, y, w - 2, cell_h - 2, "cell")
-                canvas.box(x, y, w - 2, cell_h - 2, SERIES[mode], 0.55 * share**0.5 if n else 0.0)
+                x, y = left + cell_w * j, top + cell_h * i
+                canvas.box(x, y, cell_w - 3, cell_h - 3, "cell")
+                canvas.box(x, y, cell_w - 3, cell_h - 3, SERIES[mode], 0.55 * share**0.5 if n else 0.0)
                 if n:
-                    canvas.text(x + w / 2, y + 17, f"{100 * share:.1f} %", "small strong", "middle")
-                    canvas.text(x + w / 2, y + 31, f"{n:.0f} s", "small", "middle")
-    for i, name in enumerate(SCORED_POSTURES):
-        canvas.text(62, 46 + cell_h * i + cell_h / 2 + 3, name, "ink", "end")
+                    canvas.text(x + cell_w / 2 - 1, y + 14, f"{100 * share:.1f} %", "small strong", "middle")
+                    canvas.text(x + cell_w / 2 - 1, y + 26, f"{n:.0f} s", "small", "middle")
     return canvas.svg("Confusion of postures, truth by answer, share of the true seconds, for each mode")

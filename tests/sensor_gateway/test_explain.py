@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from processing.rules.asymmetry import StrideDay
@@ -186,3 +188,42 @@ def test_one_sentence_for_what_cannot_be_explained(
         said = capsys.readouterr().err
         assert says in said
         assert said.count("\n") == 1
+
+
+def test_a_flag_of_a_processed_recording_is_explained_from_its_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    t = np.arange(0.0, 1500.0, 0.02)
+    angle = np.radians(12.0) * np.clip((t - 60.0) / 2.0, 0.0, 1.0)
+    columns = {"t_s": t, "ax": 9.80665 * np.cos(angle), "ay": 0 * t, "az": 9.80665 * np.sin(angle)}
+    columns |= {"gx": 0 * t, "gy": np.gradient(angle, t), "gz": 0 * t}
+    pd.DataFrame(columns).to_csv(tmp_path / "stand.csv", index=False)
+    out = tmp_path / "out"
+    study = tmp_path / "study.toml"
+    study.write_text("[tilt]\nsustained_s = 300\nmin_confidence = 0.1\n", encoding="utf-8")
+    words = [
+        "process",
+        tmp_path / "stand.csv",
+        "--neutral",
+        "5:10",
+        "--mount",
+        "up=+x,anterior=-z",
+        "--study",
+        study,
+        "--out",
+        out,
+    ]
+    assert main([*map(str, words)]) == 0
+    events = [json.loads(line) for line in (out / "events.ndjson").read_text(encoding="utf-8").splitlines()]
+    flag = next(e for e in events if e["type"] == "flag")
+    capsys.readouterr()
+    picture = tmp_path / "flag.svg"
+    assert main(["explain", flag["event_id"], "--folder", str(out), "--svg", str(picture)]) == 0
+    said = capsys.readouterr().out
+    assert flag["data"]["text"] in said
+    assert "statements agree" in said
+    assert "<svg" in picture.read_text(encoding="utf-8")
+    assert main(["explain", "0" * 16, "--folder", str(out)]) == 1
+    assert "no event" in capsys.readouterr().err
+    assert main(["explain", flag["event_id"], "--folder", str(tmp_path)]) == 1
+    assert "tiltline process" in capsys.readouterr().err
