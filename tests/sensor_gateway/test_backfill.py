@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processing.types import ImuBatch
+from processing.types import GRAVITY_MPS2, ImuBatch
 from sensor_gateway.backfill import ANSWER_NS, HOLES, PORTION, Ledger
 from sensor_gateway.drivers.base import Fetches, Late
 from sensor_gateway.drivers.open_profile import (
@@ -129,6 +131,14 @@ def test_frames_carry_the_whole_number_and_late_ones_are_told_apart() -> None:
     assert np.concatenate([i.batch.t_dev_ticks for i in late if isinstance(i, Late)])[0] == (first + 10) * 10_000
     assert driver.feed(DATA_UUID, encode_end(first + 110), now, 0) == []
     assert driver.fetch(now) == ()
+
+
+def test_the_documented_frames_of_a_history_are_these() -> None:
+    text = " ".join((Path(__file__).parents[2] / "docs" / "open_profile.md").read_text().split())
+    acc = np.array([[0.0, 0.0, GRAVITY_MPS2]])
+    (frame,) = encode_frames(70_010, 700_100_000.0, acc, 0 * acc, 87, flags=FLAG_KEEPS | FLAG_LATE)
+    assert frame.hex(" ") in text
+    assert encode_end(70_020).hex(" ") in text
 
 
 def test_a_sensor_without_a_history_is_asked_for_nothing() -> None:
