@@ -3,7 +3,7 @@
 set -euo pipefail
 declare -A provides=(
   [mosquitto]=mosquitto [influxdb]=influxd [nginx-light]=nginx [chromium]=chromium
-  [docker-compose]=docker-compose [npm]=npm
+  [docker-compose]=docker-compose [npm]=npm [prometheus]=promtool [faketime]=faketime
 )
 missing=()
 for package in "${!provides[@]}"; do
