@@ -106,8 +106,9 @@ def pause_s(failures: int, kind: Failure, limits: SessionLimits, jitter: float) 
     """The pause before the next attempt after ``failures`` (from 1) in a row; ``jitter`` 0..1 spreads sensors by ±50 %."""
     if kind == "adapter":
         return limits.adapter_pause_s
-    most_s = min(limits.pause_max_s, limits.missing_pause_s) if kind == "missing" else limits.pause_max_s
-    return min(most_s, limits.pause_s * 2.0 ** max(0, min(failures, 16) - 1)) * (0.5 + jitter)
+    # Where waiting a minute would only lengthen the hole: the sensor is away for a while, or it was here a moment ago.
+    most_s = {"missing": limits.missing_pause_s, "ended": limits.ended_pause_s}.get(kind, limits.pause_max_s)
+    return min(most_s, limits.pause_max_s, limits.pause_s * 2.0 ** max(0, min(failures, 16) - 1)) * (0.5 + jitter)
 
 
 def _span(seconds: float) -> str:

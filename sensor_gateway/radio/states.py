@@ -61,6 +61,7 @@ class SessionLimits:
     pause_s: float = 1.0  # after the first failure; doubles up to pause_max_s
     pause_max_s: float = 60.0
     missing_pause_s: float = 10.0  # at most, after a search in vain: one that came back must not wait a minute
+    ended_pause_s: float = 3.0  # at most, after a link that broke: at the edge of range it will break again and again
     adapter_pause_s: float = 1.0  # between looks for an adapter that is gone
     good_s: float = 30.0  # data for this long start the pauses small again
     alarm_s: float = 600.0  # without data: the alarm
