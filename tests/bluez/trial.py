@@ -18,16 +18,19 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from tests.bluez.gateway import GatewayProcess
-from tests.bluez.ledger import Tally, tally
+from tests.bluez.ledger import Journaled, Sent, Tally, tally
 from tests.bluez.report import BAR_S, table
 from tests.bluez.world import Watched, World
 
 GIVE_UP_S = 120.0
-CALM_S = 20.0
+CALM_S = 15.0
+GOOD_S = 31.0  # as long must data have come for the gateway's pauses to begin small again
+POLL_S = 0.1
 DISCONNECTS = 20
 
 
@@ -45,12 +48,13 @@ class Trial:
     async def recover(self, fault: str, sensors: dict[str, Watched], began_s: float, from_s: float) -> None:
         """Wait until each of ``sensors`` is heard again, and note how long it took from ``from_s``."""
         missing = set(sensors)
+        looked = {name: len(self.gateway.journaled[name]) for name in sensors}
         while missing and time.monotonic() - from_s < GIVE_UP_S:
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(POLL_S)
             self.gateway.read()
             for name in list(missing):
-                new = {s.payload for s in reversed(sensors[name].sent[-2000:]) if s.t_s > from_s}
-                if any(j.t_s > from_s and j.payload in new for j in self.gateway.journaled[name][-2000:]):
+                fresh, looked[name] = self.gateway.journaled[name][looked[name] :], len(self.gateway.journaled[name])
+                if any(sent_after(sensors[name].sent, from_s, j) for j in fresh):
                     missing.remove(name)
                     self.down.setdefault(name, []).append((began_s, time.monotonic()))
         for name in missing:
@@ -95,6 +99,7 @@ async def out_of_range(t: Trial) -> None:
 
 async def stalls(t: Trial) -> None:
     one = {"clip": t.world.watched["clip"]}
+    await asyncio.sleep(GOOD_S)
     t.world.clip.start_cures_stall = True
     began = time.monotonic()
     t.world.clip.stalled = True
@@ -138,6 +143,12 @@ async def gateway(t: Trial) -> None:
 STEPS: tuple[Callable[[Trial], Awaitable[None]], ...] = (
     start, disconnects, out_of_range, stalls, adapter, daemon, gateway,
 )  # fmt: skip
+
+
+def sent_after(sent: list[Sent], from_s: float, journaled: Journaled) -> bool:
+    """Whether this entry of the journal was sent after ``from_s``."""
+    new = takewhile(lambda s: s.t_s > from_s, reversed(sent))
+    return journaled.t_s > from_s and any(s.payload == journaled.payload for s in new)
 
 
 def say(text: str) -> None:
