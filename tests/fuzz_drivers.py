@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import pickle
 import resource
 import sys
 import time
+from binascii import crc_hqx
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from struct import pack
+from zlib import crc32
 
 import numpy as np
 
-from sensor_gateway.drivers.base import Decoded, Driver, Rejected
+from sensor_gateway.drivers.base import Decoded, Driver, Fetches, Rejected
 from sensor_gateway.drivers.capture2go import NOTIFY_UUID as C2G_UUID
 from sensor_gateway.drivers.capture2go import Capture2GoDriver
 from sensor_gateway.drivers.dot_payload import LONG_UUID, MEDIUM_UUID
@@ -29,7 +32,7 @@ from sensor_gateway.drivers.movella_dot import BATTERY_UUID as DOT_BATTERY_UUID
 from sensor_gateway.drivers.movella_dot import MovellaDotDriver
 from sensor_gateway.drivers.movesense import NOTIFY_UUID as MS_UUID
 from sensor_gateway.drivers.movesense import MovesenseDriver
-from sensor_gateway.drivers.open_profile import DATA_UUID, OpenProfileDriver, encode_frames
+from sensor_gateway.drivers.open_profile import DATA_UUID, HEADER_BYTES, OpenProfileDriver, encode_frames
 from sensor_gateway.drivers.polar import BATTERY_UUID as POLAR_BATTERY_UUID
 from sensor_gateway.drivers.polar import CONTROL_UUID as POLAR_CONTROL_UUID
 from sensor_gateway.drivers.polar import DATA_UUID as POLAR_DATA_UUID
@@ -48,16 +51,22 @@ from tests.sensor_gateway.driver_fuzz import check
 WARM_UP = 20_000
 GROWTH_MB = 24.0
 """The interpreter and NumPy keep some free lists; a leak of one small object a payload would be 50 MB and more."""
+HELD_BYTES = 1_000_000
+"""What a driver holds, all told, as it would be written to disk: two streams of Polar's longest messages are the most."""
 REASONS_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A driver, what it is fed (characteristic and a good payload), and the most numbers its snapshot may hold."""
+    """A driver, what it is fed (characteristic and a good payload), and the most numbers its snapshot may hold.
+
+    ``seal`` gives a changed payload a right checksum, where there is one: else nothing behind the checksum would be reached.
+    """
 
     make: Callable[[], Driver]
     good: tuple[tuple[str, bytes], ...]
     most_numbers: int
+    seal: Callable[[bytes], bytes] | None = None
 
 
 def _on(uuid: str, *payloads: bytes) -> tuple[tuple[str, bytes], ...]:
@@ -66,7 +75,26 @@ def _on(uuid: str, *payloads: bytes) -> tuple[tuple[str, bytes], ...]:
 
 def _open_frames() -> list[bytes]:
     acc, gyr = np.tile([0.1, -3.0, 9.8], (23, 1)), np.tile([0.2, 0.1, -0.3], (23, 1))
-    return encode_frames(65_530, 2.0**48 - 1e5, acc, gyr, 90, period_us=10_000.0)
+    frames = encode_frames(65_530, 2.0**48 - 1e5, acc, gyr, 90, period_us=10_000.0)
+    # Every flag, set by hand: the sensor keeps samples, these are late ones.
+    return [_seal_open(f[:1] + bytes([f[1] | flags]) + f[2:]) for f in frames for flags in (0, 2, 4, 6)]
+
+
+def _seal_open(payload: bytes) -> bytes:
+    if len(payload) < HEADER_BYTES:
+        return payload
+    crc = crc_hqx(payload[HEADER_BYTES:], crc_hqx(payload[: HEADER_BYTES - 2], 0xFFFF))
+    return payload[: HEADER_BYTES - 2] + crc.to_bytes(2, "little") + payload[HEADER_BYTES:]
+
+
+def _seal_capture2go(payload: bytes) -> bytes:
+    """The first frame behind the notification's first byte, with a length that fits as far as one byte can say it."""
+    body = payload[7:]
+    if len(body) < 2:
+        return payload
+    size = min(len(body) - 2, 236)
+    crc = crc32(body[: size + 2])
+    return payload[:1] + b"\x02" + crc.to_bytes(4, "little") + bytes([size]) + body
 
 
 def _metamotion(chip: str) -> Case:
@@ -82,9 +110,12 @@ def cases() -> dict[str, Case]:
     c2g_good = [b"\xff" + c2g.PACKED_6D, b"\xff" + c2g.FULL_FIXED + c2g.STATUS_87, b"\xff" + c2g.PACKED_6D[90:]]
     dot26 = pack("<I4f6f19x", 77, 1.0, 0.0, 0.0, 0.0, -0.17, 0.02, 9.79, 1.5, -2.25, 0.125)
     return {
-        "open": Case(OpenProfileDriver, _on(DATA_UUID, *_open_frames()), 4),
+        "open": Case(OpenProfileDriver, _on(DATA_UUID, *_open_frames()), 4, _seal_open),
         "capture2go": Case(
-            Capture2GoDriver, _on(C2G_UUID, *c2g_good, b"\xfe" + c2g.RT_QUAT + c2g.PACKED_6D[:90]), c2g.MOST_NUMBERS
+            Capture2GoDriver,
+            _on(C2G_UUID, *c2g_good, b"\xfe" + c2g.RT_QUAT + c2g.PACKED_6D[:90]),
+            c2g.MOST_NUMBERS,
+            _seal_capture2go,
         ),
         "dot": Case(
             MovellaDotDriver,
@@ -121,6 +152,7 @@ class Outcome:
     refused: int = 0
     silent: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
+    held_bytes: int = 0
     grown_mb: float = 0.0
     cpu_s: float = 0.0
 
@@ -152,13 +184,20 @@ def campaign(name: str, case: Case, count: int, seed: int) -> Outcome:
     mono_ns, began, warm_kb = 5_000_000_000, time.process_time(), 0
     for i in range(count):
         uuid, payload = mutate(rng, case.good, i)
+        if case.seal is not None and i % 4 < 2:
+            payload = case.seal(payload)
         # Mostly one connection interval, now and then a fade or a night.
         mono_ns += 30_000_000 if i % 211 else int(rng.integers(0, 40_000_000_000_000))
         items = driver.feed(uuid, payload, mono_ns, 1_760_000_000_000_000_000 + mono_ns)
         check(driver, items, case.most_numbers)
         _count(out, items, reasons)
+        if isinstance(driver, Fetches) and i % 5 == 0:
+            for step in driver.fetch(mono_ns):
+                assert 0 < len(step.payload) <= 244
         if i % 97 == 0:
             driver.reset()
+        if i % 500 == 0:
+            out.held_bytes = max(out.held_bytes, len(pickle.dumps(driver)))
         if i == min(WARM_UP, count // 2):
             warm_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     out.grown_mb = round((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - warm_kb) / 1024, 1)
@@ -169,6 +208,7 @@ def campaign(name: str, case: Case, count: int, seed: int) -> Outcome:
     assert len(reasons) <= REASONS_MAX, (
         f"{name}: {len(reasons)} kinds of reasons; they cannot be counted: {list(reasons)[-5:]}"
     )
+    assert out.held_bytes <= HELD_BYTES, f"{name}: the driver holds {out.held_bytes} bytes"
     assert out.grown_mb <= GROWTH_MB, f"{name}: the process grew by {out.grown_mb} MB"
     return out
 
@@ -204,7 +244,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             print(
                 f"{name:18} {out.payloads:>9,} payloads  {out.decoded:>9,} decoded  {out.refused:>9,} refused "
-                f"({len(out.reasons)} reasons)  {out.silent:>8,} silent  +{out.grown_mb} MB  {out.cpu_s:.0f} s CPU",
+                f"({len(out.reasons)} reasons)  {out.silent:>8,} silent  holds {out.held_bytes:,} B  +{out.grown_mb} MB  {out.cpu_s:.0f} s CPU",
                 flush=True,
             )
             for reason, n in out.reasons.items():

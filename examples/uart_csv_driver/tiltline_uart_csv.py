@@ -69,7 +69,7 @@ class UartCsvDriver:
             return [Rejected(f"characteristic {uuid} carries no lines", payload)]
         *lines, self._rest = (self._rest + payload).split(b"\n")
         out: list[Decoded] = []
-        rows = []
+        rows: list[list[int]] = []
         for line in lines:
             row = _read(line)
             if isinstance(row, str):
@@ -83,7 +83,8 @@ class UartCsvDriver:
             self._rest = b""
         if rows:
             values = np.array(rows, np.int64)
-            acc, gyr = values[:, 1:4] * _ACC_MPS2, values[:, 4:7] * _GYR_RPS
+            si = values.astype(np.float64)
+            acc, gyr = si[:, 1:4] * _ACC_MPS2, si[:, 4:7] * _GYR_RPS
             out.append(ImuBatch(values[:, 0], None, rx_mono_ns, rx_utc_ns, acc, gyr))
         return out
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from processing.types import ImuBatch
-from sensor_gateway.drivers.base import Battery, Decoded, Driver, Rejected
+from sensor_gateway.drivers.base import Battery, Decoded, Driver, Late, Rejected
 
 VECTORS = Path(__file__).parents[3] / "shared" / "ble" / "vectors.json"
 RX_MONO_NS, RX_UTC_NS = 5_000_000_000, 1_760_000_001_000_000_000
@@ -39,8 +39,9 @@ def restored(driver: Driver, other: Driver) -> Driver:
 
 def check(driver: Driver, items: Sequence[Decoded], most_numbers: int) -> None:
     """Whatever came in: known kinds, whole arrays, finite numbers, reasons; and the driver holds little."""
-    for item in items:
-        assert isinstance(item, ImuBatch | Battery | Rejected)
+    for told in items:
+        assert isinstance(told, ImuBatch | Late | Battery | Rejected)
+        item = told.batch if isinstance(told, Late) else told
         if isinstance(item, ImuBatch):
             n = len(item.t_dev_ticks)
             assert 1 <= n <= driver.capabilities.batch_max
