@@ -21,11 +21,13 @@ from processing.features.gait_retro import RetroGait
 from processing.features.seconds import SecondStage
 from processing.features.tilt import SecondTilt
 from processing.gaps import Filled, GapParams, GapStage, cut
+from processing.mount_search import MountChange
 from processing.orientation import CausalOrientation, OrientationParams, Oriented
 from processing.retro import RetroOrientation
 from processing.rules.study import Study
 from processing.steps import on_feet, seconds_down
 from processing.types import I64, NS_PER_S, POSTURE_CODE, Bool, Record, Samples, SecondBlock, TimedBatch
+from processing.wearing import EVENT_OF
 
 Mode = Literal["online", "settled", "retro"]
 BLOCK_S = 60
@@ -59,11 +61,12 @@ def process_recording(
     on_samples: Callable[[Samples], None] | None = None,
     progress: Callable[[int], None] | None = None,
     alignments: Sequence[tuple[int, Alignment]] = (),
+    mounts: Sequence[MountChange] = (),
 ) -> ProcessResult:
     """Run ``chunks`` (strictly increasing times) to all records.
 
     ``alignments``: from which UTC instant [ns] on another one than the set-up's holds, in order of time; retro only, since
-    the other modes find out by themselves.
+    the other modes find out by themselves. ``mounts``: what `mount_search.find_mounts` found in the same recording, likewise.
 
     ``on_samples`` gets each piece of per-sample results as it becomes final; ``progress`` the samples taken so far.
     """
@@ -71,7 +74,10 @@ def process_recording(
     give = on_samples or _ignore
     taken = 0
     all_out = CoreOutput([], None)
-    retro = _RetroRun(core, give, alignments) if mode == "retro" else None
+    for found in mounts:
+        core.notices.add(found.t_utc_ns, EVENT_OF[found.note.kind], found.note.data())
+    known = [(m.t_utc_ns, m.note.alignment) for m in mounts if m.note.alignment is not None]
+    retro = _RetroRun(core, give, sorted([*alignments, *known], key=_when)) if mode == "retro" else None
     for chunk in chunks:
         taken += len(chunk)
         if retro is not None:
@@ -109,6 +115,10 @@ def standing_in(chunks: Iterable[TimedBatch], rate_hz: float, alignment: Alignme
     return out
 
 
+def _when(change: tuple[int, Alignment]) -> int:
+    return change[0]
+
+
 def _ignore(_: Samples) -> None:
     return
 
@@ -124,8 +134,7 @@ def _keep(out: CoreOutput, all_out: CoreOutput, give: Callable[[Samples], None])
 class _RetroRun:
     """Oriented blocks wait, reduced to their angles, until context is known over the whole recording.
 
-    The alignment at the start holds until the next of ``alignments`` does: a clip that slipped or was put on again is not
-    looked for here.
+    The alignment at the start holds until the next of ``alignments`` does.
     """
 
     def __init__(
@@ -135,6 +144,7 @@ class _RetroRun:
         self.alignments = list(alignments)
         rate = core.setup.rate_hz
         self.orientation = RetroOrientation(OrientationParams(rate))
+        core.align.calibrator = self.orientation.calibrator
         known = any(a.has_neutral for a in (core.setup.alignment, *(a for _, a in alignments)))
         self.context = RetroContext(rate_hz=rate, neutral_known=known)
         self.gait = RetroGait()

@@ -22,7 +22,7 @@ from processing.features.align import AlignStage
 from processing.features.gait import Step
 from processing.features.seconds import SecondStage
 from processing.features.tilt import SecondTilt, TiltParams, second_tilt
-from processing.frames import rotate, tilt_and_obliquity_deg, up_in_sensor
+from processing.frames import tilt_and_obliquity_deg
 from processing.gaps import Filled, GapParams, GapStage
 from processing.notices import Notices
 from processing.orientation import CausalOrientation, OrientationParams, Oriented
@@ -84,7 +84,7 @@ class Core:
         self.orientation: CausalOrientation | SettledOrientation = (
             CausalOrientation(params) if setup.estimate == "online" else SettledOrientation(params)
         )
-        self.align = AlignStage(setup.alignment)
+        self.align = AlignStage(setup.alignment, self.orientation.calibrator)
         self.seconds = SecondStage(rate)
         self.context = ContextStage(rate_hz=rate, neutral_known=setup.alignment.has_neutral)
         self.rules = rule_engine(setup.sensor, study, self.study_hash)
@@ -144,6 +144,8 @@ class Core:
     def take_oriented(self, part: Oriented) -> tuple[SecondBlock | None, Samples]:
         """Align oriented samples and group them into seconds."""
         self.notices.gaps(part.filled.gaps)
+        for correction in self.align.new_corrections():
+            self.notices.add(correction.from_ns, "calibration", correction.data())
         if not self._started and len(part.filled.t_utc_ns):
             self._started = True
             first_ns = int(part.filled.t_utc_ns[0])
@@ -156,12 +158,18 @@ class Core:
         """Angles of the newest samples for the eye: what the records will say of them comes up to 10 s later."""
         if not len(q_es):
             return None
-        tilt, obliquity = tilt_and_obliquity_deg(rotate(self.align.alignment.r_ps, up_in_sensor(q_es)))
+        tilt, obliquity = tilt_and_obliquity_deg(self.align.up_in_pelvis(filled.t_utc_ns, q_es))
         return Samples(filled.t_utc_ns, q_es, tilt, obliquity, ~np.isnan(tilt))
 
     def tilt_of(self, block: SecondBlock) -> SecondTilt:
         a = self.align.alignment
-        return second_tilt(block, a.uncertainty_deg, has_neutral=a.has_neutral, params=self._tilt_params)
+        return second_tilt(
+            block,
+            a.uncertainty_deg,
+            has_neutral=a.has_neutral,
+            params=self._tilt_params,
+            acc_offset_sd_mps2=self.align.offset_sd_mps2(block.second),
+        )
 
     def close(self, records: list[Record]) -> None:
         """Close epochs and rules; nothing may follow."""

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from vqf import offlineVQF
 
+from processing.calibration import CalibrationParams, Calibrator, Correction
 from processing.gaps import NOTHING, Filled, cut, join
-from processing.orientation import OrientationParams, Oriented
+from processing.orientation import OrientationParams, Oriented, carried_ahead
 from processing.types import F64, NS_PER_S
 
 
@@ -24,9 +25,13 @@ class RetroOrientation:
     block_s: float = 900.0
     overlap_s: float = 120.0
     join_s: float = 10.0
+    calibrator: Calibrator = field(init=False)
     _parts: list[Filled] = field(default_factory=list)
     _held: int = 0
     _before: int = 0  # rows at the head of what is held that were given back already
+
+    def __post_init__(self) -> None:
+        self.calibrator = Calibrator(CalibrationParams(self.params.rate_hz))
 
     def update(self, filled: Filled) -> list[Oriented]:
         """Rows whose estimate is final."""
@@ -38,6 +43,7 @@ class RetroOrientation:
 
     def _advance(self, filled: Filled, *, last: bool) -> list[Oriented]:
         if len(filled.t_utc_ns):
+            self.calibrator.rests.add(filled.t_utc_ns, filled.acc_mps2, filled.gyr_rps)
             self._parts.append(filled)
             self._held += len(filled.t_utc_ns)
         block = round(self.block_s * self.params.rate_hz)
@@ -47,22 +53,24 @@ class RetroOrientation:
             held = join(self._parts)
             stop = self._held if last and self._held - self._before <= block + overlap else self._before + block
             end = min(self._held, stop + overlap)
-            q = self._solve(cut(held, 0, end))
+            # A block is corrected by all rests known by now, those after it included.
+            self.calibrator.look(int(held.t_utc_ns[self._before]))
+            q = self._solve(cut(held, 0, end), self.calibrator.history[-1])
             done.append(Oriented(cut(held, self._before, stop), q[self._before : stop]))
             keep = max(0, stop - overlap)
             self._parts = [cut(held, keep, self._held)]
             self._before, self._held = stop - keep, self._held - keep
         return done
 
-    def _solve(self, filled: Filled) -> F64:
+    def _solve(self, filled: Filled, correction: Correction) -> F64:
         """Each stretch between long holes on its own; shorter ones are joined (walks with 0.5 s bursts: 0.8° against 1.7°)."""
         out = np.empty((len(filled.t_utc_ns), 4))
         long_ns = self.join_s * NS_PER_S
         far = [b for b, g in zip(filled.breaks, filled.gaps, strict=True) if g.to_ns - g.from_ns > long_ns]
         edges = sorted({0, *far, len(out)})
         for lo, hi in zip(edges[:-1], edges[1:], strict=True):
-            gyr = np.ascontiguousarray(filled.gyr_rps[lo:hi])
-            acc = np.ascontiguousarray(filled.acc_mps2[lo:hi])
+            gyr = np.ascontiguousarray(carried_ahead(filled.gyr_rps[lo:hi], np.zeros(3), self.params.ahead))
+            acc = np.ascontiguousarray(correction.apply(filled.acc_mps2[lo:hi]))
             result = offlineVQF(gyr, acc, None, 1.0 / self.params.rate_hz, self.params.vqf(retro=True))
             out[lo:hi] = result["quat6D"]
         return out

@@ -38,6 +38,7 @@ class SettledOrientation:
     def __init__(self, params: OrientationParams, settled: SettledParams | None = None) -> None:
         self._params = settled or SettledParams()
         self._filter = OrientationFilter(params)
+        self.calibrator = self._filter.calibrator
         self._strapdown = BasicVQF(1.0 / params.rate_hz)
         self._hop, self._look = (round(s * params.rate_hz) for s in (self._params.hop_s, self._params.look_s))
         cutoff_hz = np.sqrt(2.0) / (2.0 * np.pi * self._params.tau_s)
@@ -54,7 +55,7 @@ class SettledOrientation:
         q, bias = self._filter.update(filled)
         self.causal = q
         if len(q):
-            gyr = np.ascontiguousarray(filled.gyr_rps - bias)
+            gyr = np.ascontiguousarray(self._filter.rates - bias)
             self._turn.append(self._strapdown.updateBatch(gyr, np.zeros_like(gyr))["quat6D"])
             self._q.append(q)
             self._parts.append(filled)

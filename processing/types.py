@@ -89,7 +89,8 @@ class SecondBlock:
     ``acc_p_mps2``, ``gyr_p_rps``, ``up_p`` (n, 3): specific force, angular rate and the unit vector that points up, all
     in pelvis axes; ``acc_up_mps2`` (n,): vertical acceleration with gravity removed. Only complete seconds come, each once
     and in order, and every update gives the same result however they are grouped. ``gap_before`` (m,) is true where the
-    signal was interrupted since the previous second (`gaps.py`).
+    signal was interrupted since the previous second (`gaps.py`); ``clipped`` (m,) where readings stood at the end of their
+    range now or shortly before (`clipping.py`), None for nowhere.
     """
 
     second: I64
@@ -104,6 +105,7 @@ class SecondBlock:
     valid: Bool
     gap_before: Bool
     rate_hz: float
+    clipped: Bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

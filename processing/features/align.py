@@ -1,25 +1,38 @@
-"""From orientation to pelvis axes: rotates samples, takes gravity away, computes the angles, marks settling."""
+"""From orientation to pelvis axes: rotates samples, takes gravity away, computes the angles, marks settling and clipping.
+
+An alignment with a neutral pose holds what the uncorrected sensor read in it. Once the accelerometer's error is known
+(`calibration.py`) that pose points elsewhere in corrected axes; the alignment is turned by the same angle, so that zero stays at the pose.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from processing.alignment.static import Alignment
+from processing.calibration import Calibrator, Correction
+from processing.clipping import ClipStage
 from processing.features.seconds import AlignedBatch
-from processing.frames import component, rotate, tilt_and_obliquity_deg, up_in_sensor
+from processing.frames import Rows, component, rotate, tilt_and_obliquity_deg, up_in_sensor
 from processing.gaps import Filled
-from processing.types import F64, GRAVITY_MPS2, NS_PER_S
+from processing.types import F64, GRAVITY_MPS2, I64, NS_PER_S
 
 
 @dataclass(slots=True)
 class AlignStage:
-    """Applies the alignment in force; samples within ``settle_s`` after the start or a break are not valid."""
+    """Applies the alignment in force; samples within ``settle_s`` after the start or a break are not valid.
+
+    ``calibrator`` is that of the orientation (None: its samples were not corrected). Samples of one call must not cross a
+    change of correction: those fall on full minutes, where the core cuts, or between blocks.
+    """
 
     alignment: Alignment
+    calibrator: Calibrator | None = None
     settle_s: float = 2.0
+    clips: ClipStage = field(default_factory=ClipStage)
+    _turned: tuple[Alignment, Correction, Rows] | None = None  # the last answer of `rows`
     _settled_from_ns: int = 0
     _started: bool = False
 
@@ -40,16 +53,68 @@ class AlignStage:
         if filled.real is not None:
             t, acc, gyr, q_es = t[filled.real], acc[filled.real], gyr[filled.real], q_es[filled.real]
             valid, gap_at = valid[filled.real], gap_at[filled.real]
+        marked = self.clips.update(t, acc, gyr)
+        clipped = np.zeros(len(t), dtype=bool) if marked is None else marked
+        rows = self.alignment.r_ps
+        if len(t) and self.calibrator is not None:
+            rows, acc = self.rows_at(int(t[0])), self.calibrator.at(int(t[0])).apply(acc)
         up_s = up_in_sensor(q_es)
-        up_p = rotate(self.alignment.r_ps, up_s)
+        up_p = rotate(rows, up_s)
         tilt, obliquity = tilt_and_obliquity_deg(up_p)
         valid &= ~np.isnan(tilt)
         acc_up = component(acc, up_s) - GRAVITY_MPS2
-        acc_p, gyr_p = rotate(self.alignment.r_ps, acc), rotate(self.alignment.r_ps, gyr)
-        return AlignedBatch(t, acc_p, gyr_p, up_p, acc_up, tilt, obliquity, valid, gap_at), q_es
+        acc_p, gyr_p = rotate(rows, acc), rotate(rows, gyr)
+        return AlignedBatch(t, acc_p, gyr_p, up_p, acc_up, tilt, obliquity, valid, gap_at, clipped), q_es
+
+    def rows_at(self, t_utc_ns: int) -> Rows:
+        """Sensor to pelvis for samples corrected as holds at a time: the neutral pose stays zero."""
+        correction = None if self.calibrator is None else self.calibrator.at(t_utc_ns)
+        if correction is None or not (correction.directions and self.alignment.has_neutral):
+            return self.alignment.r_ps
+        last = self._turned
+        if last is None or last[0] is not self.alignment or last[1] is not correction:
+            last = self._turned = (self.alignment, correction, _kept_zero(self.alignment.r_ps, correction))
+        return last[2]
+
+    def up_in_pelvis(self, t_utc_ns: I64, q_es: F64) -> F64:
+        """Up in pelvis axes (n, 3) for samples that may cross changes of correction."""
+        up_s, out = up_in_sensor(q_es), np.empty((len(q_es), 3))
+        changes = [] if self.calibrator is None else [c.from_ns for c in self.calibrator.history]
+        edges = sorted({0, *np.searchsorted(t_utc_ns, changes).tolist(), len(t_utc_ns)})
+        for lo, hi in zip(edges[:-1], edges[1:], strict=True):
+            out[lo:hi] = rotate(self.rows_at(int(t_utc_ns[lo])), up_s[lo:hi])
+        return out
+
+    def offset_sd_mps2(self, second: I64) -> F64 | float:
+        """Doubt of the accelerometer's offset in each of these UTC seconds (m,); one number where it never changed."""
+        if self.calibrator is None:
+            return 0.0
+        history = self.calibrator.history
+        if len(history) == 1:
+            return history[0].sd_mps2
+        last = np.searchsorted([c.from_ns for c in history], second * NS_PER_S, side="right") - 1
+        out: F64 = np.array([c.sd_mps2 for c in history])[np.maximum(last, 0)]
+        return out
+
+    def new_corrections(self) -> list[Correction]:
+        """Corrections not told yet."""
+        return [] if self.calibrator is None else self.calibrator.take_new()
 
     def snapshot(self) -> dict[str, Any]:
-        return {"settled_from_ns": self._settled_from_ns, "started": self._started}
+        return {"settled_from_ns": self._settled_from_ns, "started": self._started, "clips": self.clips.snapshot()}
 
     def restore(self, state: dict[str, Any]) -> None:
         self._settled_from_ns, self._started = state["settled_from_ns"], state["started"]
+        self.clips.restore(state["clips"])
+
+
+def _kept_zero(r_ps: Rows, correction: Correction) -> Rows:
+    """``r_ps`` after the shortest turn from the corrected direction of the neutral pose to the one the sensor read."""
+    read = np.array(r_ps[1])
+    pose = correction.apply(read[None, :] * GRAVITY_MPS2)[0]
+    pose = pose / np.sqrt(np.sum(pose * pose))
+    axis = np.cross(pose, read)
+    k = np.array([[0.0, -axis[2], axis[1]], [axis[2], 0.0, -axis[0]], [-axis[1], axis[0], 0.0]])
+    turn = np.eye(3) + k + k @ k / (1.0 + float(np.sum(pose * read)))
+    a, b, c = (np.array(r_ps) @ turn).tolist()
+    return (tuple(a), tuple(b), tuple(c))

@@ -17,7 +17,7 @@ from processing.types import F64, I64, NS_PER_S, Bool, SecondBlock
 @dataclass(frozen=True, slots=True)
 class AlignedBatch:
     """Per-sample quantities in pelvis axes; see `SecondBlock` for the meaning. ``gap_at`` marks the first sample after
-    an interruption.
+    an interruption, ``clipped`` those under the sway of a reading at the end of its range.
     """
 
     t_utc_ns: I64
@@ -29,6 +29,7 @@ class AlignedBatch:
     obliquity_deg: F64
     valid: Bool
     gap_at: Bool
+    clipped: Bool
 
     def arrays(self) -> list[Any]:
         return [getattr(self, name) for name in _NAMES]
@@ -44,6 +45,7 @@ _NAMES = (
     "obliquity_deg",
     "valid",
     "gap_at",
+    "clipped",
 )
 
 
@@ -75,10 +77,11 @@ class SecondStage:
         second = second[:cut]
         first = np.flatnonzero(np.diff(second, prepend=second[0] - 1))
         gap_before = np.add.reduceat(head[8].astype(np.int64), first) > 0
-        t, acc, gyr, up, acc_up, tilt, obliquity, valid, _ = head
+        t, acc, gyr, up, acc_up, tilt, obliquity, valid, _, marked = head
+        clipped = np.add.reduceat(marked.astype(np.int64), first) > 0 if marked.any() else None
         start = np.append(first, cut)
         return SecondBlock(
-            second[first], start, t, acc, gyr, up, acc_up, tilt, obliquity, valid, gap_before, self.rate_hz
+            second[first], start, t, acc, gyr, up, acc_up, tilt, obliquity, valid, gap_before, self.rate_hz, clipped
         )
 
     def snapshot(self) -> list[Any]:

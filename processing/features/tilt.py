@@ -3,7 +3,8 @@
 Uncertainty (one standard deviation, degrees) adds in squares: the alignment's own; the filter's, which grows with movement
 (0.4° still to about 1.5° walking, measured against truth); and the disagreement between the filter and plain gravity
 where the pelvis is still enough for gravity alone to be right. Two independent estimates that differ lower the quality
-before the tilt is wrong by much.
+before the tilt is wrong by much. The accelerometer's offset moves all angles, and the zero with them: what is left of it grows with the
+angle from the neutral pose, as a chord does. After readings at the end of their range (`clipping.py`) the angle is doubted.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ class TiltParams:
     still_norm_mps2: float = 0.6
     disagreement_zero_deg: float = 6.0  # quality falls linearly to zero here
     unaligned_quality: float = 0.5
+    clipped_deg: float = 10.0  # as without a neutral pose: a lost angle can be anything
+    clipped_quality: float = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +46,14 @@ class SecondTilt:
 
 
 def second_tilt(
-    block: SecondBlock, alignment_uncertainty_deg: float, *, has_neutral: bool, params: TiltParams
+    block: SecondBlock,
+    alignment_uncertainty_deg: float,
+    *,
+    has_neutral: bool,
+    params: TiltParams,
+    acc_offset_sd_mps2: F64 | float = 0.0,
 ) -> SecondTilt:
-    """Reduce each second of ``block`` on its own."""
+    """Reduce each second of ``block`` on its own. ``acc_offset_sd_mps2`` (m,) or one: doubt of the accelerometer's offset."""
     first = block.start[:-1]
     count = np.diff(block.start).astype(np.float64)
     has_tilt = ~np.isnan(block.anterior_tilt_deg)
@@ -69,8 +77,16 @@ def second_tilt(
     disagreement = np.where(still, apart, 0.0)
 
     by_filter = np.minimum(params.filter_max_deg, params.filter_still_deg + params.filter_per_mps2_deg * spread)
-    uncertainty = np.sqrt(alignment_uncertainty_deg**2 + by_filter * by_filter + disagreement * disagreement)
+    # Squared chord between "up" now and in the neutral pose, both unit vectors; without a pose the whole offset counts.
+    chord_sq = 2.0 * (1.0 - up[1] / np.maximum(up_norm, 1e-9)) if has_neutral else 1.0
+    by_offset_sq = (acc_offset_sd_mps2 * (DEG / GRAVITY_MPS2)) ** 2 * chord_sq
+    uncertainty = np.sqrt(
+        alignment_uncertainty_deg**2 + by_filter * by_filter + disagreement * disagreement + by_offset_sq
+    )
     quality = np.maximum(0.0, 1.0 - disagreement / params.disagreement_zero_deg) * coverage
     quality = quality * (1.0 if has_neutral else params.unaligned_quality)
+    if block.clipped is not None:
+        uncertainty = np.where(block.clipped, np.hypot(uncertainty, params.clipped_deg), uncertainty)
+        quality = np.where(block.clipped, np.minimum(quality, params.clipped_quality), quality)
     uncertainty = np.where(valid > 0, uncertainty, np.nan)
     return SecondTilt(tilt, obliquity, uncertainty, coverage, quality, valid, settling)

@@ -120,3 +120,33 @@ def test_settled_waits_no_longer_than_ten_seconds() -> None:
         part = gaps.update(TimedBatch(timed.t_utc_ns[rows], timed.acc_mps2[rows], timed.gyr_rps[rows]))
         done += sum(len(p.q_es) for p in settled.update(part))
         assert i + 10 - done <= 10 * RATE
+
+
+@pytest.mark.parametrize("rate_hz", [200.0, 286.0])
+def test_the_chips_own_delay_is_made_up_for(rate_hz: float) -> None:
+    """A hand turns the sensor at up to 500 °/s; what the chip reports is older than its time stamp by what data sheets say."""
+    t = np.arange(round(60 * rate_hz)) / rate_hz
+    delay = 1.7e-3 + 0.375 / rate_hz
+
+    def angle(s: np.ndarray) -> np.ndarray:
+        return 1.4 * np.sin(2 * np.pi * s) * np.cos(0.3 * s)
+
+    def up(s: np.ndarray) -> np.ndarray:
+        return np.column_stack([np.cos(angle(s)), np.zeros(len(s)), np.sin(angle(s))])
+
+    gyr = np.column_stack([np.zeros(len(t)), np.gradient(angle(t - delay), 1 / rate_hz), np.zeros(len(t))])
+    timed = TimedBatch(np.round(t * 1e9).astype(np.int64), 9.80665 * up(t - delay), gyr)
+    params = OrientationParams(rate_hz)
+    assert params.ahead > 0.1
+    for estimator in (CausalOrientation(params), SettledOrientation(params), RetroOrientation(params)):
+        parts = estimator.update(GapStage(GapParams(rate_hz)).update(timed)) + estimator.finish()
+        got = up_in_sensor(np.concatenate([p.q_es for p in parts]))
+        error = np.unwrap(np.arctan2(got[:, 2], got[:, 0])) - angle(t)
+        # Error = constant + lead times rate: VQF by itself would be (1.7 ms - 0.125 samples) late.
+        terms = np.column_stack([np.ones(len(t)), np.gradient(angle(t), 1 / rate_hz)])[round(20 * rate_hz) :]
+        lead_s = np.linalg.lstsq(terms, error[round(20 * rate_hz) :], rcond=None)[0][1]
+        assert abs(lead_s) < 0.1e-3
+
+
+def test_at_a_wearers_rate_the_delay_is_left_alone() -> None:
+    assert OrientationParams(50.0).ahead == OrientationParams(100.0).ahead == 0.0

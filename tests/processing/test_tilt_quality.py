@@ -15,13 +15,16 @@ RATE = 100.0
 START_NS = 1_790_000_000 * NS_PER_S
 
 
-def standing(seconds: int, rate_dps: float, from_s: int) -> list[Metric]:
-    """Quiet standing in neutral; from ``from_s`` on the gyroscope claims to turn about the left-right axis."""
+def standing(seconds: int, rate_dps: float, from_s: int, grows_over_s: float = 0.0) -> list[Metric]:
+    """Quiet standing in neutral; from ``from_s`` on the gyroscope claims to turn about the left-right axis, at once or more and
+    more within ``grows_over_s``.
+    """
     rng = np.random.default_rng(2)
     n = round(seconds * RATE)
     acc = np.array([GRAVITY_MPS2, 0, 0]) + rng.normal(0, 0.03, (n, 3))
     gyr = rng.normal(0, 0.001, (n, 3))
-    gyr[round(from_s * RATE) :, 1] += np.radians(rate_dps)
+    since = np.arange(n) / RATE - from_s
+    gyr[:, 1] += np.radians(rate_dps) * np.clip(since / max(grows_over_s, 1e-9), 0.0, 1.0)
     t = START_NS + (np.arange(n) * 10_000_000).astype(np.int64)
     mount = parse_mount("up=+x,anterior=-z")
     setup = CoreSetup(
@@ -31,9 +34,9 @@ def standing(seconds: int, rate_dps: float, from_s: int) -> list[Metric]:
     return [r for r in result.records if isinstance(r, Metric)]
 
 
-@pytest.mark.parametrize("rate_dps", [5.0, -5.0])
-def test_quality_falls_before_the_tilt_is_three_degrees_off(rate_dps: float) -> None:
-    metrics = standing(120, rate_dps, 60)
+@pytest.mark.parametrize(("rate_dps", "grows_over_s"), [(5.0, 0.0), (-5.0, 0.0), (20.0, 60.0), (-20.0, 30.0)])
+def test_quality_falls_before_the_tilt_is_three_degrees_off(rate_dps: float, grows_over_s: float) -> None:
+    metrics = standing(150, rate_dps, 60, grows_over_s)
     before = metrics[30:60]
     assert all(m.quality > 0.95 for m in before)
     assert all(abs(m.anterior_tilt_deg or 0.0) < 0.5 for m in before)

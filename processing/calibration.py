@@ -1,0 +1,278 @@
+"""What the accelerometer itself gets wrong, learnt from the wearer's own still seconds: offset and scale of each axis.
+
+Stands before the orientation filter. A sensor at rest feels gravity and nothing else, so wherever it rests, the length of what it
+reads differs from gravity by its own error along that direction:
+
+    |m| = g + u·o + g Σ s_i u_i²        u direction of m, o offsets (3), s scale errors (3), g gravity where the wearer lives
+
+One resting direction gives one equation; lying, sitting and standing together give the offsets. This is the six-position test of
+sensor makers (Lötters et al. 1998, Sensors and Actuators A 68:221, who let it run on the body) as a linear Bayesian estimate. The
+prior is what data sheets promise, so that nothing is believed that the data do not say; where they say too little nothing
+is applied (`CalibrationParams.known_share`). Resting directions are kept in fixed cells of the sphere as sums over whole UTC
+seconds, and a correction takes effect at a full UTC minute: how samples were grouped cannot matter.
+
+The zero does not move: an alignment holds what the sensor itself read in the neutral pose, and `features/align.py` carries it over to corrected
+axes. What is corrected is every other direction against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+
+from processing.types import F64, GRAVITY_MPS2, I64, NS_PER_S, Json
+
+Cell: TypeAlias = tuple[int, int, int]
+
+_MINUTE_NS: Final = 60 * NS_PER_S
+_CELLS_PER_G: Final = 2  # cells of half a g along each axis: some 30° wide
+_Three: TypeAlias = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationParams:
+    """Accelerations [m/s²], rates [deg/s]; standard deviations are one sigma.
+
+    The prior: zero-g offset ±20 mg and scale ±0.4 % (data sheets of BMI270, LSM6DSO, ICM-20948, typical); gravity between
+    equator and pole at sea level spreads 9.780 to 9.832. ``direction_sd`` is what one resting direction may be wrong by however long it
+    is held (warmth, cross-axis terms, the body's tremor), ``second_sd`` what one second may.
+    """
+
+    rate_hz: float
+    offset_sd: float = 0.020 * GRAVITY_MPS2
+    scale_sd: float = 0.004
+    gravity_sd: float = 0.014
+    direction_sd: float = 0.015
+    second_sd: float = 0.03
+    still_acc_sd: float = 0.1
+    still_gyr_sd_dps: float = 1.5
+    still_norm: float = 0.8  # four sigma of offset: beyond it is movement or a fault
+    min_seconds: int = 10  # of rest before a direction counts
+    known_share: float = 0.4  # of the prior's doubt: at least two axes must be known better than this
+    max_misfit: float = 3.0  # of what is expected: beyond, the readings are no gravity and nothing is concluded
+    least_change: float = 0.01  # smaller corrections are not worth a change
+    refresh_share: float = 0.2  # more rest than at the last look, before the next
+    memory_s: float = 14_400.0  # of rest in one direction; then its weight is halved, so that ageing is followed
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """``acc - offset - scale * acc`` holds from ``from_ns`` on; ``sd_mps2`` is what remains of the offset's doubt, an axis's mean.
+
+    ``directions`` resting directions with ``still_s`` seconds of rest it was learnt from; all zero for the accelerometer as it is.
+    """
+
+    from_ns: int
+    offset_mps2: _Three
+    scale: _Three
+    sd_mps2: float
+    directions: int = 0
+    still_s: int = 0
+    misfit: float = 0.0
+
+    def apply(self, acc_mps2: F64) -> F64:
+        """Corrected specific force (n, 3)."""
+        if not self.directions:
+            return acc_mps2
+        gain = 1.0 - np.array(self.scale)
+        out: F64 = acc_mps2 * gain - np.array(self.offset_mps2)
+        return out
+
+    def data(self) -> dict[str, Json]:
+        """The event's data."""
+        return {
+            "offset_mps2": list(self.offset_mps2),
+            "scale": list(self.scale),
+            "offset_sd_mps2": self.sd_mps2,
+            "resting_directions": self.directions,
+            "still_s": self.still_s,
+            "misfit": self.misfit,
+            "text": "The accelerometer's own error, learnt from rests in several positions, is taken out from here; "
+            "zero stays where the neutral pose put it.",
+        }
+
+    def fields(self) -> list[Any]:
+        return [self.from_ns, self.offset_mps2, self.scale, self.sd_mps2, self.directions, self.still_s, self.misfit]
+
+    @classmethod
+    def restored(cls, fields: list[Any]) -> Correction:
+        from_ns, offset, scale, *rest = fields
+        return cls(from_ns, (offset[0], offset[1], offset[2]), (scale[0], scale[1], scale[2]), *rest)
+
+
+def uncorrected(params: CalibrationParams) -> Correction:
+    """The accelerometer as it is, with a data sheet's doubt."""
+    return Correction(0, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), params.offset_sd)
+
+
+class Rests:
+    """Sums over still seconds, one row per cell of the sphere: seconds, direction (3), length."""
+
+    def __init__(self, params: CalibrationParams) -> None:
+        self._params = params
+        self.cells: dict[Cell, list[float]] = {}
+        self.still_s = 0
+        self._rest: list[Any] = []  # samples of the second that is not complete yet
+        self._before: tuple[int, _Three] | None = None  # the last still second and its mean
+
+    def add(self, t_utc_ns: I64, acc_mps2: F64, gyr_rps: F64) -> None:
+        """Take samples later than all before; whole seconds are judged once the next has begun."""
+        if not len(t_utc_ns):
+            return
+        new: list[Any] = [t_utc_ns, acc_mps2, gyr_rps]
+        arrays: list[Any] = [np.concatenate(pair) for pair in zip(self._rest, new, strict=True)] if self._rest else new
+        second = arrays[0] // NS_PER_S
+        cut = int(np.searchsorted(second, second[-1]))
+        if cut:
+            self._judge(second[:cut], arrays[1][:cut], arrays[2][:cut])
+        self._rest = [a[cut:].copy() for a in arrays]
+
+    def _judge(self, second: I64, acc: F64, gyr: F64) -> None:
+        p = self._params
+        first = np.flatnonzero(np.diff(second, prepend=second[0] - 1))
+        count = np.diff(np.append(first, len(second))).astype(np.float64)
+
+        def means(x: F64) -> tuple[F64, F64]:
+            """Mean (3, m) and spread (m,) of each second."""
+            mean = np.stack([np.add.reduceat(x[:, i], first) / count for i in range(3)])
+            square = np.add.reduceat(x[:, 0] * x[:, 0] + x[:, 1] * x[:, 1] + x[:, 2] * x[:, 2], first) / count
+            of_mean = mean[0] * mean[0] + mean[1] * mean[1] + mean[2] * mean[2]
+            return mean, np.sqrt(np.maximum(0.0, square - of_mean))
+
+        mean, shake = means(acc)
+        norm = np.sqrt(mean[0] * mean[0] + mean[1] * mean[1] + mean[2] * mean[2])
+        still = (shake < p.still_acc_sd) & (count > 0.9 * p.rate_hz) & (np.abs(norm - GRAVITY_MPS2) < p.still_norm)
+        if not still.any():
+            return
+        still &= means(gyr)[1] < np.radians(p.still_gyr_sd_dps)
+        for i in np.flatnonzero(still).tolist():
+            self._keep(int(second[first[i]]), (float(mean[0, i]), float(mean[1, i]), float(mean[2, i])), float(norm[i]))
+
+    def _keep(self, second: int, mean: _Three, norm: float) -> None:
+        """Keep a second that follows on a still one in the same place."""
+        before, self._before = self._before, (second, mean)
+        if before is None or before[0] != second - 1:
+            return
+        if any(abs(a - b) > self._params.still_acc_sd for a, b in zip(mean, before[1], strict=True)):
+            return
+        x, y, z = (round(v / GRAVITY_MPS2 * _CELLS_PER_G) for v in mean)
+        row = self.cells.setdefault((x, y, z), [0.0, 0.0, 0.0, 0.0, 0.0])
+        for i, v in enumerate((1.0, mean[0] / norm, mean[1] / norm, mean[2] / norm, norm)):
+            row[i] += v
+        if row[0] > self._params.memory_s:
+            row[:] = [0.5 * v for v in row]
+        self.still_s += 1
+
+    def snapshot(self) -> dict[str, Any]:
+        cells = [[list(c), list(row)] for c, row in self.cells.items()]
+        before = None if self._before is None else [self._before[0], list(self._before[1])]
+        return {"cells": cells, "still_s": self.still_s, "rest": list(self._rest), "before": before}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.cells = {(c[0], c[1], c[2]): list(row) for c, row in state["cells"]}
+        self.still_s, self._rest = state["still_s"], list(state["rest"])
+        b = state["before"]
+        self._before = None if b is None else (b[0], (b[1][0], b[1][1], b[1][2]))
+
+
+def solve(rests: Rests, params: CalibrationParams, from_ns: int) -> Correction | None:
+    """The most probable error given all rests, or None where they say too little or contradict one another."""
+    p = params
+    rows = [row for _, row in sorted(rests.cells.items()) if row[0] >= p.min_seconds]
+    if len(rows) < 2:
+        return None
+    table = np.array(rows)
+    count, length = table[:, 0], table[:, 4] / table[:, 0]
+    u = table[:, 1:4] / count[:, None]
+    a = np.column_stack([u, GRAVITY_MPS2 * u * u, np.ones(len(u))])
+    variance = p.direction_sd**2 + p.second_sd**2 / count
+    prior = np.array([p.offset_sd] * 3 + [p.scale_sd] * 3 + [p.gravity_sd]) ** -2.0
+    off = length - GRAVITY_MPS2
+    covariance = np.linalg.inv((a.T / variance) @ a + np.diag(prior))
+    x = covariance @ (a.T @ (off / variance))
+    known = np.linalg.eigvalsh(covariance[:3, :3])  # ascending
+    if known[1] > (p.known_share * p.offset_sd) ** 2:
+        return None
+    # What the data and the prior together find odd: a large error nobody's data sheet allows is no explanation either.
+    chi_sq = np.sum((off - a @ x) ** 2 / variance) + np.sum(x * x * prior)
+    misfit = float(np.sqrt(chi_sq / len(rows)))
+    if misfit > p.max_misfit:
+        return None
+    v = [float(e) for e in x]
+    sd = float(np.sqrt(np.mean(known)))
+    return Correction(from_ns, (v[0], v[1], v[2]), (v[3], v[4], v[5]), sd, len(rows), int(count.sum()), misfit)
+
+
+class Calibrator:
+    """Learns from a stream and says which correction holds when; see the module."""
+
+    def __init__(self, params: CalibrationParams) -> None:
+        self.params = params
+        self.rests = Rests(params)
+        self.history = [uncorrected(params)]
+        self._looked_s = 0  # seconds of rest at the last look
+        self._minute: int | None = None
+        self._new: list[Correction] = []
+
+    def corrected(self, t_utc_ns: I64, acc_mps2: F64, gyr_rps: F64) -> F64:
+        """Specific force (n, 3) for the filter, each sample by what rests before its minute have taught."""
+        if not len(t_utc_ns):
+            return acc_mps2
+        minute = t_utc_ns // _MINUTE_NS
+        edges = [0, len(minute)]
+        if minute[0] != minute[-1]:
+            edges = [0, *(np.flatnonzero(np.diff(minute)) + 1).tolist(), len(minute)]
+        out: list[F64] = []
+        for lo, hi in zip(edges[:-1], edges[1:], strict=True):
+            rows = slice(lo, hi)
+            # This sample completes the second before it; what that second teaches holds from this minute on.
+            self.rests.add(t_utc_ns[lo : lo + 1], acc_mps2[lo : lo + 1], gyr_rps[lo : lo + 1])
+            if self._minute != minute[lo]:
+                self._minute = int(minute[lo])
+                self.look(self._minute * _MINUTE_NS)
+            self.rests.add(t_utc_ns[lo + 1 : hi], acc_mps2[lo + 1 : hi], gyr_rps[lo + 1 : hi])
+            out.append(self.history[-1].apply(acc_mps2[rows]))
+        return out[0] if len(out) == 1 else np.concatenate(out)
+
+    def look(self, from_ns: int) -> None:
+        """Whether rests so far call for another correction from ``from_ns`` on."""
+        if self.rests.still_s <= self._looked_s * (1.0 + self.params.refresh_share):
+            return
+        self._looked_s = self.rests.still_s
+        found, last = solve(self.rests, self.params, from_ns), self.history[-1]
+        if found is None:
+            return
+        change = [abs(a - b) for a, b in zip(found.offset_mps2, last.offset_mps2, strict=True)]
+        if max(change) < self.params.least_change:
+            return
+        self.history.append(found)
+        self._new.append(found)
+
+    def at(self, t_ns: int) -> Correction:
+        """The correction in force at a time."""
+        for correction in reversed(self.history):
+            if correction.from_ns <= t_ns:
+                return correction
+        return self.history[0]
+
+    def take_new(self) -> list[Correction]:
+        """Corrections not told yet."""
+        new, self._new = self._new, []
+        return new
+
+    def snapshot(self) -> dict[str, Any]:
+        return {
+            "rests": self.rests.snapshot(),
+            "history": [c.fields() for c in self.history],
+            "new": [c.fields() for c in self._new],
+            "looked": [self._looked_s, self._minute],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.rests.restore(state["rests"])
+        self.history = [Correction.restored(f) for f in state["history"]]
+        self._new = [Correction.restored(f) for f in state["new"]]
+        self._looked_s, self._minute = state["looked"]
