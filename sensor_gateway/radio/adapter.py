@@ -95,6 +95,8 @@ class Radio:
 
     async def free(self, address: str, service_uuids: Sequence[str]) -> None:
         """Close a connection to ``address`` that an earlier process left in the operating system."""
+        if not service_uuids:
+            return
         try:
             async with self.air, asyncio.timeout(self.limits.connect_s + self.limits.close_s):
                 name = await self.name()
@@ -128,12 +130,12 @@ class Radio:
         log.info("made the operating system forget a device that could not be connected")
 
     @asynccontextmanager
-    async def connect(self, found: Found) -> AsyncIterator[Link]:
+    async def connect(self, found: Found, may_bond: bool = False) -> AsyncIterator[Link]:
         """A connection to a sensor just found; closed on leaving in every case. Raises `LinkError`."""
         disconnected = asyncio.Event()
         name = await self.name()
         client = self._client(found.device, name, lambda _: disconnected.set())
-        link = Link(client, disconnected, self.limits)
+        link = Link(client, disconnected, self.limits, may_bond)
         try:
             try:
                 async with self.air, asyncio.timeout(self.limits.connect_outer_s):

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from bleak import BleakClient
@@ -61,39 +62,43 @@ class Found:
 
 
 class Link:
-    """An open connection. ``disconnected`` is set when the stack says that it ended."""
+    """An open connection. ``disconnected`` is set when the stack says that it ended.
 
-    def __init__(self, client: BleakClient, disconnected: asyncio.Event, limits: RadioLimits) -> None:
+    With ``may_bond`` a sensor that refuses a subscription or a command is paired with; ``bonds`` counts that.
+    """
+
+    def __init__(
+        self, client: BleakClient, disconnected: asyncio.Event, limits: RadioLimits, may_bond: bool = False
+    ) -> None:
         self.disconnected = disconnected
+        self.bonds = 0
+        self._may_bond = may_bond
         self._client = client
         self._limits = limits
         self._open = True
 
-    async def subscribe(
-        self, uuids: Sequence[str], on_payload: Callable[[str, bytes], None], may_bond: bool = False
-    ) -> bool:
-        """Deliver notifications to ``on_payload`` until `close`; nothing after it. Raises `LinkError`.
-
-        With ``may_bond`` a sensor that refuses is paired with, once, and asked again; True where that was done.
-        """
+    async def subscribe(self, uuids: Sequence[str], on_payload: Callable[[str, bytes], None]) -> None:
+        """Deliver notifications to ``on_payload`` until `close`; nothing after it. Raises `LinkError`."""
 
         def deliver(characteristic: BleakGATTCharacteristic, data: bytearray) -> None:
             if self._open:
                 on_payload(characteristic.uuid, bytes(data))
 
-        bonded = False
         for uuid in uuids:
             self._characteristic(uuid)
-            try:
-                await self._notify(uuid, deliver)
-            except LinkError as e:
-                if not may_bond or bonded or self.disconnected.is_set():
-                    raise
-                log.info("pairing, since %s", e)
-                await self._pair()
-                bonded = True
-                await self._notify(uuid, deliver)
-        return bonded
+            await self._bonded(partial(self._notify, uuid, deliver))
+
+    async def _bonded(self, action: Callable[[], Awaitable[None]]) -> None:
+        """Do it; where the sensor refuses and may be paired with, do so, once a connection, and try again."""
+        try:
+            await action()
+        except LinkError as e:
+            if not self._may_bond or self.bonds or self.disconnected.is_set():
+                raise
+            log.info("pairing, since %s", e)
+            await self._pair()
+            self.bonds += 1
+            await action()
 
     async def _notify(self, uuid: str, deliver: Callable[[BleakGATTCharacteristic, bytearray], None]) -> None:
         try:
@@ -132,17 +137,20 @@ class Link:
     async def write(self, steps: Sequence[Step]) -> None:
         """Write each step and wait for its acknowledgement, where the characteristic gives any. Raises `LinkError`."""
         for step in steps:
-            characteristic = self._characteristic(step.uuid)
-            try:
-                async with asyncio.timeout(step.timeout_s):
-                    await self._client.write_gatt_char(
-                        characteristic, step.payload, response="write" in characteristic.properties
-                    )
-                await asyncio.sleep(step.pause_s)
-            except TimeoutError:
-                raise LinkError(f"the sensor did not answer command {step.payload.hex()}", "gatt") from None
-            except STACK_ERRORS as e:
-                raise LinkError(f"the sensor refused command {step.payload.hex()}: {text_of(e)}", "gatt") from e
+            await self._bonded(partial(self._write, step))
+            await asyncio.sleep(step.pause_s)
+
+    async def _write(self, step: Step) -> None:
+        characteristic = self._characteristic(step.uuid)
+        try:
+            async with asyncio.timeout(step.timeout_s):
+                await self._client.write_gatt_char(
+                    characteristic, step.payload, response="write" in characteristic.properties
+                )
+        except TimeoutError:
+            raise LinkError(f"the sensor did not answer command {step.payload.hex()}", "gatt") from None
+        except STACK_ERRORS as e:
+            raise LinkError(f"the sensor refused command {step.payload.hex()}: {text_of(e)}", "gatt") from e
 
     def _characteristic(self, uuid: str) -> BleakGATTCharacteristic:
         try:

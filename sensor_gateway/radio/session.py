@@ -220,15 +220,14 @@ class Session:
         self._address = found.advert.address.upper()
         self.stats = replace(self.stats, rssi_dbm=found.advert.rssi_dbm)
         self._enter("connecting")
-        async with self._radio.connect(found) as link:
+        async with self._radio.connect(found, self.driver.capabilities.needs_bond) as link:
             self._enter("starting")
             self.stats = replace(self.stats, connections=self.stats.connections + 1)
             self._ear.reset()
             await self._identify(link)
-            may_bond = self.driver.capabilities.needs_bond
-            bonded = await link.subscribe(self.driver.notify_uuids(), self._on_payload, may_bond)
-            self.stats = replace(self.stats, bonds=self.stats.bonds + bonded)
+            await link.subscribe(self.driver.notify_uuids(), self._on_payload)
             await self._start(link)
+            self.stats = replace(self.stats, bonds=self.stats.bonds + link.bonds)
             try:
                 await self._watch(link)
             except asyncio.CancelledError:

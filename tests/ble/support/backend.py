@@ -70,6 +70,7 @@ class Central:
         self.scanning = 0
         self.most_at_once = 0  # scans and connection attempts under way together
         self.busy = 0
+        self.scans_running = 0
         self.not_closed: list[SimClient] = []  # their sensor hung up, and nobody called disconnect
 
     @contextlib.contextmanager
@@ -107,6 +108,7 @@ class SimHost:
         self.plugged_in = self.powered = self.serving = True
         self.switched: list[bool] = []
         self.forgotten: list[str] = []  # adapter and address
+        self.cannot_be_freed = False
         self.stuck = False  # the controller takes no more connection commands until it is switched off and on
 
     def check_service(self) -> None:
@@ -123,7 +125,7 @@ class SimHost:
             raise HostError(f"no adapter {name}")
         self.switched.append(on)
         self.powered = on
-        self.stuck = self.stuck and on
+        self.stuck = self.stuck and (on or self.cannot_be_freed)
         if not on:
             await self.drop_links()
 
@@ -173,10 +175,12 @@ class SimScanner(BaseBleakScanner):
         self.seen_devices = {}
         self.central.device.on("advertisement", self._on_advertisement)
         await self.central.device.start_scanning(filter_duplicates=False)
+        self.central.scans_running += 1
 
     async def stop(self) -> None:
         self.central.device.remove_listener("advertisement", self._on_advertisement)
         await self.central.device.stop_scanning()
+        self.central.scans_running -= 1
         self._occupied.close()
         self.central.check()
 

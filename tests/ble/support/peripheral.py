@@ -9,10 +9,15 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from bumble.att import ATT_Error, ErrorCode
+from bumble.att import ATT_Error, Attribute, ErrorCode
 from bumble.core import AdvertisingData
 from bumble.device import Connection, Device, DeviceConfiguration
-from bumble.gatt import Characteristic, CharacteristicValue, Service
+from bumble.gatt import (
+    GATT_CLIENT_CHARACTERISTIC_CONFIGURATION_DESCRIPTOR,
+    Characteristic,
+    CharacteristicValue,
+    Service,
+)
 from bumble.hci import Address
 
 from tests.ble.support.air import Air, SimController
@@ -47,6 +52,7 @@ class Peripheral:
         self.notified = 0
         self.stalled = False
         self.wants_bond = False
+        self._sending = False
         self._boot_s = time.monotonic()
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
@@ -108,6 +114,10 @@ class Peripheral:
         return bool(wanted.get(self._characteristics[name].handle, b"\0")[0] & 1)
 
     async def power_on(self) -> None:
+        if self.wants_bond:
+            for attribute in self.device.gatt_server.attributes:
+                if attribute.type == GATT_CLIENT_CHARACTERISTIC_CONFIGURATION_DESCRIPTOR:
+                    attribute.permissions |= Attribute.WRITE_REQUIRES_ENCRYPTION
         await self.device.power_on()
         await self.device.start_advertising()
         self._task = asyncio.create_task(self._stream())
@@ -117,6 +127,12 @@ class Peripheral:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+
+    async def fall_silent(self) -> None:
+        """Send nothing any more; returns when what was measured has left."""
+        self.stalled = True
+        while self._sending:
+            await asyncio.sleep(0.05)
 
     async def hang_up(self) -> None:
         """End the connection from this side."""
@@ -192,8 +208,10 @@ class Peripheral:
             await asyncio.sleep(max(0.0, due_s - time.monotonic()))
             if self._connection is None or self.stalled:
                 continue
+            self._sending = True
             for name, payload in self.turn():
                 if self.subscribed(name):
                     await self.device.notify_subscribers(self._characteristics[name], payload)
                     self.notified += 1
                     self.left(payload)
+            self._sending = False
