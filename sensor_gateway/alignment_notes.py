@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from processing.alignment.mounts import restored
 from processing.alignment.offset import PelvicOffset
@@ -56,6 +56,7 @@ class Correction:
 
 
 Note: TypeAlias = Offset | Correction
+N = TypeVar("N", Offset, Correction)
 
 
 def read_notes(folder: Path) -> list[Note]:
@@ -68,7 +69,7 @@ def read_notes(folder: Path) -> list[Note]:
     return _parse(path, text[: text.rfind(b"\n") + 1])  # a last line without its end was never acknowledged
 
 
-def append(folder: Path, make: Callable[[int], Note]) -> Note:
+def append(folder: Path, make: Callable[[int], N]) -> N:
     """Enter the note that ``make`` gives for its version; durable when this returns. Raises `NotesError` or ``OSError``.
 
     Several processes may enter notes at a time.

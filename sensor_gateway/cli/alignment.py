@@ -27,6 +27,7 @@ from sensor_gateway.alignment_notes import (
     plain,
     read_notes,
 )
+from sensor_gateway.alignment_words import at_words, offset_words, row_words, zero_words
 from sensor_gateway.cli.progress import Progress
 from sensor_gateway.cli.times import utc_ns
 from sensor_gateway.clock import SystemClock
@@ -148,7 +149,9 @@ def _list(args: argparse.Namespace, place: _Place) -> int:
     if args.json:
         print(json.dumps({"wearer": args.wearer, "rows": rows}, ensure_ascii=False))
     else:
-        print("\n".join(_row(r, place.zone) for r in rows) or f"nothing is known of {args.wearer}'s alignments yet")
+        print(
+            "\n".join(row_words(r, place.zone) for r in rows) or f"nothing is known of {args.wearer}'s alignments yet"
+        )
     return 0
 
 
@@ -170,42 +173,11 @@ def _list_at(args: argparse.Namespace, history: WearerHistory) -> int:
         return 0
     for r in rows:
         print(
-            f"{r['sensor']}: {r['id']} ({r['why']}), {_zero(r)}, ± {r['uncertainty_deg']:.1f} deg then, "
+            f"{r['sensor']}: {r['id']} ({r['why']}), {zero_words(r)}, ± {r['uncertainty_deg']:.1f} deg then, "
             f"± {r['uncertainty_then_deg']:.1f} deg with its age"
         )
-    print("no alignment was in force" if not rows else _offset_words(offset))
+    print("no alignment was in force" if not rows else offset_words(offset))
     return 0
-
-
-def _offset_words(offset: Any) -> str:
-    if offset is None:
-        return "no therapist's offset: absolute tilt is not known"
-    o = offset.offset
-    return f"offset {o.angle_deg:+.1f} ± {o.sigma_deg:.1f} deg ({o.method}, {o.rater}): absolute tilt = tilt + offset"
-
-
-def _row(r: dict[str, Any], zone: ZoneInfo) -> str:
-    when = _at(r["t_utc_ns"], zone)
-    if r["kind"] == "offset":
-        old = "  (replaced)" if r["superseded"] else ""
-        return f"{when}  {'-':8} offset      {r['angle_deg']:+.1f} ± {r['sigma_deg']:.1f} deg, {r['method']}, {r['rater']}, note {r['version']}{old}"
-    if r["kind"] == "refused":
-        return f"{when}  {r['sensor']:8} refused     {r.get('reason') or r.get('remedy')}"
-    if r["kind"] != "alignment":
-        return f"{when}  {r['sensor']:8} {r['kind']:11} {r.get('text') or r['id']}"
-    if "method" not in r:
-        return f"{when}  {r['sensor']:8} found       {r.get('text', '')}"
-    until = "now" if r["until_utc_ns"] is None else _at(r["until_utc_ns"], zone)
-    span = "replaced" if r["superseded"] else f"until {until}, then ± {r['uncertainty_at_end_deg']:.1f}"
-    return f"{when}  {r['sensor']:8} alignment   {r['id']} ± {r['uncertainty_deg']:.1f} deg, {_zero(r)}, {r['why']}; {span}"
-
-
-def _zero(r: dict[str, Any]) -> str:
-    return "zero at the neutral pose" if r["has_neutral"] else "no neutral pose"
-
-
-def _at(t_utc_ns: int, zone: ZoneInfo) -> str:
-    return datetime.fromtimestamp(t_utc_ns // NS_PER_S, zone).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _show(args: argparse.Namespace, place: _Place) -> int:
@@ -220,7 +192,7 @@ def _show(args: argparse.Namespace, place: _Place) -> int:
         print(json.dumps(rows[0], ensure_ascii=False))
         return 0
     for key, value in rows[0].items():
-        print(f"{key:24} {_at(value, place.zone) if key.endswith('_utc_ns') and value is not None else value}")
+        print(f"{key:24} {at_words(value, place.zone) if key.endswith('_utc_ns') and value is not None else value}")
     return 0
 
 
@@ -245,7 +217,7 @@ def _offset(args: argparse.Namespace, place: _Place) -> int:
     print(
         json.dumps(plain(note))
         if args.json
-        else f"note {note.version}: {_offset_words(note)}, from {_at(when, place.zone)}"
+        else f"note {note.version}: {offset_words(note)}, from {at_words(when, place.zone)}"
     )
     return 0
 
