@@ -26,7 +26,8 @@ from processing.orientation import Oriented
 from processing.types import NS_PER_S, ContextBlock, SecondBlock
 
 _MINUTE_NS: Final = 60 * NS_PER_S
-_EVENT_OF: Final = {"new_mount": "mount", "realigned": "alignment", "refused": "alignment"}
+EVENT_OF: Final = {"new_mount": "mount", "realigned": "alignment", "refused": "alignment"}
+"""Findings of `SlipStage` to event types."""
 
 
 class Wearing:
@@ -120,7 +121,7 @@ class Wearing:
         notes = self._slip.update(block, context, self._align.alignment)
         self._pending.add(notes)
         for note in notes:
-            self._notices.add(note.found_utc_ns, _EVENT_OF[note.kind], note.data())
+            self._notices.add(note.found_utc_ns, EVENT_OF[note.kind], note.data())
 
     def _finish_capture(self) -> None:
         done = self._capture.finish(self._align.alignment)

@@ -20,6 +20,7 @@ from processing.batch import Mode, ProcessResult, blocks, process_recording
 from processing.context.periods import Bout, BoutStage
 from processing.core import CoreSetup
 from processing.dictionary import ABSOLUTE, BOUT, EPOCH, METRIC, SAMPLE, STEP, TRANSFER
+from processing.mount_search import find_mounts
 from processing.rules.study import Study, study_hash
 from processing.types import NS_PER_S, POSTURE_CODE, Epoch, Event, Metric, Samples, TimedBatch
 from sensor_gateway.absolute_tilt import NeutralTimes, absolute_columns
@@ -116,7 +117,9 @@ def process_file(
             if progress is not None:
                 progress(before + (1.0 - before) * taken / len(timed))
 
-        result = process_recording(blocks(timed), setup, options.study, options.mode, keep, tell)
+        # Looking back an alignment holds from where the clip began to sit so, which a pass of its own finds first.
+        mounts = find_mounts(blocks(timed), setup.rate_hz, setup.alignment) if options.mode == "retro" else []
+        result = process_recording(blocks(timed), setup, options.study, options.mode, keep, tell, mounts=mounts)
         samples.close()
         rows = {"samples.parquet": samples.rows, **_write_records(files, result)}
         all_warnings = (*recording.warnings, *aligned.warnings)

@@ -1,0 +1,73 @@
+"""Before looking back over a recording: where did the clip slip or go on again, and how did it sit from there on?
+
+Online a finding takes effect at the next full minute after the walk that proved it. Looking back it holds from where the new mount
+began: from the moment the clip went on again, or from the first walk that was tilted. Between the last walk that vouched for the
+old mount and that one nobody knows when it slipped: there the old alignment stays, with wide doubt and posture rules paused.
+
+The search is a causal pass of its own with `SlipStage`; `batch.process_recording` takes what it finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from processing.alignment.mounts import SlipNote
+from processing.alignment.slip import SlipStage
+from processing.alignment.static import Alignment, record
+from processing.context.stage import ContextStage
+from processing.features.align import AlignStage
+from processing.features.seconds import SecondStage
+from processing.gaps import GapParams, GapStage
+from processing.orientation import CausalOrientation, OrientationParams
+from processing.types import NS_PER_S, SecondBlock, TimedBatch
+
+
+@dataclass(frozen=True, slots=True)
+class MountChange:
+    """From ``t_utc_ns``, a full second, on ``note.alignment`` holds; where it is None nothing changes and the note only tells."""
+
+    t_utc_ns: int
+    note: SlipNote
+
+
+def find_mounts(chunks: Iterable[TimedBatch], rate_hz: float, alignment: Alignment) -> list[MountChange]:
+    """Changes in a recording (strictly increasing times) that starts with ``alignment``, in order of time."""
+    gaps, orientation = GapStage(GapParams(rate_hz)), CausalOrientation(OrientationParams(rate_hz))
+    aligner, seconds = AlignStage(alignment), SecondStage(rate_hz)
+    context, slip = ContextStage(rate_hz=rate_hz, neutral_known=alignment.has_neutral), SlipStage()
+    notes: list[SlipNote] = []
+
+    def take(block: SecondBlock | None) -> None:
+        if block is not None:
+            # The clip's own axes are compared, so the first alignment may stay throughout.
+            notes.extend(slip.update(block, context.update(block), alignment))
+
+    for chunk in chunks:
+        for part in orientation.update(gaps.update(chunk)):
+            take(seconds.update(aligner.update(part.filled, part.q_es)[0]))
+    take(seconds.update(None, last=True))
+    return backdated(notes, alignment)
+
+
+def backdated(notes: Sequence[SlipNote], start: Alignment) -> list[MountChange]:
+    """Each finding at the time from which it holds, none before the one it follows."""
+    out: list[MountChange] = []
+    earliest_ns = -(-start.t_utc_ns // NS_PER_S) * NS_PER_S
+    put_on_ns: int | None = None
+    for note in notes:
+        at_ns = note.found_utc_ns
+        if note.kind == "new_mount":
+            at_ns = max(note.since_utc_ns, earliest_ns)
+            put_on_ns = None if note.reason == "slip" else at_ns
+        elif note.kind == "realigned":
+            at_ns = max(note.since_utc_ns if put_on_ns is None else put_on_ns, earliest_ns)
+        a = note.alignment
+        if a is not None:
+            if out and out[-1].note.kind == "new_mount" and out[-1].t_utc_ns == at_ns:
+                # Known from its first moment on: nothing is in doubt in between; the event still tells of the new mount.
+                out[-1] = replace(out[-1], note=replace(out[-1].note, alignment=None))
+            a = record(a.method, a.r_ps, a.uncertainty_deg, mount_id=a.mount_id, t_utc_ns=at_ns)
+            earliest_ns = at_ns
+        out.append(MountChange(at_ns, replace(note, from_utc_ns=at_ns, alignment=a)))
+    return out
