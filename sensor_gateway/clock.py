@@ -16,13 +16,24 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own clocks."""
+    """The machine's own clocks.
+
+    ``mono_ns`` counts on while the machine sleeps, where the system has such a clock (Linux's CLOCK_BOOTTIME): the sensor
+    goes on meanwhile, and a clock that stood still would date what follows too early by the length of the sleep.
+    """
 
     def utc_ns(self) -> int:
         return time.time_ns()
 
-    def mono_ns(self) -> int:
-        return time.monotonic_ns()
+    if hasattr(time, "CLOCK_BOOTTIME"):
+
+        def mono_ns(self) -> int:
+            return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+    else:
+
+        def mono_ns(self) -> int:
+            return time.monotonic_ns()
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
