@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
-from processing.dictionary import EVENT_TYPES, KINDS, MEASUREMENT, Field
+from processing.dictionary import EVENT_TYPES, KINDS, MEASUREMENT, STATES, Field
 from processing.types import POSTURES
 
 TAGS: Final = ("site", "wearer", "sensor")
@@ -22,7 +22,8 @@ _KIND_OF_MEASUREMENT: Final = {measurement: kind for kind, measurement in MEASUR
 _FIELDS: Final[Mapping[str, Mapping[str, Field]]] = {
     measurement: {f.name: f for f in KINDS[kind] if f.name != "t_utc_ns"}
     for measurement, kind in _KIND_OF_MEASUREMENT.items()
-}
+} | {measurement: {f.name: f for f in fields} for measurement, fields in STATES.items()}
+_STATE_TAGS: Final = {"gateway": ("site", "gateway"), "bridge": ("site",)}
 
 WHO: Final = ('"site" =~ /^${site:regex}$/', '"wearer" =~ /^${wearer:regex}$/')
 """The conditions every panel shares: what the reader chose at the top of the dashboard."""
@@ -42,10 +43,13 @@ class Source:
     """One measurement; its methods give the quoted expressions and whole queries."""
 
     def __init__(self, measurement: str) -> None:
-        if measurement not in _KIND_OF_MEASUREMENT:
-            raise ValueError(f"no measurement {measurement!r}; known: {', '.join(sorted(_KIND_OF_MEASUREMENT))}")
+        if measurement not in _FIELDS:
+            raise ValueError(f"no measurement {measurement!r}; known: {', '.join(sorted(_FIELDS))}")
         self.measurement = measurement
-        self._tags = EVENT_TAGS if measurement == MEASUREMENT["event"] else TAGS
+        own = EVENT_TAGS if measurement == MEASUREMENT["event"] else TAGS
+        self._tags = _STATE_TAGS.get(measurement, own)
+        # Machines belong to a site and to no wearer.
+        self._who = WHO[:1] if measurement in STATES else WHO
 
     def field(self, name: str) -> str:
         """The quoted name of a published field."""
@@ -100,7 +104,7 @@ class Source:
         quoted = [f'"{n}"' if n in self._tags else self.field(n) for n in names]
         return (
             f'SELECT {", ".join(quoted)} FROM "{self.measurement}" '
-            f"WHERE $timeFilter AND {' AND '.join([*WHO, *where])} ORDER BY time DESC LIMIT {limit}"
+            f"WHERE $timeFilter AND {' AND '.join([*self._who, *where])} ORDER BY time DESC LIMIT {limit}"
         )
 
     def tag_values(self, tag: str, where: Sequence[str] = ()) -> str:
@@ -124,7 +128,7 @@ class Source:
 
     def _select(self, columns: Mapping[str, str], where: Sequence[str]) -> str:
         chosen = ", ".join(f'{expression} AS "{label}"' for label, expression in columns.items())
-        return f'SELECT {chosen} FROM "{self.measurement}" WHERE $timeFilter AND {" AND ".join([*WHO, *where])}'
+        return f'SELECT {chosen} FROM "{self.measurement}" WHERE $timeFilter AND {" AND ".join([*self._who, *where])}'
 
     def _grouping(self, tags: Sequence[str]) -> list[str]:
         for tag in tags:
@@ -137,6 +141,8 @@ TILT: Final = Source(MEASUREMENT["metric"])
 EPOCH: Final = Source(MEASUREMENT["epoch"])
 EVENT: Final = Source(MEASUREMENT["event"])
 DEVICE: Final = Source(MEASUREMENT["device"])
+GATEWAY: Final = Source("gateway")
+BRIDGE: Final = Source("bridge")
 
 
 def of_type(*types: str) -> str:

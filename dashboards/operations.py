@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from dashboards.influxql import DEVICE, EPOCH, EVENT, TILT, of_type
+from dashboards.influxql import BRIDGE, DEVICE, EPOCH, EVENT, GATEWAY, TILT, Source, of_type
 from dashboards.model import Dashboard, Override, Panel, Query
 from dashboards.panels import stat, state_timeline, table, time_series
 from dashboards.shared import about, wearers
@@ -45,6 +45,10 @@ def operations() -> Dashboard:
             _rejected(),
             _coverage(),
             *_counts(),
+            _gateways(),
+            _bridge(),
+            _waiting(GATEWAY, "Records that wait at the gateways", by=("gateway",), alias="$tag_gateway"),
+            _waiting(BRIDGE, "Records that wait at the bridge", by=("site",), alias="$tag_site"),
             _log(),
         ),
     )
@@ -167,6 +171,64 @@ def _counts() -> tuple[Panel, ...]:
         counted("Gaps", "gap", "Stretches with missing samples."),
         counted("Clock events", "clock", "Times a sensor's clock was fitted anew, reset or put aside."),
         counted("Mount changes", "mount", "Times a sensor was put on again or moved."),
+    )
+
+
+def _gateways() -> Panel:
+    columns = {
+        "Online": GATEWAY.call("last", "online"),
+        "Computed": GATEWAY.call("last", "received"),
+        "Durable": GATEWAY.call("last", "delivered"),
+        "Dropped": GATEWAY.call("last", "dropped"),
+        "Waiting": GATEWAY.call("last", "queued"),
+        "Set aside": GATEWAY.call("last", "set_aside"),
+        "Lag": GATEWAY.call("last", "lag_s"),
+        "Clock ahead": GATEWAY.call("last", "clock_offset_s"),
+        "Disk free": GATEWAY.call("last", "disk_free_mb"),
+        "Descriptors": GATEWAY.call("last", "open_fds"),
+        "D-Bus": GATEWAY.call("last", "dbus_connections"),
+    }
+    return table(
+        "Gateways, latest state",
+        "What each gateway last said of itself. Computed = durable + dropped + waiting. Clock ahead: against the bridge's clock.",
+        [Query(GATEWAY.latest(columns, by=("site", "gateway")), table=True)],
+        overrides=(
+            Override("Time", {"custom.hideFrom": {"viz": True, "legend": True, "tooltip": True}}),
+            Override("Lag", {"unit": "s", "decimals": 0}),
+            Override("Clock ahead", {"unit": "s", "decimals": 1}),
+            Override("Disk free", {"unit": "decmbytes", "decimals": 0}),
+        ),
+    )
+
+
+def _bridge() -> Panel:
+    names = ("received", "written", "rejected", "dropped", "queued", "duplicates", "dead_letters")
+    columns = {name.replace("_", " ").capitalize(): BRIDGE.call("last", name) for name in names}
+    balance = " - ".join(BRIDGE.call("last", name) for name in names[:5])
+    columns |= {"Not accounted for": balance, "Lag": BRIDGE.call("last", "lag_s")}
+    columns["Disk free"] = BRIDGE.call("last", "disk_free_mb")
+    return table(
+        "Bridge, latest state",
+        "Received = written + rejected + dropped + queued; anything not accounted for is an error of ours. `tiltline deadletter` "
+        "shows what was rejected and why.",
+        [Query(BRIDGE.latest(columns, by=("site",)), table=True)],
+        overrides=(
+            Override("Time", {"custom.hideFrom": {"viz": True, "legend": True, "tooltip": True}}),
+            Override("Lag", {"unit": "s", "decimals": 0}),
+            Override("Disk free", {"unit": "decmbytes", "decimals": 0}),
+        ),
+    )
+
+
+def _waiting(source: Source, title: str, *, by: tuple[str, ...], alias: str) -> Panel:
+    return time_series(
+        title,
+        f"{about(source.measurement, 'queued')} A line that only climbs: the next station is away. Blank: nothing was said.",
+        [Query(source.series({"Waiting": source.call("last", "queued")}, by=by), alias=alias)],
+        unit="count",
+        width=12,
+        low=0,
+        min_interval="1m",
     )
 
 

@@ -66,7 +66,7 @@ class GatewayStates:
     def lines(self) -> list[str]:
         """A point of each gateway, at the time its status came."""
         return [
-            _line("gateway", {"site": s.site, "gateway": s.gateway}, _gateway_fields(s), s.heard_utc_ns)
+            point("gateway", {"site": s.site, "gateway": s.gateway}, _gateway_fields(s), s.heard_utc_ns)
             for s in list(self._states.values())
         ]
 
@@ -116,10 +116,11 @@ def own_line(report: Report) -> str:
         "open_fds": signs.open_fds,
     }
     known = {name: value for name, value in fields.items() if value is not None}
-    return _line("bridge", {"site": report.site}, known, report.t_utc_ns)
+    return point("bridge", {"site": report.site}, known, report.t_utc_ns)
 
 
-def _line(measurement: str, tags: dict[str, str], values: dict[str, float], t_utc_ns: int) -> str:
+def point(measurement: str, tags: dict[str, str], values: dict[str, float], t_utc_ns: int) -> str:
+    """A line of a measurement of `STATES`; fields it does not know are left out."""
     fields = []
     for field in STATES[measurement]:
         if field.name in values:

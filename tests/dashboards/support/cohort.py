@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from processing.types import NS_PER_S, POSTURES, DeviceReport, Epoch, Event, Metric, Record
+from sensor_gateway.bridge_states import point
 from sensor_gateway.wire.line import line
 
 DAY_START_S = 1_789_948_800  # 2026-09-21 00:00 UTC, a Monday
@@ -54,6 +55,50 @@ def records(wearer: Wearer, day: int) -> tuple[Record, ...]:
 
 def lines() -> list[str]:
     """All points; the last day ends at ``DAY_START_S + 86400``."""
+    return [
+        *_states(),
+        *_records(),
+    ]
+
+
+def _states() -> Iterator[str]:
+    """What gateways and bridges said of themselves on the last day, silent in the hole."""
+    for site in ("home", "clinic"):
+        for minute in filter(received, range(24 * 60)):
+            t_ns = (DAY_START_S + minute * 60) * NS_PER_S
+            gateway: dict[str, float] = {
+                "online": 1,
+                "received": minute * 61,
+                "delivered": minute * 60,
+                "dropped": minute // 2,
+                "queued": minute * 61 - minute * 60 - minute // 2,
+                "set_aside": 0,
+                "lag_s": 3.0,
+                "clock_offset_s": 0.2,
+                "clock_step_s": 0.0,
+                "disk_free_mb": 50_000.0 - minute,
+                "memory_mb": 160.0,
+                "open_fds": 40,
+                "dbus_connections": 1,
+            }
+            yield point("gateway", {"site": site, "gateway": f"gw-{site}"}, gateway, t_ns)
+            bridge: dict[str, float] = {
+                "received": minute * 60 + 9,
+                "written": minute * 60,
+                "rejected": 2,
+                "dropped": 0,
+                "queued": 7,
+                "duplicates": 5,
+                "dead_letters": 2,
+                "lag_s": 1.0,
+                "disk_free_mb": 60_000.0,
+                "memory_mb": 60.0,
+                "open_fds": 20,
+            }
+            yield point("bridge", {"site": site}, bridge, t_ns)
+
+
+def _records() -> list[str]:
     return [
         line(wearer.site, wearer.id, wearer.sensor, record)
         for wearer in WEARERS
