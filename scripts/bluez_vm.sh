@@ -41,10 +41,10 @@ fi
 # Python packages of the guest's Python, by our own pins; anew when these change.
 version=$(cat "$cache/$suite/python")
 key=$(cat pyproject.toml constraints.txt | sha256sum | cut -c1-12)
-packages=$cache/packages-$version-$key pycache=$cache/pycache-$version-$key
+packages=$cache/packages-$version-$key compiled=$cache/compiled-$version-$key.tar
 if [ ! -e "$packages/.complete" ]; then
   echo "Fetching Python packages for Python $version"
-  rm -rf "$cache/packages-$version-"* "$cache/pycache-$version-"*
+  rm -rf "$cache/packages-$version-"* "$cache/compiled-$version-"*
   mapfile -t wanted < <("$python" - <<'PY'
 import tomllib
 project = tomllib.load(open("pyproject.toml", "rb"))["project"]
@@ -63,17 +63,22 @@ fi
 # A copy: the trial does not change with the working tree while it runs.
 share=$(mktemp -d "$cache/run.XXXXXX")
 trap 'rm -rf "$share"' EXIT
-mkdir -p "$share/src" "$pycache"
+mkdir "$share/src"
+[ ! -e "$compiled" ] || cp "$compiled" "$share/pycache.tar"
 tar -c --exclude=__pycache__ pyproject.toml README.md LICENSE processing sensor_gateway dashboards tests/__init__.py tests/ble \
   tests/bluez | tar -x -C "$share/src"
 "$python" -m pip install --quiet --disable-pip-version-check --no-deps --target "$share/app" "$share/src"
 cat > "$share/trial.sh" <<GUEST
+set -e
 unset PYTHONDONTWRITEBYTECODE
-export PYTHONPATH=/share/app:/packages PYTHONPYCACHEPREFIX=/pycache HOME=/root
-mkdir -p /pycache && mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144,cache=loose pycache /pycache
+export PYTHONPATH=/share/app:/packages PYTHONPYCACHEPREFIX=/run/pycache HOME=/root
+mkdir /run/pycache
+[ ! -e /share/pycache.tar ] || tar -xf /share/pycache.tar -C /run/pycache
 cd /share/src
-# Compiled once by the guest's own Python, so that the first start is timed as any later one would be.
+# Compiled by the guest's own Python before anything is timed; what the packages are compiled to is kept for the next run.
 python3 -c "import sensor_gateway.cli.run, sensor_gateway.radio_sensors, tests.bluez.trial"
+[ -e /share/pycache.tar ] || { tar -cf /share/pycache.part -C /run/pycache packages usr; mv /share/pycache.part /share/pycache.new; }
+sync
 exec python3 -m tests.bluez.trial --out /share/result.json ${STEPS:+--steps=$STEPS}
 GUEST
 
@@ -95,8 +100,8 @@ timeout --foreground "${TIMEOUT:-1800}" "${machine[@]}" "${speed[@]}" \
   -append "console=ttyS0 quiet loglevel=3 systemd.show_status=no panic=-1 mitigations=off tiltline.accelerator=$accelerator" \
   -drive "file=$cache/$suite/root.squashfs,if=virtio,format=raw,readonly=on" -device virtio-rng-pci \
   -virtfs "local,path=$packages,mount_tag=packages,security_model=none,readonly=on" \
-  -virtfs "local,path=$pycache,mount_tag=pycache,security_model=none" \
   -virtfs "local,path=$share,mount_tag=share,security_model=none,multidevs=remap" </dev/null
+[ ! -e "$share/pycache.new" ] || mv "$share/pycache.new" "$compiled"
 [ -e "$share/result.json" ] || { echo "The virtual machine ended without a result; its last words stand above" >&2; exit 2; }
 mkdir -p artifacts && cp "$share/result.json" "$results"
 echo "Result: ${results#"$PWD/"}"
