@@ -32,7 +32,7 @@ from sensor_gateway.wire.messages import encode_message, encode_record
 from tests.faults.chaos import calm_run
 from tests.faults.site import Site
 from tests.faults.tape import NS, START_NS, Wearer, set_pace, wearers, write_tape
-from tests.faults.verify import expected_rows, judge
+from tests.faults.verify import books, expected_rows, fingerprints_of_store, judge, judge_fingerprints
 from tests.integration.servers import TOKEN, Influxd, Shim, wait_until
 
 SAMPLE_S = 1.0
@@ -155,8 +155,8 @@ class InOrder:
 def soak(folder: Path, days: float, count: int, speed: float) -> dict[str, Any]:
     """Bar: eight days of four wearers at speed; memory, descriptors, file sizes flat."""
     tapes = make_tapes(folder, count, days * 24)
-    want = expected_rows(calm_run(folder, tapes))
-    total = sum(map(len, want.values()))
+    want = fingerprints_of_store(calm_run(folder, tapes))
+    total = sum(n for n, _ in want.values())
     site = Site(folder / "site", tapes, disks=False, faketime=None)
     try:
         site.start()
@@ -179,7 +179,9 @@ def soak(folder: Path, days: float, count: int, speed: float) -> dict[str, Any]:
         site.held_down |= {"gateway", "bridge"}
         for node in site.nodes.values():
             node.stop()
-        wrong, numbers = judge(site.folder, site.influx, want)
+        span_ns = (START_NS - 3600 * NS, START_NS + round((days + 1) * 86_400 * NS))
+        wrong = judge_fingerprints(site.folder, site.influx, want, span_ns)
+        numbers = {"books": books(site.folder)}
         names = ("gateway_mb", "bridge_mb", "gateway_fds", "bridge_fds", "bridge_files_mb")
         flat = {name: [round(v, 1) for v in watch.growth(name)] for name in names}
         for name, (middle, last) in flat.items():

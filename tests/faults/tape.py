@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import pickle
 import random
 from binascii import crc_hqx
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from struct import Struct
 
@@ -30,6 +30,7 @@ START_NS = 1_772_352_000 * NS  # 2026-03-01T08:00:00Z
 GROUP = 600
 _COUNTERS = Struct("<HIH")  # sequence number, device time low and high, from byte 2 of a frame
 _CRC_AT = 18
+_ENTRY = Struct("<qH")  # arrival, length of the payload that follows
 
 
 @dataclass(frozen=True)
@@ -52,49 +53,56 @@ def wearers(count: int, seconds: float, seed: int) -> list[Wearer]:
 
 def write_tape(path: Path, wearer: Wearer, seconds: float) -> None:
     """Two per cent of the frames lost in bursts, a drifting clock, and the resets."""
-    payloads: list[tuple[int, bytes]] = []
-
-    async def collect(received: list[Received]) -> None:
-        payloads.extend((r.rx_utc_ns, r.payload) for r in received)
-
-    start, until = (f"@{t}" for t in (START_NS, START_NS + round(seconds * NS)))
+    start, until = (datetime.fromtimestamp(t, UTC).isoformat() for t in (START_NS / NS, START_NS / NS + seconds))
     options: dict[str, str | int | float | bool] = {
         "seed": wearer.seed,
-        "start": _iso(start),
-        "until": _iso(until),
+        "start": start,
+        "until": until,
         "speed": 0.0,
         "loss": 0.02,
         "burst_s": 1.0,
         "ppm": 40.0,
     }
     sensor = Sensor(wearer.sensor, wearer.wearer, "synthetic", options=options)
-    asyncio.run(SyntheticSensor(sensor, TransportContext(SystemClock())).run(collect, lambda _: None))
-    path.write_bytes(pickle.dumps(_with_resets(payloads, wearer.resets_s)))
+    with path.open("wb") as file:
+        resets = _Resets(wearer.resets_s)
+
+        async def collect(received: list[Received]) -> None:
+            for r in received:
+                payload = resets.applied(r.rx_utc_ns, r.payload)
+                file.write(_ENTRY.pack(r.rx_utc_ns, len(payload)) + payload)
+
+        asyncio.run(SyntheticSensor(sensor, TransportContext(SystemClock())).run(collect, lambda _: None))
 
 
-def _iso(at: str) -> str:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(int(at[1:]) / NS, UTC).isoformat()
-
-
-def _with_resets(payloads: list[tuple[int, bytes]], resets_s: tuple[float, ...]) -> list[tuple[int, bytes]]:
+class _Resets:
     """From each reset on, device time and sample count begin at zero again, as after a battery pulled out."""
-    out: list[tuple[int, bytes]] = []
-    limits = [START_NS + round(s * NS) for s in resets_s]
-    zero_seq = zero_us = passed = 0
-    for rx, payload in payloads:
+
+    def __init__(self, resets_s: tuple[float, ...]) -> None:
+        self._limits = [START_NS + round(s * NS) for s in resets_s]
+        self._passed = self._zero_seq = self._zero_us = 0
+
+    def applied(self, rx: int, payload: bytes) -> bytes:
         seq, low, high = _COUNTERS.unpack_from(payload, 2)
-        now = sum(rx >= limit for limit in limits)
-        if now != passed:
-            passed, zero_seq, zero_us = now, seq, low | high << 32
-        us = (low | high << 32) - zero_us
+        passed = sum(rx >= limit for limit in self._limits)
+        if passed != self._passed:
+            self._passed, self._zero_seq, self._zero_us = passed, seq, low | high << 32
+        us = (low | high << 32) - self._zero_us
         head = bytearray(payload[:_CRC_AT])
-        _COUNTERS.pack_into(head, 2, (seq - zero_seq) & 0xFFFF, us & 0xFFFFFFFF, (us >> 32) & 0xFFFF)
+        _COUNTERS.pack_into(head, 2, (seq - self._zero_seq) & 0xFFFF, us & 0xFFFFFFFF, (us >> 32) & 0xFFFF)
         body = payload[_CRC_AT + 2 :]
         crc = crc_hqx(body, crc_hqx(bytes(head), 0xFFFF))
-        out.append((rx, bytes(head) + crc.to_bytes(2, "little") + body))
-    return out
+        return bytes(head) + crc.to_bytes(2, "little") + body
+
+
+def read_tape(path: Path, after_utc_ns: int = 0) -> Iterator[tuple[int, bytes]]:
+    """Arrival and payload of what came after this time; read piece by piece, so that weeks of tape need no memory."""
+    with path.open("rb") as file:
+        while head := file.read(_ENTRY.size):
+            rx, size = _ENTRY.unpack(head)
+            payload = file.read(size)
+            if rx > after_utc_ns:
+                yield rx, payload
 
 
 def install_plugin(folder: Path) -> None:
@@ -117,23 +125,23 @@ class TapeSensor:
 
     def __init__(self, sensor: Sensor, context: TransportContext) -> None:
         self.driver = OpenProfileDriver(sensor.rate_hz, PER_FRAME, acc_range_g=16, gyr_range_dps=2000)
-        tape = pickle.loads(Path(str(sensor.options["path"])).read_bytes())
-        after = context.start_after_utc_ns or 0
-        self._left = [one for one in tape if one[0] > after]
+        self._left = read_tape(Path(str(sensor.options["path"])), context.start_after_utc_ns or 0)
         self._pace = Path(str(sensor.options["pace"])) if "pace" in sensor.options else None
         # The monotonic time of the machine that recorded: it never jumps, whatever the playing machine's clock does.
         self._mono_offset = -START_NS
 
     async def run(self, sink: Sink, on_link: Callable[[str], None]) -> None:  # noqa: ARG002 - a tape has no link
-        at = 0
-        while at < len(self._left):
+        entry = next(self._left, None)
+        while entry is not None:
             until = self._until()
-            if self._left[at][0] > until:
+            group: list[Received] = []
+            while entry is not None and entry[0] <= until and len(group) < GROUP:
+                group.append(Received(DATA_UUID, entry[1], entry[0] + self._mono_offset, entry[0]))
+                entry = next(self._left, None)
+            if group:
+                await sink(group)
+            else:
                 await asyncio.sleep(0.05)
-                continue
-            group = [one for one in self._left[at : at + GROUP] if one[0] <= until]
-            await sink([Received(DATA_UUID, payload, rx + self._mono_offset, rx) for rx, payload in group])
-            at += len(group)
 
     def _until(self) -> int:
         if self._pace is not None:

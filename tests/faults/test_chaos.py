@@ -41,8 +41,8 @@ def test_a_seed_names_its_faults() -> None:
 
 def test_a_tape_goes_on_wherever_a_gateway_stopped(calm: tuple[Path, dict[str, Rows]]) -> None:
     sensor = Sensor("clip-1", "w-011", "tape", options={"path": str(calm[0] / "clip-1.tape")})
-    whole = TapeSensor(sensor, TransportContext(SystemClock()))._left
-    rest = TapeSensor(sensor, TransportContext(SystemClock(), start_after_utc_ns=whole[99][0]))._left
+    whole = list(TapeSensor(sensor, TransportContext(SystemClock()))._left)
+    rest = list(TapeSensor(sensor, TransportContext(SystemClock(), start_after_utc_ns=whole[99][0]))._left)
     assert rest == whole[100:]
     assert 0.9 < len(whole) / (600 * 100 / PER_FRAME) < 1.0, "a few frames are lost on the way"
 
