@@ -5,6 +5,7 @@ The causal mode is `Core.update` in a loop and therefore bit-identical to the li
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -188,9 +189,13 @@ class _RetroRun:
         self._hold(self.core.seconds.update(None, last=True))
         records: list[Record] = []
         down: set[int] = set()
-        for (light, tilt, alignment), context in zip(self.held, self.context.finish(), strict=True):
+        judged = self.context.finish()
+        transfer_seconds = sorted(t.t_utc_ns // NS_PER_S for t in self.context.transfers)
+        for (light, tilt, alignment), context in zip(self.held, judged, strict=True):
             self.core.align.alignment = alignment
-            self.core.judge(light, tilt, context, records)
+            n = bisect_right(transfer_seconds, int(light.second[-1]))
+            self.core.judge(light, tilt, context, records, transfer_seconds[:n])
+            transfer_seconds = transfer_seconds[n:]
             down |= seconds_down(light.second, context.posture)
         self.core.close(records)
         return CoreOutput(records, None, None, on_feet(self.gait.finish(), down), list(self.context.transfers))

@@ -14,6 +14,7 @@ import numpy as np
 
 from processing.alignment.capture import SetupStep
 from processing.alignment.static import Alignment
+from processing.changes import ChangeMeter
 from processing.coaching import rule_engine
 from processing.context.stage import ContextStage
 from processing.context.transfers import Transfer
@@ -95,6 +96,7 @@ class Core:
         self._tilt_params = TiltParams()
         self._rule_epochs = RuleEpochs(rate)
         self._minutes = MinuteEpochs(rate)
+        self._changes = ChangeMeter()
         self.notices = Notices(setup.sensor, self.study_hash)
         self.wearing = Wearing(self.align, self.context, self.notices)
         self._started = False
@@ -137,9 +139,10 @@ class Core:
         self.wearing.heard(block, context)
         steps = self.steps.update(block, context.posture)
         self._due += self.strides.update(block, steps)
-        self.judge(block, self.tilt_of(block), context, out.records)
+        transfers = self.context.take_transfers()
+        self.judge(block, self.tilt_of(block), context, out.records, [t.found_second for t in transfers])
         out.steps.extend(steps)
-        out.transfers.extend(self.context.take_transfers())
+        out.transfers.extend(transfers)
 
     def take_oriented(self, part: Oriented) -> tuple[SecondBlock | None, Samples]:
         """Align oriented samples and group them into seconds."""
@@ -181,8 +184,18 @@ class Core:
         """Take a step of the guided set-up from the samples that follow ``t_utc_ns`` for ``duration_s``."""
         self.wearing.capture(step, t_utc_ns, duration_s)
 
-    def judge(self, block: SecondBlock, tilt: SecondTilt, context: ContextBlock, records: list[Record]) -> None:
+    def judge(
+        self,
+        block: SecondBlock,
+        tilt: SecondTilt,
+        context: ContextBlock,
+        records: list[Record],
+        transfer_seconds: Sequence[int],
+    ) -> None:
         """Second by second: epochs that close, then what happened in the second, then its metric."""
+        self._changes.update(
+            block.second, context.posture, tilt.anterior_tilt_deg, tilt.obliquity_deg, transfer_seconds
+        )
         starts = block.start.tolist()
         valid_rows = block.valid
         columns = zip(
@@ -233,7 +246,10 @@ class Core:
             self.dose.update(epoch)
             records += self.rules.update([epoch])
         minute = self._minutes.closing(second)
-        records += self._minutes.add(second, None if minute is None else self.dose.take(minute))
+        if minute is None:
+            records += self._minutes.add(second, None, None)
+        else:
+            records += self._minutes.add(second, self.dose.take(minute), self._changes.take(minute))
 
     def snapshot(self) -> dict[str, Any]:
         return {
@@ -249,6 +265,7 @@ class Core:
             "dose": self.dose.snapshot(),
             "rule_epochs": self._rule_epochs.snapshot(),
             "minutes": self._minutes.snapshot(),
+            "changes": self._changes.snapshot(),
             "notices": self.notices.snapshot(),
             "flags": [self._started, self.posture],
         }
@@ -266,6 +283,7 @@ class Core:
         self.dose.restore(state["dose"])
         self._rule_epochs.restore(state["rule_epochs"])
         self._minutes.restore(state["minutes"])
+        self._changes.restore(state["changes"])
         self.notices.restore(state["notices"])
         self._started, self.posture = state["flags"]
 

@@ -106,6 +106,33 @@ EPOCH: Final = (
     ),
     Field("coverage", "float64", "1", "Share of the minute's expected samples that are valid.", "", 0, 1),
     Field("wear", "float64", "1", "Share of the minute's received seconds in which the sensor was worn.", "", 0, 1),
+    Field(
+        "shifts",
+        "int64",
+        "1",
+        "Times the pelvis came to rest in another direction (5 deg and more) within one sitting or standing.",
+        "no sitting or standing with a known tilt in the minute",
+        0,
+        30,
+    ),
+    Field(
+        "transfers",
+        "int64",
+        "1",
+        "Changes between lying, sitting and standing that showed in the minute.",
+        "nothing received",
+        0,
+        60,
+    ),
+    Field(
+        "since_change_s",
+        "float64",
+        "s",
+        "Time at the end of the minute since the posture last changed; interruptions of a few seconds do not count.",
+        "not known: the beginning, or a hole in the signal",
+        0,
+        None,
+    ),
 )
 
 EVENT: Final = (
@@ -222,6 +249,14 @@ EVENT_TYPES: Final = {
     "hint": "Something for the therapist to look at; nothing is asked of the wearer.",
     "link": "The connection to the sensor needs somebody's help, or is well again; says what to do.",
     "calibration": "The accelerometer's own error, learnt from rests in several positions, is taken out from here.",
+    "pain": "The wearer logged pain, 0 to 10.",
+    "note": "The wearer wrote a note; its text stays on the gateway unless the configuration sends notes.",
+    "exercise": "An exercise was done: which, side, sets, repetitions, and the prompt it followed, if any.",
+    "mode": "Prompts were switched on, off, or to recording only; says until when.",
+    "red_flag": "The health questions were asked, answered or cleared; says whether prompts are stopped.",
+    "programme": "A therapist set a new programme: version, editor, entries, and the local day from which it holds.",
+    "proposal": "A harder or easier exercise is proposed to the therapist, or a proposal was decided.",
+    "verdict": "A therapist judged a flag: useful, not useful, or wrong posture.",
 }
 """Types in a fixed order: a type's rank keeps two events of one instant apart in InfluxDB (`wire/line.py`)."""
 

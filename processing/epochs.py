@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from processing.changes import MinuteChanges
 from processing.types import F64, NS_PER_S, POSTURE_CODE, POSTURES, Epoch, RuleEpoch
 
 RULE_EPOCH_S: Final = 10
@@ -67,8 +68,8 @@ class RuleEpochs:
             coverage_permille=covered,
             posture=POSTURES[posture],
             confidence_permille=round(1000 * sum(s.confidence for s in mine) / len(mine)),
-            tilt_mdeg=round(float(np.median(tilt)) * 1000) if len(tilt) else None,
-            abs_obliquity_mdeg=round(abs(float(np.median(obliquity))) * 1000) if len(obliquity) else None,
+            tilt_mdeg=round(_median(tilt) * 1000) if len(tilt) else None,
+            abs_obliquity_mdeg=round(abs(_median(obliquity)) * 1000) if len(obliquity) else None,
             settling=any(s.settling for s in mine),
             mount_id=mount_id,
             alignment_id=alignment_id,
@@ -90,14 +91,14 @@ class MinuteEpochs:
     _minute: int | None = None
     _seconds: list[Second] = field(default_factory=list)
 
-    def add(self, second: Second | None, dose_deg_min: float | None) -> list[Epoch]:
-        """Take a second (None: the recording ends); ``dose_deg_min`` belongs to the minute that closes."""
+    def add(self, second: Second | None, dose_deg_min: float | None, changes: MinuteChanges | None) -> list[Epoch]:
+        """Take a second (None: the recording ends); ``dose_deg_min`` and ``changes`` belong to the minute that closes."""
         minute = None if second is None else second.second // MINUTE_S
         closed: list[Epoch] = []
         if self._minute is not None and minute != self._minute:
-            closed.append(self._close(self._minute, self._seconds, dose_deg_min))
+            closed.append(self._close(self._minute, self._seconds, dose_deg_min, changes))
             empty = 0 if minute is None else min(minute - self._minute - 1, self.max_empty)
-            closed += [self._close(self._minute + 1 + i, [], None) for i in range(empty)]
+            closed += [self._close(self._minute + 1 + i, [], None, None) for i in range(empty)]
             self._seconds = []
         if second is not None:
             self._minute = minute
@@ -109,7 +110,9 @@ class MinuteEpochs:
         stays = second is not None and second.second // MINUTE_S == self._minute
         return None if stays else self._minute
 
-    def _close(self, minute: int, seconds: list[Second], dose_deg_min: float | None) -> Epoch:
+    def _close(
+        self, minute: int, seconds: list[Second], dose_deg_min: float | None, changes: MinuteChanges | None
+    ) -> Epoch:
         per = [0] * len(POSTURES)
         for s in seconds:
             per[s.posture] += 1
@@ -132,6 +135,9 @@ class MinuteEpochs:
             dose_deg_min=dose_deg_min,
             coverage=min(1.0, sum(s.valid for s in seconds) / (math.floor(self.rate_hz * 0.98) * MINUTE_S)),
             wear=worn / len(seconds) if seconds else 0.0,
+            shifts=None if changes is None else changes.shifts,
+            transfers=None if changes is None else changes.transfers,
+            since_change_s=None if changes is None else changes.since_change_s,
         )
 
     def snapshot(self) -> dict[str, Any]:
@@ -139,6 +145,15 @@ class MinuteEpochs:
 
     def restore(self, state: dict[str, Any]) -> None:
         self._minute, self._seconds = state["minute"], [Second(*s) for s in state["seconds"]]
+
+
+def _median(values: F64) -> float:
+    """As `np.median` of at least one finite value, at a fifth of its cost."""
+    half = len(values) // 2
+    if len(values) % 2:
+        return float(np.partition(values, half)[half])
+    middle = np.partition(values, (half - 1, half))
+    return float((middle[half - 1] + middle[half]) / 2.0)
 
 
 def _quantile(ordered: F64, q: float) -> float:

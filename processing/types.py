@@ -151,6 +151,9 @@ class Epoch:
     dose_deg_min: float | None
     coverage: float
     wear: float
+    shifts: int | None = None
+    transfers: int | None = None
+    since_change_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

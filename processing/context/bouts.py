@@ -211,7 +211,7 @@ class Tracker:
                 )
             s.shown = s.belief
             edge = Edge(0.0, 0.0, None, None, after.up, walk)
-            self.steps.append(Step(edge, at, at, self._time_ns(at), prior, None, starts=True))
+            self.steps.append(Step(edge, at, at, self._time_ns(at), s.last_second or 0, prior, None, starts=True))
         else:
             edge = self._edge(at, after, walk=walk)
             last = min(at + _MARGIN_CELLS, s.count - 1)
@@ -265,12 +265,12 @@ class Tracker:
     def _commit(self, edge: Edge, first: int, last: int, whole: Whole | None = None) -> None:
         s = self._s
         before, a = s.belief, s.anchor
-        t_ns = self._time_ns((first + last) // 2)
+        t_ns, now = self._time_ns((first + last) // 2), s.last_second or 0
         if whole is None or a is None:
             matrix = edge_matrix(edge, self.refs, self.params)
             s.belief = s.shown = apply(before, matrix)
             change = likeliest_change(before, matrix)
-            step = Step(edge, first, last, t_ns, before, change)
+            step = Step(edge, first, last, t_ns, now, before, change)
         else:
             matrix = edge_matrix(whole.edge, self.refs, self.params)
             s.belief = s.shown = apply(a.belief, matrix)
@@ -278,7 +278,7 @@ class Tracker:
             # Of two changes the first was told when the walk began, if it was sure then.
             change = found[-1] if found and found[-1] != a.change else None
             told = whole if len(found) == 1 else None
-            step = Step(edge, first, last, t_ns, before, change, whole=whole, told=told)
+            step = Step(edge, first, last, t_ns, now, before, change, whole=whole, told=told)
         if change is not None:
             s.still_s = 0.0
         if a is not None:

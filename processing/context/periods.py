@@ -154,6 +154,8 @@ class ShiftStage:
 
     least_deg: float = 5.0
     settled_s: int = 3
+    rested: int = 0  # seconds of rest and shifts since the beginning
+    shifted: int = 0
     _at: list[float] = field(default_factory=list)  # tilt and obliquity at rest
     _away_s: int = 0
     _code: int = -1
@@ -175,6 +177,7 @@ class ShiftStage:
             self._code, self._last = code, at
             if POSTURES[code] in _RESTING and not math.isnan(tilt + obliquity):
                 self._rested_s += 1
+                self.rested += 1
                 self._second(tilt, obliquity)
         return out
 
@@ -193,12 +196,14 @@ class ShiftStage:
             self._away_s += 1
             if self._away_s == self.settled_s:
                 self._shifts += 1
+                self.shifted += 1
                 self._at, self._away_s = [tilt, obliquity], 0
 
     def snapshot(self) -> list[Any]:
         counts = [self._away_s, self._code, self._last, self._quarter, self._rested_s, self._shifts]
-        return [list(self._at), *counts]
+        return [list(self._at), self.rested, self.shifted, *counts]
 
     def restore(self, state: list[Any]) -> None:
-        at, self._away_s, self._code, self._last, self._quarter, self._rested_s, self._shifts = state
+        at, self.rested, self.shifted, *counts = state
+        self._away_s, self._code, self._last, self._quarter, self._rested_s, self._shifts = counts
         self._at = list(at)

@@ -26,6 +26,7 @@ class Step:
     first_cell: int
     last_cell: int
     t_mid_ns: int
+    found_second: int
     before: Belief
     change: tuple[int, int] | None
     starts: bool = False

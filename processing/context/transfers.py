@@ -12,12 +12,16 @@ _NAMES = ("lie", "sit", "stand")
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """``kind`` is stand_to_sit, sit_to_stand, sit_to_lie, lie_to_sit, stand_to_lie or lie_to_stand; the time is its middle."""
+    """``kind`` is stand_to_sit, sit_to_stand, sit_to_lie, lie_to_sit, stand_to_lie or lie_to_stand; the time is its middle.
+
+    ``found_second`` is the UTC second that showed it: in which the wearer came to rest, or had walked for a while.
+    """
 
     t_utc_ns: int
     kind: str
     duration_s: float
     vertical_displacement_m: float | None
+    found_second: int
 
 
 def transfers_of(steps: Iterable[Step]) -> list[Transfer]:
@@ -29,5 +33,5 @@ def transfers_of(steps: Iterable[Step]) -> list[Transfer]:
             t_ns, lasted_s, rise_m = step.t_mid_ns, step.edge.duration_s, step.edge.rise_m
             if step.told is not None:
                 t_ns, lasted_s, rise_m = step.told.t_mid_ns, step.told.stroke_s, step.told.edge.rise_m
-            found.append(Transfer(t_ns, kind, round(lasted_s, 3), rise_m))
+            found.append(Transfer(t_ns, kind, round(lasted_s, 3), rise_m, step.found_second))
     return found

@@ -1,0 +1,74 @@
+"""How often the wearer moves on: shifts of the pelvis, changes of posture, and how long ago the last one was, minute by minute.
+
+Beside the rules in the core; what it counts goes into the minute's epoch. Counts are per minute so that any rate can be had by
+adding up: shifts per 15 min of sitting and standing are ``900 * sum(shifts) / sum(sitting_s + standing_s)``, transfers per hour
+``3600 * sum(transfers) / worn seconds``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processing.context.periods import BoutStage, ShiftStage
+from processing.types import F64, I64, NS_PER_S
+
+_MINUTE_S: Final = 60
+
+
+@dataclass(slots=True)
+class MinuteChanges:
+    """Of one minute. ``shifts`` is None where nobody sat or stood with a known tilt; ``since_change_s`` before the first bout and
+    after a hole.
+    """
+
+    shifts: int | None = None
+    transfers: int = 0
+    since_change_s: float | None = None
+
+
+class ChangeMeter:
+    """Params / state / update on judged seconds, grouped in any way."""
+
+    def __init__(self) -> None:
+        self._bouts, self._shifts = BoutStage(), ShiftStage()
+        self._minutes: dict[int, MinuteChanges] = {}
+
+    def update(
+        self, second: I64, posture: NDArray[np.int8], tilt_deg: F64, obliquity_deg: F64, transfer_seconds: Iterable[int]
+    ) -> None:
+        """Seconds (m,) in order with codes and mean angles (NaN: unknown); ``transfer_seconds`` are those in which a change
+        of posture was found.
+        """
+        edges = np.flatnonzero(np.diff(second // _MINUTE_S)) + 1
+        for a, b in zip([0, *edges.tolist()], [*edges.tolist(), len(second)], strict=True):
+            if a == b:
+                continue
+            minute = self._minutes.setdefault(int(second[a]) // _MINUTE_S, MinuteChanges())
+            rested, shifts = self._shifts.rested, self._shifts.shifted
+            self._bouts.update(second[a:b], posture[a:b])
+            self._shifts.update(second[a:b], posture[a:b], tilt_deg[a:b], obliquity_deg[a:b])
+            if self._shifts.rested > rested:
+                minute.shifts = (minute.shifts or 0) + self._shifts.shifted - shifts
+            minute.since_change_s = self._bouts.since_change_s((int(second[b - 1]) + 1) * NS_PER_S)
+        for at in transfer_seconds:
+            self._minutes.setdefault(at // _MINUTE_S, MinuteChanges()).transfers += 1
+
+    def take(self, minute: int) -> MinuteChanges:
+        """What happened in a minute that is over; what was before it is forgotten."""
+        found = self._minutes.get(minute, MinuteChanges())
+        self._minutes = {k: v for k, v in self._minutes.items() if k > minute}
+        return found
+
+    def snapshot(self) -> dict[str, Any]:
+        minutes = [[k, *astuple(v)] for k, v in self._minutes.items()]
+        return {"bouts": self._bouts.snapshot(), "shifts": self._shifts.snapshot(), "minutes": minutes}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._bouts.restore(state["bouts"])
+        self._shifts.restore(state["shifts"])
+        self._minutes = {k: MinuteChanges(*v) for k, *v in state["minutes"]}
