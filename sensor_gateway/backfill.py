@@ -19,6 +19,7 @@ ANSWER_NS: Final = 20 * NS_PER_S
 """Silence after which an answer is given up, and asked for again."""
 HOLES: Final = 64
 _RESTART_NS: Final = 5 * NS_PER_S
+_SURE_NS: Final = 60 * NS_PER_S  # old frames that waited in a radio come late too, but their delay ends
 _CLOCK_ERROR: Final = 0.02  # of the time passed
 
 
@@ -28,8 +29,9 @@ class Ledger:
 
     holes: list[tuple[int, int]] = field(default_factory=list)
     _next: int | None = None
-    _t_us: int = 0
+    _t_us: int = 0  # device time and arrival of the newest frame that came in time
     _mono_ns: int = 0
+    _doubted: tuple[int, int] | None = None  # number and arrival of the first frame that may be another start's
     _asked: tuple[int, int] | None = None
     _asked_ns: int = 0
     _brought: bool = False
@@ -40,21 +42,35 @@ class Ledger:
         self._streams = True
         if self._next is None:
             self._next = first  # what was before the gateway's first sight of the sensor may be another person's
-        elif self._restarted(t_us, rx_mono_ns):
-            self.holes, self._asked, self._next = [], None, 0
+            self._t_us, self._mono_ns = t_us, rx_mono_ns
+        elif self._behind(t_us, rx_mono_ns):
+            number, since_ns = self._doubted = self._doubted or (first, rx_mono_ns)
+            if first < self._next:
+                self.holes, self._next = [], first
+                self._restart(first, t_us, rx_mono_ns)
+            elif rx_mono_ns - since_ns > _SURE_NS:
+                self._restart(number, t_us, rx_mono_ns)
+        else:
+            self._t_us, self._mono_ns, self._doubted = t_us, rx_mono_ns, None
         if first > self._next:
             self.holes = [*self.holes, (self._next, first)][-HOLES:]
         else:
             self._fill(first, first + n)
         self._next = max(self._next, first + n)
-        self._t_us, self._mono_ns = t_us, rx_mono_ns
 
-    def _restarted(self, t_us: int, rx_mono_ns: int) -> bool:
+    def _behind(self, t_us: int, rx_mono_ns: int) -> bool:
+        """The sensor's clock shows less than it must by now: the frame is an old one, or the sensor was restarted."""
         passed = rx_mono_ns - self._mono_ns
         if passed < 0:  # the gateway's machine was restarted: its clock says nothing
             return t_us < self._t_us
-        off = abs((t_us - self._t_us) * 1000 - passed)
-        return off > _RESTART_NS + _CLOCK_ERROR * passed and t_us < self._t_us + passed // 1000
+        return passed - (t_us - self._t_us) * 1000 > _RESTART_NS + _CLOCK_ERROR * passed
+
+    def _restart(self, number: int, t_us: int, rx_mono_ns: int) -> None:
+        """Frames from ``number`` on are another start's: of that, all before is missing."""
+        kept = [(max(a, number), b) for a, b in self.holes if b > number]
+        self.holes = [(0, number), *kept][:HOLES] if number else kept
+        self._asked = self._doubted = None
+        self._t_us, self._mono_ns = t_us, rx_mono_ns
 
     def late(self, first: int, n: int, rx_mono_ns: int) -> None:
         """Kept samples came."""

@@ -39,14 +39,24 @@ def late_ms(t: np.ndarray, truth_ns: np.ndarray) -> np.ndarray:
     return (t[::N] - truth_ns) / 1e6
 
 
-@pytest.mark.parametrize(("interval_ms", "ppm"), CASES)
-def test_eight_hours_are_dated_within_a_quarter_interval(interval_ms: float, ppm: float) -> None:
-    s = stream(0, 8 * HOUR_S, Sensor(ppm), Radio(interval_ms / 1e3), seed=int(interval_ms * 10))
+def check_session(interval_ms: float, ppm: float, hours: float) -> None:
+    s = stream(0, hours * HOUR_S, Sensor(ppm), Radio(interval_ms / 1e3), seed=int(interval_ms * 10))
     _, t = retro(s.batches)
     error = np.abs(late_ms(t, s.truth_ns))
     assert np.quantile(error, 0.99) <= LIMIT_MS[interval_ms]
     assert error.max() <= interval_ms
     assert (t[N - 1 :: N] <= [b.rx_utc_ns for b in s.batches]).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("interval_ms", "ppm"), CASES)
+def test_eight_hours_are_dated_within_a_quarter_interval(interval_ms: float, ppm: float) -> None:
+    check_session(interval_ms, ppm, 8)
+
+
+@pytest.mark.parametrize(("interval_ms", "ppm"), [(7.5, -20), (30, 15_000), (50, 100)])
+def test_two_hours_are_dated_within_a_quarter_interval(interval_ms: float, ppm: float) -> None:
+    check_session(interval_ms, ppm, 2)
 
 
 @pytest.mark.parametrize(

@@ -49,12 +49,14 @@ def kinds(notes: list[ClockNote]) -> list[str]:
 
 
 CASES = [(7.5, 20), (7.5, -100), (30, 40), (30, -20), (50, 100), (50, -100), (7.5, 15_000), (30, -15_000), (50, 15_000)]
+ALL = [(interval, sign * ppm) for interval in (7.5, 30, 50) for ppm in (20, 100, 15_000) for sign in (1, -1)]
 
 
 def check_jitter(interval_ms: float, ppm: float, hours: float) -> None:
     s = stream(0, hours * 3600, Sensor(ppm), Radio(interval_ms / 1e3), seed=int(interval_ms * 10))
     t, notes = run(s.batches)
-    error = np.abs(late_ms(t, s.truth_ns))
+    # Jitter: what is over and above the 0.8 ms that the simulated radio takes for every payload, which no method sees.
+    error = np.abs(late_ms(t, s.truth_ns) - 0.8)
     assert np.quantile(error, 0.99) <= interval_ms
     # Before the rate is known (10 s) a clock that is off by 1.5 % runs away by 150 ms; crystals never leave one interval.
     assert error.max() <= (2 * interval_ms if abs(ppm) < 1000 else 200)
@@ -72,7 +74,7 @@ def test_jitter_stays_within_one_connection_interval(interval_ms: float, ppm: fl
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("interval_ms", "ppm"), CASES)
+@pytest.mark.parametrize(("interval_ms", "ppm"), ALL)
 def test_jitter_over_eight_hours(interval_ms: float, ppm: float) -> None:
     check_jitter(interval_ms, ppm, 8)
 

@@ -78,10 +78,24 @@ def test_a_restarted_sensor_is_asked_for_all_since_its_start_and_for_nothing_of_
     live(ledger, 100_000)
     live(ledger, 4000, boot_ns=1100 * S)
     assert ledger.holes == [(0, 4000)]
-    ahead = Ledger()  # its numbers have already passed the old ones
-    live(ahead, 100)
-    live(ahead, 5000, boot_ns=500 * S)
-    assert ahead.holes == [(0, 5000)]
+
+
+def test_a_restart_whose_numbers_have_passed_the_old_ones_is_seen_after_a_minute() -> None:
+    ledger = Ledger()
+    live(ledger, 100)
+    for first in range(5000, 12_000, 10):
+        live(ledger, first, boot_ns=500 * S)
+    assert ledger.holes == [(0, 5000)]
+
+
+def test_old_frames_that_waited_in_a_radio_are_no_restart() -> None:
+    ledger = Ledger()
+    now = live(ledger, 100)
+    for i in range(20):
+        ledger.live(110 + 10 * i, 10, 1_100_000 + 100_000 * i, now + 600 * S + i)
+    for i in range(20):
+        live(ledger, 60_110 + 10 * i)
+    assert ledger.holes == [(310, 60_110)]
 
 
 def test_the_first_sight_of_a_sensor_asks_for_nothing() -> None:

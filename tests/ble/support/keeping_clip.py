@@ -64,7 +64,7 @@ class KeepingClip(Peripheral):
         self.streaming = False
         self.number = 0  # of the next sample to be measured
         self.wanted: list[range] = []
-        self.answered = 0
+        self.asked_s = 0.0  # real time of the last request
 
     def connected(self) -> None:
         self.streaming, self.wanted = False, []
@@ -91,6 +91,7 @@ class KeepingClip(Peripheral):
             self.streaming = True
         elif value[0] == 2:
             first, count = unpack("<II", value[1:])
+            self.asked_s = time.monotonic()
             self.wanted.append(range(first, first + count))
 
     def frames(self, numbers: range, flags: int) -> list[bytes]:
@@ -111,12 +112,12 @@ class KeepingClip(Peripheral):
         out: list[bytes] = []
         fresh = self.measure()
         if self.streaming and self.subscribed(DATA_UUID):
-            out += self.frames(fresh, 0)
+            if len(fresh):
+                out += self.frames(fresh, 0)
             if self.wanted:
                 asked = self.wanted.pop(0)
                 kept = range(max(asked.start, self.number - self.keeps), min(asked.stop, self.number))
                 if kept:
                     out += self.frames(kept, FLAG_LATE)
-                    self.answered += len(kept)
-                out.append(encode_end(asked.stop))
+                    out.append(encode_end(asked.stop))
         return [(DATA_UUID, frame) for frame in out]
