@@ -53,6 +53,8 @@ class RetroOrientation:
             held = join(self._parts)
             stop = self._held if last and self._held - self._before <= block + overlap else self._before + block
             end = min(self._held, stop + overlap)
+            if last:
+                self.calibrator.rests.close(int(held.t_utc_ns[-1]) + 1)
             # A block is corrected by all rests known by now, those after it included.
             self.calibrator.look(int(held.t_utc_ns[self._before]))
             q = self._solve(cut(held, 0, end), self.calibrator.history[-1])

@@ -77,7 +77,7 @@ def test_too_few_positions_teach_nothing(positions: list[np.ndarray]) -> None:
     calibrator = Calibrator(CalibrationParams(RATE))
     assert calibrator.corrected(timed.t_utc_ns, timed.acc_mps2, timed.gyr_rps) is not None
     assert [c.directions for c in calibrator.history] == [0]
-    assert calibrator.rests.still_s > 300
+    assert calibrator.rests.still_s > 60
 
 
 def test_a_sensor_without_error_is_left_nearly_alone() -> None:
