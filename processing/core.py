@@ -15,7 +15,7 @@ import numpy as np
 from processing.alignment.capture import SetupStep
 from processing.alignment.static import Alignment
 from processing.changes import ChangeMeter
-from processing.coaching import rule_engine
+from processing.coaching import Coach
 from processing.context.stage import ContextStage
 from processing.context.transfers import Transfer
 from processing.epochs import MinuteEpochs, RuleEpochs, Second
@@ -30,6 +30,7 @@ from processing.orientation import CausalOrientation, OrientationParams, Oriente
 from processing.rules.dose import DoseMeter
 from processing.rules.study import Study, study_hash
 from processing.settled import SettledOrientation
+from processing.shaking import shaken_seconds
 from processing.steps import StepStage
 from processing.strides import DayDue, StrideStage
 from processing.types import (
@@ -88,7 +89,8 @@ class Core:
         self.align = AlignStage(setup.alignment, self.orientation.calibrator)
         self.seconds = SecondStage(rate)
         self.context = ContextStage(rate_hz=rate, neutral_known=setup.alignment.has_neutral)
-        self.rules = rule_engine(setup.sensor, study, self.study_hash)
+        self.coach = Coach(setup.wearer, setup.sensor, study, self.study_hash)
+        self.rules = self.coach.engine
         self.dose = DoseMeter(study)
         self.steps = StepStage()
         self.strides = StrideStage(rate, study.timezone)
@@ -209,15 +211,16 @@ class Core:
             tilt.quality.tolist(),
             tilt.valid.tolist(),
             tilt.settling.tolist(),
+            shaken_seconds(block).tolist(),
             strict=True,
         )
-        for i, (second, code, confidence, a, o, u, coverage, quality, valid, settling) in enumerate(columns):
+        for i, (second, code, confidence, a, o, u, coverage, quality, valid, settling, shaken) in enumerate(columns):
             rows = slice(starts[i], starts[i + 1])
             tilt_deg, obliquity_deg = block.anterior_tilt_deg[rows], block.obliquity_deg[rows]
             if valid != rows.stop - rows.start:
                 keep = valid_rows[rows]
                 tilt_deg, obliquity_deg = tilt_deg[keep], obliquity_deg[keep]
-            self._advance(Second(second, code, confidence, valid, settling, tilt_deg, obliquity_deg), records)
+            self._advance(Second(second, code, confidence, valid, settling, tilt_deg, obliquity_deg, shaken), records)
             self.notices.wear(second * NS_PER_S, worn=code != _NOT_WORN)
             end_ns = (second + 1) * NS_PER_S
             records += self.notices.until(end_ns)
@@ -261,7 +264,7 @@ class Core:
             "context": self.context.snapshot(),
             "steps": self.steps.snapshot(),
             "strides": self.strides.snapshot(),
-            "rules": self.rules.snapshot(),
+            "coach": self.coach.snapshot(),
             "dose": self.dose.snapshot(),
             "rule_epochs": self._rule_epochs.snapshot(),
             "minutes": self._minutes.snapshot(),
@@ -279,7 +282,7 @@ class Core:
         self.context.restore(state["context"])
         self.steps.restore(state["steps"])
         self.strides.restore(state["strides"])
-        self.rules.restore(state["rules"])
+        self.coach.restore(state["coach"])
         self.dose.restore(state["dose"])
         self._rule_epochs.restore(state["rule_epochs"])
         self._minutes.restore(state["minutes"])

@@ -31,6 +31,7 @@ class Second:
     settling: int
     tilt_deg: F64
     obliquity_deg: F64
+    shaken: bool = False
 
 
 @dataclass(slots=True)
@@ -73,6 +74,7 @@ class RuleEpochs:
             settling=any(s.settling for s in mine),
             mount_id=mount_id,
             alignment_id=alignment_id,
+            shaken_permille=round(1000 * sum(s.shaken for s in mine) / len(mine)),
         )
 
     def snapshot(self) -> list[Any]:
@@ -165,4 +167,4 @@ def _quantile(ordered: F64, q: float) -> float:
 
 
 def _plain(s: Second) -> list[Any]:
-    return [s.second, s.posture, s.confidence, s.valid, s.settling, s.tilt_deg, s.obliquity_deg]
+    return [s.second, s.posture, s.confidence, s.valid, s.settling, s.tilt_deg, s.obliquity_deg, s.shaken]

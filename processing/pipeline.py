@@ -10,8 +10,9 @@ from processing import snapshot
 from processing.alignment.capture import Guidance
 from processing.alignment.static import Alignment
 from processing.clock_notes import ClockNote
+from processing.coaching.controls import COACH_CONTROLS, CoachControl, LogExercise
 from processing.core import Core, CoreSetup, Estimate
-from processing.rules.study import Study
+from processing.rules.study import Side, Study
 from processing.timebase import Timebase, TimebaseParams
 from processing.types import NS_PER_S, ClockSpec, DeviceReport, ImuBatch, Json, Record, Samples, TimedBatch
 
@@ -49,10 +50,19 @@ class CaptureMovement:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The wearer answered a prompt: done, not_now, snooze or stop."""
+    """The wearer answered a prompt: done, not_now, snooze or stop.
+
+    ``sensor`` is the one whose prompt it was and whose pipeline tells it (empty: this one); exercise and dose are the
+    prompt's, so that the others know what was done.
+    """
 
     event_id: str
     answer: str
+    sensor: str = ""
+    exercise: str = ""
+    side: Side = "both"
+    sets: int = 1
+    reps: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +77,7 @@ class DeviceStatus:
     alarm: str | None = None  # what a person should do about the link; empty: nothing any more
 
 
-Control: TypeAlias = CaptureNeutral | CaptureMovement | Answer | DeviceStatus
+Control: TypeAlias = CaptureNeutral | CaptureMovement | Answer | DeviceStatus | CoachControl
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +141,11 @@ class Pipeline:
         elif isinstance(control, CaptureMovement):
             self.core.capture(control.movement, t_utc_ns, control.duration_s)
         elif isinstance(control, Answer):
-            records += self.core.rules.answer(t_utc_ns, control.event_id, control.answer)
+            tell = control.sensor in ("", self.setup.sensor)
+            done = LogExercise(control.exercise, control.side, control.sets, control.reps, control.event_id, tell)
+            records += self.core.coach.answer(t_utc_ns, control.event_id, control.answer, done)
+        elif isinstance(control, COACH_CONTROLS):
+            records += self.core.coach.control(control, t_utc_ns)
         else:
             s = self._status
             self._rejected += control.rejected

@@ -161,7 +161,8 @@ class RuleEpoch:
     """Ten seconds on the UTC grid, k = floor(t / 10 s): the integer input of the rules (`algorithms` page, flags).
 
     Tilt and obliquity in millidegrees, relative to the wearer's neutral; ``coverage_permille`` valid samples of those
-    expected; ``confidence_permille`` of the posture; ``settling`` while the filter finds itself again after a gap.
+    expected; ``confidence_permille`` of the posture; ``settling`` while the filter finds itself again after a gap;
+    ``shaken_permille`` share of seconds in which a vehicle seems to shake the sitting wearer (`shaking.py`).
     """
 
     k: int
@@ -173,6 +174,7 @@ class RuleEpoch:
     settling: bool
     mount_id: str
     alignment_id: str
+    shaken_permille: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,13 @@ from typing import Final
 
 import msgspec
 
+from processing.coaching.controls import COACH_CONTROLS
 from processing.pipeline import Answer, CaptureMovement, CaptureNeutral, Control, DeviceStatus
 from sensor_gateway.drivers.base import Received
 
 UUID: Final = "control"
 _KINDS: Final[dict[str, type[Control]]] = {
-    c.__name__: c for c in (CaptureNeutral, CaptureMovement, Answer, DeviceStatus)
+    c.__name__: c for c in (CaptureNeutral, CaptureMovement, Answer, DeviceStatus, *COACH_CONTROLS)
 }
 
 

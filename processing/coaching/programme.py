@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
-from processing.rules.study import Assignment, Study
+from processing.rules.study import Assignment, Side, Study
 
 GRADES: Final = ("trials", "muscle activity", "design choice")
-SIDES: Final = ("left", "right", "both")
+SIDES: Final[tuple[Side, ...]] = ("left", "right", "both")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +93,21 @@ def _exercise(raw: Mapping[str, Any]) -> Exercise:
 
 def check_programme(study: Study) -> None:
     """Raise ValueError, naming key and remedy, where the programme asks for what the library does not have."""
+    check_entries(study.programme, "study key 'programme[{}]")
+
+
+def check_entries(entries: Sequence[Assignment], where: str) -> None:
+    """Raise ValueError where an entry is not in the library or its side cannot be; ``where`` names entry {}."""
     known = library()
-    for i, item in enumerate(study.programme):
+    for i, item in enumerate(entries):
+        key = where.format(i)
         if item.exercise not in known:
             close = difflib.get_close_matches(item.exercise, known, 1)
             hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
-            raise ValueError(f"study key 'programme[{i}].exercise' is {item.exercise!r}, not in the library; {hint}")
+            raise ValueError(f"{key}.exercise' is {item.exercise!r}, not in the library; {hint}")
         sides = known[item.exercise].sides
         if item.side not in sides:
-            raise ValueError(
-                f"study key 'programme[{i}].side' is {item.side!r}; {item.exercise} can be done as {', '.join(sides)}"
-            )
+            raise ValueError(f"{key}.side' is {item.side!r}; {item.exercise} can be done as {', '.join(sides)}")
 
 
 def _require(holds: bool, where: str, key: str, what: str) -> None:

@@ -6,13 +6,13 @@ programme in its order. One sensor on the pelvis cannot tell a left from a right
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeAlias
 
 from processing.coaching.programme import Exercise, check_programme, library
 from processing.rules.baseline import Baselines
 from processing.rules.engine import RuleEngine
-from processing.rules.gate import Compose, PromptRequest
+from processing.rules.gate import ANSWERS, Compose, PromptRequest
 from processing.rules.static_posture import STATIC
 from processing.rules.study import Assignment, Study
 from processing.types import Json
@@ -37,6 +37,13 @@ CUES_LONG: Final[Mapping[str, tuple[str, ...]]] = {
     ),
 }
 """Where the flag is about staying put, the change of position is the prompt and the exercise an extra."""
+WHY: Final[Mapping[str, str]] = {
+    "tilt_dose": "Your pelvis has leaned forward for a good part of the last hour.",
+    "sustained_tilt": "Your pelvis has leaned forward for ten minutes or more.",
+    STATIC: "You have stayed in one position for a while.",
+}
+"""Why the prompt comes, by the rule behind it."""
+ProgrammeOn: TypeAlias = Callable[[str], Sequence[Assignment]]
 CLOSING: Final = "It may help; leave it out if it does not feel right, and ask your therapist if you are unsure."
 
 
@@ -45,13 +52,14 @@ def rule_engine(sensor: str, study: Study, study_hash: str, baselines: Baselines
     return RuleEngine(sensor, study, study_hash, baselines, compose=composer(study))
 
 
-def composer(study: Study) -> Compose:
-    """Check the programme, and give the function that words a prompt."""
+def composer(study: Study, programme: ProgrammeOn | None = None) -> Compose:
+    """Check the study's programme, and give the function that words a prompt; ``programme`` says what holds on a day."""
     check_programme(study)
-    programme = study.programme
+    holds = programme or (lambda _: study.programme)
 
     def compose(request: PromptRequest) -> Mapping[str, Json]:
-        item = programme[request.ordinal % len(programme)]
+        entries = holds(request.day)
+        item = entries[request.ordinal % len(entries)]
         return word_prompt(request, item, library()[item.exercise])
 
     return compose
@@ -69,6 +77,9 @@ def word_prompt(request: PromptRequest, item: Assignment, exercise: Exercise) ->
     then = "That is enough; if you like, add" if static else "Then"
     return {
         "lead": "variation" if static else "activation",
+        "why": WHY[request.rule],
+        "order": ["variation", "activation"],
+        "answers": list(ANSWERS),
         "variation": cue,
         "exercise": exercise.id,
         "exercise_name": exercise.name,

@@ -7,7 +7,7 @@ integers, so that any order, duplication, chunking or restart gives the same eve
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from processing.rules.arrivals import Arrivals
 from processing.rules.asymmetry import Asymmetry, StrideDay
@@ -15,13 +15,16 @@ from processing.rules.base import EPOCH_NS, Limits, is_known
 from processing.rules.baseline import Baselines
 from processing.rules.emit import Emitter
 from processing.rules.explain import Origin
-from processing.rules.gate import Compose
-from processing.rules.prompting import Prompting
+from processing.rules.gate import Compose, HasProgramme, PromptGate
+from processing.rules.prompting import Prompting, Shown
 from processing.rules.response import Responses
 from processing.rules.static_posture import STATIC, StaticPosture
 from processing.rules.study import Study
 from processing.rules.tilt_rules import TiltRules
 from processing.types import Event, RuleEpoch
+
+SHAKEN_PERMILLE: Final = 500
+"""From this share of shaken seconds on, an epoch counts as shaken (`riding.py`)."""
 
 
 class RuleEngine:
@@ -32,13 +35,20 @@ class RuleEngine:
     """
 
     def __init__(
-        self, sensor: str, study: Study, study_hash: str, baselines: Baselines | None, *, compose: Compose
+        self,
+        sensor: str,
+        study: Study,
+        study_hash: str,
+        baselines: Baselines | None,
+        *,
+        compose: Compose,
+        has_programme: HasProgramme | None = None,
     ) -> None:
         limits = Limits.of(study.tilt)
         self._emitter = emitter = Emitter(Origin(sensor, study.version, study_hash))
         self._arrivals = Arrivals(limits.watermark_epochs)
         self._responses = Responses(limits.postures, emitter)
-        self._prompting = Prompting(study, compose, emitter, self._responses)
+        self._prompting = Prompting(study, compose, emitter, self._responses, has_programme)
         own = Baselines(study) if baselines is None else baselines.copy(study)
         self._tilt = TiltRules(limits, own, emitter, self._prompting.raise_flag)
         self._static = StaticPosture(study)
@@ -73,13 +83,44 @@ class RuleEngine:
         self._asymmetry.update(days)
         return self._emitter.take()
 
-    def answer(self, t_utc_ns: int, event_id: str, answer: str) -> list[Event]:
+    @property
+    def gate(self) -> PromptGate:
+        """What holds prompts back now; to look at."""
+        return self._prompting.gate
+
+    def shown(self, prompt_id: str) -> Shown | None:
+        """One of the newest prompts by its id."""
+        return self._prompting.shown(prompt_id)
+
+    def mark_done(self, prompt_id: str) -> None:
+        """The prompt's exercise stands in the diary."""
+        self._prompting.mark_done(prompt_id)
+
+    def exercised(self, t_utc_ns: int) -> None:
+        """An exercise was done without a prompt: the next one keeps its distance, and running comparisons are disturbed."""
+        self._prompting.gate.exercised(t_utc_ns)
+        self._responses.done(t_utc_ns, "", "")
+
+    def set_mode(self, t_utc_ns: int, mode: str, until_ns: int | None) -> list[Event]:
+        """The wearer's choice: training, tracking or stopped, until then (None: until changed)."""
+        self._prompting.gate.set_mode(mode, until_ns)
+        self._prompting.hold(t_utc_ns)
+        return self._emitter.take()
+
+    def set_red_flag(self, t_utc_ns: int, state: str) -> list[Event]:
+        """Health questions: "asked" and "stopped" hold prompts back, "" does not."""
+        self._prompting.gate.red_flag = state
+        self._prompting.hold(t_utc_ns)
+        return self._emitter.take()
+
+    def answer(self, t_utc_ns: int, event_id: str, answer: str, *, tell: bool = True) -> list[Event]:
         """The wearer's answer to the prompt ``event_id``: done, not_now, snooze or stop.
 
         done starts the refractory time anew; snooze offers the newest prompt again later; stop switches prompts off
-        for the local day; not_now changes nothing. Raises ValueError for any other word.
+        for the local day; not_now changes nothing. Raises ValueError for any other word. ``tell`` false: another
+        sensor's engine tells it.
         """
-        self._prompting.answer(t_utc_ns, event_id, answer)
+        self._prompting.answer(t_utc_ns, event_id, answer, tell=tell)
         return self._emitter.take()
 
     def finish(self) -> list[Event]:
@@ -115,7 +156,9 @@ class RuleEngine:
     def _decide(self, k: int, epoch: RuleEpoch) -> None:
         mark = self._emitter.mark()
         self._responses.passed(k)
-        self._prompting.gate.observe(is_known(epoch), epoch.posture)
+        self._prompting.gate.observe(
+            is_known(epoch), epoch.posture, settling=epoch.settling, shaken=epoch.shaken_permille >= SHAKEN_PERMILLE
+        )
         if self._tilt.decide(k, epoch) is not None and epoch.tilt_mdeg is not None:
             self._responses.observe(k, epoch.posture, epoch.tilt_mdeg, self._tilt.reader.wearing)
         static = self._static.step(epoch)

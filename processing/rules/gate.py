@@ -11,18 +11,24 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeAlias
 
 from processing.rules.base import EPOCH_NS, HOUR_EPOCHS, LocalClock, epochs_in
+from processing.rules.riding import Riding
 from processing.rules.study import Study
 from processing.types import NS_PER_S, Json
 
 REASONS: Final[Mapping[str, str]] = {
+    "red_flag": "Prompts are off until you have talked with a professional.",
+    "questions": "A few health questions wait for your answer.",
     "tracking": "The study only records; nothing prompts.",
     "stopped": "Prompts were switched off for this day.",
+    "switched_off": "You switched prompts off.",
+    "paused": "You chose recording only.",
     "no_programme": "No exercise has been set yet; ask your therapist.",
     "coverage": "Too little of the last hour was measured.",
     "refractory": "A prompt or an exercise was not long ago.",
     "pending": "Another prompt is already waiting.",
     "budget": "The day's prompts are used up.",
     "quiet": "It is quiet time.",
+    "riding": "It felt like a ride in a car, bus or train.",
     "expired": "There was no calm moment of standing or sitting.",
     "recording_ended": "The recording ended first.",
 }
@@ -39,8 +45,11 @@ class PromptRequest:
     ordinal: int
     rule: str
     posture: str
+    day: str = ""  # the wearer's local date: which version of the programme holds
 
 
+HasProgramme: TypeAlias = Callable[[str], bool]
+"""Whether a programme with any exercise holds on a local day."""
 Compose: TypeAlias = Callable[[PromptRequest], Mapping[str, Json]]
 
 
@@ -57,9 +66,9 @@ class Waiting:
 class PromptGate:
     """Memory of the last hour, the last prompt, the day's budget and the waiting prompt."""
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Study, has_programme: HasProgramme | None = None) -> None:
         self._rule = study.prompt
-        self._has_programme = bool(study.programme)
+        self._has_programme = has_programme or (lambda _: bool(study.programme))
         self._clock = LocalClock(study.timezone)
         self._calm_epochs = epochs_in(self._rule.settle_s)
         self._known = 0  # one bit per epoch of the last hour
@@ -70,16 +79,36 @@ class PromptGate:
         self._ordinal = 0
         self._last: tuple[str, Waiting] | None = None  # id of the newest prompt, and what it was for
         self.waiting: Waiting | None = None
+        self.mode = "training"  # what the wearer chose; until None it holds until changed
+        self._mode_until_ns: int | None = None
+        self.red_flag = ""  # "asked": health questions wait; "stopped": a yes among the answers
+        self._riding = Riding()
 
-    def observe(self, known: bool, posture: str) -> None:
-        """Pass one epoch that is present."""
+    def observe(self, known: bool, posture: str, *, settling: bool = False, shaken: bool = False) -> None:
+        """Pass one epoch that is present. While the filter settles nobody is calm: nothing is known of the last moments."""
         self._known = (self._known << 1 | known) & _HOUR_MASK
-        self._calm = self._calm + 1 if known and posture in CALM_POSTURES else 0
+        self._calm = self._calm + 1 if known and not settling and posture in CALM_POSTURES else 0
+        self._riding.observe(posture, shaken)
 
     def skip(self, n: int) -> None:
         """Pass n missing epochs."""
         self._known = (self._known << min(n, HOUR_EPOCHS)) & _HOUR_MASK
         self._calm = 0
+        self._riding.skip(n)
+
+    def set_mode(self, mode: str, until_ns: int | None) -> None:
+        """The wearer's choice: training, tracking or stopped, until then. Training also ends a day's stop."""
+        self.mode, self._mode_until_ns = mode, until_ns
+        if mode == "training":
+            self._stopped_day = ""
+
+    def _mode_at(self, now_ns: int) -> str:
+        over = self._mode_until_ns is not None and now_ns >= self._mode_until_ns
+        return "training" if over else self.mode
+
+    def exercised(self, t_utc_ns: int) -> None:
+        """An exercise was done: the next prompt keeps its distance."""
+        self._refractory_from_ns = max(t_utc_ns, self._refractory_from_ns or t_utc_ns)
 
     def blocks(self, k: int, waiting: Waiting | None = None) -> list[str]:
         """Reasons against a prompt at epoch k, in the order of the checks; for a new flag or for the one that waits."""
@@ -88,16 +117,22 @@ class PromptGate:
         snoozed = waiting is not None and waiting.snoozed_ordinal is not None
         day = self._clock.day(k)
         prompted = self._budget[1] if self._budget[0] == day else 0
+        mode = self._mode_at(now_ns)
         against = {
+            "red_flag": self.red_flag == "stopped",
+            "questions": self.red_flag == "asked",
             "tracking": rule.mode == "tracking",
             "stopped": day <= self._stopped_day,
-            "no_programme": not self._has_programme,
+            "switched_off": mode == "stopped",
+            "paused": mode == "tracking",
+            "no_programme": not self._has_programme(day),
             "coverage": self._known.bit_count() * 1000 < round(rule.min_known * 1000) * HOUR_EPOCHS,
             # A snoozed prompt was asked for by the wearer: its own first showing does not hold it back.
             "refractory": since is not None and since < rule.refractory_s * NS_PER_S and not snoozed,
             "pending": waiting is None and self.waiting is not None,
             "budget": prompted >= rule.budget_per_day,
             "quiet": self._clock.is_quiet(k, rule),
+            "riding": self._riding.now,
         }
         return [reason for reason in REASONS if against.get(reason)]
 
@@ -134,7 +169,7 @@ class PromptGate:
         if answer not in ANSWERS:
             raise ValueError(f"answer {answer!r} is not known; use one of {', '.join(ANSWERS)}")
         if answer == "done":
-            self._refractory_from_ns = max(t_utc_ns, self._refractory_from_ns or t_utc_ns)
+            self.exercised(t_utc_ns)
             if self.waiting is not None and self.waiting.snoozed_ordinal is not None:
                 self.waiting = None  # what was to be shown again has been done meanwhile
         elif answer == "stop":
@@ -158,6 +193,9 @@ class PromptGate:
             "ordinal": self._ordinal,
             "last": None if last is None else [last[0], asdict(last[1])],
             "waiting": None if self.waiting is None else asdict(self.waiting),
+            "mode": [self.mode, self._mode_until_ns],
+            "red_flag": self.red_flag,
+            "riding": self._riding.snapshot(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -171,3 +209,6 @@ class PromptGate:
         last = state["last"]
         self._last = None if last is None else (last[0], Waiting(**last[1]))
         self.waiting = None if state["waiting"] is None else Waiting(**state["waiting"])
+        self.mode, self._mode_until_ns = state["mode"]
+        self.red_flag = state["red_flag"]
+        self._riding.restore(state["riding"])
