@@ -55,6 +55,8 @@ class Verity(Peripheral):
         self.answers.append((CONTROL_UUID, bytes([0xF0, op, kind, status, 0]) + settings))
 
     def turn(self) -> list[tuple[str, bytes]]:
+        if not self.subscribed(BATTERY_UUID):
+            return []
         out, self.answers = self.answers, []
         for kind, first in self.running.items():
             if (first + N) / self.rate_hz > self.now_s:

@@ -52,7 +52,8 @@ class Peripheral:
         self.notified = 0
         self.stalled = False
         self.wants_bond = False
-        self._sending = False
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._boot_s = time.monotonic()
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
@@ -131,8 +132,7 @@ class Peripheral:
     async def fall_silent(self) -> None:
         """Send nothing any more; returns when what was measured has left."""
         self.stalled = True
-        while self._sending:
-            await asyncio.sleep(0.05)
+        await self._idle.wait()
 
     async def hang_up(self) -> None:
         """End the connection from this side."""
@@ -208,10 +208,10 @@ class Peripheral:
             await asyncio.sleep(max(0.0, due_s - time.monotonic()))
             if self._connection is None or self.stalled:
                 continue
-            self._sending = True
+            self._idle.clear()
             for name, payload in self.turn():
                 if self.subscribed(name):
                     await self.device.notify_subscribers(self._characteristics[name], payload)
                     self.notified += 1
                     self.left(payload)
-            self._sending = False
+            self._idle.set()
