@@ -7,24 +7,29 @@ everything closes. Whatever is not delivered by then waits in the outbox.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib.metadata import entry_points
+from datetime import datetime
 from pathlib import Path
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from processing.alignment.capture import Guidance
 from processing.alignment.static import AlignmentError
 from processing.pipeline import Control
 from processing.rules.study import Study
+from processing.types import NS_PER_S
 from sensor_gateway import derive
 from sensor_gateway.clock import Clock
 from sensor_gateway.config import ConfigError, Sensor, Settings
-from sensor_gateway.drivers.base import Transport, TransportContext, TransportFactory, worn_as
+from sensor_gateway.drivers.base import Received, Transport, TransportContext, TransportFactory, worn_as
+from sensor_gateway.entries import addressed, resume, told_by
 from sensor_gateway.line import SensorLine
 from sensor_gateway.live import LiveHub
 from sensor_gateway.radio.pool import Radios
@@ -32,9 +37,10 @@ from sensor_gateway.runner import EndedError, Runner
 from sensor_gateway.sinks.base import Sink
 from sensor_gateway.sinks.file import FileSink
 from sensor_gateway.sinks.mqtt import MqttSink
+from sensor_gateway.sinks.store import Store, StoreError
 from sensor_gateway.sinks.store_sink import StoreSink
 from sensor_gateway.spool.database import Spool
-from sensor_gateway.spool.journal import Journal
+from sensor_gateway.spool.journal import Journal, first_entry
 from sensor_gateway.spool.outbox import Outbox, SinkView
 from sensor_gateway.status import StatusError, gateway_books
 from sensor_gateway.status_report import ClockWatch, Report, Reporter, vitals
@@ -46,6 +52,7 @@ log = logging.getLogger(__name__)
 SPOOL_FILE: Final = "spool.db"
 STORE_FILE: Final = "store.db"
 FLUSH_S: Final = 5.0
+RECENT_ENTRIES: Final = 36_000  # an hour of ten notifications a second
 GROUP: Final = "tiltline.drivers"
 
 
@@ -100,6 +107,7 @@ class Gateway:
             raise
         self.runners = {sensor_id: runner for sensor_id, runner, _ in self._lines}
         self.transports = {sensor_id: transport for sensor_id, _, transport in self._lines}
+        self._resume()
 
     def _line(self, sensor: Sensor) -> tuple[str, Runner, Transport]:
         hook = self._hooks.on_progress
@@ -110,6 +118,7 @@ class Gateway:
                 self.journal.last_rx_utc_ns(sensor.id),
                 None if hook is None else lambda share: hook(sensor.id, share),
                 self.radios,
+                lambda driver: self._journaled(sensor, driver),
             ),
         )
         try:
@@ -119,19 +128,59 @@ class Gateway:
         line = SensorLine(recipe, self.journal, self.outbox, self.clock)
         return sensor.id, Runner(line, self.hub, self.clock, self._executor), transport
 
+    def _journaled(self, sensor: Sensor, driver: str) -> Iterator[Received]:
+        """The last hour or so of this wearer's payloads that ``driver`` read."""
+        known = first_entry(self.spool, sensor.id, sensor.wearer)
+        if known is not None:
+            for entries in self.journal.read(sensor.id, max(known, self.journal.last_seq(sensor.id) - RECENT_ENTRIES)):
+                yield from (e.received for e in entries if e.source.driver == driver)
+
     async def command(self, wearer: str, control: Control, t_utc_ns: int | None = None) -> None:
         """Journal a wearer's command for each of her sensors; raises `CommandError` in her words."""
-        sensors = [s.id for s in self.settings.sensors if s.wearer == wearer]
-        if not sensors:
+        runners = [self.runners[s.id] for s in self.settings.sensors if s.wearer == wearer]
+        if not runners:
             raise CommandError("This gateway has no sensor of yours.")
-        for sensor in sensors:
-            runner = self.runners[sensor]
-            if runner.stopped_by is not None:
-                raise CommandError("The gateway's disk is full; nothing can be stored at the moment.")
+        if any(runner.stopped_by is not None for runner in runners):
+            raise CommandError("The gateway's disk is full; nothing can be stored at the moment.")
+        control = await asyncio.to_thread(self._addressed, control)
+        at_ns = self.clock.utc_ns() if t_utc_ns is None else t_utc_ns  # one instant, so that ids agree between sensors
+        told = False
+        for runner in runners:
             try:
-                await runner.command(control, t_utc_ns)
+                await runner.command(told_by(control, first=not told), at_ns)
+                told = True
             except EndedError:
-                raise CommandError("Your sensor's recording has ended; nothing more is taken.") from None
+                continue  # another of her sensors may still take it
+        if not told:
+            raise CommandError("Your sensor's recording has ended; nothing more is taken.")
+
+    def _addressed(self, control: Control) -> Control:
+        with self._stored() as store:
+            return addressed(control, store)
+
+    @contextlib.contextmanager
+    def _stored(self) -> Iterator[Store | None]:
+        """The store to read from, None before its first record."""
+        try:
+            store = Store.open(self.store_path, readonly=True)
+        except StoreError:
+            yield None
+            return
+        try:
+            yield store
+        finally:
+            store.close()
+
+    def _resume(self) -> None:
+        """Tell a sensor that is new to its wearer what holds for her already."""
+        new = [s for s in self.settings.sensors if first_entry(self.spool, s.id, s.wearer) is None]
+        with self._stored() as store:
+            for sensor in new if store is not None else ():
+                now_ns = self.clock.utc_ns()
+                today = datetime.fromtimestamp(now_ns / NS_PER_S, ZoneInfo(self.study.timezone)).date()
+                held = None if store is None else resume(store, sensor.wearer, today)
+                if held is not None:
+                    self.runners[sensor.id].note(held, now_ns)
 
     def guidance(self, wearer: str) -> Guidance | None:
         """How the wearer's running step of the guided set-up goes, None where none runs; the worst of her sensors."""
@@ -227,7 +276,9 @@ class Gateway:
         web = self.settings.web
         if not web.enabled:
             await asyncio.Event().wait()
-        app = create_app(self.store_path, self.hub, self.settings, self.clock, self.command, self.study)
+        app = create_app(
+            self.store_path, self.hub, self.settings, self.clock, self.command, self.study, self.guidance
+        )
         await serve(app, web.host, web.port, self._hooks.on_page)
 
     async def delivered(self, stop: asyncio.Event, names: Sequence[str] = (), most_s: float | None = None) -> None:

@@ -36,7 +36,7 @@ from sensor_gateway.rederive import SpoolReader
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.spool.block import Logged
-from sensor_gateway.spool.journal import CONTROL, JournalReader
+from sensor_gateway.spool.journal import CONTROL, JournalReader, first_entry
 
 Progress = Callable[[float], None]
 _FAR_NS: Final = 1 << 62
@@ -91,7 +91,7 @@ def schedule(history: AlignmentHistory, start: Alignment) -> tuple[Alignment, li
 def rederive_retro(
     spool: SpoolReader, sensor: Sensor, study: Study, live: Path, out: Store, progress: Progress | None = None
 ) -> RetroCounts:
-    """Two passes over a sensor's whole journal; the records go into ``out``. ``live``: the gateway's store, for the
+    """Two passes over all that the journal has of this wearer with this sensor; the records go into ``out``. ``live``: the gateway's store, for the
     alignments in force; where there is none, that of the settings holds.
     """
     transport = transport_factory(sensor)(sensor, TransportContext(SystemClock()))
@@ -102,7 +102,9 @@ def rederive_retro(
         history = history_of(store, sensor.wearer, sensor.id)
         store.close()
     last_seq = spool.query("SELECT max(last_seq) FROM journal WHERE sensor = ?", (sensor.id,))[0][0] or 0
-    return derive_retro(JournalReader(spool), recipe, history, out, last_seq, progress)
+    first_seq = first_entry(spool, sensor.id, sensor.wearer)
+    span = range(last_seq + 1 if first_seq is None else first_seq, last_seq + 1)
+    return derive_retro(JournalReader(spool), recipe, history, out, span, progress)
 
 
 def derive_retro(
@@ -110,18 +112,18 @@ def derive_retro(
     recipe: Recipe,
     history: AlignmentHistory,
     out: Store,
-    last_seq: int,
+    span: range,
     progress: Progress | None = None,
 ) -> RetroCounts:
-    """As `rederive_retro`, from its parts, up to journal entry ``last_seq``."""
+    """As `rederive_retro`, from its parts, for the journal entries of ``span``."""
     setup, result = recipe.setup, RetroCounts()
     clock = RetroClock(TimebaseParams(), setup.clock, setup.seq_bits, setup.rate_hz)
     tell = progress or (lambda _: None)
 
     def entries(share: float, part: float) -> Iterator[list[Logged]]:
-        for block in journal.read(setup.sensor):
-            yield [e for e in block if e.seq <= last_seq]
-            tell(share + part * min(1.0, block[-1].seq / max(1, last_seq)))
+        for block in journal.read(setup.sensor, span.start):
+            yield [e for e in block if e.seq in span]
+            tell(share + part * min(1.0, (block[-1].seq - span.start + 1) / max(1, len(span))))
 
     reader = _Reader(copy.deepcopy(recipe.driver))
     for block in entries(0.0, 0.3):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, make_dataclass
 from typing import Any, Final
 
 from sensor_gateway.config import ConfigError, Sensor
-from sensor_gateway.drivers.base import Driver, TransportContext
+from sensor_gateway.drivers.base import Driver, Fetches, TransportContext
 from sensor_gateway.drivers.open_profile import SERVICE_UUID, OpenProfileDriver
 from sensor_gateway.drivers.options import read_options
 from sensor_gateway.radio.pool import Radios
@@ -50,6 +50,9 @@ class BleSensor:
             driver = self.driver_class(rate_hz=sensor.rate_hz, **keywords)
         except ValueError as e:
             raise ConfigError(f"sensor {sensor.id!r}: key {e}") from None
+        if isinstance(driver, Fetches) and context.journaled is not None:
+            for r in context.journaled(driver.id):  # what is missing since an earlier run shows by what is there
+                driver.feed(r.uuid, r.payload, r.rx_mono_ns, r.rx_utc_ns)
         radios = context.radios or Radios()
         radio, refused = radios.place(sensor.id, options.adapter)
         who = Who(sensor.address, options.serial, self.service_uuids, sensor.id)

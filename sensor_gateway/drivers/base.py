@@ -207,12 +207,15 @@ class TransportContext:
     ``start_after_utc_ns``: the journal already holds this sensor's data up to here, so a simulation or recording
     goes on after it. ``on_progress`` hears the done share (0..1) of work that is longer than a moment. ``radios``: the
     gateway's Bluetooth adapters; None where no radio will be used but a transport is made all the same.
+    ``journaled``: this wearer's newest payloads in the journal as the driver of this name read them, so that a hole that an
+    earlier run left can be closed.
     """
 
     clock: Clock
     start_after_utc_ns: int | None = None
     on_progress: Callable[[float], None] | None = None
     radios: Radios | None = None
+    journaled: Callable[[str], Iterable[Received]] | None = None
 
 
 TransportFactory: TypeAlias = "Callable[[Sensor, TransportContext], Transport]"

@@ -3,6 +3,7 @@
 `docs/open_profile.md` is the specification; a frame is a 20-byte header and ``n`` samples of 12 bytes, little-endian.
 The parser stands between the journal and the pipeline (`base.Driver`); the encoder is its exact inverse, so that the
 simulated wearer, the virtual peripheral and a firmware all speak the same bytes.
+Longer than other modules, so that the layout is stated once, in one module, for both directions.
 """
 
 from __future__ import annotations

@@ -41,6 +41,12 @@ class Rows(Protocol):
     def query(self, sql: str, params: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]: ...
 
 
+def first_entry(rows: Rows, sensor: str, wearer: str) -> int | None:
+    """The first entry of this wearer with this sensor; what came before is another person's. None where she has none yet."""
+    found = rows.query("SELECT wearer, warm_seq FROM run WHERE sensor = ? ORDER BY run DESC LIMIT 1", (sensor,))
+    return int(found[0][1]) if found and found[0][0] == wearer else None
+
+
 class JournalReader:
     """Reads the journals of a spool."""
 

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from processing.types import GRAVITY_MPS2, ImuBatch
 from sensor_gateway.backfill import ANSWER_NS, HOLES, PORTION, Ledger
-from sensor_gateway.drivers.base import Fetches, Late
+from sensor_gateway.clock import SystemClock
+from sensor_gateway.config import Sensor
+from sensor_gateway.drivers.base import Fetches, Late, Received, TransportContext
 from sensor_gateway.drivers.open_profile import (
     CONTROL_UUID,
     DATA_UUID,
@@ -21,6 +23,7 @@ from sensor_gateway.drivers.open_profile import (
     encode_end,
     encode_frames,
 )
+from sensor_gateway.session import open_profile_sensor
 
 S = 10**9
 
@@ -153,6 +156,20 @@ def test_the_documented_frames_of_a_history_are_these() -> None:
     (frame,) = encode_frames(70_010, 700_100_000.0, acc, 0 * acc, 87, flags=FLAG_KEEPS | FLAG_LATE)
     assert frame.hex(" ") in text
     assert encode_end(70_020).hex(" ") in text
+
+
+def test_a_hole_that_an_earlier_run_left_is_asked_for_from_the_journal() -> None:
+    before = [Received(DATA_UUID, f, 0, 0) for f in frames(0, 10, FLAG_KEEPS)]
+    sensor = Sensor("clip-1", "w-001", "open", address="C0:00:00:00:00:01")
+    asked: list[str] = []
+    context = TransportContext(SystemClock(), journaled=lambda driver: asked.append(driver) or before)
+    driver = open_profile_sensor(sensor, context).driver
+    driver.reset()
+    for frame in frames(50, 10, FLAG_KEEPS):
+        driver.feed(DATA_UUID, frame, 500_000_000, 0)
+    assert isinstance(driver, Fetches)
+    assert [s.payload.hex() for s in driver.fetch(500_000_000)] == ["020a00000028000000"]
+    assert asked == ["open"]
 
 
 def test_a_sensor_without_a_history_is_asked_for_nothing() -> None:
