@@ -33,6 +33,7 @@ class Plan:
     """What every seed of a campaign has in common."""
 
     tapes: dict[Wearer, Path]
+    code: Path
     seconds: float
     want: dict[str, Rows]
     faults: int
@@ -51,6 +52,7 @@ class Outcome:
     wrong: list[str] = field(default_factory=list)
     numbers: dict[str, Any] = field(default_factory=dict)
     took_s: float = 0.0
+    began: float = field(default_factory=time.monotonic)
 
 
 def without() -> frozenset[str]:
@@ -63,7 +65,7 @@ def run_seed(seed: int, plan: Plan, folder: Path, keep: bool = False) -> Outcome
     missing = without() | (frozenset() if plan.disks else frozenset({"disk_full"}))
     strikes = schedule(seed, plan.faults, plan.longest_s, missing)
     began = time.monotonic()
-    site = Site(folder, plan.tapes, plan.disks, faketime_library())
+    site = Site(folder, plan.tapes, plan.code, plan.disks, faketime_library())
     try:
         site.start()
         _torture(site, plan, strikes, outcome, random.Random(seed))
@@ -115,7 +117,7 @@ def _torture(site: Site, plan: Plan, strikes: list[Strike], outcome: Outcome, rn
             began = time.monotonic()
             for fault in strike.faults:
                 site.begin(fault)
-                outcome.faults.append(fault.plain())
+                outcome.faults.append(fault.plain() | {"at_s": round(time.monotonic() - outcome.began, 1)})
                 ends.append((began + fault.seconds, fault))
             for due, fault in sorted(ends, key=lambda e: e[0]):
                 time.sleep(max(0.0, due - time.monotonic()))
@@ -124,6 +126,8 @@ def _torture(site: Site, plan: Plan, strikes: list[Strike], outcome: Outcome, rn
             pace.limit += plan.seconds * 0.2 / total
             took = _recovered(site)
             outcome.recovery_s.append(round(took, 2))
+            for one in outcome.faults[-len(strike.faults) :]:
+                one["recovered_s"] = round(took, 2)
             if took > recovery_limit_s():
                 kinds = ", ".join(f"{f.kind} of {f.target}" for f in strike.faults)
                 outcome.wrong.append(f"{took:.1f} s to recover from {kinds} (fault {len(outcome.faults)})")

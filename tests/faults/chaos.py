@@ -22,7 +22,7 @@ from typing import Any
 
 from tests.faults.campaign import Outcome, Plan, run_seed, without
 from tests.faults.site import can_mount
-from tests.faults.tape import REPOSITORY, Wearer, install_plugin, wearers, write_tape
+from tests.faults.tape import Wearer, freeze_code, install_plugin, wearers, write_tape
 from tests.faults.verify import expected_rows
 
 PROGRAMS = ("mosquitto", "mosquitto_passwd", "influxd", "nginx")
@@ -35,14 +35,14 @@ def missing_programs() -> list[str]:
 
 def calm_run(folder: Path, tapes: dict[Wearer, Path]) -> Path:
     """The undisturbed run: the same tapes through a gateway with nothing but its own store."""
-    plugin = folder / "plugin"
+    plugin, code = folder / "plugin", freeze_code(folder)
     install_plugin(plugin)
     sensors = "\n".join(
         f'[[sensors]]\nid = "{w.sensor}"\nwearer = "{w.wearer}"\ndriver = "tape"\noptions = {{ path = "{path}" }}'
         for w, path in tapes.items()
     )
     (folder / "gateway.toml").write_text(f'[site]\ndata_dir = "data"\n{sensors}\n[web]\nenabled = false\n')
-    environment = dict(os.environ) | {"PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(plugin)])}
+    environment = dict(os.environ) | {"PYTHONPATH": os.pathsep.join([str(code), str(plugin)])}
     command = [
         sys.executable,
         "-m",
@@ -52,7 +52,7 @@ def calm_run(folder: Path, tapes: dict[Wearer, Path]) -> Path:
         str(folder / "gateway.toml"),
         "--until-done",
     ]
-    subprocess.run(command, check=True, cwd=REPOSITORY, env=environment, capture_output=True)
+    subprocess.run(command, check=True, cwd=code, env=environment, capture_output=True)
     return folder / "data" / "store.db"
 
 
@@ -64,9 +64,9 @@ def prepare(folder: Path, options: argparse.Namespace) -> Plan:
         tapes[wearer] = folder / f"{wearer.sensor}.tape"
         write_tape(tapes[wearer], wearer, seconds)
     want = expected_rows(calm_run(folder, tapes))
-    return Plan(
-        tapes, seconds, want, options.faults, options.longest, options.speed, can_mount() and not options.no_disks
-    )
+    disks = can_mount() and not options.no_disks
+    code = freeze_code(folder)
+    return Plan(tapes, code, seconds, want, options.faults, options.longest, options.speed, disks)
 
 
 def summary(outcomes: list[Outcome], plan: Plan, took_s: float) -> dict[str, Any]:
@@ -89,10 +89,21 @@ def summary(outcomes: list[Outcome], plan: Plan, took_s: float) -> dict[str, Any
             "p95": recoveries[int(len(recoveries) * 0.95)] if recoveries else None,
             "most": recoveries[-1] if recoveries else None,
         },
+        "recovery_s_by_kind": _by_kind(outcomes),
         "wrong": {str(outcome.seed): outcome.wrong for outcome in outcomes if outcome.wrong},
         "took_s": round(took_s, 1),
         "each": [vars(outcome) for outcome in sorted(outcomes, key=lambda o: o.seed)],
     }
+
+
+def _by_kind(outcomes: list[Outcome]) -> dict[str, dict[str, float]]:
+    """Median and longest recovery of the strikes that each kind of fault had a part in."""
+    times: dict[str, list[float]] = defaultdict(list)
+    for outcome in outcomes:
+        for fault in outcome.faults:
+            if "recovered_s" in fault:
+                times[f"{fault['kind']} {fault['target']}"].append(fault["recovered_s"])
+    return {kind: {"median": sorted(t)[len(t) // 2], "most": max(t)} for kind, t in sorted(times.items())}
 
 
 def as_text(report: dict[str, Any]) -> str:

@@ -31,7 +31,7 @@ from sensor_gateway.wire import topics
 from sensor_gateway.wire.messages import encode_message, encode_record
 from tests.faults.chaos import calm_run
 from tests.faults.site import Site
-from tests.faults.tape import NS, START_NS, Wearer, set_pace, wearers, write_tape
+from tests.faults.tape import NS, START_NS, Wearer, freeze_code, set_pace, wearers, write_tape
 from tests.faults.verify import books, expected_rows, fingerprints_of_store, judge, judge_fingerprints
 from tests.integration.servers import TOKEN, Influxd, Shim, wait_until
 
@@ -86,7 +86,7 @@ def outage(folder: Path, hours: float, count: int) -> dict[str, Any]:
     tapes = make_tapes(folder, count, hours)
     want = expected_rows(calm_run(folder, tapes))
     total = sum(map(len, want.values()))
-    site = Site(folder / "site", tapes, disks=False, faketime=None)
+    site = Site(folder / "site", tapes, freeze_code(folder), disks=False, faketime=None)
     try:
         site.start()
         wait_until("the gateway", (site.gateway_node.data / "spool.db").is_file)
@@ -157,7 +157,7 @@ def soak(folder: Path, days: float, count: int, speed: float) -> dict[str, Any]:
     tapes = make_tapes(folder, count, days * 24)
     want = fingerprints_of_store(calm_run(folder, tapes))
     total = sum(n for n, _ in want.values())
-    site = Site(folder / "site", tapes, disks=False, faketime=None)
+    site = Site(folder / "site", tapes, freeze_code(folder), disks=False, faketime=None)
     try:
         site.start()
         watch = Watch(site)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.faults.proxy import Proxy
 from tests.faults.schedule import Fault
-from tests.faults.tape import REPOSITORY, Wearer, install_plugin, set_pace
+from tests.faults.tape import Wearer, install_plugin, set_pace
 from tests.integration.servers import Process, Stack, Tiltline
 
 DISK_MB = 192
@@ -38,16 +38,17 @@ def can_mount() -> bool:
 class Node(Tiltline):
     """Gateway or bridge with a disk and a wall clock of its own."""
 
-    def __init__(self, folder: Path, command: str, config: str, plugin: Path, faketime: str | None) -> None:
+    def __init__(self, folder: Path, command: str, config: str, plugin: Path, code: Path, faketime: str | None) -> None:
         super().__init__(folder, command, config)
         self._command.remove("--verbose")
+        self.cwd = code
         self._plugin, self._faketime = plugin, faketime
         self.clock_file = folder / "clock"
         self.data = folder / "data"
         self.step_clock(0)
 
     def environment(self) -> dict[str, str]:
-        path = os.pathsep.join([str(REPOSITORY), str(self._plugin)])
+        path = os.pathsep.join([str(self.cwd), str(self._plugin)])
         extra = {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
         if self._faketime is not None:
             extra |= {
@@ -67,7 +68,7 @@ class Node(Tiltline):
 class Site(Stack):
     """See the module. ``disks`` puts the data folders of gateway and bridge on small file systems of their own."""
 
-    def __init__(self, folder: Path, tapes: dict[Wearer, Path], disks: bool, faketime: str | None) -> None:
+    def __init__(self, folder: Path, tapes: dict[Wearer, Path], code: Path, disks: bool, faketime: str | None) -> None:
         super().__init__(folder)
         self.pace = folder / "pace"
         set_pace(self.pace, 0)
@@ -89,6 +90,7 @@ class Site(Stack):
             f'[site]\ndata_dir = "data"\n{sensors}\n[web]\nenabled = false\n[file]\nenabled = true\ndirectory = "ndjson"\n'
             + self._mqtt("gw-1", "gateway-broker"),
             plugin,
+            code,
             faketime,
         )
         self.bridge_node = Node(
@@ -98,6 +100,7 @@ class Site(Stack):
             f'[influx]\nurl = "http://127.0.0.1:{self.proxies["bridge-database"].port}"\n'
             f'token_file = "{self.folder}/token"\nbatch = 500\ntimeout_s = 3.0\n',
             plugin,
+            code,
             faketime,
         )
         self.nodes = {"gateway": self.gateway_node, "bridge": self.bridge_node}

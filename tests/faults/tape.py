@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import shutil
 from binascii import crc_hqx
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -103,6 +104,16 @@ def read_tape(path: Path, after_utc_ns: int = 0) -> Iterator[tuple[int, bytes]]:
             payload = file.read(size)
             if rx > after_utc_ns:
                 yield rx, payload
+
+
+def freeze_code(folder: Path) -> Path:
+    """A copy of the program as it is now: a campaign takes minutes and restarts it often, and somebody may be at work on it."""
+    code = folder / "code"
+    if not code.exists():
+        for name in ("processing", "sensor_gateway", "tests"):
+            skipped = shutil.ignore_patterns("__pycache__", "node_modules")
+            shutil.copytree(REPOSITORY / name, code / name, ignore=skipped)
+    return code
 
 
 def install_plugin(folder: Path) -> None:

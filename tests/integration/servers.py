@@ -96,7 +96,7 @@ class Process:
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
-                cwd=REPOSITORY,
+                cwd=self.cwd,
                 start_new_session=True,
                 env=self.environment(),
             )
@@ -109,6 +109,7 @@ class Process:
             raise RuntimeError(f"{self.name} ended at once:\n{self.said()[-2000:]}")
 
     may_end = False
+    cwd = REPOSITORY
 
     def environment(self) -> dict[str, str]:
         return dict(os.environ)
