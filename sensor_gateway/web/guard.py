@@ -46,10 +46,11 @@ class Guard:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
+                # A report brings its own, narrower policy.
                 for key, value in HEADERS.items():
-                    headers[key] = value
+                    headers.setdefault(key, value)
                 # Shell files may be kept but must be asked about; measurements are never kept by anybody.
-                headers["cache-control"] = "no-store" if scope["path"].startswith("/api/") else "no-cache"
+                headers.setdefault("cache-control", "no-store" if scope["path"].startswith("/api/") else "no-cache")
             await send(message)
 
         status, reason = self._refusal(scope["method"], Headers(scope=scope))

@@ -53,7 +53,7 @@ class Source:
 
     def wearers(self) -> list[str]:
         """Wearers of the configuration first, then any others the store knows."""
-        store = self._open()
+        store = self.store()
         return list(dict.fromkeys((*self._configured, *(store.wearers() if store else ()))))
 
     def wearer(self, asked: str | None) -> str:
@@ -71,7 +71,7 @@ class Source:
 
     def now(self, wearer: str) -> View:
         """State of the moment, own range, and the prompt that waits for an answer."""
-        now_ns, store = self.clock.utc_ns(), self._open()
+        now_ns, store = self.clock.utc_ns(), self.store()
         frame = self.hub.latest(wearer) if self.hub else None
         metric = store.latest_metric(wearer) if store else None
         devices = list(store.devices(wearer, now_ns - DAY_NS)) if store else []
@@ -90,7 +90,7 @@ class Source:
 
     def day(self, wearer: str, day: date | None, zone: ZoneInfo) -> View:
         """One local day; today where none is named."""
-        now_ns, store = self.clock.utc_ns(), self._open()
+        now_ns, store = self.clock.utc_ns(), self.store()
         today = datetime.fromtimestamp(now_ns / NS_PER_S, UTC).astimezone(zone).date()
         day = day or today
         t0, t1 = views.day_bounds_ns(day, zone)
@@ -114,7 +114,7 @@ class Source:
 
     def flag(self, event_id: str) -> View:
         """A flag with what followed from it, in time order; raises `NotFoundError`."""
-        store = self._open()
+        store = self.store()
         found = store.event(event_id) if store else None
         if store is None or found is None or not isinstance(found.record, Event):
             raise NotFoundError(f"There is no event {event_id[:40]!r}; it may belong to another gateway.")
@@ -127,7 +127,8 @@ class Source:
         """Remember an answer the gateway took until its event is stored, so that the prompt is not offered meanwhile."""
         self._answered[event_id] = answer
 
-    def _open(self) -> Store | None:
+    def store(self) -> Store | None:
+        """The store, opened when it first exists; None until then."""
         with self._lock:
             if self._store is None and self._path.is_file():
                 try:
