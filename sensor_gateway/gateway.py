@@ -14,8 +14,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from importlib.metadata import entry_points
 from datetime import datetime
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo

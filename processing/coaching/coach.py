@@ -29,7 +29,7 @@ from processing.coaching.controls import (
 from processing.coaching.programme import SIDES, library
 from processing.coaching.progression import Progress
 from processing.coaching.prompts import composer
-from processing.coaching.redflags import ASK_FROM_PAIN, CLEAR, STOPPED
+from processing.coaching.redflags import CLEAR, STOPPED
 from processing.rules.base import EPOCH_NS, LocalClock, event_id
 from processing.rules.engine import RuleEngine
 from processing.rules.study import Assignment, Study
@@ -111,7 +111,7 @@ class Coach:
     # ---- diary ----
 
     def _pain(self, c: LogPain, t: int) -> None:
-        asks = c.score >= ASK_FROM_PAIN
+        asks = c.asks_health_questions
         text = f"Pain {c.score} of 10."
         self._tell(t, "pain", {"score": c.score, "note": c.note or None, "asks_health_questions": asks, "text": text})
         if asks:
@@ -197,7 +197,7 @@ class Coach:
 
     def _set(self, t: int, entries: tuple[Assignment, ...], editor: str, proposal: str | None) -> None:
         today = self._clock.at(t // NS_PER_S).date()
-        before = self._book.latest()
+        before = self._book.on(today.isoformat())
         version = self._book.set(entries, today.isoformat(), (today + timedelta(days=1)).isoformat())
         kept: list[_Proposal] = []
         for one in self._open:
@@ -295,7 +295,8 @@ class Coach:
 
     def _resume(self, c: Resume, t: int) -> None:
         pending = None if c.pending_version is None else Version(c.pending_version, c.pending_day, c.pending_entries)
-        self._book.resume(Version(c.version, "", c.entries), pending)
+        if c.version:  # 0: nobody has changed the study's programme
+            self._book.resume(Version(c.version, "", c.entries), pending)
         self._out += self.engine.set_mode(t, c.mode, c.mode_until_ns)
         self._out += self.engine.set_red_flag(t, c.red_flag)
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from processing.coaching.redflags import ASK_FROM_PAIN
 from processing.rules.study import Assignment, Side
 
 Mode: TypeAlias = Literal["training", "tracking", "stopped"]
@@ -48,6 +49,11 @@ class LogPain:
     def __post_init__(self) -> None:
         _require(0 <= self.score <= 10, "pain is a whole number from 0 to 10")
         _check_note(self.note)
+
+    @property
+    def asks_health_questions(self) -> bool:
+        """Whether so much pain brings the health questions up again."""
+        return self.score >= ASK_FROM_PAIN
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,28 @@ class Store:
         found = self._all(f"SELECT wearer, sensor, {names} FROM event WHERE event_id = ?", (event_id,))
         return Owned(found[0][0], found[0][1], _event(found[0][2:])) if found else None
 
+    def linked(self, flag_id: str) -> list[Owned]:
+        """A flag and all that followed from it (prompt, suppression, answer, exercise, response, verdict) by its id, in order."""
+        names = ", ".join(f.name for f in KINDS["event"])
+        # The chain may span weeks (a late verdict), but never begins before its flag: the index on time bounds the search.
+        found = self._all(
+            f"SELECT wearer, sensor, {names} FROM event WHERE wearer = (SELECT wearer FROM event WHERE event_id = :id) "
+            f"AND t_utc_ns >= (SELECT t_utc_ns FROM event WHERE event_id = :id) "
+            f"AND (event_id = :id OR json_extract(data, '$.flag_event_id') = :id) ORDER BY t_utc_ns, event_id",
+            {"id": flag_id},
+        )
+        return [Owned(row[0], row[1], _event(row[2:])) for row in found]
+
+    def newest(self, wearer: str, types: tuple[str, ...], limit: int = 1) -> list[Event]:
+        """The newest events of these types, newest first."""
+        names = ", ".join(f.name for f in KINDS["event"])
+        marks = ", ".join("?" * len(types))
+        rows = self._all(
+            f"SELECT {names} FROM event WHERE wearer = ? AND type IN ({marks}) ORDER BY t_utc_ns DESC, event_id LIMIT ?",
+            (wearer, *types, limit),
+        )
+        return [_event(row) for row in rows]
+
     def columns(
         self, kind: str, wearer: str, t0_ns: int = 0, t1_ns: int = _FAR_NS, page: int = 50_000
     ) -> Iterator[dict[str, list[Cell]]]:

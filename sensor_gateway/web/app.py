@@ -27,7 +27,11 @@ from sensor_gateway.clock import Clock
 from sensor_gateway.config import Settings
 from sensor_gateway.live import LiveHub
 from sensor_gateway.web.api import ERRORS, Api
+from sensor_gateway.web.api_coaching import CoachingApi
+from sensor_gateway.web.api_review import ReviewApi
+from sensor_gateway.web.api_setup import OnGuidance, SetupApi
 from sensor_gateway.web.commands import OnCommand
+from sensor_gateway.web.desk import Desk
 from sensor_gateway.web.guard import Guard
 from sensor_gateway.web.source import Source
 
@@ -41,24 +45,33 @@ def create_app(
     clock: Clock,
     on_command: OnCommand | None = None,
     study: Study | None = None,
+    guidance: OnGuidance | None = None,
 ) -> Starlette:
     """The page of this gateway's wearers. The store at ``store_path`` is opened read-only when it first exists.
 
     ``on_command`` takes the wearer's answers and neutral captures; without it both are refused with 503. ``study``
-    gives the time after which an unanswered prompt is no longer offered.
+    gives the programme, quiet hours, and the time after which an unanswered prompt is no longer offered; ``guidance`` says how
+    a wearer's running step of the guided set-up goes.
     """
     wearers = tuple(dict.fromkeys(s.wearer for s in settings.sensors))
     source = Source(Path(store_path), hub, clock, wearers, (study or Study()).prompt.expire_s)
     fan = hub or LiveHub()
     api = Api(source, fan, settings.site.timezone, on_command)
+    desk = Desk(Path(store_path), clock, source, study or Study(), on_command)
+    entries = [
+        *CoachingApi(desk).routes(),
+        *ReviewApi(desk).routes(),
+        *SetupApi(desk, guidance or (lambda _: None)).routes(),
+    ]
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
         source.close()
+        desk.close()
 
     app = Starlette(
-        routes=[*api.routes(), Mount("/", StaticFiles(directory=STATIC, html=True))],
+        routes=[*api.routes(), *entries, Mount("/", StaticFiles(directory=STATIC, html=True))],
         middleware=[Middleware(Guard, host=settings.web.host), Middleware(GZipMiddleware, minimum_size=1000)],
         exception_handlers=ERRORS,
         lifespan=lifespan,

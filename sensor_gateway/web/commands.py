@@ -1,13 +1,14 @@
-"""What the page hands to the gateway: controls the wearer asked for, journaled before anything acts on them."""
+"""What the page hands to the gateway: controls a person asked for, journaled before anything acts on them."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from processing.pipeline import Answer, CaptureNeutral
+from processing.coaching.controls import CoachControl
+from processing.pipeline import Answer, CaptureMovement, CaptureNeutral
 
-Command: TypeAlias = Answer | CaptureNeutral
+Command: TypeAlias = Answer | CaptureNeutral | CaptureMovement | CoachControl
 OnCommand: TypeAlias = Callable[[str, Command], Awaitable[None]]
 """``await on_command(wearer, command)`` returns once the command is durable, or raises `CommandError`."""
 
