@@ -2,7 +2,7 @@
 # The Debian packages that the tests drive as real servers and a real browser; installs only what is missing.
 set -euo pipefail
 declare -A provides=(
-  [mosquitto]=mosquitto [influxdb]=influxd [nginx-light]=nginx [chromium]=chromium
+  [mosquitto]=mosquitto [influxdb]=influxd [nginx-light]=nginx [chromium]=chromium [poppler-utils]=pdftotext
   [docker-compose]=docker-compose [npm]=npm [prometheus]=promtool [faketime]=faketime
 )
 missing=()

@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "alignment": "where zero lies and how sure that is; a therapist's offset; corrections of the past",
     "replay": "derive everything again from a journal",
     "export": "write metrics, epochs and events of a store as CSV or Parquet",
+    "report": "a wearer's day or week as one self-contained HTML file, or PDF",
     "explain": "say what a flag saw, why it was raised and what it led to; work it through again",
     "validate": "compare with recordings whose truth is known; write a report with figures",
     "doctor": "check this machine and a configuration; say what is missing and how to mend it",
