@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from processing.alignment.static import Alignment
 from processing.context.retro import RetroContext
@@ -26,6 +27,7 @@ from processing.mount_search import MountChange
 from processing.orientation import CausalOrientation, OrientationParams, Oriented
 from processing.retro import RetroOrientation
 from processing.rules.study import Study
+from processing.shaking import shaken_seconds
 from processing.steps import on_feet, seconds_down
 from processing.types import I64, NS_PER_S, POSTURE_CODE, Bool, Record, Samples, SecondBlock, TimedBatch
 from processing.wearing import EVENT_OF
@@ -132,6 +134,17 @@ def _keep(out: CoreOutput, all_out: CoreOutput, give: Callable[[Samples], None])
         give(out.samples)
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What is left of a block until its context is known: counts, ``angles`` (2, n) [deg] of tilt and obliquity."""
+
+    light: SecondBlock
+    angles: NDArray[np.float32]
+    shaken: Bool
+    tilt: SecondTilt
+    alignment: Alignment
+
+
 class _RetroRun:
     """Oriented blocks wait, reduced to their angles, until context is known over the whole recording.
 
@@ -149,7 +162,7 @@ class _RetroRun:
         known = any(a.has_neutral for a in (core.setup.alignment, *(a for _, a in alignments)))
         self.context = RetroContext(rate_hz=rate, neutral_known=known)
         self.gait = RetroGait()
-        self.held: list[tuple[SecondBlock, SecondTilt, Alignment]] = []
+        self.held: list[_Held] = []
 
     def take(self, filled: Filled) -> None:
         self._take_oriented(self.orientation.update(filled))
@@ -180,9 +193,20 @@ class _RetroRun:
         self.gait.add(block)
         none = np.empty((0, 3))
         light = replace(
-            block, t_utc_ns=np.empty(0, np.int64), acc_p_mps2=none, gyr_p_rps=none, up_p=none, acc_up_mps2=none[:, 0]
+            block,
+            t_utc_ns=np.empty(0, np.int64),
+            acc_p_mps2=none,
+            gyr_p_rps=none,
+            up_p=none,
+            acc_up_mps2=none[:, 0],
+            anterior_tilt_deg=none[:, 0],
+            obliquity_deg=none[:, 0],
         )
-        self.held.append((light, self.core.tilt_of(block), self.core.align.alignment))
+        # Four bytes tell angles to 0.00001 deg, and a day's angles are most of what is held.
+        angles = np.stack([block.anterior_tilt_deg, block.obliquity_deg]).astype(np.float32)
+        self.held.append(
+            _Held(light, angles, shaken_seconds(block), self.core.tilt_of(block), self.core.align.alignment)
+        )
 
     def finish(self) -> CoreOutput:
         self._take_oriented(self.orientation.finish())
@@ -191,11 +215,13 @@ class _RetroRun:
         down: set[int] = set()
         judged = self.context.finish()
         transfer_seconds = sorted(t.t_utc_ns // NS_PER_S for t in self.context.transfers)
-        for (light, tilt, alignment), context in zip(self.held, judged, strict=True):
-            self.core.align.alignment = alignment
-            n = bisect_right(transfer_seconds, int(light.second[-1]))
-            self.core.judge(light, tilt, context, records, transfer_seconds[:n])
+        for held, context in zip(self.held, judged, strict=True):
+            self.core.align.alignment = held.alignment
+            n = bisect_right(transfer_seconds, int(held.light.second[-1]))
+            tilt_deg, obliquity_deg = held.angles.astype(np.float64)
+            block = replace(held.light, anterior_tilt_deg=tilt_deg, obliquity_deg=obliquity_deg)
+            self.core.judge(block, held.tilt, context, records, transfer_seconds[:n], held.shaken)
             transfer_seconds = transfer_seconds[n:]
-            down |= seconds_down(light.second, context.posture)
+            down |= seconds_down(block.second, context.posture)
         self.core.close(records)
         return CoreOutput(records, None, None, on_feet(self.gait.finish(), down), list(self.context.transfers))

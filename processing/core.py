@@ -38,6 +38,7 @@ from processing.types import (
     NS_PER_S,
     POSTURE_CODE,
     POSTURES,
+    Bool,
     ContextBlock,
     Metric,
     Record,
@@ -142,7 +143,8 @@ class Core:
         steps = self.steps.update(block, context.posture)
         self._due += self.strides.update(block, steps)
         transfers = self.context.take_transfers()
-        self.judge(block, self.tilt_of(block), context, out.records, [t.found_second for t in transfers])
+        found, shaken = [t.found_second for t in transfers], shaken_seconds(block)
+        self.judge(block, self.tilt_of(block), context, out.records, found, shaken)
         out.steps.extend(steps)
         out.transfers.extend(transfers)
 
@@ -193,6 +195,7 @@ class Core:
         context: ContextBlock,
         records: list[Record],
         transfer_seconds: Sequence[int],
+        shaken: Bool,
     ) -> None:
         """Second by second: epochs that close, then what happened in the second, then its metric."""
         self._changes.update(
@@ -211,16 +214,16 @@ class Core:
             tilt.quality.tolist(),
             tilt.valid.tolist(),
             tilt.settling.tolist(),
-            shaken_seconds(block).tolist(),
+            shaken.tolist(),
             strict=True,
         )
-        for i, (second, code, confidence, a, o, u, coverage, quality, valid, settling, shaken) in enumerate(columns):
+        for i, (second, code, confidence, a, o, u, coverage, quality, valid, settling, shook) in enumerate(columns):
             rows = slice(starts[i], starts[i + 1])
             tilt_deg, obliquity_deg = block.anterior_tilt_deg[rows], block.obliquity_deg[rows]
             if valid != rows.stop - rows.start:
                 keep = valid_rows[rows]
                 tilt_deg, obliquity_deg = tilt_deg[keep], obliquity_deg[keep]
-            self._advance(Second(second, code, confidence, valid, settling, tilt_deg, obliquity_deg, shaken), records)
+            self._advance(Second(second, code, confidence, valid, settling, tilt_deg, obliquity_deg, shook), records)
             self.notices.wear(second * NS_PER_S, worn=code != _NOT_WORN)
             end_ns = (second + 1) * NS_PER_S
             records += self.notices.until(end_ns)
@@ -249,10 +252,8 @@ class Core:
             self.dose.update(epoch)
             records += self.rules.update([epoch])
         minute = self._minutes.closing(second)
-        if minute is None:
-            records += self._minutes.add(second, None, None)
-        else:
-            records += self._minutes.add(second, self.dose.take(minute), self._changes.take(minute))
+        changes = None if minute is None else self._changes.take(minute)
+        records += self._minutes.add(second, None if minute is None else self.dose.take(minute), changes)
 
     def snapshot(self) -> dict[str, Any]:
         return {

@@ -11,7 +11,7 @@ import platform
 import resource
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from vqf import VQF
 from processing.alignment.static import align, neutral_gravity, parse_mount
 from processing.batch import BLOCK_S, Mode, process_recording
 from processing.core import CoreSetup
+from processing.mount_search import find_mounts
 from processing.rules.study import Study
 from processing.synthetic import NEUTRAL_S, Wearer, bmi270, day_script, render, sample_times
 from processing.types import NS_PER_S, TimedBatch
@@ -107,7 +108,11 @@ def _run(day: _Day, mode: Mode, progress: Callable[[float], None] | None) -> tup
         if progress is not None:
             progress(taken / total)
 
-    result = process_recording(day.blocks(), setup, Study(), mode, progress=tell)
+    # `tiltline process` looks for moved clips before it looks back.
+    search = replace(day)
+    mounts = find_mounts(search.blocks(), day.rate_hz, alignment) if mode == "retro" else []
+    day.making_s += search.making_s + search.plain_s
+    result = process_recording(day.blocks(), setup, Study(), mode, progress=tell, mounts=mounts)
     return result.counters, len(result.records)
 
 
