@@ -1,4 +1,4 @@
-"""The page's HTTP interface: ``/api/now``, ``/api/today``, ``/api/live``, ``/api/flag/{id}`` and two commands.
+"""The page's HTTP interface: ``/api/now``, ``/api/today``, ``/api/trends``, ``/api/live``, ``/api/flag/{id}``, two commands.
 
 Every refusal is JSON ``{"error": sentence}``. Commands go to the gateway's callback, which journals them; a page served
 without a gateway (``tiltline web``) answers 503 to them.
@@ -24,6 +24,8 @@ from sensor_gateway.web.commands import Command, CommandError, OnCommand
 from sensor_gateway.web.source import NotFoundError, Source
 from sensor_gateway.web.stream import MAX_STREAMS, stream
 
+BAD_DAY = "Use tz=Area/City and day=YYYY-MM-DD, e.g. tz=Europe/Berlin."
+TREND_DAYS = ("7", "28")
 NO_GATEWAY = "This page only shows stored data; start it with 'tiltline run' to answer prompts or set your neutral."
 
 
@@ -50,6 +52,7 @@ class Api:
         return [
             Route("/api/now", self.now),
             Route("/api/today", self.today),
+            Route("/api/trends", self.trends),
             Route("/api/live", self.live),
             Route("/api/flag/{event_id}", self.flag),
             Route("/api/answer", self.answer, methods=["POST"]),
@@ -63,12 +66,25 @@ class Api:
 
     async def today(self, request: Request) -> Response:
         query = request.query_params
+        zone = self._zone(request)
         try:
-            zone = ZoneInfo(query.get("tz") or self._timezone)
             day = date.fromisoformat(query["day"]) if "day" in query else None
-        except (KeyError, ValueError, OSError):
-            raise HTTPException(400, "Use tz=Area/City and day=YYYY-MM-DD, e.g. tz=Europe/Berlin.") from None
+        except ValueError:
+            raise HTTPException(400, BAD_DAY) from None
         return JSONResponse(await run_in_threadpool(self._source.day, await self._wearer(request), day, zone))
+
+    async def trends(self, request: Request) -> Response:
+        days = request.query_params.get("days", "7")
+        if days not in TREND_DAYS:
+            raise HTTPException(400, f"Use days= and one of {', '.join(TREND_DAYS)}.")
+        wearer, zone = await self._wearer(request), self._zone(request)
+        return JSONResponse(await run_in_threadpool(self._source.trends, wearer, int(days), zone))
+
+    def _zone(self, request: Request) -> ZoneInfo:
+        try:
+            return ZoneInfo(request.query_params.get("tz") or self._timezone)
+        except (KeyError, ValueError, OSError):
+            raise HTTPException(400, BAD_DAY) from None
 
     async def live(self, request: Request) -> Response:
         wearer = await self._wearer(request)

@@ -36,7 +36,19 @@ def answers_of(events: Sequence[Event]) -> dict[str, str]:
 def prompt_view(event: Event) -> View:
     """A prompt as the wearer sees it."""
     data = event.data
-    keys = ("lead", "variation", "exercise_name", "side", "sets", "reps", "hold_s", "steps", "before_you_start")
+    keys = (
+        "lead",
+        "variation",
+        "why",
+        "exercise",
+        "exercise_name",
+        "side",
+        "sets",
+        "reps",
+        "hold_s",
+        "steps",
+        "before_you_start",
+    )
     return {
         "event_id": event.event_id,
         "t_ms": ms(event.t_utc_ns),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import asdict
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -16,17 +16,24 @@ from processing.types import NS_PER_S, Event
 from sensor_gateway.clock import Clock
 from sensor_gateway.live import LiveHub
 from sensor_gateway.sinks.store import Store, StoreError
-from sensor_gateway.web import explain, views
+from sensor_gateway.web import explain, trends, views
 from sensor_gateway.web.shape import View, ms
 
 DAY_NS: Final = 86_400 * NS_PER_S
 RANGE_KEPT_NS: Final = 600 * NS_PER_S
 RANGE_RETRY_NS: Final = 20 * NS_PER_S
+DAYS_KEPT_NS: Final = 600 * NS_PER_S
+ROWS_KEPT: Final = 2000
 CHAIN_NS: Final = 3_600 * NS_PER_S
 """How long after a flag its prompt, suppression and answer are looked for."""
 
 
-TOLD: Final = frozenset({"flag", "prompt", "suppressed", "answer", "alignment"})
+TOLD: Final = frozenset(
+    {
+        *("flag", "prompt", "suppressed", "answer", "alignment"),
+        *("pain", "note", "exercise", "mode", "red_flag", "programme", "proposal"),
+    }
+)
 """Events that change what the page tells; a new one makes it load the day again."""
 
 
@@ -44,6 +51,7 @@ class Source:
         self._lock = threading.Lock()
         self._answered: dict[str, str] = {}
         self._ranges: dict[str, tuple[int, views.OwnRange | None]] = {}
+        self._rows: dict[tuple[str, str, date], tuple[int, View]] = {}
 
     def close(self) -> None:
         with self._lock:
@@ -103,6 +111,7 @@ class Source:
             **views.day_view(epochs),
             "flags": [f for f in flags if f["t_ms"] < ms(t1)],
             "alignments": [views.alignment_view(e) for e in events if e.type == "alignment"],
+            "entries": [v for e in events if e.t_utc_ns < t1 and (v := views.entry_view(e))],
             "wearer": wearer,
             "day": day.isoformat(),
             "is_today": day == today,
@@ -111,6 +120,35 @@ class Source:
             "now_ms": ms(now_ns),
             "range": range_ and asdict(range_),
         }
+
+    def trends(self, wearer: str, days: int, zone: ZoneInfo) -> View:
+        """One row a local day up to today, oldest first, and the history of the wearer's baseline."""
+        now_ns, store = self.clock.utc_ns(), self.store()
+        today = datetime.fromtimestamp(now_ns / NS_PER_S, UTC).astimezone(zone).date()
+        wanted = [today - timedelta(days=n) for n in reversed(range(days))]
+        t0, t1 = views.day_bounds_ns(wanted[0], zone)[0], views.day_bounds_ns(today, zone)[1]
+        frozen = store.newest(wearer, ("baseline",), days) if store else []
+        range_ = self._range(wearer, now_ns, store)
+        return {
+            "wearer": wearer,
+            "days": [self._row(store, wearer, day, zone, now_ns) for day in wanted],
+            "baseline": trends.baselines([e for e in reversed(frozen) if t0 <= e.t_utc_ns < t1]),
+            "range": range_ and asdict(range_),
+            "today": today.isoformat(),
+        }
+
+    def _row(self, store: Store | None, wearer: str, day: date, zone: ZoneInfo, now_ns: int) -> View:
+        """A day's row; days that are over change rarely and are read again only after ten minutes."""
+        t0, t1 = views.day_bounds_ns(day, zone)
+        kept = self._rows.get((wearer, zone.key, day))
+        if kept is not None and t1 <= now_ns and now_ns - kept[0] < DAYS_KEPT_NS:
+            return kept[1]
+        epochs = list(store.epochs(wearer, t0, t1)) if store else []
+        row = trends.day_row(day, epochs, list(store.events(wearer, t0, t1)) if store else [])
+        if len(self._rows) >= ROWS_KEPT:
+            self._rows.clear()
+        self._rows[wearer, zone.key, day] = (now_ns, row)
+        return row
 
     def flag(self, event_id: str) -> View:
         """A flag with what followed from it, in time order; raises `NotFoundError`."""

@@ -162,5 +162,19 @@ def alignment_view(event: Event) -> View:
     return {"t_ms": ms(event.t_utc_ns), "outcome": data.get("outcome"), "reason": data.get("reason"), "asked": asked}
 
 
+def entry_view(event: Event) -> View | None:
+    """What the wearer entered herself, as the day lists and draws it; None for any other event."""
+    data = event.data
+    view: View = {"event_id": event.event_id, "t_ms": ms(event.t_utc_ns), "kind": event.type}
+    if event.type == "pain":
+        return view | {"score": data.get("score"), "note": data.get("note")}
+    if event.type == "note":
+        return view | {"note": data.get("note")}
+    if event.type == "exercise":
+        keys = ("exercise", "exercise_name", "side", "sets", "reps", "prompt_event_id")
+        return view | {key: data.get(key) for key in keys}
+    return None
+
+
 def _short(value: float | None) -> float | None:
     return None if value is None else round(value, 2)

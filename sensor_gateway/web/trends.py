@@ -1,0 +1,80 @@
+"""Weeks at a glance for the wearer: one row a day with wear time, tilt by posture, and what happened; pure functions.
+
+A day without data is a row whose values are None, so that the page draws a hole and never a zero. The baseline of a
+day is what the rules froze when it ended (events of type ``baseline``), so its history is what was truly in force.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any, Final
+
+import numpy as np
+
+from processing.types import POSTURES, Epoch, Event
+from sensor_gateway.web.shape import View
+from sensor_gateway.web.views import main_posture
+
+COMPARED: Final = ("standing", "walking", "sitting")
+MIN_MINUTES: Final = 10
+"""Fewer minutes in a posture say too little about a day."""
+WORN: Final = tuple(p for p in POSTURES if p != "not_worn")
+
+
+def day_row(day: date, epochs: Sequence[Epoch], events: Sequence[Event]) -> View:
+    """One local day; ``events`` are those of the day."""
+    pain = [int(e.data["score"]) for e in events if e.type == "pain" and isinstance(e.data.get("score"), int)]
+    return {
+        "day": day.isoformat(),
+        "worn_h": _hours(epochs),
+        "tilt": {p: found for p in COMPARED if (found := tilt_in(p, epochs))},
+        "flags": sum(e.type == "flag" for e in events),
+        "prompts": sum(e.type == "prompt" for e in events),
+        "done": done(events),
+        "pain_max": max(pain, default=None),
+    }
+
+
+def tilt_in(posture: str, epochs: Sequence[Epoch]) -> View | None:
+    """Median and 10th to 90th percentile [deg] of the minutes mostly spent in the posture; None where there are few."""
+    found = [e.tilt_median_deg for e in epochs if e.tilt_median_deg is not None and main_posture(e) == posture]
+    if len(found) < MIN_MINUTES:
+        return None
+    low, middle, high = (round(float(v), 2) for v in np.percentile(np.asarray(found), [10, 50, 90]))
+    return {"minutes": len(found), "low_deg": low, "median_deg": middle, "high_deg": high}
+
+
+def done(events: Sequence[Event]) -> int:
+    """Exercises done; one that was logged for a prompt and answered with "done" as well counts once."""
+    logged = [e for e in events if e.type == "exercise"]
+    told = {e.data.get("prompt_event_id") for e in logged}
+    answers = (e for e in events if e.type == "answer" and e.data.get("answer") == "done")
+    return len(logged) + sum(e.data.get("prompt_event_id") not in told for e in answers)
+
+
+def baselines(events: Sequence[Event]) -> list[View]:
+    """How the wearer's own usual tilt developed: per frozen day and posture its median and the limit that follows."""
+    found: list[View] = []
+    for event in events:
+        if event.type != "baseline":
+            continue
+        postures: dict[str, Any] = dict(event.data.get("postures") or {})
+        found.append(
+            {
+                "day": event.data.get("day"),
+                "version": event.data.get("baseline_version"),
+                "postures": {
+                    name: {key: one.get(key) for key in ("median_deg", "threshold_deg", "source")}
+                    for name, one in postures.items()
+                },
+            }
+        )
+    return found
+
+
+def _hours(epochs: Sequence[Epoch]) -> float | None:
+    """Hours worn; None where nothing at all was received, which is not the same as not worn."""
+    if not epochs:
+        return None
+    return round(sum(getattr(e, f"{p}_s") for e in epochs for p in WORN) / 3600, 2)
