@@ -26,6 +26,7 @@ from processing.rules.study import Study
 from sensor_gateway.clock import Clock
 from sensor_gateway.config import Settings
 from sensor_gateway.live import LiveHub
+from sensor_gateway.report.routes import Reports
 from sensor_gateway.web.api import ERRORS, Api
 from sensor_gateway.web.api_coaching import CoachingApi
 from sensor_gateway.web.api_review import ReviewApi
@@ -62,6 +63,7 @@ def create_app(
         *CoachingApi(desk).routes(),
         *ReviewApi(desk).routes(),
         *SetupApi(desk, guidance or (lambda _: None)).routes(),
+        *Reports(source, settings.site.timezone).routes(),
     ]
 
     @contextlib.asynccontextmanager

@@ -10,17 +10,21 @@ from html.parser import HTMLParser
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import httpx
 import numpy as np
 import pandas as pd
 import pytest
 
 from processing.types import NS_PER_S, POSTURES, Event
 from sensor_gateway.cli import main
+from sensor_gateway.config import Sensor, Settings, Site
 from sensor_gateway.report.figures import day_figures, week_figures
 from sensor_gateway.report.page import content_policy, day_page, week_page
 from sensor_gateway.report.words import catalogue, degrees, from_neutral
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
+from sensor_gateway.web.app import create_app
+from tests.sensor_gateway.test_web_api import SetClock, run
 from tests.sensor_gateway.web_day import SENSOR, WEARER, seed, utc_ns
 
 DAY = date(2026, 3, 10)
@@ -181,3 +185,19 @@ def test_the_command_writes_and_says_what_is_wrong(
     assert "known: w-001" in capsys.readouterr().err
     assert main([*base, "--out", str(tmp_path / "no" / "day.html")]) == 1
     assert "choose another --out" in capsys.readouterr().err
+
+
+def test_the_page_serves_the_reports_with_a_policy_of_their_own(path: Path) -> None:
+    settings = Settings(sensors=(Sensor(SENSOR, WEARER),), site=Site(timezone="Europe/Berlin"))
+
+    async def test(client: httpx.AsyncClient) -> None:
+        for kind, words in (("day", "Day report, Tuesday, 10 March 2026"), ("week", "Week report, 09 March")):
+            found = await client.get(f"/report/{kind}")
+            assert found.status_code == 200
+            assert words in found.text
+            assert found.headers["content-security-policy"] == content_policy()
+            assert found.headers["cache-control"] == "no-store"
+        assert (await client.get("/report/day?day=2026-13-01")).status_code == 400
+        assert (await client.get("/report/day?wearer=w-999")).status_code == 404
+
+    run(test, create_app(path, None, settings, SetClock(utc_ns("20:00"))))
