@@ -146,3 +146,31 @@ def test_a_broken_library_is_refused_by_exercise_and_key(old, new, says):
     assert old in TEXT
     with pytest.raises(ValueError, match=says):
         parse_library(TEXT.replace(old, new, 1))
+
+
+def test_every_exercise_has_its_picture_as_it_is_drawn():
+    """Own drawings: titled, described, readable in light and dark, small, and nothing from elsewhere."""
+    from scripts.draw_exercises import FOLDER, drawn
+
+    pictures = drawn()
+    assert {p.name for p in FOLDER.glob("*.svg")} == pictures.keys() == {f"{id_}.svg" for id_ in library()}
+    for name, text in pictures.items():
+        assert (FOLDER / name).read_text(encoding="utf-8") == text, "run python scripts/draw_exercises.py"
+        assert re.search(r"<title>[^<]{5,}</title><desc>[^<]{20,}</desc>", text)
+        assert "currentColor" in text
+        assert "prefers-color-scheme:dark" in text
+        assert "href" not in text
+        assert len(text) < 6000
+
+
+def test_the_library_only_grows():
+    """Journals name exercises for years: an id that was once there stays."""
+    assert len(library()) >= 14
+    assert list(library())[:6] == [
+        "isometric_glute_set",
+        "two_leg_bridge_abducted",
+        "single_leg_bridge",
+        "hamstring_walk_out",
+        "hip_hinge",
+        "standing_posterior_tilt",
+    ]

@@ -13,9 +13,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from processing.alignment.capture import Guidance
 from processing.coaching.coach import Coach
-from processing.coaching.controls import LogExercise
+from processing.coaching.controls import COACH_CONTROLS, LogExercise
 from processing.coaching.redflags import QUESTIONS
-from processing.pipeline import Answer, CaptureMovement, CaptureNeutral
+from processing.pipeline import Answer, CaptureMovement, Control
 from processing.rules.study import study_hash
 from processing.types import NS_PER_S, Event
 from sensor_gateway.config import Sensor, Settings
@@ -39,18 +39,19 @@ class Desk:
         self.path = folder / "store.db"
         self.clock = SetClock(seed(self.path))
         self.coach = Coach(WEARER, SENSOR, STUDY, study_hash(STUDY))
-        self.taken: list[Command] = []
+        self.taken: list[Control] = []
         self.running: Guidance | None = None
         self.store = Store.open(self.path)
 
-    async def on_command(self, wearer: str, command: Command) -> None:
-        command = addressed(command, self.store)  # type: ignore[assignment]
+    async def on_command(self, wearer: str, entered: Command) -> None:
+        assert wearer == WEARER
+        command = addressed(entered, self.store)
         self.taken.append(command)
         self.clock.now += NS_PER_S
         if isinstance(command, Answer):
             done = LogExercise(command.exercise, command.side, command.sets, command.reps, command.event_id)
             self.keep(self.coach.answer(self.clock.now, command.event_id, command.answer, done))
-        elif not isinstance(command, CaptureNeutral | CaptureMovement):
+        elif isinstance(command, COACH_CONTROLS):
             self.keep(self.coach.control(command, self.clock.now))
 
     def keep(self, events: list[Event]) -> None:
