@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         settings = load_settings(args.config)
         bridge = Bridge(settings, args.config.parent)
-    except (ConfigError, QueueError) as e:
+    except (ConfigError, QueueError, OSError) as e:
         print(f"tiltline bridge: {e}", file=sys.stderr)
         return 1
     stop = threading.Event()

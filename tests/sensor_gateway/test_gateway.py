@@ -175,7 +175,7 @@ def test_replay_and_bridge_refuse_in_one_sentence(tmp_path: Path) -> None:
         (("replay", "--config", config, "--out", config), "exists; give --out a new name"),
         (("replay", "--config", config, "--out", tmp_path / "x.db", "--sensor", "no"), "no sensor 'no'"),
         (("bridge", "--config", config), "key 'influx.token_file'"),
-        (("bridge", "--config", config, "--dead-letters"), "no queue there yet"),
+        (("deadletter", "list", "--config", config), "no queue there yet"),
         (("bridge", "--config", tmp_path / "absent.toml"), "no such file"),
     ):
         ran = tiltline(*words)
