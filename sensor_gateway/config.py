@@ -107,6 +107,13 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True)
+class Privacy:
+    """What leaves the gateway. Notes are free text and may name people, so they stay unless switched on."""
+
+    send_notes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds on what is kept on disk."""
 
@@ -143,6 +150,7 @@ class Settings:
     influx: Influx = field(default_factory=Influx)
     file: FileSink = field(default_factory=FileSink)
     limits: Limits = field(default_factory=Limits)
+    privacy: Privacy = field(default_factory=Privacy)
     metrics: Metrics = field(default_factory=Metrics)
     radio: RadioSettings = field(default_factory=RadioSettings)
     study: str = ""  # path of the study file, relative to this one

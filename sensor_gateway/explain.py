@@ -17,8 +17,6 @@ from sensor_gateway.explain_recompute import Check, RecomputeError, recompute
 from sensor_gateway.sinks.base import Owned
 
 EXPLAINED: Final = ("flag", "hint")
-CHAIN_NS: Final = 26 * 3600 * NS_PER_S
-"""Prompt, answer and response of a flag come within a day; daylight saving can make it longer."""
 _SOURCES: Final = {
     "therapist": "set by the therapist",
     "neutral": "the starting value above the neutral pose",
@@ -29,7 +27,9 @@ _LED: Final = {
     "prompt": "A prompt was shown",
     "suppressed": "No prompt was shown",
     "answer": "The wearer answered",
+    "exercise": "The wearer moved",
     "response": "Afterwards",
+    "verdict": "The therapist looked at it",
 }
 
 
@@ -40,6 +40,7 @@ class Events(Protocol):
     def path(self) -> Path: ...
     def event(self, event_id: str) -> Owned | None: ...
     def events(self, wearer: str, t0_ns: int = ..., t1_ns: int = ...) -> Iterator[Event]: ...
+    def linked(self, flag_id: str) -> list[Owned]: ...
 
 
 class ProcessedEvents:
@@ -65,6 +66,11 @@ class ProcessedEvents:
         """Events of [t0, t1) in time order; the recording has one wearer."""
         assert wearer == self._whose[0]
         return (e for e in sorted(self._events, key=lambda e: e.t_utc_ns) if t0_ns <= e.t_utc_ns < t1_ns)
+
+    def linked(self, flag_id: str) -> list[Owned]:
+        """A flag and all that followed from it, in time order."""
+        mine = (e for e in self._events if flag_id in (e.event_id, e.data.get("flag_event_id")))
+        return [Owned(*self._whose, e) for e in sorted(mine, key=lambda e: (e.t_utc_ns, e.event_id))]
 
 
 class ExplainError(Exception):
@@ -104,8 +110,9 @@ def find(store: Events, event_id: str) -> Story:
         event = owned.record
     if not isinstance(event, Event):
         raise ExplainError(f"{event_id!r} is no event; name a flag")
-    window = store.events(owned.wearer, event.t_utc_ns, event.t_utc_ns + CHAIN_NS)
-    chain = tuple(sorted((e for e in window if e.data.get("flag_event_id") == event.event_id), key=_in_order))
+    linked = (found.record for found in store.linked(event.event_id))
+    follows = (e for e in linked if isinstance(e, Event) and e.event_id != event.event_id)
+    chain = tuple(sorted(follows, key=_in_order))
     try:
         checks = recompute(event)
     except RecomputeError as e:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from sensor_gateway.chain import chain, influxql
+from sensor_gateway.chain import in_words as in_lines
 from sensor_gateway.config import ConfigError, check_timezone
 from sensor_gateway.explain import ExplainError, ProcessedEvents, as_json, find, in_words
 from sensor_gateway.explain_svg import draw
@@ -36,6 +38,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--folder", metavar="DIR", type=Path, help="a folder that 'tiltline process' wrote")
     parser.add_argument("--svg", metavar="FILE", type=Path, help="also draw the window into this file")
     parser.add_argument("--timezone", metavar="ZONE", default="UTC", help="for the times shown (default: %(default)s)")
+    parser.add_argument(
+        "--chain", action="store_true", help="only flag, prompt, answer, exercise, response and verdict"
+    )
+    parser.add_argument("--influxql", action="store_true", help="print the query that finds the same chain in InfluxDB")
     parser.add_argument("--json", action="store_true", help="print the whole chain for a machine")
 
 
@@ -60,7 +66,12 @@ def run(args: argparse.Namespace) -> int:
     except OSError as e:
         print(f"tiltline explain: {args.svg}: cannot be written ({e.strerror or e}); choose another", file=sys.stderr)
         return 1
-    if args.json:
+    if args.influxql:
+        print(influxql(story.flag.event_id))
+    elif args.chain:
+        linked = chain((story.flag, *story.chain))
+        print(json.dumps(linked, ensure_ascii=False) if args.json else "\n".join(in_lines(linked)))
+    elif args.json:
         print(json.dumps(as_json(story, zone), ensure_ascii=False))
     else:
         print("\n".join(in_words(story, zone)))

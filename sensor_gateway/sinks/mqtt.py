@@ -28,6 +28,7 @@ from sensor_gateway.wire.messages import (
     encode_message,
     encode_status,
 )
+from sensor_gateway.wire.privacy import without_note
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class MqttSink:
     ) -> None:
         """``vitals`` are numbers that go into the status beside the counters."""
         self.vitals = vitals
+        self.send_notes = settings.privacy.send_notes
         self.site, self.gateway, self.clock = settings.site.id, settings.site.gateway, clock
         self.trouble: str | None = "not connected yet"
         self.resends = 0
@@ -121,7 +123,8 @@ class _Session:
             self._progress_ns = self._sink.clock.mono_ns()
         for entry in entries:
             topic = topics.record(self._sink.site, self._sink.gateway, entry.wearer, entry.kind)
-            message = encode_message(entry, self._sink.site, self._sink.gateway, self._source.spool_id)
+            sent = entry if self._sink.send_notes else without_note(entry)
+            message = encode_message(sent, self._sink.site, self._sink.gateway, self._source.spool_id)
             self._unacknowledged[self._link.publish(topic, message)] = topic
             self._open.append(entry.seq)
             self._sent = entry.seq

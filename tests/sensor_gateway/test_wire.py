@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from sensor_gateway.sinks.base import Entry
 from sensor_gateway.wire import messages, topics
 from sensor_gateway.wire.line import line
 from sensor_gateway.wire.messages import MessageError
+from sensor_gateway.wire.privacy import without_note
 from sensor_gateway.wire.summary import MAX_CHARS, summary
 from sensor_gateway.wire.topics import RecordTopic, TopicError
 
@@ -191,3 +193,16 @@ def test_every_event_type_has_a_sentence_whatever_its_data(type_: str) -> None:
         assert "None" not in said
     assert summary(Event(T0, "id", type_, None, {"text": "Up."})) == "Up."
     assert len(summary(Event(T0, "id", type_, None, {"text": "x" * 999}))) == MAX_CHARS
+
+
+@pytest.mark.parametrize("kind", ["pain", "note", "verdict"])
+def test_notes_stay_on_the_gateway(kind: str) -> None:
+    """Free text may name people: what goes out has null there, everything else as it was."""
+    event = Event(5, "ab12", kind, None, {"note": 'Anna said "ouch"', "score": 3, "text": "Pain 3 of 10."})
+    row = entry(event, "event")
+    sent = without_note(row)
+    assert messages.decode_record("event", sent.body) == replace(event, data={**event.data, "note": None})
+    assert (sent.seq, sent.after, sent.floor) == (7, 6, 3)
+    assert b"Anna" not in messages.encode_message(sent, "home", "gw-1", SPOOL)
+    silent = replace(row, body=messages.encode_record(replace(event, data={"score": 3})))
+    assert without_note(silent) is silent
