@@ -37,7 +37,7 @@ def lived_through() -> list[Event]:
             word = "not_now" if n == 5 else "done"
             done = LogExercise("", "both", 1, 1, prompts[-1].event_id)
             events += coach.answer(k * 10**10, prompts[-1].event_id, word, done)
-        events += coach.engine.update(stretch(k, 40, tilt_deg=3.0))
+        events += coach.engine.update(stretch(k, 40, tilt_deg=1.0))
         k += 240
     events += coach.engine.finish()
     for flag in of_type(events, "flag"):
