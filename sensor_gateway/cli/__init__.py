@@ -23,6 +23,8 @@ COMMANDS: Final = {
     "import": "look into a foreign recording, guess its units and axes, write a clean one",
     "alignment": "where zero lies and how sure that is; a therapist's offset; corrections of the past",
     "replay": "derive everything again from a journal",
+    "programme": "show, edit and decide a wearer's exercise programme, through the running gateway",
+    "log": "write pain, a note or an exercise done into a wearer's diary, through the running gateway",
     "export": "write metrics, epochs and events of a store as CSV or Parquet",
     "report": "a wearer's day or week as one self-contained HTML file, or PDF",
     "explain": "say what a flag saw, why it was raised and what it led to; work it through again",
