@@ -1,27 +1,45 @@
 // Starts the page and keeps it going: live events in, pictures out, the day again when something happened.
+import { $ } from "./dom.js";
+import { setUpDiary, showDiary } from "./diary.js";
+import { allowExercises, loadProgramme } from "./exercises.js";
+import { loadHealth, setUpHealth } from "./health.js";
 import { get, listen } from "./net.js";
-import { setUpNeutral, onAlignments, allowNeutral } from "./neutral.js";
+import { setUpNotify } from "./notify.js";
 import { draw, drawDial, onFrame, onNow, status } from "./now.js";
-import { setUpPrompt, showPrompt } from "./prompt.js";
+import { loadMode, setUpMode, setUpPrompt, showPrompt } from "./prompt.js";
+import { loadSetup, openSetup, setUpSetup } from "./setup.js";
 import { loadText, t } from "./text.js";
 import { isToday, loadDay, setUpToday } from "./today.js";
+import { loadTrends, setUpTrends } from "./trends.js";
+import { isOpen, onOpen, setUpViews } from "./views.js";
 
 const DAY_EVERY_MS = 15000;
-const $ = (id) => document.getElementById(id);
 let told; // newest event the day was loaded with
 let spoken; // last state said to a screen reader
 
 function onState(now) {
   onNow(now);
   showPrompt(now.prompt);
-  if (now.newest_event !== told) {
-    told = now.newest_event;
-    reloadDay();
-  }
+  if (now.newest_event === told) return;
+  const first = told === undefined;
+  told = now.newest_event;
+  reloadDay();
+  if (!first) reloadRest();
 }
 
 async function reloadDay() {
-  if (isToday()) onAlignments(await loadDay());
+  if (!isToday()) return;
+  const day = await loadDay();
+  if (day) showDiary(day);
+}
+
+// Something was entered or decided, here or on another device: what depends on it is asked again.
+function reloadRest() {
+  loadMode();
+  loadHealth();
+  loadSetup();
+  if (isOpen("exercises")) loadProgramme();
+  if (isOpen("trends")) loadTrends();
 }
 
 // Said once per change, never per number: a voice that reads every degree cannot be listened to.
@@ -45,21 +63,36 @@ async function start() {
   $("notice").textContent = t("notice.offline");
   drawDial();
   setUpPrompt();
-  setUpNeutral();
   setUpToday();
+  setUpTrends();
+  setUpDiary();
+  setUpNotify();
+  onOpen("today", reloadDay);
+  onOpen("diary", reloadDay);
+  onOpen("trends", loadTrends);
+  onOpen("exercises", loadProgramme);
+  onOpen("setup", openSetup);
+  setUpViews();
   requestAnimationFrame(tick);
   listen(onFrame, onState);
   setInterval(reloadDay, DAY_EVERY_MS);
   document.addEventListener("visibilitychange", () => document.hidden || reloadDay());
   if ("serviceWorker" in navigator) navigator.serviceWorker.register("sw.js").catch(() => {});
+  let can = true;
   try {
     const now = await get("now");
     $("wearer").textContent = now.wearer;
-    allowNeutral(now.can_command);
+    can = now.can_command;
     onState(now);
   } catch (error) {
     $("tilt-note").textContent = error.message;
   }
+  allowExercises(can);
+  if (isOpen("exercises")) loadProgramme();
+  setUpMode(can);
+  setUpHealth(can);
+  setUpSetup(can);
+  if (isOpen("setup")) openSetup();
 }
 
 start();

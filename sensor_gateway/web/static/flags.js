@@ -1,13 +1,6 @@
 // The list under the timeline: each flag in a sentence, and behind "Why?" the facts it rests on.
-import { dose } from "./prompt.js";
-import { clock, degrees, duration, has, number, postureName, span, t } from "./text.js";
-
-function make(name, className, text) {
-  const element = document.createElement(name);
-  if (className) element.className = className;
-  if (text !== undefined) element.textContent = text;
-  return element;
-}
+import { make } from "./dom.js";
+import { clock, degrees, dose, duration, has, number, postureName, span, t } from "./text.js";
 
 export function headline(flag) {
   const still = `flag.${flag.rule}.${flag.posture}`;
@@ -90,7 +83,6 @@ export function showFlags(day) {
   list.replaceChildren(...day.flags.map((flag, i) => item(flag, i, open.has(flag.event_id))));
   if (focused) [...list.querySelectorAll("details")].find((d) => d.dataset.id === focused)?.firstChild.focus();
   const none = document.getElementById("flags-none");
-  document.getElementById("flags-title").hidden = !day.flags.length;
-  none.hidden = day.flags.length > 0 || !day.minutes.t_ms.length;
-  none.textContent = t(day.is_today ? "flags.none" : "flags.none_past");
+  none.hidden = day.flags.length > 0;
+  none.textContent = t(!day.minutes.t_ms.length ? "flags.no_data" : day.is_today ? "flags.none" : "flags.none_past");
 }

@@ -1,11 +1,7 @@
 // The page's only way out: its own gateway. Nothing is fetched from anywhere else.
 const wearer = new URLSearchParams(location.search).get("wearer");
 
-function address(path, query = {}) {
-  const params = new URLSearchParams(query);
-  if (wearer) params.set("wearer", wearer);
-  return `api/${path}?${params}`;
-}
+const address = (path, query) => link(`api/${path}`, query);
 
 async function answerOf(response) {
   const body = await response.json().catch(() => ({}));
@@ -23,6 +19,13 @@ export const post = async (path, body) =>
       body: JSON.stringify(body),
     }),
   );
+
+// An address of another page of the gateway, for the same wearer.
+export const link = (path, query = {}) => {
+  const params = new URLSearchParams(query);
+  if (wearer) params.set("wearer", wearer);
+  return `${path}?${params}`;
+};
 
 // Live events; the browser reconnects by itself after a break, except when it was refused, so that is done here.
 export function listen(onFrame, onNow) {

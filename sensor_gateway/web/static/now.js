@@ -4,25 +4,39 @@ import { age, number, postureName, span, t } from "./text.js";
 
 const LIVE_MS = 5000;
 const RECORD_MS = 60000;
+const LATE_MS = 60000; // up to here a silent sensor was "last seen"; beyond it there are no data
 const SILENT_MS = 5000; // without a word from the gateway
 const NUMBER_EVERY_MS = 250; // a number that changes faster cannot be read
+const EASE_MS = 30; // the picture glides between frames; more would show the past
 const $ = (id) => document.getElementById(id);
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 const state = { now: null, frame: null, heard: moment(), framed: null, kind: null };
-const drawn = { tilt: null, shown: null, numberAt: 0, words: "" };
+const drawn = { tilt: null, time: 0, numberAt: 0 };
+
+// Milliseconds since the newest thing known of the sensor; null before the first.
+function silence() {
+  const { frame, framed, now, heard } = state;
+  const known = now?.newest_ms == null ? Infinity : now.now_ms - now.newest_ms + since(heard);
+  const seen = frame ? frame.age_ms + since(framed) : Infinity;
+  return Math.min(known, seen) === Infinity ? null : Math.min(known, seen);
+}
 
 export const status = () => {
   if (since(state.heard) > SILENT_MS) return "offline";
   if (!state.now) return "never";
-  if (!state.frame) return state.now.status === "never" ? "never" : "stale";
   const limit = state.kind === "live" ? LIVE_MS : RECORD_MS;
-  return state.frame.age_ms + since(state.framed) <= limit ? state.kind : "stale";
+  if (state.frame && state.frame.age_ms + since(state.framed) <= limit) return state.kind;
+  const silent = silence();
+  return silent === null ? "never" : silent <= LATE_MS ? "late" : "stale";
 };
 
 export function onFrame(frame) {
   Object.assign(state, { frame, framed: moment(), heard: moment(), kind: "live" });
 }
+
+// The newest tilt with its moment while it is fresh, for the guided set-up.
+export const latest = () => (["live", "record"].includes(status()) ? state.frame : null);
 
 export function onNow(now) {
   const first = !state.now;
@@ -71,6 +85,7 @@ function drawRange(range) {
 function wording(kind, frame, range) {
   if (kind === "offline") return ["", t("tilt.no_data"), t("tilt.offline_note")];
   if (kind === "never") return ["", t("tilt.no_data"), t("tilt.never_note")];
+  if (kind === "late") return ["", t("tilt.late", { age: age(silence() / 1000) }), t("tilt.late_note")];
   if (kind === "stale") return ["", t("tilt.no_data"), t("tilt.no_data_note")];
   if (frame.posture === "not_worn") return ["", t("tilt.not_worn"), t("tilt.not_worn_note")];
   if (frame.posture === "lying") return ["", t("tilt.lying"), t("tilt.lying_note")];
@@ -97,8 +112,8 @@ function drawFacts(kind, fresh) {
   const { now, frame } = state;
   $("posture").textContent = fresh ? postureName(frame.posture) : t("posture.none");
   $("sure").textContent = drawn.tilt !== null && frame?.posture !== "lying" && now ? sureness(now) : t("posture.none");
-  const newest = now?.newest_ms == null ? null : (now.now_ms - now.newest_ms + since(state.heard)) / 1000;
-  const seconds = fresh ? (frame.age_ms + since(state.framed)) / 1000 : newest;
+  const silent = silence();
+  const seconds = fresh ? (frame.age_ms + since(state.framed)) / 1000 : silent === null ? null : silent / 1000;
   $("age").textContent =
     seconds === null || kind === "never" ? t("age.none") : fresh ? age(seconds) : t("age.last", { age: age(seconds) });
   if (now) drawRange(now.range);
@@ -108,7 +123,6 @@ function drawFacts(kind, fresh) {
   const old = (now.now_ms - now.battery_ms) / 1000;
   const text = t(old > 900 ? "battery.old" : "battery", { n: number(percent), age: age(old) });
   $("battery-text").textContent = text;
-  $("battery").setAttribute("aria-label", `${t("battery.label")}: ${text}`);
   $("battery-fill").setAttribute("width", String(0.19 * Math.max(0, Math.min(100, percent))));
   $("battery").classList.toggle("low", percent < 15);
 }
@@ -121,7 +135,8 @@ export function draw(time) {
   const target = frame && frame.posture !== "not_worn" ? frame.tilt_deg : null;
   if (target === null) drawn.tilt = null;
   else if (drawn.tilt === null || still.matches) drawn.tilt = target;
-  else drawn.tilt += (target - drawn.tilt) * 0.12;
+  else drawn.tilt += (target - drawn.tilt) * (1 - Math.exp(-Math.max(0, time - drawn.time) / EASE_MS));
+  drawn.time = time;
   drawPicture(kind, frame);
   if (time - drawn.numberAt < NUMBER_EVERY_MS && kind === drawn.kind) return;
   drawn.numberAt = time;
@@ -131,10 +146,26 @@ export function draw(time) {
   put("tilt-words", words);
   put("tilt-note", note);
   put("figure-title", t("figure.title", { words: `${n} ${words}`.trim() }));
-  put("link-text", t(`link.${kind}`));
+  put("link-text", t(`link.${kind}`, { age: age((silence() ?? 0) / 1000) }));
   $("link").dataset.kind = kind;
   drawFacts(kind, fresh);
   drawn.kind = kind;
+}
+
+// How unsure the tilt is, as a soft wedge around the pointer: the real tilt lies somewhere in it.
+function drawDoubt(tilt) {
+  const wide = tilt === null ? null : state.now?.uncertainty_deg;
+  $("doubt").style.display = wide == null ? "none" : "";
+  if (wide == null) return;
+  $("doubt").setAttribute("transform", `rotate(${tilt.toFixed(2)})`);
+  if (drawn.doubt === wide) return;
+  drawn.doubt = wide;
+  const wedge = (half) => {
+    const [x, y] = [Math.sin((half * Math.PI) / 180), Math.cos((half * Math.PI) / 180)];
+    return `M0 0L${-176 * x} ${-176 * y}A176 176 0 0 1 ${176 * x} ${-176 * y}Z`;
+  };
+  $("doubt-wide").setAttribute("d", wedge(Math.min(40, wide)));
+  $("doubt-near").setAttribute("d", wedge(Math.min(40, wide) / 2));
 }
 
 function drawPicture(kind, frame) {
@@ -143,6 +174,8 @@ function drawPicture(kind, frame) {
   const figure = $("figure");
   figure.dataset.state = frame ? (lying ? "lying" : (frame.posture ?? "")) : "none";
   figure.classList.toggle("dim", drawn.tilt === null);
+  figure.dataset.t = frame ? frame.t_ms : ""; // the moment the picture shows, for whoever measures the way to the screen
+  drawDoubt(lying ? null : drawn.tilt);
   const [whole, pelvis] = lying ? [tilt, 0] : [0, tilt];
   const key = `${whole.toFixed(2)} ${pelvis.toFixed(2)}`;
   if (key === drawn.key) return;

@@ -1,10 +1,12 @@
-// Keeps the page's own files for when the gateway cannot be reached. Measurements are never kept: old numbers must not
-// look like new ones.
-const CACHE = "tiltline-shell-1";
+// Keeps the page's own files, the exercises and the programme for when the gateway cannot be reached. Measurements are
+// never kept: old numbers must not look like new ones.
+const CACHE = "tiltline-shell-2";
 const SHELL = [
-  "./", "style.css", "app.js", "net.js", "text.js", "now.js", "today.js", "timeline.js", "flags.js", "prompt.js",
-  "neutral.js", "i18n/en.json", "icon.svg", "manifest.webmanifest",
+  "./", "style.css", "views.css", "app.js", "diary.js", "dom.js", "entries.js", "exercises.js", "flags.js", "health.js",
+  "net.js", "notify.js", "now.js", "pictures.js", "prompt.js", "setup.js", "text.js", "timeline.js", "today.js",
+  "trends.js", "views.js", "i18n/en.json", "icon.svg", "icon-192.png", "manifest.webmanifest",
 ];
+const KEPT_ANSWERS = /\/api\/(exercises|programme|redflags)$/;
 
 self.addEventListener("install", (event) => {
   event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(SHELL)).then(() => self.skipWaiting()));
@@ -12,12 +14,27 @@ self.addEventListener("install", (event) => {
 
 self.addEventListener("activate", (event) => {
   const old = (names) => Promise.all(names.filter((name) => name !== CACHE).map((name) => caches.delete(name)));
-  event.waitUntil(caches.keys().then(old).then(() => self.clients.claim()));
+  event.waitUntil(caches.keys().then(old).then(() => self.clients.claim()).then(pictures));
 });
+
+// The pictures come after the page, and one that fails does not spoil the others.
+async function pictures() {
+  const cache = await caches.open(CACHE);
+  const scope = self.registration.scope;
+  try {
+    const answer = await fetch(`${scope}api/exercises`);
+    const steps = ["bind", "clip", "neutral", "bow", "walk"].map((step) => `setup/${step}.svg`);
+    const wanted = [...(await answer.json()).map((e) => `exercises/${e.id}.svg`), ...steps];
+    await Promise.all(wanted.map((path) => cache.add(scope + path).catch(() => {})));
+  } catch {
+    // they are kept when they are first looked at
+  }
+}
 
 self.addEventListener("fetch", (event) => {
   const url = new URL(event.request.url);
-  if (event.request.method !== "GET" || url.origin !== location.origin || url.pathname.includes("/api/")) return;
+  if (event.request.method !== "GET" || url.origin !== location.origin || url.pathname.includes("/report/")) return;
+  if (url.pathname.includes("/api/") && !KEPT_ANSWERS.test(url.pathname)) return;
   // The gateway first, so that an update is seen at once; the kept copy only when it does not answer.
   event.respondWith(refresh(event.request));
 });
@@ -29,8 +46,15 @@ async function refresh(request) {
     if (fresh.ok) await cache.put(request, fresh.clone());
     return fresh;
   } catch (error) {
-    const kept = await cache.match(request, { ignoreSearch: true });
+    // Answers belong to one wearer; files are the same for all.
+    const kept = await cache.match(request, { ignoreSearch: !request.url.includes("/api/") });
     if (kept) return kept;
     throw error;
   }
 }
+
+self.addEventListener("notificationclick", (event) => {
+  event.notification.close();
+  const show = (pages) => (pages.length ? pages[0].focus() : self.clients.openWindow(self.registration.scope));
+  event.waitUntil(self.clients.matchAll({ type: "window", includeUncontrolled: true }).then(show));
+});

@@ -10,9 +10,13 @@ export async function loadText() {
   catalogue = await (await fetch(`i18n/${language}.json`)).json();
   document.documentElement.lang = language;
   for (const element of document.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
+  for (const element of document.querySelectorAll("[data-t-label]")) element.setAttribute("aria-label", t(element.dataset.tLabel));
 }
 
 export const has = (key) => key in catalogue;
+
+// What the gateway says in English, in the page's language where the catalogue has it.
+export const said = (key, fallback) => (has(key) ? t(key) : fallback);
 
 // t("age.s", {n: 3}); with {n} and forms ".one"/".other" the language's own plural rule chooses.
 export function t(key, values = {}) {
@@ -55,3 +59,13 @@ export function span(low, high) {
 }
 
 export const postureName = (posture) => (has(`posture.${posture}`) ? t(`posture.${posture}`) : t("posture.none"));
+
+// The dose of an exercise: which side, how often, how long.
+export function dose({ side, sets, reps, hold_s }) {
+  const parts = [];
+  if (side) parts.push(t(`prompt.side.${side}`));
+  if (sets) parts.push(t("prompt.sets", { n: sets }));
+  if (reps) parts.push(t("prompt.reps", { n: reps }));
+  if (hold_s) parts.push(t("prompt.hold", { n: hold_s }));
+  return parts.join(" · ");
+}

@@ -1,4 +1,5 @@
 // Draws one day: flags on top, tilt with its spread and the own range, postures below. Gaps stay empty.
+import { add } from "./dom.js";
 import { clock } from "./text.js";
 
 // Height tells the posture as well as colour does: the more upright and active, the taller.
@@ -13,14 +14,6 @@ const AXIS = 22;
 const MIN_BIN_PX = 2;
 const LEFT = 42; // room for the degrees, and half a thumb of the cursor below
 const RIGHT = 13;
-
-function add(parent, name, attributes, text) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  if (text !== undefined) element.textContent = text;
-  parent.append(element);
-  return element;
-}
 
 // The hours worth showing: from the first minute to the last (today: to now), at least four.
 export function span(day) {
@@ -118,6 +111,18 @@ function drawFlags(svg, day, x, y, width) {
   });
 }
 
+// What the wearer entered: a tick for an exercise, a drop with the number for pain.
+function drawEntries(svg, day, x, y, { from, to }) {
+  for (const entry of day.entries) {
+    if (entry.kind === "note" || entry.t_ms < from || entry.t_ms > to) continue;
+    const at = x(entry.t_ms);
+    add(svg, "path", { class: "entry-stem", d: `M${at} ${TOP}V${y}` });
+    add(svg, "circle", { class: `did ${entry.kind}`, cx: at, cy: y, r: 10 });
+    if (entry.kind === "pain") add(svg, "text", { class: "did-number pain", x: at, y: y + 4.5, "text-anchor": "middle" }, String(entry.score));
+    else add(svg, "path", { class: "did-tick", d: `M${at - 4} ${y}l3 3.5 5.5-6.5` });
+  }
+}
+
 function drawPostures(svg, day, x, top) {
   for (const band of day.bands) {
     const height = (STRIP - 2) * (POSTURES[band.posture] ?? 0.14);
@@ -155,6 +160,7 @@ export function drawDay(svg, day, width) {
   const strip = TOP + plot + 8;
   add(svg, "path", { class: "grid", d: `M${LEFT} ${strip + STRIP}H${width}` });
   drawPostures(svg, day, x, strip);
+  drawEntries(svg, day, x, TOP + plot - 12, shown);
   drawHours(svg, x, shown, width, strip + STRIP);
   const cursor = add(svg, "path", { class: "cursor-line", d: "" });
   const move = (time) => cursor.setAttribute("d", `M${x(time)} ${TOP}V${strip + STRIP}`);

@@ -1,11 +1,12 @@
 // The "Today" card: loads a day, sums it up in a sentence, draws it, and lets one look at a time of it.
+import { $, make, svg } from "./dom.js";
+import { showEntries } from "./entries.js";
 import { showFlags } from "./flags.js";
-import { get } from "./net.js";
+import { get, link } from "./net.js";
 import { clock, degrees, duration, language, postureName, t } from "./text.js";
 import { POSTURES, drawDay } from "./timeline.js";
 
 const MINUTE = 60000;
-const $ = (id) => document.getElementById(id);
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 let wanted = null; // a day, or null for today
 let day = null;
@@ -48,6 +49,8 @@ function show() {
   $("chart").hidden = !day.minutes.t_ms.length;
   showLegend();
   showFlags(day);
+  showEntries("entries", "entries-none", day);
+  $("report-day").href = link("report/day", { day: day.day, ...(zone && { tz: zone }) });
   redraw();
 }
 
@@ -79,25 +82,28 @@ function look(time) {
 
 function showLegend() {
   const entry = (symbol, text) => {
-    const li = document.createElement("li");
-    li.append(symbol, Object.assign(document.createElement("span"), { textContent: text }));
+    const li = make("li");
+    li.append(symbol, make("span", "", text));
     return li;
   };
-  const key = (name) => Object.assign(document.createElement("i"), { className: `key ${name}` });
+  const key = (name, text) => entry(make("i", `key ${name}`), t(text));
   const bar = (posture) => {
-    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    svg.setAttribute("viewBox", "0 0 14 14");
-    svg.setAttribute("aria-hidden", "true");
-    const rect = document.createElementNS("http://www.w3.org/2000/svg", "rect");
     const height = Math.max(2, 14 * POSTURES[posture]);
-    for (const [k, v] of Object.entries({ x: 1, width: 12, y: 14 - height, height, class: `p-${posture}` })) rect.setAttribute(k, v);
-    svg.append(rect);
-    return svg;
+    const picture = svg("svg", { viewBox: "0 0 14 14", "aria-hidden": "true" });
+    picture.append(svg("rect", { x: 1, width: 12, y: 14 - height, height, class: `p-${posture}` }));
+    return picture;
   };
+  const entered = (kind) => day.entries.some((e) => e.kind === kind);
   const postures = Object.keys(POSTURES).filter((p) => day.posture_s[p]);
-  const lines = day.minutes.t_ms.length
-    ? [entry(key("line"), t("today.key_line")), ...(day.range ? [entry(key("own"), t("today.key_range"))] : []), ...(day.flags.length ? [entry(key("limit"), t("today.key_limit"))] : []), entry(key("gap"), t("today.key_gap"))]
-    : [];
+  const lines = [];
+  if (day.minutes.t_ms.length) {
+    lines.push(key("line", "today.key_line"));
+    if (day.range) lines.push(key("own", "today.key_range"));
+    if (day.flags.length) lines.push(key("limit", "today.key_limit"));
+    if (entered("exercise")) lines.push(key("done", "trends.key_done"));
+    if (entered("pain")) lines.push(key("pain", "today.key_pain"));
+    lines.push(key("gap", "today.key_gap"));
+  }
   $("legend").replaceChildren(...postures.map((p) => entry(bar(p), `${postureName(p)} ${duration(day.posture_s[p])}`)), ...lines);
 }
 
