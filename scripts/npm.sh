@@ -1,7 +1,8 @@
 #!/bin/sh
-# Installs the pinned packages of package.json beside this script, once; afterwards the check works without a network.
+# Installs the pinned packages of DIR/package.json, once; afterwards what needs them works without a network.
+# Usage: scripts/npm.sh DIR
 set -eu
-cd "$(dirname "$0")"
+cd "$1"
 # Test workers may call this at the same time: the first installs, the others wait.
 exec 9< package.json
 flock 9
