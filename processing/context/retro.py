@@ -23,6 +23,7 @@ from processing.context.belief import (
 )
 from processing.context.bouts import Tracker
 from processing.context.brief_walks import Change, changes_of
+from processing.context.climbing import climbs_looking_back, up_of_seconds
 from processing.context.params import Belief, ContextParams
 from processing.context.postures import name_postures
 from processing.context.references import UPRIGHT, References, tilted_back
@@ -54,6 +55,7 @@ class RetroContext:
         self._sizes: list[int] = []
         self._acc: list[F64] = []
         self._turn: list[F64] = []
+        self._up: list[F64] = []
         self._gaps: list[Bool] = []
         self.transfers: list[Transfer] = []
 
@@ -69,6 +71,7 @@ class RetroContext:
         self._sizes.append(len(block.second))
         self._acc.append(m.acc_up_mps2)
         self._turn.append(m.turn_dps)
+        self._up.append(up_of_seconds(m))
         self._gaps.append(m.gap_before)
 
     def finish(self) -> list[ContextBlock]:
@@ -80,8 +83,10 @@ class RetroContext:
             self.transfers = self._told(changes)
         if not self._codes:
             return []
-        cells = (np.concatenate(self._acc), np.concatenate(self._turn), np.concatenate(self._gaps))
-        gait = name_stairs(looked_back(self._codes), *cells)
+        acc, turn, up = (np.concatenate(x) for x in (self._acc, self._turn, self._up))
+        gaps = np.concatenate(self._gaps)
+        gait = name_stairs(looked_back(self._codes), acc, turn, gaps)
+        gait = climbs_looking_back(gait, acc, turn, up, gaps)
         whole = name_postures(beliefs, gait, fill_unworn(self._worn, self._wear.params), self.params)
         edges = np.cumsum([0, *self._sizes])
         return [ContextBlock(whole.posture[a:b], whole.confidence[a:b]) for a, b in zip(edges, edges[1:], strict=False)]

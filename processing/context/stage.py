@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from processing.context.bouts import Tracker
+from processing.context.climbing import ClimbStage
 from processing.context.params import ContextParams
 from processing.context.postures import name_postures
 from processing.context.references import References
@@ -29,7 +30,7 @@ class ContextStage:
     def __init__(self, *, rate_hz: float, neutral_known: bool = False, params: ContextParams | None = None) -> None:
         self.params = params or ContextParams()
         self._movement = MovementStage(rate_hz)
-        self._gait = GaitStage()
+        self._gait, self._climb = GaitStage(), ClimbStage()
         self._wear = WearStage(rate_hz)
         self._tracker = Tracker(self.params, References.known_neutral() if neutral_known else References())
         self._transfers: list[Transfer] = []
@@ -41,7 +42,7 @@ class ContextStage:
     def update(self, block: SecondBlock) -> ContextBlock:
         """Posture code and confidence of each second of the block."""
         m = self._movement.update(block)
-        gait = self._gait.update(m)
+        gait = self._climb.update(m, self._gait.update(m))
         worn, put_on = self._wear.update(m)
         beliefs = self._tracker.update(m, gait, put_on)
         self._transfers = [*self._transfers, *transfers_of(self._tracker.take_steps())][-_MOST_TRANSFERS:]
@@ -57,6 +58,7 @@ class ContextStage:
         return {
             "movement": self._movement.snapshot(),
             "gait": self._gait.snapshot(),
+            "climb": self._climb.snapshot(),
             "wear": self._wear.snapshot(),
             "tracker": self._tracker.snapshot(),
             "transfers": [asdict(t) for t in self._transfers],
@@ -66,6 +68,7 @@ class ContextStage:
         """The inverse of `snapshot`, for a stage of the same settings."""
         self._movement.restore(state["movement"])
         self._gait.restore(state["gait"])
+        self._climb.restore(state["climb"])
         self._wear.restore(state["wear"])
         self._tracker.restore(state["tracker"])
         self._transfers = [Transfer(**t) for t in state["transfers"]]

@@ -2,7 +2,8 @@
 
 A waist sensor without a barometer knows height only from acceleration integrated twice between two moments of rest, and its
 error grows with the square of the time. So stairs are named only where a walk is short, both rests are real, and the rise
-is three times what drift could feign; all other stairs stay walking. Nothing is named online.
+is three times what drift could feign. `climbing.py` adds what one rest alone vouches for, online as well; all other stairs
+stay walking.
 """
 
 from __future__ import annotations

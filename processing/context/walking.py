@@ -20,9 +20,9 @@ from typing import Any, Final
 from processing.features.movement import Movement
 
 STILL, FAIR, STEPPING, WALKING, RUNNING, STAIRS = 0, 1, 2, 3, 4, 5
-"""What a second's steps amount to: none, perhaps, single or shuffling steps, walking, running; stairs are named looking back
-only. From `STEPPING` on a second counts as walking; from `WALKING` on it is evidence of being upright: turning over in bed can
-look like a step or two.
+"""What a second's steps amount to: none, perhaps, single or shuffling steps, walking, running; stairs are named by
+`climbing.py` and `stairs.py`. From `STEPPING` on a second counts as walking; from `WALKING` on it is evidence of being upright:
+turning over in bed can look like a step or two.
 """
 _FAIR_MPS2: Final = 0.42
 _STRONG_MPS2: Final = 0.9
