@@ -1,5 +1,6 @@
 # make demo   a simulated day on this machine       make test   everything CI runs
 # make check  format, lint, types, import contracts  make bench  speed of the numeric core
+# make chaos  300 random faults on real servers (docs/faults.md)
 # make validate DATA=folder  errors against recordings with a known truth, other methods beside; writes report/
 # make peers  the adapters to the other methods, in a virtual environment of their own
 # make bluez  the gateway against a true BlueZ in a virtual machine: Debian 12, or DEBIAN=13
@@ -60,6 +61,10 @@ bench: $(VENV)/.run
 
 bluez: $(VENV)/.test
 	@PYTHON=$(BIN)/python scripts/bluez_vm.sh $(or $(DEBIAN),12)
+
+chaos: $(VENV)/.test
+	@scripts/debian.sh
+	@$(BIN)/python -m tests.faults.chaos $(CHAOS_ARGS)
 
 dashboards: $(VENV)/.run
 	@$(BIN)/python -m dashboards

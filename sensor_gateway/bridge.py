@@ -129,9 +129,7 @@ class Bridge:
     def _take(self, messages: list[Incoming]) -> None:
         """Records into the queue, durably; states of gateways into the memory."""
         states = [m for m in messages if m.topic.endswith("/status")]
-        self.queue.receive(
-            [sort_out(m) for m in messages if m not in states] if states else [sort_out(m) for m in messages]
-        )
+        self.queue.receive([sort_out(m) for m in messages if not m.topic.endswith("/status")])
         for message in states:
             state = self._states.take(message)
             if state is not None and state.status.spool is not None:
