@@ -12,6 +12,7 @@ import asyncio
 import json
 import logging
 import math
+import os
 import signal
 import subprocess
 import tempfile
@@ -45,8 +46,13 @@ class Trial:
     bus: dict[str, int] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
 
-    async def recover(self, fault: str, sensors: dict[str, Watched], began_s: float, from_s: float) -> None:
-        """Wait until each of ``sensors`` is heard again, and note how long it took from ``from_s``."""
+    async def recover(
+        self, fault: str, sensors: dict[str, Watched], began_s: float, from_s: float, *, anew: bool = True
+    ) -> None:
+        """Wait until each of ``sensors`` is heard again, and note how long it took from ``from_s``.
+
+        ``anew``: only what came over a connection made since ``began_s`` counts.
+        """
         missing = set(sensors)
         looked = {name: len(self.gateway.journaled[name]) for name in sensors}
         while missing and time.monotonic() - from_s < GIVE_UP_S:
@@ -54,7 +60,10 @@ class Trial:
             self.gateway.read()
             for name in list(missing):
                 fresh, looked[name] = self.gateway.journaled[name][looked[name] :], len(self.gateway.journaled[name])
-                if any(sent_after(sensors[name].sent, from_s, j) for j in fresh):
+                since_s = max(from_s, sensors[name].connected_s) if anew else from_s
+                if anew and sensors[name].connected_s < began_s:
+                    continue
+                if any(sent_after(sensors[name].sent, since_s, j) for j in fresh):
                     missing.remove(name)
                     self.down.setdefault(name, []).append((began_s, time.monotonic()))
         for name in missing:
@@ -103,7 +112,7 @@ async def stalls(t: Trial) -> None:
     t.world.clip.start_cures_stall = True
     began = time.monotonic()
     t.world.clip.stalled = True
-    await t.recover("stall that a new start ends", one, began, began)
+    await t.recover("stall that a new start ends", one, began, began, anew=False)
     t.world.clip.start_cures_stall = False
     await asyncio.sleep(3)
     t.world.clip.stalls_until_disconnect = True
@@ -124,8 +133,9 @@ async def adapter(t: Trial) -> None:
 
 
 async def daemon(t: Trial) -> None:
+    pid = int(await command("systemctl", "show", "--property=MainPID", "--value", "bluetooth.service"))
     began = time.monotonic()
-    await command("systemctl", "kill", "--signal=KILL", "bluetooth.service")
+    os.kill(pid, signal.SIGKILL)
     await t.recover("bluetoothd killed", t.world.watched, began, began)
     await asyncio.sleep(3)
     await t.count("after bluetoothd's return")

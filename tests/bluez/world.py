@@ -37,12 +37,14 @@ class Watched:
         self.sensor = sensor
         self.sent: list[Sent] = []
         self.connections = 0
+        self.connected_s = 0.0  # when the newest connection began
         self._pass_on = sensor.device.notify_subscribers
         sensor.device.notify_subscribers = self._notify
         sensor.device.on("connection", self._on_connection)
 
     def _on_connection(self, _connection: Any) -> None:
         self.connections += 1
+        self.connected_s = time.monotonic()
 
     async def _notify(self, characteristic: Any, value: bytes, *rest: Any) -> None:
         self.sent.append(Sent(time.monotonic(), bytes(value)))
