@@ -8,11 +8,10 @@ that all sensors of a wearer know a proposal by the same id.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
-from processing.coaching.book import Book, Version, easier, entries_as_json, harder
+from processing.coaching.book import Book, Version, entries_as_json
 from processing.coaching.controls import (
     AnswerRedFlags,
     ClearRedFlags,
@@ -27,8 +26,8 @@ from processing.coaching.controls import (
     Verdict,
 )
 from processing.coaching.programme import SIDES, library
-from processing.coaching.progression import Progress
 from processing.coaching.prompts import composer
+from processing.coaching.proposals import Proposals
 from processing.coaching.redflags import CLEAR, STOPPED
 from processing.rules.base import EPOCH_NS, LocalClock, event_id
 from processing.rules.engine import RuleEngine
@@ -45,18 +44,6 @@ VERDICT_TEXTS: Final[Mapping[str, str]] = {
     "not_useful": "The therapist found this flag not useful.",
     "wrong_posture": "The therapist says that the posture was not the one named.",
 }
-MOST_OPEN: Final = 20
-
-
-@dataclass(frozen=True, slots=True)
-class _Proposal:
-    """A step that waits for the therapist."""
-
-    event_id: str
-    direction: str
-    old: Assignment
-    new: Assignment
-    day: str
 
 
 class Coach:
@@ -66,9 +53,7 @@ class Coach:
         self._wearer, self._study_version, self._hash = wearer, study.version, study_hash
         self._clock = LocalClock(study.timezone)
         self._book = Book(study.programme)
-        self._progress = Progress()
-        self._open: list[_Proposal] = []
-        self._rested: dict[str, str] = {}  # direction and exercise to the day of the last decision
+        self._proposals = Proposals(self._book, self._tell)
         self._last_ns: dict[str, int] = {}
         self._out: list[Event] = []
         self._quiet = False
@@ -128,8 +113,7 @@ class Coach:
                 },
             )
         day = self._day(t)
-        self._progress.pain(c.score, day)
-        self._propose_easier(t, day)
+        self._proposals.pain(t, c.score, day)
 
     def _note(self, c: LogNote, t: int) -> None:
         self._tell(t, "note", {"note": c.note, "text": "A note was written."})
@@ -162,8 +146,7 @@ class Coach:
             "text": f"Done: {name}, {c.sets} x {c.reps}.",
         }
         self._tell(t, "exercise", data)
-        self._progress.done(c.exercise, day)
-        self._propose_harder(t, day, c.exercise)
+        self._proposals.done(t, c.exercise, day)
 
     # ---- what holds prompts back ----
 
@@ -199,13 +182,7 @@ class Coach:
         today = self._clock.at(t // NS_PER_S).date()
         before = self._book.on(today.isoformat())
         version = self._book.set(entries, today.isoformat(), (today + timedelta(days=1)).isoformat())
-        kept: list[_Proposal] = []
-        for one in self._open:
-            if any(e.exercise == one.old.exercise for e in entries):
-                kept.append(one)
-            else:
-                self._decided(t, one, "withdrawn", editor)
-        self._open = kept
+        self._proposals.withdraw(t, entries, editor)
         data: dict[str, Json] = {
             "version": version.number,
             "editor": editor,
@@ -218,65 +195,12 @@ class Coach:
         self._tell(t, "programme", data)
 
     def _decide(self, c: DecideProposal, t: int) -> None:
-        one = next((p for p in self._open if p.event_id == c.event_id), None)
-        if one is not None:
-            self._open.remove(one)
-        elif c.old is not None and c.new is not None and c.old in self._book.latest().entries:
-            one = _Proposal(c.event_id, c.direction, c.old, c.new, self._day(t))  # made by a sensor before this one
-        else:
-            return
-        self._rested[f"{one.direction}:{one.old.exercise}"] = self._day(t)
-        self._decided(t, one, "accepted" if c.accept else "declined", c.editor)
-        if c.accept:
-            entries = [one.new if e.exercise == one.old.exercise else e for e in self._book.latest().entries]
+        accepted = self._proposals.decide(t, c, self._day(t))
+        if accepted is not None:
+            old, new = accepted
+            entries = [new if e.exercise == old.exercise else e for e in self._book.latest().entries]
             once = {(e.exercise, e.side): e for e in entries}
-            self._set(t, tuple(once.values()), c.editor, one.event_id)
-
-    def _decided(self, t: int, one: _Proposal, outcome: str, editor: str) -> None:
-        data = _step(one) | {"outcome": outcome, "proposal_event_id": one.event_id, "editor": editor}
-        self._tell(t, "proposal", data | {"text": f"The proposal was {outcome}."})
-
-    def _propose_harder(self, t: int, day: str, exercise: str) -> None:
-        version = self._book.on(day)
-        item = next((e for e in self._book.latest().entries if e.exercise == exercise), None)
-        if item is None or self._book.waiting(day) is not None:
-            return
-        why = self._progress.ready(exercise, day, max(version.day, self._rested.get(f"progression:{exercise}", "")))
-        if why is not None and self._progress.rising(day) is None:
-            self._propose(t, day, "progression", item, harder(item, library()), why)
-
-    def _propose_easier(self, t: int, day: str) -> None:
-        why = self._progress.rising(day)
-        if why is None or self._book.waiting(day) is not None:
-            return
-        for one in [p for p in self._open if p.direction == "progression"]:
-            self._open.remove(one)
-            self._decided(t, one, "withdrawn", "rule")
-        known = library()
-        hardest_first = sorted(
-            self._book.on(day).entries, key=lambda e: -(known[e.exercise].level if e.exercise in known else 0)
-        )
-        for item in hardest_first:
-            step = easier(item, known)
-            if step is not None:
-                self._propose(t, day, "regression", item, step, why)
-                return
-
-    def _propose(
-        self, t: int, day: str, direction: str, old: Assignment, new: Assignment | None, why: Mapping[str, Json]
-    ) -> None:
-        if new is None or any(p.direction == direction and p.old == old for p in self._open):
-            return
-        rested = self._rested.get(f"{direction}:{old.exercise}")
-        if rested is not None and day < _after(rested, self._progress.limits.rest_days):
-            return
-        names = [known.name if (known := library().get(x.exercise)) else x.exercise for x in (old, new)]
-        kind = "harder" if direction == "progression" else "easier"
-        change = f"{names[0]} to {names[1]}" if old.exercise != new.exercise else f"{names[0]}, {new.sets} x {new.reps}"
-        one = _Proposal("", direction, old, new, day)
-        data = _step(one) | {"outcome": "open", "why": dict(why), "limits": self._progress.limits.as_json()}
-        id_ = self._tell(t, "proposal", data | {"text": f"Something {kind} is proposed to the therapist: {change}."})
-        self._open = [*self._open[-MOST_OPEN + 1 :], replace(one, event_id=id_)]
+            self._set(t, tuple(once.values()), c.editor, c.event_id)
 
     # ---- the therapist's view, and other pipelines' ----
 
@@ -291,6 +215,7 @@ class Coach:
                 "note": c.note or None,
                 "text": VERDICT_TEXTS[c.verdict],
             },
+            c.rule or None,
         )
 
     def _resume(self, c: Resume, t: int) -> None:
@@ -316,7 +241,7 @@ class Coach:
     def _day(self, t_utc_ns: int) -> str:
         return self._clock.day(t_utc_ns // EPOCH_NS)
 
-    def _tell(self, t_utc_ns: int, type_: str, data: dict[str, Json]) -> str:
+    def _tell(self, t_utc_ns: int, type_: str, data: dict[str, Json], rule: str | None = None) -> str:
         """Say it as an event, a nanosecond later where one of its type stands at this instant; its id."""
         last = self._last_ns.get(type_, -1)
         t = last + 1 if last - 1000 < t_utc_ns <= last else t_utc_ns
@@ -324,7 +249,7 @@ class Coach:
         id_ = event_id(self._wearer, type_, t, self._hash)
         if not self._quiet:
             origin: dict[str, Json] = {"study_version": self._study_version, "study_hash": self._hash}
-            self._out.append(Event(t, id_, type_, None, origin | data))
+            self._out.append(Event(t, id_, type_, rule, origin | data))
         return id_
 
     def snapshot(self) -> dict[str, Any]:
@@ -332,9 +257,7 @@ class Coach:
         return {
             "engine": self.engine.snapshot(),
             "book": self._book.snapshot(),
-            "progress": self._progress.snapshot(),
-            "open": [[p.event_id, p.direction, _row(p.old), _row(p.new), p.day] for p in self._open],
-            "rested": dict(self._rested),
+            "proposals": self._proposals.snapshot(),
             "last_ns": dict(self._last_ns),
         }
 
@@ -342,19 +265,5 @@ class Coach:
         """Take back a `snapshot`."""
         self.engine.restore(state["engine"])
         self._book.restore(state["book"])
-        self._progress.restore(state["progress"])
-        self._open = [_Proposal(i, d, Assignment(*old), Assignment(*new), day) for i, d, old, new, day in state["open"]]
-        self._rested, self._last_ns = dict(state["rested"]), dict(state["last_ns"])
-
-
-def _row(item: Assignment) -> list[Any]:
-    return [item.exercise, item.side, item.sets, item.reps, item.hold_s]
-
-
-def _step(one: _Proposal) -> dict[str, Json]:
-    old, new = entries_as_json((one.old, one.new))
-    return {"direction": one.direction, "from": old, "to": new}
-
-
-def _after(day: str, days: int) -> str:
-    return (date.fromisoformat(day) + timedelta(days=days)).isoformat()
+        self._proposals.restore(state["proposals"])
+        self._last_ns = dict(state["last_ns"])

@@ -154,6 +154,7 @@ class Verdict:
     rater: str
     note: str = ""
     tell: bool = True
+    rule: str = ""  # the flag's, so that a rule's precision can be counted from verdicts alone
 
     def __post_init__(self) -> None:
         _check_person(self.rater)
