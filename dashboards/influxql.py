@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 from processing.dictionary import EVENT_TYPES, KINDS, MEASUREMENT, STATES, Field
+from processing.dictionary_facts import EVENT_FACTS
 from processing.types import POSTURES
 
 TAGS: Final = ("site", "wearer", "sensor")
 EVENT_TAGS: Final = (*TAGS, "rule", "type")
-EVENT_FIELDS: Final = ("event_id", "summary", "data_json")
+EVENT_FIELDS: Final = ("event_id", "summary", "data_json", *(f.name for f in EVENT_FACTS))
 """An event's InfluxDB fields; the dictionary's `rule` and `type` are tags there and `data` is the text `data_json`."""
 
 _KIND_OF_MEASUREMENT: Final = {measurement: kind for kind, measurement in MEASUREMENT.items()}

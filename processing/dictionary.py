@@ -246,6 +246,7 @@ EVENT_TYPES: Final = {
     "programme": "A therapist set a new programme: version, editor, entries, and the local day from which it holds.",
     "proposal": "A harder or easier exercise is proposed to the therapist, or a proposal was decided.",
     "verdict": "A therapist judged a flag: useful, not useful, or wrong posture.",
+    "strides": "The day's walking: how far the pelvis moved to the left and to the right, and the least difference that can be told.",
 }
 """Types in a fixed order: a type's rank keeps two events of one instant apart in InfluxDB (`wire/line.py`)."""
 

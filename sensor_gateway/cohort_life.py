@@ -131,7 +131,7 @@ class Life:
             word: VerdictWord = "wrong_posture" if luck < person.wrong_posture else "not_useful"
             if luck > 1 - usefulness:
                 word = "useful"
-            self._later(t_utc_ns + i * 20 * NS_PER_S, Verdict(flag.event_id, word, RATER))
+            self._later(t_utc_ns + i * 20 * NS_PER_S, Verdict(flag.event_id, word, RATER, rule=flag.rule or ""))
         self._unjudged = kept
 
     # ---- through the day ----

@@ -77,6 +77,7 @@ class Asymmetry:
             difference = day.left_range_mdeg - day.right_range_mdeg
             limit = max(self._floor_mdeg, day.mdc_mdeg, self._habit_mdeg())
             self._days.append(_Judged(day.day, day.strides, difference, day.mdc_mdeg, limit))
+            self._tell_day(on, day, limit)
             del self._days[: -(rule.baseline_max_days + rule.days_window)]
         first = (on - timedelta(days=rule.days_window - 1)).isoformat()
         recent = [d for d in self._days if d.day >= first]
@@ -86,6 +87,23 @@ class Asymmetry:
         elif self._armed:
             self._armed = False
             self._hint(on, first, recent, over)
+
+    def _tell_day(self, on: date, day: StrideDay, limit_mdeg: int) -> None:
+        """The day as it was judged, hint or none: a therapist looks at weeks."""
+        left, right, mdc = day.left_range_mdeg / 1000, day.right_range_mdeg / 1000, day.mdc_mdeg / 1000
+        told = f"at least {mdc:.1f}° can be told" if day.mdc_mdeg else "what can be told is not known"
+        data: dict[str, Json] = {
+            "day": day.day,
+            "strides": day.strides,
+            "left_range_deg": left,
+            "right_range_deg": right,
+            "difference_deg": (day.left_range_mdeg - day.right_range_mdeg) / 1000,
+            "mdc_deg": mdc if day.mdc_mdeg else None,
+            "limit_deg": limit_mdeg / 1000,
+            "text": f"{day.strides} strides: sideways movement {left:.1f}° left, {right:.1f}° right; {told}.",
+        }
+        end_ns = self._clock.day_start(on + timedelta(days=1)) * EPOCH_NS
+        self._emitter.emit(end_ns, "strides", ASYMMETRY, data)
 
     def _habit_mdeg(self) -> int:
         """The usual difference and its spread, of the days so far; 0 while there are too few."""

@@ -61,22 +61,23 @@ class ReviewApi:
     async def judge(self, request: Request) -> Response:
         self._desk.therapist(request)
         body = await self._desk.body(request, ReviewBody)
-        owner = await self._desk.read(lambda store: flag_owner(store, body.event_id), None)
-        if owner is None:
+        found = await self._desk.read(lambda store: flag_owner(store, body.event_id), None)
+        if found is None:
             raise HTTPException(404, "There is no such flag here; load the queue again.")
         try:
-            verdict = Verdict(body.event_id, body.verdict, body.rater, body.note)
+            verdict = Verdict(body.event_id, body.verdict, body.rater, body.note, rule=found[1])
         except ValueError as e:
             raise HTTPException(422, f"{str(e)[:1].upper()}{str(e)[1:]}.") from None
-        await self._desk.send(owner, verdict)
+        await self._desk.send(found[0], verdict)
         return JSONResponse({"event_id": body.event_id, "verdict": body.verdict}, 202)
 
 
-def flag_owner(store: Store, event_id: str) -> str | None:
-    """Whose flag it is; None where it is none."""
+def flag_owner(store: Store, event_id: str) -> tuple[str, str] | None:
+    """Whose flag it is, and its rule; None where it is none."""
     owned = store.event(event_id)
-    is_flag = owned is not None and isinstance(owned.record, Event) and owned.record.type == "flag"
-    return owned.wearer if owned is not None and is_flag else None
+    if owned is None or not isinstance(owned.record, Event) or owned.record.type != "flag":
+        return None
+    return owned.wearer, owned.record.rule or ""
 
 
 def review_views(events: Sequence[Event], now_ns: int, expire_s: int) -> list[View]:

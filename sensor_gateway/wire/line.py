@@ -11,6 +11,7 @@ import math
 from typing import Final
 
 from processing.dictionary import KINDS, MEASUREMENT
+from processing.dictionary_facts import facts
 from processing.types import KIND_OF, Event, Record
 from sensor_gateway.wire.summary import summary
 
@@ -33,6 +34,11 @@ def line(site: str, wearer: str, sensor: str, record: Record) -> str:
             tags["rule"] = record.rule
         fields.append(f"data_json={_string(json.dumps(record.data, sort_keys=True, separators=(',', ':')))}")
         fields.append(f"summary={_string(summary(record))}")
+        for name, fact in facts(record.type, record.data).items():
+            if isinstance(fact, str):
+                fields.append(f"{name}={_string(fact)}")
+            elif math.isfinite(fact):
+                fields.append(f"{name}={fact!r}")
     for name, kind_of_value in _FIELDS[kind]:
         value = getattr(record, name)
         if value is None:

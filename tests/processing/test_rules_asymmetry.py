@@ -25,7 +25,8 @@ def day(n: int, difference_deg: float, strides: int = 400, mdc_deg: float = 0.0)
 def hints(days, study=STUDY):
     """Local days at whose end a hint was given; every hint proves itself."""
     found = []
-    for event in engine_of(study).update_strides(days):
+    events = engine_of(study).update_strides(days)
+    for event in (e for e in events if e.type != "strides"):
         assert (event.type, event.rule, event.data["audience"]) == ("hint", "asymmetry", "therapist")
         assert len(recompute_hint(json.loads(json.dumps(event.data)))) == event.data["value"]
         found.append((date.fromisoformat(event.data["to_day"]) - date(2026, 3, 25)).days)
@@ -67,18 +68,29 @@ def test_one_hint_until_it_was_over():
     assert hints(again, young) == [1, 5]
 
 
+def test_every_judged_day_is_told_with_what_can_be_told_apart():
+    few, one = engine_of(STUDY).update_strides([day(0, 1.2, mdc_deg=0.8), day(1, 1.2)])[:2]
+    assert (few.type, few.rule) == ("strides", "asymmetry")
+    assert few.data["difference_deg"] == pytest.approx(1.2)
+    assert few.data["left_range_deg"] - few.data["right_range_deg"] == pytest.approx(few.data["difference_deg"])
+    assert (few.data["mdc_deg"], one.data["mdc_deg"]) == (0.8, None)
+    assert engine_of(STUDY).update_strides([day(0, 3.0, strides=99)]) == []
+
+
 def test_days_known_already_and_a_rule_that_is_off_change_nothing():
     engine = engine_of(STUDY)
     engine.update_strides([day(0, 3.0)])
     again = engine_of(STUDY)
     again.restore(json.loads(json.dumps(engine.snapshot())))
     assert again.update_strides([day(0, 3.0)]) == []
-    assert len(again.update_strides([day(1, 3.0)])) == 1
+    assert [e.type for e in again.update_strides([day(1, 3.0)])] == ["strides", "hint"]
     assert hints([day(0, 9.0), day(1, 9.0)], replace(STUDY, asymmetry=AsymmetryRule(enabled=False))) == []
 
 
 def test_the_hint_is_dated_at_the_end_of_the_local_day_also_when_clocks_change():
-    (event,) = engine_of(STUDY).update_strides([day(3, 3.0), day(4, 3.0)])
+    first, second, event = engine_of(STUDY).update_strides([day(3, 3.0), day(4, 3.0)])
+    assert [first.data["day"], second.data["day"]] == ["2026-03-28", "2026-03-29"]
+    assert (second.type, second.t_utc_ns) == ("strides", event.t_utc_ns)
     end = datetime(2026, 3, 30, tzinfo=ZoneInfo("Europe/Berlin"))
     start = datetime(2026, 3, 27, tzinfo=ZoneInfo("Europe/Berlin"))
     assert event.t_utc_ns == event.data["window"]["end_utc_ns"] == int(end.timestamp()) * 10**9
