@@ -1,4 +1,7 @@
-"""TOML to frozen settings. An unknown key, wrong type or bad value is an error naming the key and the remedy."""
+"""TOML to frozen settings. An unknown key, wrong type or bad value is an error naming the key and the remedy.
+
+All settings stand in this one file, longer than others, since it is what a person with a question about a key opens.
+"""
 
 from __future__ import annotations
 
@@ -54,12 +57,43 @@ class Sensor:
 
 
 @dataclass(frozen=True, slots=True)
+class WebToken:
+    """A token that opens the page; it stands in a file of its own. A wearer's shows that wearer only."""
+
+    role: Literal["wearer", "therapist"]
+    file: str
+    wearer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Web:
-    """The wearer's page. Loopback only unless the host is changed."""
+    """The wearer's page. Loopback only unless the host is changed, which then needs tokens."""
 
     enabled: bool = True
     host: str = "127.0.0.1"
     port: int = 8080
+    names: tuple[str, ...] = ()  # host names beside the machine's own under which the page may be opened
+    certificate: str = ""  # PEM files: with both the page speaks HTTPS
+    key: str = ""
+    tokens: tuple[WebToken, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """Who may send this gateway commands over MQTT: a pseudonym, the key in its file, and for which wearers (none: all)."""
+
+    id: str
+    key_file: str
+    wearers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """Commands over MQTT (calibrate, snooze, stop, resume, programme). Off unless somebody is named who may send them."""
+
+    issuers: tuple[Issuer, ...] = ()
+    per_minute: int = 10  # for each issuer
+    most_age_s: int = 300  # from its making to its end; a command that lasts longer is refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +180,7 @@ class Settings:
     site: Site = field(default_factory=Site)
     sensors: tuple[Sensor, ...] = ()
     web: Web = field(default_factory=Web)
+    commands: Commands = field(default_factory=Commands)
     mqtt: Mqtt = field(default_factory=Mqtt)
     influx: Influx = field(default_factory=Influx)
     file: FileSink = field(default_factory=FileSink)
@@ -216,7 +251,30 @@ def load_settings(path: Path) -> Settings:
         seen.add(sensor.id)
     check_timezone(settings.site.timezone, f"{path}: key 'site.timezone'")
     _check_radio(settings.radio, path)
+    _check_doors(settings, path)
     return settings
+
+
+def _check_doors(settings: Settings, path: Path) -> None:
+    """Who may open the page and who may send commands."""
+    for i, token in enumerate(settings.web.tokens):
+        if topics.is_id(token.wearer) is not (token.role == "wearer"):
+            raise ConfigError(
+                f"{path}: key 'web.tokens[{i}].wearer' is {token.wearer!r}; a wearer's token names her id, a "
+                "therapist's names none"
+            )
+    if bool(settings.web.certificate) is not bool(settings.web.key):
+        raise ConfigError(f"{path}: keys 'web.certificate' and 'web.key' go together; give both or none")
+    commands, seen = settings.commands, set()
+    for i, issuer in enumerate(commands.issuers):
+        if not topics.is_id(issuer.id) or issuer.id in seen:
+            raise ConfigError(
+                f"{path}: key 'commands.issuers[{i}].id' is {issuer.id!r}; use 1-32 small letters, digits and '-', each once"
+            )
+        seen.add(issuer.id)
+    for key, value, most in (("per_minute", commands.per_minute, 600), ("most_age_s", commands.most_age_s, _DAY_S)):
+        if not 1 <= value <= most:
+            raise ConfigError(f"{path}: key 'commands.{key}' is {value}; use 1 to {most}")
 
 
 def _check_radio(radio: RadioSettings, path: Path) -> None:

@@ -44,8 +44,9 @@ from sensor_gateway.spool.journal import Journal, first_entry
 from sensor_gateway.spool.outbox import Outbox, SinkView
 from sensor_gateway.status import StatusError, gateway_books
 from sensor_gateway.status_report import ClockWatch, Report, Reporter, vitals
-from sensor_gateway.web.app import create_app, serve
+from sensor_gateway.web.app import Access, create_app, serve
 from sensor_gateway.web.commands import CommandError
+from sensor_gateway.web.tokens import load_tokens
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +86,7 @@ class Gateway:
         self.settings, self.study, self.clock = settings, study, clock
         self._hooks = hooks or Hooks()
         self.radios = radios or Radios(settings.radio)
+        self._base, self._access = base, Access(load_tokens(settings.web, base))
         folder = base / settings.site.data_dir
         self.store_path = folder / STORE_FILE
         self.hub = LiveHub()
@@ -277,9 +279,10 @@ class Gateway:
         if not web.enabled:
             await asyncio.Event().wait()
         app = create_app(
-            self.store_path, self.hub, self.settings, self.clock, self.command, self.study, self.guidance
+            self.store_path, self.hub, self.settings, self.clock, self.command, self.study, self.guidance, self._access
         )
-        await serve(app, web.host, web.port, self._hooks.on_page)
+        tls = (self._base / web.certificate, self._base / web.key) if web.certificate else None
+        await serve(app, web.host, web.port, self._hooks.on_page, tls)
 
     async def delivered(self, stop: asyncio.Event, names: Sequence[str] = (), most_s: float | None = None) -> None:
         """Wait until the sinks (``names``, default all) have everything; at most ``most_s``, or until ``stop``."""

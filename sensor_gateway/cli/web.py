@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import dataclasses
-import ipaddress
 import sys
 from pathlib import Path
 from typing import Final
@@ -13,7 +12,8 @@ from typing import Final
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import ConfigError, Settings, load_settings, load_study
 from sensor_gateway.sinks.store import Store, StoreError
-from sensor_gateway.web.app import create_app, serve
+from sensor_gateway.web.app import Access, create_app, serve
+from sensor_gateway.web.tokens import load_tokens
 
 NAME: Final = "web"
 HELP: Final = "serve the wearer's page from a store"
@@ -41,24 +41,13 @@ def run(args: argparse.Namespace) -> int:
             host=args.host or settings.web.host,
             port=settings.web.port if args.port is None else args.port,
         )
-        if not _is_loopback(web.host):
-            print(
-                f"tiltline web: everybody who reaches {web.host} can see this page; it has no password", file=sys.stderr
-            )
-        app = create_app(path, None, dataclasses.replace(settings, web=web), SystemClock(), study=study)
-        asyncio.run(
-            serve(app, web.host, web.port, on_ready=lambda url: print(f"Open {url}  (Ctrl-C ends it)", flush=True))
-        )
+        settings, access = dataclasses.replace(settings, web=web), Access(load_tokens(web, base))
+        app = create_app(path, None, settings, SystemClock(), study=study, access=access)
+        tls = (base / web.certificate, base / web.key) if web.certificate else None
+        asyncio.run(serve(app, web.host, web.port, lambda url: print(f"Open {url}  (Ctrl-C ends it)", flush=True), tls))
     except (ConfigError, StoreError, OSError) as e:
         print(f"tiltline web: {e}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         pass
     return 0
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

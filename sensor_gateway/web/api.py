@@ -21,6 +21,7 @@ from processing.pipeline import Answer, CaptureNeutral
 from processing.rules.gate import ANSWERS
 from sensor_gateway.live import LiveHub
 from sensor_gateway.web.commands import Command, CommandError, OnCommand
+from sensor_gateway.web.shape import View
 from sensor_gateway.web.source import NotFoundError, Source
 from sensor_gateway.web.stream import MAX_STREAMS, stream
 
@@ -61,7 +62,8 @@ class Api:
 
     async def now(self, request: Request) -> Response:
         view = await run_in_threadpool(self._source.now, await self._wearer(request))
-        wearers = await run_in_threadpool(self._source.wearers)
+        bound = _bound(request)
+        wearers = [bound] if bound else await run_in_threadpool(self._source.wearers)
         return JSONResponse({**view, "can_command": self._on_command is not None, "wearers": wearers})
 
     async def today(self, request: Request) -> Response:
@@ -93,13 +95,20 @@ class Api:
         return StreamingResponse(stream(self._source, self._hub, wearer), media_type="text/event-stream")
 
     async def flag(self, request: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(self._source.flag, request.path_params["event_id"]))
+        return JSONResponse(await self._event(request, request.path_params["event_id"]))
+
+    async def _event(self, request: Request, event_id: str) -> View:
+        """An event with what followed; of another wearer's a wearer's sign-in learns not even that it exists."""
+        found = await run_in_threadpool(self._source.flag, event_id)
+        if _bound(request) not in (None, found["wearer"]):
+            raise NotFoundError(f"There is no event {event_id[:40]!r}; it may belong to another gateway.")
+        return found
 
     async def answer(self, request: Request) -> Response:
         body = await _body(request, AnswerBody)
         if body.answer not in ANSWERS:
             raise HTTPException(422, f"The answer is one of {', '.join(ANSWERS)}.")
-        prompt = await run_in_threadpool(self._source.flag, body.event_id)
+        prompt = await self._event(request, body.event_id)
         if prompt["type"] != "prompt":
             raise HTTPException(422, "Only a prompt can be answered.")
         await self._send(prompt["wearer"], Answer(body.event_id, body.answer))
@@ -123,6 +132,12 @@ class Api:
 
     async def _wearer(self, request: Request) -> str:
         return await run_in_threadpool(self._source.wearer, request.query_params.get("wearer"))
+
+
+def _bound(request: Request) -> str | None:
+    """The wearer that the request's sign-in belongs to, None where it may see all."""
+    bound: str | None = getattr(request.state, "wearer", None)
+    return bound
 
 
 B = TypeVar("B", AnswerBody, NeutralBody)

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +27,7 @@ from processing.rules.study import Study
 from sensor_gateway.clock import Clock
 from sensor_gateway.config import Settings
 from sensor_gateway.live import LiveHub
+from sensor_gateway.refusals import Refusals
 from sensor_gateway.report.routes import Reports
 from sensor_gateway.web.api import ERRORS, Api
 from sensor_gateway.web.api_coaching import CoachingApi
@@ -33,10 +35,23 @@ from sensor_gateway.web.api_review import ReviewApi
 from sensor_gateway.web.api_setup import OnGuidance, SetupApi
 from sensor_gateway.web.commands import OnCommand
 from sensor_gateway.web.desk import Desk
-from sensor_gateway.web.guard import Guard
+from sensor_gateway.web.guard import Guard, PageLimits
+from sensor_gateway.web.sign_in import SignIn
 from sensor_gateway.web.source import Source
+from sensor_gateway.web.tokens import Tokens
 
+MAX_CONNECTIONS: Final = 200
+MAX_HEAD_BYTES: Final = 16 * 1024
 STATIC: Final = Path(__file__).parent / "static"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may open the page, how much one client may ask, and where refusals are counted."""
+
+    tokens: Tokens | None = None
+    refusals: Refusals = field(default_factory=lambda: Refusals("page"))
+    limits: PageLimits = field(default_factory=PageLimits)
 
 
 def create_app(
@@ -47,13 +62,16 @@ def create_app(
     on_command: OnCommand | None = None,
     study: Study | None = None,
     guidance: OnGuidance | None = None,
+    access: Access | None = None,
 ) -> Starlette:
     """The page of this gateway's wearers. The store at ``store_path`` is opened read-only when it first exists.
 
     ``on_command`` takes the wearer's answers and neutral captures; without it both are refused with 503. ``study``
     gives the programme, quiet hours, and the time after which an unanswered prompt is no longer offered; ``guidance`` says how
-    a wearer's running step of the guided set-up goes.
+    a wearer's running step of the guided set-up goes. ``access``: tokens and limits; without it whoever reaches the page is
+    wearer and therapist in one.
     """
+    access = access or Access()
     wearers = tuple(dict.fromkeys(s.wearer for s in settings.sensors))
     source = Source(Path(store_path), hub, clock, wearers, (study or Study()).prompt.expire_s)
     fan = hub or LiveHub()
@@ -64,6 +82,7 @@ def create_app(
         *ReviewApi(desk).routes(),
         *SetupApi(desk, guidance or (lambda _: None)).routes(),
         *Reports(source, settings.site.timezone).routes(),
+        *(SignIn(access.tokens).routes() if access.tokens else ()),
     ]
 
     @contextlib.asynccontextmanager
@@ -74,7 +93,10 @@ def create_app(
 
     app = Starlette(
         routes=[*api.routes(), *entries, Mount("/", StaticFiles(directory=STATIC, html=True))],
-        middleware=[Middleware(Guard, host=settings.web.host), Middleware(GZipMiddleware, minimum_size=1000)],
+        middleware=[
+            Middleware(Guard, settings.web, access.tokens, access.refusals, access.limits),
+            Middleware(GZipMiddleware, minimum_size=1000),
+        ],
         exception_handlers=ERRORS,
         lifespan=lifespan,
     )
@@ -90,10 +112,16 @@ class PageServer(uvicorn.Server):
         yield
 
 
-async def serve(app: Starlette, host: str, port: int, on_ready: Callable[[str], None] | None = None) -> None:
+async def serve(
+    app: Starlette,
+    host: str,
+    port: int,
+    on_ready: Callable[[str], None] | None = None,
+    tls: tuple[Path, Path] | None = None,
+) -> None:
     """Serve until cancelled, then end open streams and stop. Port 0 takes a free one; ``on_ready`` gets the address.
 
-    Raises ``OSError`` naming the address when it is taken.
+    ``tls`` are certificate and key. Raises ``OSError`` naming the address when it is taken, or the files that fail.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
@@ -106,13 +134,28 @@ async def serve(app: Starlette, host: str, port: int, on_ready: Callable[[str], 
             ) from None
         shown = f"[{host}]" if family == socket.AF_INET6 else host
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=3
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=3,
+            limit_concurrency=MAX_CONNECTIONS,
+            h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+            ssl_certfile=tls[0] if tls else None,
+            ssl_keyfile=tls[1] if tls else None,
+            proxy_headers=False,  # who asks is who connects: a header could say anything
+            ws="none",
+            http="h11",  # the one that bounds a request's head
         )
+        try:
+            config.load()
+        except OSError as e:
+            raise OSError(f"keys 'web.certificate', 'web.key': {e.strerror or e}; give both as PEM") from None
         server = PageServer(config)
         serving = asyncio.ensure_future(server.serve([listener]))
         if on_ready:
             listener.listen()
-            on_ready(f"http://{shown}:{listener.getsockname()[1]}/")
+            on_ready(f"http{'s' if tls else ''}://{shown}:{listener.getsockname()[1]}/")
         try:
             await asyncio.shield(serving)
         except asyncio.CancelledError:
