@@ -2,7 +2,7 @@
 import { $, listItems, make, sending } from "./dom.js";
 import { get, post } from "./net.js";
 import { showPicture } from "./pictures.js";
-import { dose, said, t } from "./text.js";
+import { dose, locale, said, t } from "./text.js";
 
 const failed = (error) => t("error.not_saved", { reason: error.message });
 let library = null;
@@ -13,14 +13,14 @@ const nameOf = (id) => said(`exercise.${id}`, library.get(id)?.name ?? id);
 const purposeOf = (known) => said(`exercise.${known.id}.purpose`, known.purpose);
 
 function steps(known) {
-  const parts = [make("h4", "", t("exercises.how"))];
+  const parts = [make("h3", "", t("exercises.how"))];
   const list = make("ol");
   list.append(...listItems(known.steps));
   parts.push(list);
   if (known.contraindications.length) {
     const care = make("ul");
     care.append(...listItems(known.contraindications));
-    parts.push(make("h4", "", t("prompt.careful")), care);
+    parts.push(make("h3", "", t("prompt.careful")), care);
   }
   return parts;
 }
@@ -31,7 +31,7 @@ function card(entry) {
   const picture = make("div", "picture");
   const words = make("div", "exercise-words");
   const name = nameOf(entry.exercise);
-  words.append(make("h3", "", name), make("p", "dose", dose(entry)));
+  words.append(make("h2", "", name), make("p", "dose", dose(entry)));
   if (known) {
     showPicture(picture, known.id);
     const details = make("details");
@@ -81,11 +81,11 @@ function next() {
     return ul;
   };
   if (programme.pending) {
-    const day = new Date(`${programme.pending.effective}T12:00:00`).toLocaleDateString([], { weekday: "long", day: "numeric", month: "long" });
-    parts.push(make("h3", "", t("exercises.pending", { day })), list(programme.pending.entries));
+    const day = new Date(`${programme.pending.effective}T12:00:00`).toLocaleDateString(locale, { weekday: "long", day: "numeric", month: "long" });
+    parts.push(make("h2", "", t("exercises.pending", { day })), list(programme.pending.entries));
   }
   const proposals = programme.proposals ?? [];
-  if (proposals.length) parts.push(make("h3", "", t("exercises.proposals")));
+  if (proposals.length) parts.push(make("h2", "", t("exercises.proposals")));
   for (const one of proposals) {
     if (one.to) parts.push(make("p", "soft", t(`exercises.proposal.${one.direction}`, { exercise: `${nameOf(one.to.exercise)} (${dose(one.to)})` })));
   }

@@ -3,7 +3,7 @@ import { $, listItems } from "./dom.js";
 import { get, post } from "./net.js";
 import { tell } from "./notify.js";
 import { showPicture } from "./pictures.js";
-import { dose, said, t } from "./text.js";
+import { clock, dose, said, t } from "./text.js";
 
 let shown = null;
 let asked = false; // whether the page has loaded: a prompt that was there before is not announced
@@ -69,7 +69,7 @@ let mode = null;
 
 function showMode() {
   if (!mode) return;
-  const until = mode.until_ms && new Date(mode.until_ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  const until = mode.until_ms && clock(mode.until_ms);
   const kind = mode.study_mode === "tracking" ? "study" : until && mode.mode !== "training" ? "paused" : mode.mode;
   $("mode-state").textContent = t(`mode.is.${kind}`, { until });
   $("mode-quiet").textContent = t("mode.quiet", { from: mode.quiet_from, to: mode.quiet_to, n: mode.budget_per_day });

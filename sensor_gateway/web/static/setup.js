@@ -17,7 +17,12 @@ let running = false;
 let allowed = false;
 let seen = null; // lowest and highest tilt seen in the first step
 
-const sentence = (text) => (text ? text[0].toUpperCase() + text.slice(1).replace(/[.!?]?$/, (end) => end || ".") : "");
+
+// The gateway's reason names figures for the therapist too; its first clause is what a wearer needs.
+function plain(text) {
+  const first = (text ?? "").replace(/\s*\([^)]*\)/g, "").split(";")[0].trim();
+  return first && first[0].toUpperCase() + first.slice(1).replace(/[^.!?]$/, "$&.");
+}
 const name = () => STEPS[at];
 
 function showSteps() {
@@ -87,7 +92,7 @@ async function capture(step) {
     while (view.state === "running") {
       ring(view.progress);
       $("step-live").dataset.good = view.good === false ? "no" : "yes";
-      $("step-check").textContent = view.text;
+      $("step-check").textContent = view.good === false ? t(`setup.${step}.hint`) : view.text;
       await $pause(ASK_EVERY_MS);
       view = await get(`setup/${step}`);
     }
@@ -99,7 +104,7 @@ async function capture(step) {
       $("step-go").textContent = t(at === STEPS.length - 1 ? "setup.finish" : "setup.next");
       $("step-skip").hidden = true;
     } else {
-      say(t("setup.failed", { reason: sentence(view.reason) }), "bad");
+      say(t("setup.failed", { reason: plain(view.reason), hint: t(`setup.${step}.hint`) }), "bad");
       $("step-go").textContent = t("setup.retry");
     }
   } catch (error) {

@@ -3,6 +3,9 @@ const LANGUAGES = ["en"];
 
 export const language = LANGUAGES.find((code) => navigator.language.toLowerCase().startsWith(code)) ?? "en";
 
+// Dates as the reader's own country writes them, where that is the page's language.
+export const locale = navigator.language.toLowerCase().startsWith(language) ? navigator.language : language;
+
 let catalogue = {};
 const plural = new Intl.PluralRules(language);
 
@@ -25,7 +28,7 @@ export function t(key, values = {}) {
 }
 
 export const number = (value, digits = 0) =>
-  value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  value.toLocaleString(locale, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
 export const clock = (tMs) => new Date(tMs).toLocaleTimeString(language, { hour: "2-digit", minute: "2-digit", hour12: false });
 

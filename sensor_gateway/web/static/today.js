@@ -3,7 +3,7 @@ import { $, make, svg } from "./dom.js";
 import { showEntries } from "./entries.js";
 import { showFlags } from "./flags.js";
 import { get, link } from "./net.js";
-import { clock, degrees, duration, language, postureName, t } from "./text.js";
+import { clock, degrees, duration, locale, postureName, t } from "./text.js";
 import { POSTURES, drawDay } from "./timeline.js";
 
 const MINUTE = 60000;
@@ -41,7 +41,7 @@ function summary() {
 
 function show() {
   const noon = new Date(`${day.day}T12:00:00`);
-  const date = noon.toLocaleDateString(language, { weekday: "long", day: "numeric", month: "long" });
+  const date = noon.toLocaleDateString(locale, { weekday: "long", day: "numeric", month: "long" });
   $("today-title").replaceChildren(day.is_today ? t("today.title") : date);
   if (day.is_today) $("today-title").append(Object.assign(document.createElement("small"), { textContent: ` ${date}` }));
   $("day-after").disabled = day.is_today;

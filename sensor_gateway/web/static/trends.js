@@ -1,7 +1,7 @@
 // Week and month: tilt against the own baseline, wear time, and what was done. Days without data stay empty; no streaks.
 import { $, add, make, svg } from "./dom.js";
 import { get, link } from "./net.js";
-import { degrees, duration, language, number, postureName, t } from "./text.js";
+import { degrees, duration, locale, number, postureName, t } from "./text.js";
 
 const POSTURES = ["standing", "walking", "sitting"];
 const LEFT = 42;
@@ -11,7 +11,7 @@ let posture = "standing";
 let data = null;
 
 const noon = (day) => new Date(`${day}T12:00:00`);
-const dayName = (day, style) => noon(day).toLocaleDateString(language, style);
+const dayName = (day, style) => noon(day).toLocaleDateString(locale, style);
 const deg = (value) => (value > 0 ? `+${value}°` : value < 0 ? `−${-value}°` : "0°");
 
 export async function loadTrends() {

@@ -1,0 +1,108 @@
+"""The wearer's page served by a real gateway with the simulated wearer, and a Chromium that visits it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from sensor_gateway.clock import SystemClock
+from sensor_gateway.demo import Demo, DemoOptions
+from sensor_gateway.gateway import Gateway, Hooks
+
+CHROMIUM = shutil.which("chromium")
+ARTIFACTS = Path(__file__).parents[2] / "artifacts" / "page"
+SIZES = {"phone": (390, 844), "desktop": (1280, 900)}
+VIEWS = ("now", "today", "trends", "exercises", "diary", "health", "setup")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def afternoon_zone() -> str:
+    """A time zone in which it is about five in the afternoon, so that a day lies within one local day."""
+    offset = (17 - datetime.now(UTC).hour + 12) % 24 - 12
+    return f"Etc/GMT{-offset:+d}" if offset else "Etc/GMT"  # the signs of these names run the other way
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A gateway that serves its page at ``url``."""
+
+    url: str
+    gateway: Gateway
+
+
+@contextlib.contextmanager
+def live_site(folder: Path, hours: float, patience_s: float = 180.0) -> Iterator[Site]:
+    """The demo in a thread with its own loop: ``hours`` of a simulated wearer's past through the whole chain, then live."""
+    caught_up, served, stop = threading.Event(), threading.Event(), asyncio.Event()
+    loop = asyncio.new_event_loop()
+    hooks = Hooks(lambda _, share: caught_up.set() if share >= 1.0 else None, lambda _: served.set())
+    demo = Demo(DemoOptions(folder, hours=hours, port=0, timezone=afternoon_zone()), SystemClock(), print, hooks)
+    thread = threading.Thread(target=loop.run_until_complete, args=(demo.run(stop),), daemon=True)
+    thread.start()
+    try:
+        assert served.wait(30)
+        assert caught_up.wait(patience_s), "the simulated past took too long"
+        yield Site(demo.url, demo.gateway)
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(60)
+        assert not thread.is_alive()
+
+
+class Visitor:
+    """A page with everything it complains about and everybody it talks to."""
+
+    def __init__(
+        self, browser: Browser, url: str, size: str = "phone", scheme: str = "light", view: str = "now"
+    ) -> None:
+        width, height = SIZES[size]
+        self.url, self.size, self.scheme = url, size, scheme
+        self.context: BrowserContext = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if scheme == "dark" else "light",
+            timezone_id=afternoon_zone(),
+            locale="en-GB",
+        )
+        self.page: Page = self.context.new_page()
+        self.complaints: list[str] = []
+        self.hosts: set[str] = set()
+        self.page.on("console", lambda m: self.complaints.append(m.text) if m.type in ("error", "warning") else None)
+        self.page.on("pageerror", lambda e: self.complaints.append(str(e)))
+        self.context.on("request", lambda r: self.hosts.add(urlsplit(r.url).netloc))
+        self.page.goto(f"{url}#/{view}")
+        self.page.locator(f"#view-{view}").wait_for()
+
+    def open(self, view: str) -> None:
+        """Another view, as its link would open it; its data have come when this returns."""
+        self.page.evaluate("view => { location.hash = `#/${view}`; }", view)
+        self.page.locator(f"#view-{view}").wait_for()
+        self.page.wait_for_load_state("networkidle" if view != "now" else "load")
+
+    def sideways(self) -> int:
+        """Pixels the page is wider than the screen."""
+        return int(self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+    def shot(self, name: str) -> None:
+        """A picture of the whole page under ``artifacts/page``."""
+        ARTIFACTS.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=ARTIFACTS / f"{name}-{self.size}-{self.scheme}.png", full_page=True)
+
+    def close(self) -> None:
+        self.context.close()
