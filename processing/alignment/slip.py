@@ -45,7 +45,7 @@ from processing.frames import Rows, component, rotate
 from processing.types import F64, I64, NS_PER_S, POSTURE_CODE, ContextBlock, SecondBlock
 
 _GAIT: Final = frozenset(POSTURE_CODE[p] for p in ("walking", "running", "stairs"))
-_WALKING, _NOT_WORN = POSTURE_CODE["walking"], POSTURE_CODE["not_worn"]
+_WALKING, _STAIRS, _NOT_WORN = (POSTURE_CODE[p] for p in ("walking", "stairs", "not_worn"))
 
 
 class SlipStage:
@@ -74,7 +74,9 @@ class SlipStage:
         self._follow(alignment)
         count = np.diff(block.start)
         ending: dict[int, GaitWindow] = {}
-        use = np.repeat(context.posture == _WALKING, count) & block.valid
+        # Few stairs are named as such: all walks stand the same test, and stretches whose up wanders fall out below.
+        walks = (context.posture == _WALKING) | (context.posture == _STAIRS)
+        use = np.repeat(walks, count) & block.valid
         if use.any():
             t = block.t_utc_ns[use]
             own = [self._in_sensor(t // NS_PER_S, x[use]) for x in (block.acc_p_mps2, block.gyr_p_rps, block.up_p)]
