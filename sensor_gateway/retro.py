@@ -8,9 +8,7 @@ of its own (source=retro), beside the live one.
 
 from __future__ import annotations
 
-import copy
 import json
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -21,24 +19,19 @@ from processing.alignment.static import Alignment
 from processing.batch import process_recording
 from processing.core import CoreSetup
 from processing.dictionary import KINDS
-from processing.pipeline import DeviceStatus
-from processing.retro_clock import RetroClock
 from processing.rules.study import Study
-from processing.timebase import TimebaseParams
-from processing.types import ImuBatch, TimedBatch
-from sensor_gateway import controls, derive
+from sensor_gateway import derive
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import Sensor
-from sensor_gateway.derive import BROKEN, Recipe
-from sensor_gateway.drivers.base import Driver, Late, Received, TransportContext, worn_as
+from sensor_gateway.derive import Recipe
+from sensor_gateway.drivers.base import TransportContext, worn_as
 from sensor_gateway.gateway import transport_factory
+from sensor_gateway.journal_samples import JournalSamples, Progress, span_of
 from sensor_gateway.rederive import SpoolReader
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
-from sensor_gateway.spool.block import Logged
-from sensor_gateway.spool.journal import CONTROL, JournalReader, first_entry
+from sensor_gateway.spool.journal import JournalReader
 
-Progress = Callable[[float], None]
 _FAR_NS: Final = 1 << 62
 
 
@@ -101,9 +94,7 @@ def rederive_retro(
         store = Store.open(live, readonly=True)
         history = history_of(store, sensor.wearer, sensor.id)
         store.close()
-    last_seq = spool.query("SELECT max(last_seq) FROM journal WHERE sensor = ?", (sensor.id,))[0][0] or 0
-    first_seq = first_entry(spool, sensor.id, sensor.wearer)
-    span = range(last_seq + 1 if first_seq is None else first_seq, last_seq + 1)
+    span = span_of(spool, sensor.id, sensor.wearer)
     return derive_retro(JournalReader(spool), recipe, history, out, span, progress)
 
 
@@ -117,40 +108,15 @@ def derive_retro(
 ) -> RetroCounts:
     """As `rederive_retro`, from its parts, for the journal entries of ``span``."""
     setup, result = recipe.setup, RetroCounts()
-    clock = RetroClock(TimebaseParams(), setup.clock, setup.seq_bits, setup.rate_hz)
-    tell = progress or (lambda _: None)
-
-    def entries(share: float, part: float) -> Iterator[list[Logged]]:
-        for block in journal.read(setup.sensor, span.start):
-            yield [e for e in block if e.seq in span]
-            tell(share + part * min(1.0, (block[-1].seq - span.start + 1) / max(1, len(span))))
-
-    reader = _Reader(copy.deepcopy(recipe.driver))
-    for block in entries(0.0, 0.3):
-        result.entries += len(block)
-        for batches, late in reader.read(block):
-            clock.observe(batches)
-            if late is not None:
-                clock.observe_late(late.batch)
-    clock.solve()
-
-    def dated() -> Iterator[TimedBatch]:
-        reader = _Reader(copy.deepcopy(recipe.driver))
-        for block in entries(0.3, 0.6):
-            live = [batch for batches, _ in reader.read(block) for batch in batches]
-            timed = clock.date(live) if live else None
-            if timed is not None:
-                yield timed
-        timed = clock.finish()
-        if timed is not None:
-            yield timed
-
+    samples = JournalSamples(journal, recipe, span, None if progress is None else lambda share: progress(0.9 * share))
+    result.entries = samples.entries
     start, others = schedule(history, setup.alignment)
     core = CoreSetup(setup.wearer, setup.sensor, setup.rate_hz, start)
-    done = process_recording(dated(), core, recipe.study, "retro", alignments=others)
+    done = process_recording(samples.dated(), core, recipe.study, "retro", alignments=others)
     out.write(Owned(setup.wearer, setup.sensor, record) for record in done.records)
-    tell(1.0)
-    kept = clock.late
+    if progress is not None:
+        progress(1.0)
+    kept = samples.late
     return replace(
         result,
         samples=done.counters["samples"],
@@ -160,38 +126,3 @@ def derive_retro(
         late_misfit=kept.misfit,
         records={kind: out.count(kind, setup.wearer) for kind in KINDS},
     )
-
-
-class _Reader:
-    """A driver over journal entries, as `derive.Deriver` runs it, with late samples kept at their place."""
-
-    def __init__(self, driver: Driver) -> None:
-        self._driver = driver
-        self._driver.reset()
-
-    def read(self, entries: Sequence[Logged]) -> Iterator[tuple[list[ImuBatch], Late | None]]:
-        """Batches in order of arrival, cut where late samples came between them."""
-        batches: list[ImuBatch] = []
-        for entry in entries:
-            received = entry.received
-            if entry.source == CONTROL:
-                if _breaks(received):
-                    self._driver.reset()
-                continue
-            if entry.source.driver != self._driver.id:
-                continue
-            for item in self._driver.feed(received.uuid, received.payload, received.rx_mono_ns, received.rx_utc_ns):
-                if isinstance(item, ImuBatch):
-                    batches.append(item)
-                elif isinstance(item, Late):
-                    yield batches, item
-                    batches = []
-        yield batches, None
-
-
-def _breaks(received: Received) -> bool:
-    try:
-        control = controls.decode(received)
-    except controls.ControlError:
-        return False
-    return isinstance(control, DeviceStatus) and control.link in BROKEN
