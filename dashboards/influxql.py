@@ -22,6 +22,7 @@ EVENT_FIELDS: Final = ("event_id", "summary", "data_json", *(f.name for f in EVE
 _KIND_OF_MEASUREMENT: Final = {measurement: kind for kind, measurement in MEASUREMENT.items()}
 _FIELDS: Final[Mapping[str, Mapping[str, Field]]] = {
     measurement: {f.name: f for f in KINDS[kind] if f.name != "t_utc_ns"}
+    | ({f.name: f for f in EVENT_FACTS} if kind == "event" else {})
     for measurement, kind in _KIND_OF_MEASUREMENT.items()
 } | {measurement: {f.name: f for f in fields} for measurement, fields in STATES.items()}
 _STATE_TAGS: Final = {"gateway": ("site", "gateway"), "bridge": ("site",)}
@@ -99,6 +100,10 @@ class Source:
         """Label → expression over the whole time range, one row for each combination of the tags in ``by``."""
         grouping = f" GROUP BY {', '.join(self._grouping(by))}" if by else ""
         return f"{self._select(columns, where)}{grouping}"
+
+    def points(self, columns: Mapping[str, str], *, where: Sequence[str] = ()) -> str:
+        """Label → expression of fields, one row for each point."""
+        return self._select(columns, where)
 
     def rows(self, names: Sequence[str], *, where: Sequence[str] = (), limit: int = 500) -> str:
         """The points themselves, newest first; ``names`` may hold tags."""

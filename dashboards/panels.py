@@ -1,4 +1,4 @@
-"""The four panel types the dashboards are made of, with the settings that keep them honest.
+"""The five panel types the dashboards are made of, with the settings that keep them honest.
 
 Lines never bridge a gap (`spanNulls` off; the queries fill empty buckets with null), bars start at zero, a panel without
 data says "no data", and colours are Grafana's named ones, which it adapts to its light and dark themes.
@@ -130,6 +130,48 @@ def state_timeline(
         defaults={"mappings": [mapping], "color": {"mode": "palette-classic"}},
         min_interval=min_interval,
     )
+
+
+def status_history(
+    title: str,
+    description: str,
+    queries: Sequence[Query],
+    *,
+    unit: str,
+    steps: Thresholds,
+    width: int = 24,
+    height: int = 10,
+    min_interval: str = "1d",
+) -> Panel:
+    """A heat map: a row per series, a cell per bucket, coloured by ``steps``; a bucket without data has no cell."""
+    return Panel(
+        type="status-history",
+        title=title,
+        description=description,
+        queries=queries,
+        unit=unit,
+        width=width,
+        height=height,
+        options={
+            "rowHeight": 0.9,
+            "colWidth": 0.95,
+            "showValue": "auto",
+            "legend": _LEGEND,
+            "tooltip": {"mode": "single", "sort": "none"},
+        },
+        custom={"fillOpacity": 75, "lineWidth": 0},
+        defaults={**thresholds(steps), "decimals": 0},
+        min_interval=min_interval,
+    )
+
+
+def coloured(steps: Thresholds) -> dict[str, Json]:
+    """Properties of a table's column whose cells are coloured by their value."""
+    return {
+        "custom.cellOptions": {"type": "color-background", "mode": "basic"},
+        "thresholds": thresholds(steps)["thresholds"],
+        "color": {"mode": "thresholds"},
+    }
 
 
 def stat(

@@ -7,7 +7,7 @@ from typing import Final
 
 from dashboards.influxql import EPOCH, EVENT, TILT, of_type, worn_hours
 from dashboards.model import Annotation, Dashboard, Panel, Query
-from dashboards.panels import band, line_color, stat, state_timeline, table, time_series
+from dashboards.panels import band, line_color, stat, state_timeline, status_history, table, time_series
 from dashboards.shared import GAPS_STAY, POSTURE_LOOKS, about, event_columns, posture_bars, wearers
 from processing.dictionary import EVENT_TYPES
 
@@ -28,6 +28,7 @@ def client_day() -> Dashboard:
             _day_tilt(),
             _day_posture(),
             _day_uncertainty(),
+            _day_received(),
             _day_dose(),
             _day_share(),
             _day_quality(),
@@ -43,6 +44,8 @@ def _day_annotations() -> Sequence[Annotation]:
     return (
         marks("Flags", "orange", "flag"),
         marks("Prompts", "blue", "prompt"),
+        marks("Exercises and answers", "green", "exercise", "answer"),
+        marks("Pain and notes", "yellow", "pain", "note"),
         marks("Kept quiet", "#8e8e8e", "suppressed"),
         marks("Alignment and mount", "purple", "alignment", "mount"),
         marks("Wear on and off", "green", "wear_on", "wear_off", shown=False),
@@ -126,6 +129,24 @@ def _day_uncertainty() -> Panel:
         unit="deg",
         overrides=(*band("Low", "High", "purple"), line_color("Tilt", "purple", 1)),
         min_interval="1s",
+    )
+
+
+def _day_received() -> Panel:
+    return status_history(
+        "What was received, and worn",
+        f"{about('epoch', 'coverage', 'wear')} Shaded per five minutes; where there is no cell nothing was received at all.",
+        [
+            Query(
+                EPOCH.series(
+                    {"Received": EPOCH.call("mean", "coverage"), "Worn": EPOCH.call("mean", "wear")}, every="5m"
+                )
+            )
+        ],
+        unit="1",
+        height=4,
+        steps=((None, "red"), (0.01, "orange"), (0.8, "green")),
+        min_interval="5m",
     )
 
 

@@ -1,4 +1,4 @@
-"""Cohort: who wore the sensor, how much was recorded, what the rules raised; the way into a wearer's day."""
+"""Cohort: who may need the therapist today: flags, low wear, a slipped clip, silence, pain; the way into a wearer's day."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Final
 
 from dashboards.influxql import DEVICE, EPOCH, EVENT, of_type, worn_hours
 from dashboards.model import Dashboard, Override, Panel, Query
-from dashboards.panels import stat, table, time_series
+from dashboards.panels import coloured, stat, status_history, table, time_series
 from dashboards.shared import GAPS_STAY, about, event_columns, wearers
 from dashboards.therapist.client_day import DAY_UID
+from processing.dictionary import EVENT_TYPES
 from processing.types import Json
 
 COHORT_UID: Final = "tiltline-cohort"
@@ -20,10 +21,11 @@ def cohort() -> Dashboard:
     return Dashboard(
         uid=COHORT_UID,
         title="Tiltline · Cohort",
-        description="Who wore the sensor today, how much was recorded, and what the rules raised. Click a wearer for the day.",
+        description="Who may need you: flags, little wear, a slipped clip, unanswered prompts, rising pain. Click a wearer for the day.",
         tags=("therapist",),
         variables=wearers(several=True),
-        panels=(_cohort_table(), *_cohort_stats(), _cohort_flags(), _cohort_tilt()),
+        time_from="now-7d/d",
+        panels=(_cohort_table(), *_cohort_stats(), _cohort_pain(), _cohort_wear(), _cohort_flags(), _cohort_tilt()),
     )
 
 
@@ -43,18 +45,25 @@ def _cohort_table() -> Panel:
         EPOCH.latest({"Mean coverage": EPOCH.call("mean", "coverage")}, by=by),
         EPOCH.latest({"Median tilt": EPOCH.call("median", "tilt_median_deg")}, by=by),
         EVENT.latest({"Flags": EVENT.call("count", "event_id")}, by=by, where=(of_type("flag"),)),
+        EVENT.latest({"Clip moved": EVENT.call("count", "event_id")}, by=by, where=(of_type("mount"),)),
         EVENT.latest({"Prompts": EVENT.call("count", "event_id")}, by=by, where=(of_type("prompt"),)),
+        EVENT.latest({"Answered": EVENT.call("count", "event_id")}, by=by, where=(of_type("answer"),)),
+        EVENT.latest({"Exercises": EVENT.call("count", "event_id")}, by=by, where=(of_type("exercise"),)),
+        EVENT.latest({"Pain now": EVENT.call("last", "pain")}, by=by, where=(of_type("pain"),)),
+        EVENT.latest({"Pain against mean": _pain_rise()}, by=by, where=(of_type("pain"),)),
         EVENT.latest({"Kept quiet": EVENT.call("count", "event_id")}, by=by, where=(of_type("suppressed"),)),
         DEVICE.latest({"Battery": DEVICE.call("last", "battery_percent")}, by=by),
     )
     hours: dict[str, Json] = {"unit": "h", "decimals": 1}
     share: dict[str, Json] = {"unit": "percentunit", "decimals": 0}
+    pain: dict[str, Json] = {"decimals": 1, **coloured(((None, "transparent"), (1, "orange"), (2, "red")))}
     return table(
         "Wearers",
-        "One row per wearer in the chosen time, most flags first. 'Last data' is the newest minute received. An empty cell "
-        "means there is no such record, not zero. Few hours worn or low coverage mean the other numbers stand on little.",
+        "One row per wearer in the chosen time, most flags first; click a column to sort by another need. 'Last data' is the "
+        "newest minute received. Coloured cells are worth a look: little wear, a clip that moved, pain above its mean, a low "
+        "battery. Prompts far above answered: they go unheard. An empty cell means there is no such record, not zero.",
         [Query(text, table=True) for text in queries],
-        height=10,
+        height=12,
         sort_by=("Flags", True),
         transformations=(
             # Only the first query's time says something (the last data); the others' is the start of the range.
@@ -70,13 +79,22 @@ def _cohort_table() -> Panel:
             Override("wearer", {"displayName": "Wearer", "links": day_link}),
             _column("Time", "Last data", {"unit": "dateTimeFromNow"}),
             _column("Coverage of last minute", "Last minute's coverage", share),
-            _column("Hours worn", "Hours worn", hours),
+            _column("Hours worn", "Hours worn", hours | coloured(((None, "orange"), (20, "transparent")))),
             _column("Mean coverage", "Mean coverage", share),
             _column("Median tilt", "Median tilt", {"unit": "degree", "decimals": 1}),
             _column("Flags", "Flags", {}),
+            _column("Clip moved", "Clip moved", coloured(((None, "transparent"), (1, "purple")))),
             _column("Prompts", "Prompts", {}),
+            _column("Answered", "Answered", {}),
+            _column("Exercises", "Exercises", {}),
+            _column("Pain now", "Pain now", {"decimals": 0}),
+            _column("Pain against mean", "Pain against mean", pain),
             _column("Kept quiet", "Kept quiet", {}),
-            _column("Battery", "Battery", {"unit": "percent", "decimals": 0}),
+            _column(
+                "Battery",
+                "Battery",
+                {"unit": "percent", "decimals": 0, **coloured(((None, "red"), (20, "transparent")))},
+            ),
         ),
     )
 
@@ -118,6 +136,43 @@ def _cohort_stats() -> Sequence[Panel]:
             decimals=0,
             steps=((None, "orange"), (0.8, "green")),
         ),
+    )
+
+
+def _pain_rise() -> str:
+    return f"{EVENT.call('last', 'pain')} - {EVENT.call('mean', 'pain')}"
+
+
+def _cohort_pain() -> Panel:
+    return time_series(
+        "Pain by wearer",
+        f"{EVENT_TYPES['pain']} The mean of each day with an entry, as a point; a day without an entry has none.",
+        [
+            Query(
+                EVENT.series(
+                    {"Pain": EVENT.call("mean", "pain")}, every="1d", by=("wearer",), where=(of_type("pain"),)
+                ),
+                alias="$tag_wearer",
+            )
+        ],
+        unit="count",
+        width=12,
+        style="points",
+        low=0,
+        high=10,
+        min_interval="1d",
+    )
+
+
+def _cohort_wear() -> Panel:
+    return status_history(
+        "Hours worn per day",
+        "A cell per wearer and day: hours received and worn. No cell: nothing was received that day. Days start at midnight UTC.",
+        [Query(EPOCH.series({"Hours worn": worn_hours()}, every="1d", by=("wearer",)), alias="$tag_wearer")],
+        unit="h",
+        width=12,
+        height=8,
+        steps=((None, "orange"), (4, "yellow"), (8, "green")),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -18,6 +19,7 @@ from starlette.routing import Route
 
 from processing.coaching.controls import VERDICTS, Verdict, VerdictWord
 from processing.types import Event
+from sensor_gateway.explain_svg import draw
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.web.desk import Desk
 from sensor_gateway.web.explain import answers_of, flag_views
@@ -44,7 +46,20 @@ class ReviewApi:
         self._desk = desk
 
     def routes(self) -> list[Route]:
-        return [Route("/api/review", self.queue), Route("/api/review", self.judge, methods=["POST"])]
+        return [
+            Route("/api/review", self.queue),
+            Route("/api/review", self.judge, methods=["POST"]),
+            Route("/api/review/{event_id}/picture.svg", self.picture),
+        ]
+
+    async def picture(self, request: Request) -> Response:
+        """The minutes behind a flag, drawn from the flag's own record."""
+        self._desk.therapist(request)
+        owned = await self._desk.read(lambda store: store.event(request.path_params["event_id"]), None)
+        if owned is None or not isinstance(owned.record, Event) or owned.record.type != "flag":
+            raise HTTPException(404, "There is no such flag here; load the queue again.")
+        drawn = draw(owned.record, ZoneInfo(self._desk.study.timezone))
+        return Response(drawn, media_type="image/svg+xml")
 
     async def queue(self, request: Request) -> Response:
         """Flags, newest first; ``state`` open (no verdict yet) or all."""

@@ -10,6 +10,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -103,7 +104,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     block = re.search(r"<!-- these commands are run by [^>]*-->\n```sh\n(.*?)```", text, re.DOTALL)
     assert block is not None
     done = subprocess.run(
-        ["sh", "-c", block[1]], cwd=directory, capture_output=True, text=True, timeout=120, check=False
+        ["sh", "-c", block[1]],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
     )
     assert done.returncode == 0, done.stderr
     access = directory / "stack" / "mosquitto"
@@ -111,7 +118,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(["mosquitto_passwd", "-b", access / "passwd", "gw-2", "two"], check=True, capture_output=True)
     (access / "acl").chmod(0o600)
     acl = (access / "acl").read_text()
-    (access / "acl").write_text(f"{acl}\nuser gw-2\ntopic write tiltline/v1/clinic/gw-2/w-002/metric\n")
+    (access / "acl").write_text(f"{acl}\nuser gw-2\ntopic write tiltline/v1/home/gw-2/w-002/metric\n")
     return directory / "stack"
 
 
@@ -165,7 +172,7 @@ def broker(stack: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Br
 
 @pytest.fixture
 def clients(broker: Broker) -> Iterator[dict[str, Client]]:
-    """The first gateway, a second one of another site, and the bridge, logged in."""
+    """The first gateway, a second one and the bridge, logged in."""
     secrets = broker.stack / "secrets"
     passwords = {
         "gw-1": (secrets / "mqtt_gateway_password").read_text(),
@@ -181,7 +188,7 @@ def clients(broker: Broker) -> Iterator[dict[str, Client]]:
 def test_the_commands_leave_secrets_only_where_they_are_mounted(stack: Path) -> None:
     assert stack.stat().st_mode & 0o777 == 0o700
     names = {p.name for p in (stack / "secrets").iterdir()}
-    assert len({p.read_text() for p in (stack / "secrets").iterdir()}) == len(names) == 5
+    assert len({p.read_text() for p in (stack / "secrets").iterdir()}) == len(names) == 9
     passwd = (stack / "mosquitto" / "passwd").read_text()
     assert not any(p.read_text() in passwd for p in (stack / "secrets").iterdir())
     assert (stack / "certs" / "server.key").stat().st_mode & 0o777 == 0o400
@@ -249,7 +256,7 @@ def test_the_bridge_receives_everything_and_acknowledges(clients: dict[str, Clie
     record, status, last = (
         topics.record("home", "gw-1", "w-001", "metric"),
         topics.status("home", "gw-1"),
-        topics.record("clinic", "gw-2", "w-002", "metric"),
+        topics.record("home", "gw-2", "w-002", "metric"),
     )
     first.publish(record)
     first.publish(status)
@@ -269,7 +276,7 @@ def test_a_gateway_is_delivered_nothing_of_another_whatever_it_subscribes(client
     first.publish(topics.record("home", "gw-1", "w-001", "event"))
     first.publish(topics.status("home", "gw-1"))
     bridge.publish(topics.durable("home", "gw-1"))
-    last = topics.durable("clinic", "gw-2")
+    last = topics.durable("home", "gw-2")
     bridge.publish(last)
     assert set(curious.delivered(last)) == {last}
 

@@ -127,7 +127,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
 
 def test_every_generated_dashboard_is_valid(report: dict[str, list[str]]) -> None:
     generated = {path.stem for path in (DEFAULT_DIRECTORY / "json").glob("*.json")}
-    assert len(generated) == 4
+    assert len(generated) == 6
     assert {uid: report[uid] for uid in generated} == {uid: [] for uid in generated}
 
 

@@ -8,6 +8,7 @@
 import type { AnnotationQuery, Dashboard as Raw, FieldConfig, Panel } from '@grafana/schema/dist/types/raw/dashboard/x/types.gen';
 import type * as stateTimeline from '@grafana/schema/dist/types/raw/composable/statetimeline/panelcfg/x/types.gen';
 import type * as stat from '@grafana/schema/dist/types/raw/composable/stat/panelcfg/x/types.gen';
+import type * as statusHistory from '@grafana/schema/dist/types/raw/composable/statushistory/panelcfg/x/types.gen';
 import type * as table from '@grafana/schema/dist/types/raw/composable/table/panelcfg/x/types.gen';
 import type * as timeseries from '@grafana/schema/dist/types/raw/composable/timeseries/panelcfg/x/types.gen';
 
@@ -52,6 +53,7 @@ interface OurPanel<Type extends string, Options, Custom> extends Omit<Panel, 'ty
 export type AnyPanel =
   | OurPanel<'timeseries', timeseries.Options, timeseries.FieldConfig>
   | OurPanel<'state-timeline', stateTimeline.Options, stateTimeline.FieldConfig>
+  | OurPanel<'status-history', statusHistory.Options, statusHistory.FieldConfig>
   | OurPanel<'stat', stat.Options, Record<string, never>>
   | OurPanel<'table', table.Options, table.FieldConfig>;
 

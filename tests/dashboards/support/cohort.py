@@ -56,14 +56,14 @@ def records(wearer: Wearer, day: int) -> tuple[Record, ...]:
 def lines() -> list[str]:
     """All points; the last day ends at ``DAY_START_S + 86400``."""
     return [
-        *_states(),
+        *states(),
         *_records(),
     ]
 
 
-def _states() -> Iterator[str]:
+def states(sites: tuple[str, ...] = ("home", "clinic")) -> Iterator[str]:
     """What gateways and bridges said of themselves on the last day, silent in the hole."""
-    for site in ("home", "clinic"):
+    for site in sites:
         for minute in filter(received, range(24 * 60)):
             t_ns = (DAY_START_S + minute * 60) * NS_PER_S
             gateway: dict[str, float] = {

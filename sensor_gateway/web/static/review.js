@@ -1,0 +1,138 @@
+// The therapist's review: one flag at a time, its picture and numbers, what followed, and a verdict.
+const $ = (id) => document.getElementById(id);
+const asked = new URLSearchParams(location.search);
+const RULES = { tilt_dose: 'Tilt over the last hour', sustained_tilt: 'Tilt for ten minutes', static_posture: 'One position for long' };
+const VERDICTS = { useful: 'useful', not_useful: 'not useful', wrong_posture: 'wrong posture' };
+let flags = [];
+let at = 0;
+let wanted = asked.get('event');
+
+async function ask(path, body) {
+  const answer = await fetch(path, body && { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+  const found = await answer.json();
+  if (!answer.ok) throw new Error(found.error ?? `The gateway answered ${answer.status}.`);
+  return found;
+}
+
+function say(text) {
+  $('said').textContent = text;
+  $('said').hidden = !text;
+}
+
+const time = (ms) => new Date(ms).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+const degrees = (value) => (value == null ? null : `${value.toFixed(1)}°`);
+const item = (text) => Object.assign(document.createElement('li'), { textContent: text });
+
+function facts(flag) {
+  const span = flag.from_ms == null ? null : `${time(flag.from_ms)} to ${new Date(flag.to_ms).toLocaleTimeString(undefined, { timeStyle: 'short' })}`;
+  const tilt = flag.tilt_mid_deg == null ? null : `${degrees(flag.tilt_mid_deg)} (${degrees(flag.tilt_low_deg)} to ${degrees(flag.tilt_high_deg)})`;
+  const unit = flag.unit === 's' ? 'min' : flag.unit ?? '';
+  const shown = (value) => (value == null ? null : `${Math.round((flag.unit === 's' ? value / 60 : value) * 10) / 10} ${unit}`);
+  return [['Posture', flag.posture], ['When', span], ['Found', shown(flag.value)], ['Limit', shown(flag.limit)], ['Tilt, and its spread', tilt],
+    ['Threshold', degrees(flag.threshold_deg)], ['Threshold from', flag.threshold_source?.replaceAll('_', ' ')]].filter(([, value]) => value != null && value !== '');
+}
+
+function chain(flag) {
+  const told = [];
+  if (flag.prompt) told.push(`Prompt: ${flag.prompt.exercise_name}, ${flag.prompt.sets} × ${flag.prompt.reps}.`);
+  else if (flag.reason_text) told.push(`No prompt. ${flag.reason_text}`);
+  else told.push(flag.outcome === 'waiting' ? 'Waiting for a calm moment.' : 'Noted; no prompt.');
+  if (flag.prompt) told.push(flag.answer ? `Answer: ${flag.answer.replaceAll('_', ' ')}.` : 'No answer yet.');
+  for (const done of flag.exercises) told.push(`Done: ${done.exercise_name}, ${done.sets} × ${done.reps}.`);
+  for (const response of flag.responses) {
+    const span = response.delta_deg == null ? '' : ` (${(response.delta_deg - 2 * response.se_deg).toFixed(1)}° to ${(response.delta_deg + 2 * response.se_deg).toFixed(1)}°)`;
+    told.push(`${response.text}${span}`);
+  }
+  for (const verdict of flag.verdicts) told.push(`Verdict by ${verdict.rater}, ${time(verdict.t_ms)}: ${VERDICTS[verdict.verdict]}.${verdict.note ? ` ${verdict.note}` : ''}`);
+  return told;
+}
+
+function show() {
+  const flag = flags[at];
+  $('place').textContent = flag ? `Flag ${at + 1} of ${flags.length}, ${time(flag.t_ms)}` : '';
+  $('flag-title').textContent = flag ? RULES[flag.rule] ?? flag.rule : 'Nothing to review';
+  $('flag-text').textContent = flag ? flag.text ?? '' : 'There is no flag to show for this wearer.';
+  for (const id of ['picture', 'verdicts', 'chain', 'facts']) $(id).hidden = !flag;
+  $('before').disabled = at <= 0;
+  $('after').disabled = at >= flags.length - 1;
+  $('facts').replaceChildren();
+  $('chain').replaceChildren();
+  if (!flag) return;
+  $('picture').src = `api/review/${encodeURIComponent(flag.event_id)}/picture.svg`;
+  $('picture').alt = `The minutes behind this flag: ${flag.text ?? flag.rule}`;
+  for (const [name, value] of facts(flag)) {
+    const pair = document.createElement('div');
+    pair.append(Object.assign(document.createElement('dt'), { textContent: name }), Object.assign(document.createElement('dd'), { textContent: value }));
+    $('facts').append(pair);
+  }
+  $('chain').replaceChildren(...chain(flag).map(item));
+  for (const button of $('verdicts').children) button.setAttribute('aria-pressed', String(button.dataset.verdict === flag.verdict));
+}
+
+function showPrecision(precision) {
+  const rows = Object.entries(precision).map(([rule, row]) => {
+    const line = document.createElement('tr');
+    for (const text of [RULES[rule] ?? rule, `${Math.round(row.precision * 100)} %`, row.judged]) line.append(Object.assign(document.createElement('td'), { textContent: text }));
+    return line;
+  });
+  $('precision').replaceChildren(...rows);
+}
+
+async function load(keep) {
+  const found = await ask(`api/review?${new URLSearchParams({ wearer: $('wearer').value, state: wanted ? 'all' : $('state').value })}`);
+  if (wanted) $('state').value = 'all';
+  flags = found.flags;
+  const index = flags.findIndex((flag) => flag.event_id === (keep ?? wanted));
+  if (wanted && index < 0) say('This flag is not among the newest ones of this wearer; here are those.');
+  wanted = null;
+  at = Math.max(0, index);
+  showPrecision(found.precision);
+  show();
+}
+
+async function judge(verdict) {
+  const flag = flags[at];
+  const rater = $('rater').value.trim();
+  if (!rater) {
+    say("Enter your short name first, for example 'pt-1'.");
+    $('rater').focus();
+    return;
+  }
+  const buttons = [...$('verdicts').children];
+  for (const button of buttons) button.disabled = true;
+  try {
+    localStorage.setItem('tiltline-rater', rater);
+    await ask('api/review', { event_id: flag.event_id, verdict, rater, note: $('note').value.trim() });
+    say(`Saved: ${VERDICTS[verdict]}.`);
+    $('note').value = '';
+    flag.verdict = verdict;
+    flag.verdicts.push({ verdict, rater, t_ms: Date.now(), note: '' });
+    show();
+  } finally {
+    for (const button of buttons) button.disabled = false;
+  }
+}
+
+const guarded = (action) => async (...given) => {
+  try {
+    await action(...given);
+  } catch (error) {
+    say(error.message);
+  }
+};
+
+const start = guarded(async () => {
+  $('rater').value = localStorage.getItem('tiltline-rater') ?? '';
+  const { wearers } = await ask('api/now');
+  $('wearer').replaceChildren(...wearers.map((id) => new Option(id, id, false, id === asked.get('wearer'))));
+  await load();
+});
+$('choose').addEventListener('submit', (event) => event.preventDefault());
+for (const id of ['wearer', 'state']) $(id).addEventListener('change', guarded(() => load()));
+$('before').addEventListener('click', () => { at -= 1; say(''); show(); });
+$('after').addEventListener('click', () => { at += 1; say(''); show(); });
+$('verdicts').addEventListener('click', guarded(async (event) => {
+  const { verdict } = event.target.dataset;
+  if (verdict) await judge(verdict);
+}));
+start();
