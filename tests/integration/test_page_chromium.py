@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import shutil
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from processing.pipeline import Answer, CaptureNeutral
 from processing.types import NS_PER_S, Event
@@ -25,20 +24,9 @@ from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.web.app import create_app, serve
 from sensor_gateway.web.commands import Command
+from tests.integration.page_site import CHROMIUM, FLAGS, Visitor
 from tests.sensor_gateway.web_day import SENSOR, WEARER, second, seed_until
 
-CHROMIUM = shutil.which("chromium")
-ARTIFACTS = Path(__file__).parents[2] / "artifacts" / "page"
-SIZES = {"phone": (390, 844), "desktop": (1280, 900)}
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.slow,
@@ -63,8 +51,8 @@ class Wearer:
         if isinstance(command, CaptureNeutral):
             n = sum(isinstance(c, CaptureNeutral) for _, c in self.taken)
             refused = {"outcome": "refused", "reason": "you moved by 4.0 degrees"}
-            data = refused if n == 1 else {"outcome": "in force"}
-            self.put(Event(SystemClock().utc_ns(), f"neutral-{n}", "alignment", None, data))
+            data = {"step": "neutral", "alignment_id": "n2", **(refused if n == 1 else {"outcome": "in force"})}
+            self.put(Event(SystemClock().utc_ns() + NS_PER_S, f"neutral-{n}", "alignment", None, data))
 
     def put(self, *events: Event) -> None:
         self.store.write([Owned(WEARER, SENSOR, e) for e in events])
@@ -84,10 +72,13 @@ class Wearer:
 
 
 @contextlib.contextmanager
-def gateway(path: Path, commands: bool = True) -> Iterator[tuple[str, Wearer]]:
-    """The page served by uvicorn on a free port in a thread with its own loop, over a store with a seeded day."""
-    seed_until(path, SystemClock().utc_ns())
-    wearer = Wearer(Store.open(path))
+def gateway(path: Path, commands: bool = True, quiet_s: int = 0) -> Iterator[tuple[str, Wearer]]:
+    """The page served by uvicorn on a free port in a thread with its own loop, over a store with a seeded day.
+
+    ``quiet_s``: the day ended so long ago, and nothing has come since.
+    """
+    seed_until(path, SystemClock().utc_ns() - quiet_s * NS_PER_S)
+    wearer = Wearer(Store.open(path), sending=not quiet_s)
     ready, stop, address = threading.Event(), asyncio.Event(), ""
     loop = asyncio.new_event_loop()
 
@@ -126,30 +117,13 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-def afternoon_zone() -> str:
-    """A time zone in which it is about five in the afternoon, so that the seeded day lies within one local day."""
-    offset = (17 - datetime.now(UTC).hour + 12) % 24 - 12
-    return f"Etc/GMT{-offset:+d}" if offset else "Etc/GMT"  # the signs of these names run the other way
+class Visit(Visitor):
+    """A visit to the page's first view, or another one, once its stream brings data."""
 
-
-class Visit:
-    """A page with everything it complains about and everybody it talks to."""
-
-    def __init__(self, browser: Browser, url: str, size: str = "desktop", scheme: str = "light") -> None:
-        width, height = SIZES[size]
-        self.context: BrowserContext = browser.new_context(
-            viewport={"width": width, "height": height},
-            color_scheme="dark" if scheme == "dark" else "light",
-            timezone_id=afternoon_zone(),
-            locale="en-GB",
-        )
-        self.page: Page = self.context.new_page()
-        self.complaints: list[str] = []
-        self.hosts: set[str] = set()
-        self.page.on("console", lambda m: self.complaints.append(m.text) if m.type in ("error", "warning") else None)
-        self.page.on("pageerror", lambda e: self.complaints.append(str(e)))
-        self.context.on("request", lambda r: self.hosts.add(urlsplit(r.url).netloc))
-        self.page.goto(url)
+    def __init__(
+        self, browser: Browser, url: str, size: str = "desktop", scheme: str = "light", view: str = "now"
+    ) -> None:
+        super().__init__(browser, url, size, scheme, view)
         expect(self.page.locator("#link-text")).to_have_text("Live", timeout=10_000)
 
     def seen(self, selector: str, ms: int, attribute: str = "") -> set[str]:
@@ -164,10 +138,6 @@ class Visit:
             return [...seen];
         }"""
         return set(self.page.evaluate(script, [selector, attribute, ms]))
-
-    def shot(self, name: str) -> None:
-        ARTIFACTS.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=ARTIFACTS / f"{name}.png", full_page=True)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -190,6 +160,8 @@ def test_the_page_moves_with_the_tilt_and_shows_the_day(
         expect(page.locator("#sure")).to_have_text("Good, ±\u00a01.4°")
         expect(page.locator("#age")).to_have_text("just now")
         expect(page.locator("#battery-text")).to_contain_text("%")
+        visit.shot("seeded-now")
+        visit.open("today")
         expect(page.locator("#flags li")).to_have_count(4)
         expect(page.locator("#legend")).to_contain_text("Sitting 4\u00a0h 43\u00a0min")
         assert page.locator(".tilt-line").count() >= 4, "gaps and sitting break the line"
@@ -201,9 +173,8 @@ def test_the_page_moves_with_the_tilt_and_shows_the_day(
         before = page.locator("#readout").text_content()
         page.keyboard.press("Home")
         expect(page.locator("#readout")).not_to_have_text(before or "")
-        overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert overflow <= 0
-        visit.shot(f"{size}-{scheme}")
+        assert visit.sideways() <= 0
+        visit.shot("seeded-today")
         assert visit.complaints == []
         assert visit.hosts == {urlsplit(url).netloc}
         visit.context.close()
@@ -217,14 +188,14 @@ def test_stopped_data_are_not_shown_and_come_back(browser: Browser, tmp_path: Pa
         wearer.sending = False
         page.wait_for_timeout(3000)
         expect(page.locator("#tilt-number")).not_to_be_empty()  # three seconds are not stale
-        expect(page.locator("#link-text")).to_have_text("No data", timeout=4000)
+        expect(page.locator("#link-text")).to_contain_text("Last seen", timeout=4000)
         expect(page.locator("#tilt-number")).to_be_empty()
-        expect(page.locator("#tilt-words")).to_have_text("No data")
+        expect(page.locator("#tilt-words")).to_contain_text("Last seen")
         expect(page.locator("#posture")).to_have_text("–")
         expect(page.locator("#sure")).to_have_text("–")
         expect(page.locator("#age")).to_contain_text("last")
         expect(page.locator("#say")).to_have_text("No data from the sensor.")
-        visit.shot("phone-stale")
+        visit.shot("late")
         wearer.sending = True
         expect(page.locator("#link-text")).to_have_text("Live", timeout=4000)
         expect(page.locator("#tilt-number")).not_to_be_empty()
@@ -237,6 +208,18 @@ def test_stopped_data_are_not_shown_and_come_back(browser: Browser, tmp_path: Pa
         visit.context.close()
 
 
+def test_after_a_minute_of_silence_there_are_no_data(browser: Browser, tmp_path: Path) -> None:
+    with gateway(tmp_path / "store.sqlite", quiet_s=120) as (url, _):
+        visit = Visitor(browser, url)
+        page = visit.page
+        expect(page.locator("#link-text")).to_have_text("No data", timeout=4000)
+        expect(page.locator("#tilt-number")).to_be_empty()
+        expect(page.locator("#age")).to_have_text(re.compile(r"last [23]\smin ago"))
+        visit.shot("stale")
+        assert visit.complaints == []
+        visit.close()
+
+
 def test_prompt_and_neutral_reach_the_gateway(browser: Browser, tmp_path: Path) -> None:
     with gateway(tmp_path / "store.sqlite") as (url, wearer):
         visit = Visit(browser, url, "phone")
@@ -247,18 +230,18 @@ def test_prompt_and_neutral_reach_the_gateway(browser: Browser, tmp_path: Path) 
         expect(page.locator("#prompt-title")).to_have_text("Glute squeeze", timeout=4000)
         expect(page.locator("#prompt-dose")).to_have_text("both sides · 1 set · 8 times · hold 5\u00a0s")
         assert page.locator("#prompt-steps li").count() == 3
-        visit.shot("phone-prompt")
+        visit.shot("seeded-prompt")
         page.get_by_role("button", name="Not now").click()
         expect(page.locator("#prompt-result")).to_have_text("That is fine. It is noted.")
         assert wearer.taken == [(WEARER, Answer("prompt-now", "not_now"))]
-        page.locator("#neutral summary").click()
-        start = page.get_by_role("button", name="I am standing still: start")
-        start.click()
-        result = page.locator("#neutral-result")
-        expect(result).to_contain_text("Stay still")
+        visit.open("setup")
+        page.locator("#setup-steps").get_by_role("button", name="Stand").click()
+        result = page.locator("#step-result")
+        page.locator("#step-go").click()
+        expect(page.locator("#step-live")).to_be_visible()
         expect(result).to_contain_text("You moved by 4.0 degrees.", timeout=12_000)
-        start.click()
-        expect(result).to_have_text("Your new neutral is set.", timeout=12_000)
+        page.get_by_role("button", name="Try again").click()
+        expect(result).to_have_text("Your neutral is set.", timeout=12_000)
         assert wearer.taken[1:] == [(WEARER, CaptureNeutral(5.0))] * 2
         assert visit.complaints == []
         visit.context.close()
@@ -268,7 +251,8 @@ def test_without_the_gateway_the_shell_opens_and_shows_no_number(browser: Browse
     with gateway(tmp_path / "store.sqlite", commands=False) as (url, _):
         visit = Visit(browser, url, "phone")
         page = visit.page
-        expect(page.locator("#neutral")).to_be_hidden()  # nobody there to take it
+        expect(page.locator("#mode-buttons")).to_be_hidden()  # nobody there to take it
+        expect(page.locator("#setup-again")).to_be_hidden()
         page.evaluate("navigator.serviceWorker.ready.then(() => true)")
         # A second visit is served by the worker, which then keeps the page's files.
         page.reload()
@@ -279,14 +263,14 @@ def test_without_the_gateway_the_shell_opens_and_shows_no_number(browser: Browse
     expect(page.locator("#tilt-words")).to_have_text("No data")
     expect(page.locator("#tilt-number")).to_be_empty()
     expect(page.locator("#notice")).to_be_visible()
-    visit.shot("phone-offline")
+    visit.shot("seeded-offline")
     visit.context.close()
 
 
 def test_reduced_motion_and_text_contrast(browser: Browser, tmp_path: Path) -> None:
     with gateway(tmp_path / "store.sqlite") as (url, wearer):
         for scheme in ("light", "dark"):
-            visit = Visit(browser, url, "desktop", scheme)
+            visit = Visit(browser, url, "desktop", scheme, "today")
             stored = next(e for e in wearer.store.events(WEARER) if e.type == "prompt")
             wearer.put(Event(SystemClock().utc_ns(), f"prompt-{scheme}", "prompt", stored.rule, stored.data))
             expect(visit.page.locator("#prompt")).to_be_visible(timeout=4000)

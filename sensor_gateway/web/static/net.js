@@ -4,6 +4,7 @@ const wearer = new URLSearchParams(location.search).get("wearer");
 const address = (path, query) => link(`api/${path}`, query);
 
 async function answerOf(response) {
+  if (response.status === 401) location.assign("sign-in"); // the sign-in has run out
   const body = await response.json().catch(() => ({}));
   if (!response.ok) throw new Error(body.error ?? `${response.status}`);
   return body;
