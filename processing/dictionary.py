@@ -12,7 +12,7 @@ from processing.dictionary_states import STATES
 from processing.types import POSTURES
 
 __all__ = ["ABSOLUTE", "BOUT", "DEVICE", "EPOCH", "EVENT", "EVENT_TYPES", "KINDS", "MEASUREMENT", "METRIC"]
-__all__ += ["SAMPLE", "STATES", "STEP", "TABLES", "TRANSFER", "Field"]
+__all__ += ["RAW", "SAMPLE", "STATES", "STEP", "TABLES", "TRANSFER", "Field"]
 
 _TIME = Field("t_utc_ns", "int64", "ns", "Start of the second, minute or event, UTC nanoseconds since 1970.")
 _NO_TILT = "no valid sample: gap, settling filter, lying on the side, or not worn"
@@ -35,6 +35,12 @@ SAMPLE: Final = (
     ),
     Field("obliquity_deg", "float64", "deg", "Pelvic obliquity; + = right side up.", "no orientation yet", -90, 90),
     Field("valid", "bool", "1", "False while the filter settles after a gap, or where tilt has no value."),
+)
+
+RAW: Final = (
+    Field("t_utc_ns", "int64", "ns", "Time of the sample by the sensor's own clock, UTC nanoseconds since 1970."),
+    *(Field(f"acc_{a}_mps2", "float64", "m/s^2", f"Specific force along the sensor's {a} axis.") for a in "xyz"),
+    *(Field(f"gyr_{a}_rps", "float64", "rad/s", f"Angular rate about the sensor's {a} axis.") for a in "xyz"),
 )
 
 METRIC: Final = (
@@ -252,6 +258,7 @@ EVENT_TYPES: Final = {
 
 KINDS: Final = {"metric": METRIC, "epoch": EPOCH, "event": EVENT, "device": DEVICE}
 TABLES: Final = {
+    "raw": RAW,
     "samples": SAMPLE,
     "metrics": METRIC,
     "epochs": EPOCH,

@@ -18,6 +18,8 @@ COMMANDS: Final = {
     "bridge": "carry records from the MQTT broker into InfluxDB",
     "status": "are gateway and bridge alive, do their books balance, what waits and what troubles them",
     "deadletter": "list, show and send again what the bridge could not write",
+    "command": "ask a gateway over the broker to calibrate, snooze, stop, resume or change the programme; signed",
+    "init-stack": "make a site's certificates, passwords, tokens, access list and settings",
     "web": "serve the wearer's page from a store",
     "process": "turn recordings into samples, metrics, epochs and events",
     "import": "look into a foreign recording, guess its units and axes, write a clean one",
@@ -25,7 +27,8 @@ COMMANDS: Final = {
     "replay": "derive everything again from a journal",
     "programme": "show, edit and decide a wearer's exercise programme, through the running gateway",
     "log": "write pain, a note or an exercise done into a wearer's diary, through the running gateway",
-    "export": "write metrics, epochs and events of a store as CSV or Parquet",
+    "export": "write records and raw samples as CSV, Parquet or Motion-BIDS",
+    "erase": "everything held on one wearer, out of every store, file, queue and message; with a receipt",
     "report": "a wearer's day or week as one self-contained HTML file, or PDF",
     "explain": "say what a flag saw, why it was raised and what it led to; work it through again",
     "validate": "compare with recordings whose truth is known; write a report with figures",
@@ -58,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         command = sub.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         if name == chosen:
             try:
-                module = importlib.import_module(f"sensor_gateway.cli.{name if name != 'import' else 'import_'}")
+                module = importlib.import_module(f"sensor_gateway.cli.{module_of(name)}")
             except ModuleNotFoundError as e:
                 if (e.name or "").split(".")[0] in ("sensor_gateway", "processing"):
                     raise
@@ -78,6 +81,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     return status
+
+
+def module_of(name: str) -> str:
+    """The module of a command: a keyword gets an underscore behind it, a dash becomes one."""
+    return "import_" if name == "import" else name.replace("-", "_")
 
 
 def _version() -> str:

@@ -1,29 +1,43 @@
-"""`tiltline export`: the records of a store as CSV or Parquet, with manifest and data dictionary."""
+"""`tiltline export`: records of a store and raw samples of a journal, as CSV, Parquet or a Motion-BIDS data set."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from processing.alignment.static import AlignmentError
 from sensor_gateway.alignment_correct import DERIVED
 from sensor_gateway.alignment_notes import NotesError, read_notes
+from sensor_gateway.bids.write import write_bids
 from sensor_gateway.cli.progress import Progress
 from sensor_gateway.cli.times import utc_ns
-from sensor_gateway.export.export import KIND_OF_TABLE, ExportError, Selection, export_store
+from sensor_gateway.config import ConfigError, Settings, load_settings, load_study
+from sensor_gateway.export.export import FAR_NS, KIND_OF_TABLE, ExportError, Selection, export_store
+from sensor_gateway.export.raw import TABLE as RAW_TABLE
+from sensor_gateway.export.raw import RawSource, export_raw
+from sensor_gateway.gateway import STORE_FILE
+from sensor_gateway.rederive import ReplayError
 from sensor_gateway.sinks.store import Store, StoreError
+from sensor_gateway.spool.block import BlockError
 
 NAME: Final = "export"
-HELP: Final = "write metrics, epochs and events of a store as CSV or Parquet"
+HELP: Final = "write records and raw samples as CSV, Parquet or Motion-BIDS"
 
 _TEXT: Final = """\
 Writes one file per kind, dictionary.md and dictionary.json (every column explained) and manifest.json (what, from which
 versions, with SHA-256). Times are UTC; missing is null (an empty cell in CSV). It may run beside the gateway.
 Where a therapist's offset was entered (`tiltline alignment offset`), a table "absolute" with absolute tilt stands beside metrics.
 
-Example: tiltline export --store tiltline-data/store.db --wearer w-001 --from 2026-03-01 --to 2026-03-08 --out week
+Raw samples come from the gateway's journal (--config, --kind raw). --format bids writes a Motion-BIDS data set: tilt and events
+of the store, and with --config the physical channels as well; sessions are UTC days.
+
+Examples: tiltline export --store tiltline-data/store.db --wearer w-001 --from 2026-03-01 --to 2026-03-08 --out week
+          tiltline export --config gateway.toml --kind raw --out raw
+          tiltline export --config gateway.toml --format bids --out dataset
 """
 
 
@@ -31,7 +45,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = _TEXT
-    parser.add_argument("--store", metavar="DB", type=Path, required=True, help="the gateway's store (SQLite file)")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--store", metavar="DB", type=Path, help="the gateway's store (SQLite file)")
+    source.add_argument(
+        "--config", metavar="FILE", type=Path, help="the gateway's file: its store, and its journal for raw"
+    )
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for the files (made if absent)")
     parser.add_argument(
         "--wearer", metavar="W", action="append", default=[], help="pseudonym; repeatable (default: all)"
@@ -43,37 +61,85 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="LIST",
         type=_tables,
         default=("metrics", "epochs", "events"),
-        help=f"comma-separated, of {', '.join(KIND_OF_TABLE)} (default: metrics,epochs,events)",
+        help=f"comma-separated, of {', '.join(KIND_OF_TABLE)}; or raw alone (default: metrics,epochs,events)",
     )
-    parser.add_argument("--format", choices=("csv", "parquet"), default="parquet", help="default: %(default)s")
+    parser.add_argument("--format", choices=("csv", "parquet", "bids"), default="parquet", help="default: %(default)s")
     parser.add_argument("--json", action="store_true", help="print the manifest for a machine")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Export; 1 with a sentence where the store or the folder cannot be used."""
-    selection = Selection(tuple(args.wearer), args.from_ns, tables=args.kind, form=args.format)
-    if args.to_ns is not None:
-        selection = Selection(selection.wearers, args.from_ns, args.to_ns, args.kind, args.format)
-        if args.to_ns <= args.from_ns:
-            print("tiltline export: --to must lie after --from", file=sys.stderr)
-            return 2
+    """Export; 1 with a sentence where the store, the journal or the folder cannot be used."""
+    if args.to_ns is not None and args.to_ns <= args.from_ns:
+        print("tiltline export: --to must lie after --from", file=sys.stderr)
+        return 2
+    if args.kind == (RAW_TABLE,) and args.config is None:
+        print("tiltline export: raw samples are in the journal; name the gateway's file with --config", file=sys.stderr)
+        return 2
+    span = (args.from_ns, FAR_NS if args.to_ns is None else args.to_ns)
     try:
-        store = Store.open(args.store, readonly=True)
-    except StoreError as e:
-        print(f"tiltline export: {e}", file=sys.stderr)
-        return 1
-    try:
-        with Progress("export") as progress:
-            manifest = export_store(store, selection, args.out, progress, read_notes(_folder(args.store)))
-    except (ExportError, NotesError) as e:
+        settings = load_settings(args.config) if args.config else None
+        path = args.store if settings is None else args.config.parent / settings.site.data_dir / STORE_FILE
+        if args.format == "bids":
+            return _bids(args, settings, path, span)
+        if settings is not None and args.kind == (RAW_TABLE,):
+            return _raw(args, settings, span)
+        return _records(args, path, span)
+    except (ConfigError, StoreError, ExportError, NotesError, ReplayError, BlockError, AlignmentError) as e:
         print(f"tiltline export: {e}", file=sys.stderr)
         return 1
     except OSError as e:
         text = f"{args.out}: cannot be written ({e.strerror or e}); choose another --out or free some space"
         print(f"tiltline export: {text}", file=sys.stderr)
         return 1
+
+
+def _records(args: argparse.Namespace, path: Path, span: tuple[int, int]) -> int:
+    store = Store.open(path, readonly=True)
+    selection = Selection(tuple(args.wearer), *span, args.kind, args.format)
+    try:
+        with Progress("export") as progress:
+            manifest = export_store(store, selection, args.out, progress, read_notes(_folder(path)))
     finally:
         store.close()
+    return _told(args, manifest)
+
+
+def _raw(args: argparse.Namespace, settings: Settings, span: tuple[int, int]) -> int:
+    source = _source(args, settings)
+    try:
+        with Progress("export") as progress:
+            manifest = export_raw(source, args.out, span, args.format, progress)
+    finally:
+        source.close()
+    return _told(args, manifest)
+
+
+def _bids(args: argparse.Namespace, settings: Settings | None, path: Path, span: tuple[int, int]) -> int:
+    store = Store.open(path, readonly=True)
+    source = None if settings is None else _source(args, settings)
+    try:
+        wearers = source.wearers if source else sorted(set(args.wearer)) or store.wearers()
+        with Progress("export") as progress:
+            streams = source.streams(progress) if source else ()
+            rows = write_bids(args.out, wearers, streams, store, span)
+    finally:
+        store.close()
+        if source is not None:
+            source.close()
+    if args.json:
+        print(json.dumps({"out": str(args.out), "rows": rows}))
+    else:
+        print(f"{args.out}: " + ", ".join(f"{name} {count} rows" for name, count in rows.items()))
+    return 0
+
+
+def _source(args: argparse.Namespace, settings: Settings) -> RawSource:
+    base = args.config.parent
+    study = load_study(base / settings.study if settings.study else None)
+    return RawSource(settings, base, tuple(sorted(set(args.wearer))), study)
+
+
+def _told(args: argparse.Namespace, manifest: Mapping[str, Any]) -> int:
     rows = {name: facts["rows"] for name, facts in manifest["outputs"].items() if facts["rows"] is not None}
     if not any(rows.values()):
         print("tiltline export: warning: no record lies in this span; the files hold a header only", file=sys.stderr)
@@ -91,6 +157,8 @@ def _folder(store: Path) -> Path:
 
 def _tables(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if names == (RAW_TABLE,):
+        return names
     unknown = [n for n in names if n not in KIND_OF_TABLE]
     if unknown or not names:
         raise argparse.ArgumentTypeError(f"{text!r}: name some of {', '.join(KIND_OF_TABLE)}, separated by commas")

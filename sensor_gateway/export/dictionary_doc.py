@@ -16,6 +16,7 @@ from processing.dictionary import EVENT_TYPES, MEASUREMENT, TABLES, Field
 from processing.types import POSTURES
 
 _ABOUT: Final = {
+    "raw": "What the sensor measured, before any filter (`tiltline export --config FILE --kind raw`).",
     "samples": "Per sample (`samples.parquet` of `tiltline process`).",
     "metrics": "One row a second.",
     "epochs": "One row a minute.",

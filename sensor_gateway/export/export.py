@@ -22,7 +22,7 @@ from sensor_gateway.sinks.store import Store
 
 Form = Literal["csv", "parquet"]
 KIND_OF_TABLE: Final = {"metrics": "metric", "epochs": "epoch", "events": "event", "devices": "device"}
-_FAR_NS: Final = 2**63 - 1
+FAR_NS: Final = 2**63 - 1
 _PAGE: Final = 50_000
 
 
@@ -36,7 +36,7 @@ class Selection:
 
     wearers: tuple[str, ...] = ()
     from_ns: int = 0
-    to_ns: int = _FAR_NS
+    to_ns: int = FAR_NS
     tables: tuple[str, ...] = ("metrics", "epochs", "events")
     form: Form = "parquet"
 
@@ -134,7 +134,7 @@ def _plain(selection: Selection, wearers: Sequence[str]) -> dict[str, Any]:
     return {
         "wearers": list(wearers),
         "from_utc_ns": selection.from_ns or None,
-        "to_utc_ns": None if selection.to_ns == _FAR_NS else selection.to_ns,
+        "to_utc_ns": None if selection.to_ns == FAR_NS else selection.to_ns,
         "tables": list(selection.tables),
         "form": selection.form,
     }

@@ -1,0 +1,202 @@
+"""Writes a Motion-BIDS data set from a gateway's journal (physical channels) and store (tilt, events); bounded memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, Final
+
+import numpy as np
+
+from processing.types import NS_PER_S, POSTURE_CODE, Event, Metric, TimedBatch
+from sensor_gateway.bids import sidecars
+from sensor_gateway.bids.layout import DAY_NS, Session, day_label, iso, label
+from sensor_gateway.export.export import ExportError
+from sensor_gateway.export.tables import json_text
+from sensor_gateway.sinks.store import Store
+
+TILT_SYSTEM: Final = "tilt"
+NAME: Final = "Pelvic tilt in daily living"
+
+
+@dataclass(frozen=True, slots=True)
+class RawStream:
+    """One sensor's samples in the order of time; ``driver`` names what read it."""
+
+    wearer: str
+    sensor: str
+    driver: str
+    rate_hz: float
+    batches: Iterable[TimedBatch]
+
+
+@dataclass(slots=True)
+class _Files:
+    """What was begun where: first sample [ns] per file, for events and scan tables."""
+
+    root: Path
+    starts: dict[Session, dict[PurePosixPath, int]] = field(default_factory=dict)
+
+    def begin(self, session: Session, path: PurePosixPath, t_utc_ns: int) -> IO[str]:
+        self.starts.setdefault(session, {})[path] = t_utc_ns
+        return self.open(path)
+
+    def open(self, path: PurePosixPath) -> IO[str]:
+        full = self.root / path
+        full.parent.mkdir(parents=True, exist_ok=True)
+        return full.open("w", encoding="utf-8", newline="\n")
+
+    def text(self, path: PurePosixPath, text: str) -> None:
+        with self.open(path) as f:
+            f.write(text)
+
+    def json(self, path: PurePosixPath, content: Any) -> None:
+        self.text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_bids(
+    root: Path, wearers: Sequence[str], streams: Iterable[RawStream], store: Store | None, span: tuple[int, int],
+    progress: Callable[[float], None] | None = None,
+) -> dict[str, int]:  # fmt: skip
+    """Write the data set into ``root``, which must be new or empty; gives rows by kind.
+
+    Raises `ExportError` where ``root`` holds something, two wearers share a label, or nothing lies in ``span`` (UTC ns).
+    """
+    if root.exists() and any(root.iterdir()):
+        raise ExportError(f"{root}: is not empty; a BIDS data set is written whole, so give --out a new folder")
+    labels = {label(w): w for w in wearers}
+    if len(labels) != len(set(wearers)):
+        raise ExportError(
+            "two wearers have the same letters and digits, which is all that BIDS keeps; export them apart"
+        )
+    files, rows = _Files(root), {"raw": 0, "tilt": 0, "events": 0}
+    for stream in streams:
+        rows["raw"] += _write_raw(files, stream, span)
+    for i, wearer in enumerate(wearers):
+        if store is not None:
+            rows["tilt"] += _write_tilt(files, wearer, store.metrics(wearer, *span))
+            rows["events"] += _write_events(files, wearer, store.events(wearer, *span))
+        if progress is not None:
+            progress((i + 1) / len(wearers))
+    if not files.starts:
+        raise ExportError("nothing lies in this span; name another --from, --to or --wearer")
+    _write_top(files)
+    return rows
+
+
+def _write_raw(files: _Files, stream: RawStream, span: tuple[int, int]) -> int:
+    system, rows = f"{label(stream.sensor)}raw", 0
+    for day, batches in _by_day(stream.batches, span):
+        session, first, last, count = Session(stream.wearer, day), 0, 0, 0
+        path = session.motion(system, "motion.tsv")
+        out: IO[str] | None = None
+        for batch in batches:
+            if out is None:
+                first = int(batch.t_utc_ns[0])
+                out = files.begin(session, path, first)
+            latency = (batch.t_utc_ns - first) / NS_PER_S
+            table = np.column_stack([latency, batch.acc_mps2, batch.gyr_rps])
+            np.savetxt(out, table, fmt=["%.6f", *["%.5f"] * 3, *["%.6f"] * 3], delimiter="\t")
+            last, count = int(batch.t_utc_ns[-1]), count + len(batch)
+        if out is not None:
+            out.close()
+            effective = (count - 1) * NS_PER_S / (last - first) if last > first else stream.rate_hz
+            made = sidecars.motion_json(sidecars.RAW, stream.rate_hz, effective, stream.driver, "inertial sensor, raw")
+            files.json(session.motion(system, "motion.json"), made)
+            files.text(session.motion(system, "channels.tsv"), sidecars.channels_tsv(sidecars.RAW, stream.rate_hz))
+        rows += count
+    return rows
+
+
+def _by_day(batches: Iterable[TimedBatch], span: tuple[int, int]) -> Iterator[tuple[str, Iterator[TimedBatch]]]:
+    """The samples of each UTC day in turn; a day's iterator must be used up before the next."""
+    pieces = _cut(batches, span)
+    head = next(pieces, None)
+    while head is not None:
+        day = int(head.t_utc_ns[0]) // DAY_NS
+        rest: list[TimedBatch] = []
+
+        def of_day(day: int = day, head: TimedBatch = head, rest: list[TimedBatch] = rest) -> Iterator[TimedBatch]:
+            yield head
+            for piece in pieces:
+                if int(piece.t_utc_ns[0]) // DAY_NS != day:
+                    rest.append(piece)
+                    return
+                yield piece
+
+        yield day_label(day * DAY_NS), of_day()
+        head = rest[0] if rest else None
+
+
+def _cut(batches: Iterable[TimedBatch], span: tuple[int, int]) -> Iterator[TimedBatch]:
+    """Batches within the span, cut at midnight UTC."""
+    for batch in batches:
+        low, high = np.searchsorted(batch.t_utc_ns, span)
+        t = batch.t_utc_ns[low:high]
+        edges = np.flatnonzero(np.diff(t // DAY_NS)) + 1
+        for a, b in zip([0, *edges.tolist()], [*edges.tolist(), len(t)], strict=True):
+            if b > a:
+                rows = slice(low + a, low + b)
+                yield TimedBatch(batch.t_utc_ns[rows], batch.acc_mps2[rows], batch.gyr_rps[rows])
+
+
+def _write_tilt(files: _Files, wearer: str, metrics: Iterable[Metric]) -> int:
+    out: IO[str] | None = None
+    session, first, last, count, rows = Session(wearer, ""), 0, 0, 0, 0
+
+    def close() -> None:
+        if out is not None:
+            out.close()
+            effective = (count - 1) * NS_PER_S / (last - first) if last > first else 1.0
+            made = sidecars.motion_json(sidecars.TILT, 1.0, effective, "tiltline", "pelvic tilt, derived")
+            files.json(session.motion(TILT_SYSTEM, "motion.json"), made)
+            files.text(session.motion(TILT_SYSTEM, "channels.tsv"), sidecars.channels_tsv(sidecars.TILT, 1.0))
+
+    for m in metrics:
+        day = day_label(m.t_utc_ns)
+        if out is None or day != session.day:
+            close()
+            session, first, count = Session(wearer, day), m.t_utc_ns, 0
+            out = files.begin(session, session.motion(TILT_SYSTEM, "motion.tsv"), first)
+        numbers = (m.anterior_tilt_deg, m.obliquity_deg, m.tilt_uncertainty_deg)
+        cells = [f"{(m.t_utc_ns - first) / NS_PER_S:.6f}", *("n/a" if v is None else f"{v:.4f}" for v in numbers)]
+        cells += [str(POSTURE_CODE[m.posture]), *(f"{v:.4f}" for v in (m.posture_confidence, m.coverage, m.quality))]
+        out.write("\t".join(cells) + "\n")
+        last, count, rows = m.t_utc_ns, count + 1, rows + 1
+    close()
+    return rows
+
+
+def _write_events(files: _Files, wearer: str, events: Iterable[Event]) -> int:
+    """Events of days that have a motion file; onsets count from the first sample of the day's files."""
+    by_session: dict[Session, list[Event]] = {}
+    for event in events:
+        session = Session(wearer, day_label(event.t_utc_ns))
+        if session in files.starts:
+            by_session.setdefault(session, []).append(event)
+    for session, held in by_session.items():
+        first = min(files.starts[session].values())
+        with files.open(session.events("events.tsv")) as out:
+            out.write("onset\tduration\ttrial_type\trule\tevent_id\tdata\n")
+            for e in held:
+                data = json_text({k: v for k, v in e.data.items() if k != "note"}).replace("\t", " ")
+                onset = (e.t_utc_ns - first) / NS_PER_S
+                out.write(f"{onset:.6f}\t0\t{e.type}\t{e.rule or 'n/a'}\t{e.event_id}\t{data}\n")
+        files.json(session.events("events.json"), sidecars.events_json())
+    return sum(map(len, by_session.values()))
+
+
+def _write_top(files: _Files) -> None:
+    for session, starts in files.starts.items():
+        lines = ["filename\tacq_time"]
+        lines += [f"{p.relative_to(session.folder)}\t{iso(t)}" for p, t in sorted(starts.items())]
+        files.text(session.scans(), "\n".join(lines) + "\n")
+    wearers = sorted({s.wearer for s in files.starts})
+    rows = "".join(f"sub-{label(w)}\t{w}\n" for w in wearers)
+    files.text(PurePosixPath("participants.tsv"), "participant_id\tpseudonym\n" + rows)
+    about = {"pseudonym": {"Description": "The wearer's pseudonym at the gateway."}}
+    files.json(PurePosixPath("participants.json"), about)
+    files.json(PurePosixPath("dataset_description.json"), sidecars.dataset_json(NAME))
+    files.text(PurePosixPath("README"), sidecars.README)
