@@ -4,6 +4,7 @@
 # make validate DATA=folder  errors against recordings with a known truth, other methods beside; writes report/
 # make peers  the adapters to the other methods, in a virtual environment of their own
 # make bluez  the gateway against a true BlueZ in a virtual machine: Debian 12, or DEBIAN=13
+# make dashboard-pictures  every dashboard drawn with Grafana's own components, light and dark; into artifacts/
 # make fuzz   a million random and damaged payloads for each sensor's decoder (about a quarter of an hour)
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -18,7 +19,7 @@ OUT ?= report
 
 FUZZ_COUNT ?= 1000000
 
-.PHONY: demo validate peers test fast check fuzz bench bluez dashboards clean
+.PHONY: demo validate peers test fast check fuzz bench bluez dashboards dashboard-pictures clean
 .DEFAULT_GOAL := help
 help:
 	@sed -n 's/^# //p' Makefile
@@ -68,6 +69,9 @@ chaos: $(VENV)/.test
 
 dashboards: $(VENV)/.run
 	@$(BIN)/python -m dashboards
+
+dashboard-pictures: $(VENV)/.test
+	@$(BIN)/python scripts/pictures/draw.py $(PICTURES_ARGS)
 
 clean:
 	rm -rf $(VENV) $(PEERS) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis artifacts demo-data

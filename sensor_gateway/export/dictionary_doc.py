@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from processing.dictionary import EVENT_TYPES, MEASUREMENT, TABLES, Field
+from processing.dictionary_facts import EVENT_FACTS
 from processing.types import POSTURES
 
 _ABOUT: Final = {
@@ -58,6 +59,17 @@ def dictionary_markdown(tables: Sequence[str] = tuple(TABLES), identity: Sequenc
     if "events" in tables:
         lines += ["## Event types", "", "| type | meaning |", "|---|---|"]
         lines += [f"| `{name}` | {meaning} |" for name, meaning in EVENT_TYPES.items()]
+        about = "In InfluxDB an event carries these beside `data_json`, for queries; each stands in `data` as well."
+        lines += [
+            "",
+            "### Facts of events in InfluxDB",
+            "",
+            about,
+            "",
+            "| field | type | unit | meaning |",
+            "|---|---|---|---|",
+        ]
+        lines += [f"| `{f.name}` | {f.type} | {f.unit} | {f.meaning} |" for f in EVENT_FACTS]
         lines.append("")
     return "\n".join(lines)
 

@@ -1,0 +1,115 @@
+"""The review page in Chromium, over a small synthetic cohort: reached by a flag's link, picture and evidence shown, verdict taken."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from sensor_gateway.clock import SystemClock
+from sensor_gateway.cohort import CohortDesk, CohortOptions, seed
+from sensor_gateway.config import Settings, Site, Web
+from sensor_gateway.sinks.store import Store
+from sensor_gateway.web.app import create_app, serve
+from tests.integration.page_site import ARTIFACTS, CHROMIUM, FLAGS
+from tests.integration.test_page_flows import AXE, AXE_RUN, axe
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian package chromium)"),
+]
+__all__ = ["AXE", "axe"]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Store]]:
+    """Address of the served cohort, and its store."""
+    until = datetime(2026, 11, 20, 18, 30, tzinfo=ZoneInfo("UTC"))
+    options = CohortOptions(tmp_path_factory.mktemp("review") / "data", until, 2, 6, 1, "UTC")
+    desk = CohortDesk(options, seed(options, None, lambda _: None), SystemClock(), None)
+    settings = Settings(site=Site("demo", "gw-demo", "UTC", "."), web=Web(port=0))
+    loop, ready, urls = asyncio.new_event_loop(), threading.Event(), list[str]()
+    app = create_app(options.store_path, None, settings, SystemClock(), desk.on_command, options.study)
+
+    def listening(url: str) -> None:
+        urls.append(url)
+        ready.set()
+
+    task = loop.create_task(serve(app, "127.0.0.1", 0, listening))
+    thread = threading.Thread(target=lambda: loop.run_until_complete(asyncio.gather(task, return_exceptions=True)))
+    thread.start()
+    store = Store.open(options.store_path, readonly=True)
+    try:
+        assert ready.wait(30)
+        yield urls[0], store
+    finally:
+        loop.call_soon_threadsafe(task.cancel)
+        thread.join(30)
+        store.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_flag_is_reached_by_its_link_seen_and_judged(
+    browser: Browser, site: tuple[str, Store], axe: str, scheme: str
+) -> None:
+    url, store = site
+    flag = store.newest("w-002", ("flag",), 3)[{"light": 0, "dark": 2}[scheme]]
+    context = browser.new_context(
+        color_scheme="dark" if scheme == "dark" else "light", viewport={"width": 1100, "height": 900}
+    )
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda e: complaints.append(str(e)))
+    page.goto(f"{url}review.html?wearer=w-002&event={flag.event_id}")
+    page.locator("#flag-text", has_text=str(flag.data["text"])).wait_for()
+    assert page.locator("#wearer").input_value() == "w-002"
+    page.wait_for_function("document.getElementById('picture').naturalWidth > 0")
+    assert page.locator("#facts dd").count() >= 3
+    assert page.locator("#chain li").count() >= 1
+
+    page.get_by_role("button", name="Wrong posture").click()
+    assert "short name" in page.locator("#said").inner_text()
+    page.fill("#rater", "pt-7")
+    page.get_by_role("button", name="Wrong posture").click()
+    page.locator("#said", has_text="Saved").wait_for()
+    stored = store.newest("w-002", ("verdict",))[0]
+    assert (stored.data["flag_event_id"], stored.data["verdict"], stored.data["rater"]) == (
+        flag.event_id,
+        "wrong_posture",
+        "pt-7",
+    )
+    assert stored.rule == flag.rule
+    page.select_option("#state", "open")
+    page.locator("#place", has_text="Flag 1 of").wait_for()
+    assert page.locator("#precision tr").count() >= 1
+    page.evaluate(axe)
+    violations, passes = page.evaluate(AXE_RUN)
+    assert violations == []
+    assert passes > 15
+    assert complaints == []
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=ARTIFACTS / f"review-{scheme}.png", full_page=True)
+    context.close()
+
+
+def test_a_flag_that_is_not_there_has_no_picture(browser: Browser, site: tuple[str, Store]) -> None:
+    page = browser.new_page()
+    answer = page.goto(f"{site[0]}api/review/nope/picture.svg")
+    assert answer is not None
+    assert answer.status == 404
+    page.close()
