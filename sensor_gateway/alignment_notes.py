@@ -23,6 +23,8 @@ from processing.alignment.static import Alignment
 
 FILE: Final = "alignment-notes.ndjson"
 FORMAT: Final = 1
+ERASED: Final = "erased"
+"""Kind of a line whose wearer was erased."""
 _PSEUDONYM: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 
 
@@ -82,10 +84,11 @@ def append(folder: Path, make: Callable[[int], N]) -> N:
         text = file.read()
         whole = text.rfind(b"\n") + 1
         notes = _parse(path, text[:whole])
-        note = make(len(notes) + 1)
+        version = text.count(b"\n", 0, whole) + 1
+        note = make(version)
         if notes and note.entered_utc_ns < notes[-1].entered_utc_ns:
             raise NotesError(
-                f"{path}: version {len(notes)} was entered later than now; check the clock of this machine"
+                f"{path}: version {notes[-1].version} was entered later than now; check the clock of this machine"
             )
         file.truncate(whole)
         file.write(_line(note))
@@ -142,7 +145,10 @@ def _parse(path: Path, text: bytes) -> list[Note]:
     notes: list[Note] = []
     for number, line in enumerate(text.splitlines(), 1):
         try:
-            note = _note(json.loads(line))
+            row = json.loads(line)
+            if row["kind"] == ERASED:  # keeps its line, so that the versions of the others stay what they were
+                continue
+            note = _note(row)
         except (ValueError, KeyError, TypeError, AttributeError) as e:
             raise NotesError(f"{path}: line {number} cannot be read ({e}); restore the file from a backup") from None
         if note.version != number:

@@ -22,6 +22,7 @@ from sensor_gateway.mqtt_link import Incoming, Link, LinkError, LinkSettings
 from sensor_gateway.secrets import INFLUX_VARIABLE, read_secret
 from sensor_gateway.sinks.base import Backoff
 from sensor_gateway.sinks.influx import InfluxDownError, InfluxWriter
+from sensor_gateway.spool.database import SpoolError, take_guard
 from sensor_gateway.status import BRIDGE_FILE, StatusError, bridge_books
 from sensor_gateway.status_report import ClockWatch, Report, Reporter, vitals
 from sensor_gateway.wire import topics
@@ -45,6 +46,11 @@ class Bridge:
         token = read_secret(settings.influx.token_file, INFLUX_VARIABLE, base, "influx.token_file")
         self._settings, self._clock = settings, clock or SystemClock()
         self._folder = base / settings.site.data_dir
+        self._folder.mkdir(parents=True, exist_ok=True)
+        try:  # two bridges would take the broker's session from each other, and an erasure must find none at work
+            self._guard = take_guard(self._folder / DATABASE_FILE, "tiltline bridge")
+        except SpoolError as e:
+            raise QueueError(str(e)) from None
         self.queue = BridgeQueue(self._folder / DATABASE_FILE, self._clock)
         self._writer = InfluxWriter(settings.influx, token)
         self._link_settings = LinkSettings(
@@ -94,6 +100,7 @@ class Bridge:
             self._writer.close()
             counters = self.queue.counters()
             self.queue.close()
+            self._guard.close()
         return counters
 
     def _listen(self, stop: threading.Event, backoff: Backoff) -> None:

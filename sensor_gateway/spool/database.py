@@ -39,7 +39,7 @@ class Spool:
         self._synchronous = ""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._guard = _take_guard(self.path.with_name(self.path.name + ".lock"))
+            self._guard = take_guard(self.path)
             self._db = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=10)
         except (OSError, sqlite3.Error) as e:
             raise SpoolError(f"{self.path}: cannot be opened ({e}); check the folder and its permissions") from e
@@ -110,12 +110,15 @@ def count(db: sqlite3.Connection, name: str, by: int) -> None:
         )
 
 
-def _take_guard(path: Path) -> IO[str]:
-    """Two gateways on one spool would number its records twice; the lock dies with its process."""
-    guard = path.open("w", encoding="utf-8")
+def take_guard(path: Path, command: str = "tiltline run") -> IO[str]:
+    """Keep ``path`` for this process: two gateways on one spool would number its records twice. The lock, a file beside it,
+    dies with its process. Raises `SpoolError` naming the ``command`` that has it, or ``OSError``.
+    """
+    lock = path.with_name(path.name + ".lock")
+    guard = lock.open("w", encoding="utf-8")
     try:
         fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         guard.close()
-        raise SpoolError(f"{path}: another 'tiltline run' uses this folder; stop it or set 'site.data_dir'") from None
+        raise SpoolError(f"{lock}: another '{command}' uses this folder; stop it or set 'site.data_dir'") from None
     return guard

@@ -1,0 +1,277 @@
+"""`tiltline erase`: one wearer out of every store, file, queue and message, with a receipt and a proof by search.
+
+A place is a configuration file with its data folder: the gateway's, the bridge's, or both on one machine. Its processes are
+stopped meanwhile (their locks are held). Each step counts what it finds before it deletes and can be repeated, and
+`erase-pending.json` remembers the counts: after a crash the same command goes on where it was. The receipt names the wearer
+only by a salted hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from sensor_gateway.config import ConfigError, Settings, load_settings
+from sensor_gateway.export import registry
+from sensor_gateway.privacy import files, sqlite_files
+from sensor_gateway.privacy.proof import search_files
+from sensor_gateway.privacy.remote import Database, clear, drain, retained
+from sensor_gateway.secrets import INFLUX_VARIABLE, read_secret
+from sensor_gateway.spool.database import SpoolError, take_guard
+from sensor_gateway.status import BRIDGE_FILE, SPOOL_FILE, STORE_FILE
+from sensor_gateway.wire import topics
+
+PENDING: Final = "erase-pending.json"
+RECEIPTS: Final = "receipts"
+Say = Callable[[str], None]
+
+
+class EraseError(Exception):
+    """An erasure that cannot begin; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A configuration and what lies in its data folder."""
+
+    config: Path
+    settings: Settings
+
+    @property
+    def base(self) -> Path:
+        return self.config.parent
+
+    @property
+    def folder(self) -> Path:
+        return self.base / self.settings.site.data_dir
+
+    @property
+    def is_gateway(self) -> bool:
+        return (self.folder / SPOOL_FILE).is_file() or (self.folder / STORE_FILE).is_file()
+
+    @property
+    def is_bridge(self) -> bool:
+        return (self.folder / BRIDGE_FILE).is_file()
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What was erased and what a search still found; ``path`` is where it lies."""
+
+    content: dict[str, Any]
+    path: Path
+
+    @property
+    def complete(self) -> bool:
+        return bool(self.content["complete"])
+
+
+def places(configs: Sequence[Path]) -> list[Place]:
+    """Read the configurations; raises `ConfigError`, or `EraseError` where one has no data."""
+    found = [Place(path, load_settings(path)) for path in configs]
+    for place in found:
+        if not (place.is_gateway or place.is_bridge or (place.folder / PENDING).is_file()):
+            raise EraseError(f"{place.folder}: holds neither a gateway's nor a bridge's files; check 'site.data_dir'")
+    return found
+
+
+def check(found: Sequence[Place], wearer: str) -> None:
+    """Refuse what would record her again at once, and what is no pseudonym; raises `EraseError`."""
+    if not topics.is_id(wearer):
+        raise EraseError(f"{wearer!r} is no wearer's id; use 1-32 small letters, digits and '-'")
+    for place in found:
+        bound = [s.id for s in place.settings.sensors if s.wearer == wearer]
+        if bound:
+            how = "; ".join(f"tiltline bind --unbind {s} --config {place.config}" for s in bound)
+            raise EraseError(f"{place.config} still binds {', '.join(bound)} to {wearer}; free it first: {how}")
+
+
+@contextmanager
+def locked(found: Sequence[Place]) -> Iterator[None]:
+    """Hold the locks of all processes of these places; raises `EraseError` where one runs."""
+    with ExitStack() as stack:
+        for place in found:
+            place.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                stack.enter_context(take_guard(place.folder / SPOOL_FILE))
+            except SpoolError as e:
+                raise EraseError(f"{e} (an erasure needs the gateway stopped)") from None
+        yield
+
+
+def erase(found: Sequence[Place], wearer: str, influx_token: str | None = None, say: Say = lambda _: None) -> Receipt:
+    """Erase, search, and write the receipt into the first place's folder.
+
+    Raises `EraseError` before anything is changed; `ScrubError`, `RemoteError`, `LinkError`, `QueueError` or ``OSError`` where
+    a step cannot be finished: the same command then goes on.
+    """
+    check(found, wearer)
+    with locked(found):
+        pending = _Pending(found[0].folder / PENDING, wearer)
+        for i, place in enumerate(found):
+            if place.is_gateway:
+                _gateway(place, wearer, lambda name, do, at=i: pending.step(f"{at}:{name}", do, say))  # type: ignore[misc]  # at is bound early on purpose
+        for i, place in enumerate(found):
+            if place.settings.mqtt.enabled:
+                pending.step(f"{i}:broker", lambda p=place: _broker(found, p, wearer), say)  # type: ignore[misc]  # as above
+        for i, place in enumerate(found):
+            if place.is_bridge:
+                _bridge(place, wearer, influx_token, lambda name, do, at=i: pending.step(f"{at}:{name}", do, say))  # type: ignore[misc]  # as above
+        say("search")
+        residues, searched = prove(found, wearer, influx_token)
+        return _finish(found, pending, residues, searched)
+
+
+Step = Callable[[str, Callable[[], dict[str, int]]], None]
+
+
+def _gateway(place: Place, wearer: str, step: Step) -> None:
+    folder, sink = place.folder, place.settings.file
+    if (folder / SPOOL_FILE).is_file():
+        step("spool", lambda: sqlite_files.erase_spool(folder / SPOOL_FILE, wearer))
+    if (folder / STORE_FILE).is_file():
+        step("store", lambda: sqlite_files.erase_store(folder / STORE_FILE, wearer))
+    if sink.directory:
+        step("file sink", lambda: {"file_lines": files.erase_records(place.base / sink.directory, wearer)})
+    step("notes", lambda: {"alignment_notes": files.erase_notes(folder, wearer)})
+    step("derivations", lambda: {"derived_records": files.erase_derivations(folder, wearer)})
+    step("exports", lambda: files.erase_exports(folder, wearer))
+    step("names and consent", lambda: files.erase_person(folder, wearer))
+
+
+def _broker(found: Sequence[Place], place: Place, wearer: str) -> dict[str, int]:
+    """What any account of the places can see is cleared with this one's rights."""
+    accounts = [p for p in found if p.settings.mqtt.enabled]
+    seen = sorted({topic for p in accounts for topic in retained(p.settings, p.base, wearer)})
+    if seen:
+        clear(place.settings, place.base, seen)
+    left = {topic for p in accounts for topic in retained(p.settings, p.base, wearer)} if seen else set()
+    return {"retained_messages": len(seen) - len(left)}
+
+
+def _bridge(place: Place, wearer: str, token: str | None, step: Step) -> None:
+    def drained() -> dict[str, int]:
+        drain(place.settings, place.base)
+        return {}
+
+    def cleared() -> dict[str, int]:
+        database = _database(place, token)
+        before = database.points(wearer)
+        database.erase(wearer)
+        return {"influx_points": before}
+
+    if place.settings.mqtt.enabled:
+        step("broker's session", drained)
+    step("bridge queue", lambda: sqlite_files.erase_queue(place.folder / BRIDGE_FILE, wearer))
+    step("influxdb", cleared)
+
+
+def _database(place: Place, token: str | None) -> Database:
+    influx = place.settings.influx
+    own = (
+        token if token is not None else read_secret(influx.token_file, INFLUX_VARIABLE, place.base, "influx.token_file")
+    )
+    return Database(influx, own)
+
+
+def prove(found: Sequence[Place], wearer: str, influx_token: str | None = None) -> tuple[list[str], dict[str, int]]:
+    """Where the wearer is still found, as sentences, and how much was searched."""
+    paths: list[Path] = []
+    for place in found:
+        sink = place.settings.file
+        paths += [place.folder, place.config]
+        paths += [place.base / name for name in (sink.directory, place.settings.study) if name]
+        paths += [Path(k.path) for k in registry.known(place.folder) if Path(k.path).exists()]
+    own = {(place.folder / PENDING).resolve() for place in found}
+    paths = [f for p in paths for f in (sorted(p.rglob("*")) if p.is_dir() else [p]) if f.resolve() not in own]
+    residues, files_searched = search_files([p for p in paths if p.is_file()], wearer)
+    searched = {"files": files_searched, "brokers": 0, "databases": 0}
+    for place in found:
+        if place.settings.mqtt.enabled:
+            searched["brokers"] += 1
+            where = f"{place.settings.mqtt.host}:{place.settings.mqtt.port}"
+            residues += [
+                f"broker {where}: retained message at {t}" for t in retained(place.settings, place.base, wearer)
+            ]
+        if place.is_bridge:
+            searched["databases"] += 1
+            points = _database(place, influx_token).points(wearer)
+            residues += [f"{place.settings.influx.url}: {points} points"] if points else []
+    return residues, searched
+
+
+class _Pending:
+    """Counts of the steps so far, durable; a step that is done is repeated by a second run and adds what it still finds."""
+
+    def __init__(self, path: Path, wearer: str) -> None:
+        self.path, self.wearer = path, wearer
+        state: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+        if state and state["wearer"] != wearer:
+            raise EraseError(
+                f"{path}: the erasure of {state['wearer']} is not finished; run `tiltline erase {state['wearer']}` first"
+            )
+        self.began = state.get("began", _now())
+        self.counts: dict[str, dict[str, int]] = state.get("counts", {})
+        self._save()
+
+    def step(self, name: str, do: Callable[[], dict[str, int]], say: Say) -> None:
+        say(name.split(":", 1)[1])
+        before = self.counts.get(name, {})
+        found = do()
+        self.counts[name] = {k: before.get(k, 0) + found.get(k, 0) for k in before | found}
+        self._save()
+
+    def _save(self) -> None:
+        state = {"wearer": self.wearer, "began": self.began, "counts": self.counts}
+        files.write_whole(self.path, json.dumps(state).encode(), 0o600)
+
+    def totals(self) -> dict[str, int]:
+        """Over all places."""
+        out: dict[str, int] = {}
+        for counts in self.counts.values():
+            for key, n in counts.items():
+                out[key] = out.get(key, 0) + n
+        return out
+
+
+def _finish(found: Sequence[Place], pending: _Pending, residues: list[str], searched: dict[str, int]) -> Receipt:
+    salt = secrets.token_hex(16)
+    content = {
+        "format": 1,
+        "what": "erasure of one wearer",
+        "pseudonym_sha256": hashlib.sha256(f"{salt}:{pending.wearer}".encode()).hexdigest(),
+        "salt": salt,
+        "began": pending.began,
+        "ended": _now(),
+        "sites": [f"{p.settings.site.id}/{p.settings.site.gateway}" for p in found],
+        "counts": pending.totals(),
+        "searched": searched,
+        "complete": not residues,
+        "still_found": len(residues),
+    }
+    folder = found[0].folder / RECEIPTS
+    folder.mkdir(exist_ok=True)
+    path = folder / f"erase-{content['ended'].replace(':', '').replace('-', '')}-{salt[:6]}.json"
+    files.write_whole(path, (json.dumps(content, indent=2) + "\n").encode(), 0o600)
+    if not residues:
+        pending.path.unlink()
+    return Receipt(content | {"residues": residues}, path)
+
+
+def is_receipt_of(content: dict[str, Any], wearer: str) -> bool:
+    """Whether a receipt is this wearer's: whoever knows the pseudonym can check it, nobody can read it off."""
+    return bool(hashlib.sha256(f"{content['salt']}:{wearer}".encode()).hexdigest() == content["pseudonym_sha256"])
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+__all__ = ["ConfigError", "EraseError", "Place", "Receipt", "check", "erase", "is_receipt_of", "places", "prove"]

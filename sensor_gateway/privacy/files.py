@@ -1,0 +1,238 @@
+"""A wearer taken out of files: NDJSON copies, alignment notes, derivations, and the exports known to the registry.
+
+Every file is written anew beside itself and put in its own place in one step, so a crash leaves the old or the new one. Lines and
+rows of others keep their bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from sensor_gateway.alignment_correct import DERIVED
+from sensor_gateway.alignment_notes import ERASED, FORMAT
+from sensor_gateway.alignment_notes import FILE as NOTES_FILE
+from sensor_gateway.bids.layout import label
+from sensor_gateway.export import registry
+from sensor_gateway.export.csv_parquet import open_table
+from sensor_gateway.export.manifest import MANIFEST
+from sensor_gateway.privacy.sqlite_files import erase_store, mentions
+from sensor_gateway.recording_files import sha256_of
+
+BIDS: Final = "dataset_description.json"
+DICTIONARY: Final = ("dictionary.json", "dictionary.md")
+CONSENT_FILE: Final = "consent.ndjson"
+NAMES_FILE: Final = "names.json"
+
+
+def write_whole(path: Path, data: bytes, mode: int | None = None) -> None:
+    """Put ``data`` in the file's place in one step, durably; the old file's permissions stay unless ``mode`` is given."""
+    keep = mode if mode is not None else (path.stat().st_mode & 0o777 if path.exists() else 0o600)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as new:
+        try:
+            new.write(data)
+            new.flush()
+            os.fsync(new.fileno())
+            Path(new.name).chmod(keep)
+            Path(new.name).replace(path)
+        except BaseException:
+            Path(new.name).unlink(missing_ok=True)
+            raise
+
+
+def filter_lines(path: Path, keep: Callable[[bytes], bytes | None]) -> int:
+    """Write the file again with what ``keep`` gives for each line (None: leave it out); how many lines changed."""
+    if not path.is_file():
+        return 0
+    lines = path.read_bytes().splitlines(keepends=True)
+    kept = [keep(line) for line in lines]
+    changed = sum(new != old for new, old in zip(kept, lines, strict=True))
+    if changed:
+        write_whole(path, b"".join(line for line in kept if line is not None))
+    return changed
+
+
+def prune(value: Any, wearer: str) -> Any:
+    """Plain JSON without what is the wearer's: list items and keys that name her, objects whose ``wearer`` she is."""
+    if isinstance(value, dict):
+        word = mentions(wearer)
+        return {k: prune(v, wearer) for k, v in value.items() if not word.search(k.encode()) and not _hers(v, wearer)}
+    if isinstance(value, list):
+        return [prune(v, wearer) for v in value if not _hers(v, wearer)]
+    return value
+
+
+def _hers(value: Any, wearer: str) -> bool:
+    return value == wearer or (isinstance(value, dict) and value.get("wearer") == wearer)
+
+
+def erase_notes(folder: Path, wearer: str) -> int:
+    """Offsets and corrections of a therapist; each keeps its line as an empty one, so that the others keep their versions."""
+
+    def keep(line: bytes) -> bytes:
+        row = json.loads(line) if line.endswith(b"\n") else {}
+        if row.get("wearer") != wearer:
+            return line
+        gone = {"v": FORMAT, "kind": ERASED, "version": row["version"]}
+        return json.dumps(gone, separators=(",", ":")).encode() + b"\n"
+
+    return filter_lines(folder / NOTES_FILE, keep)
+
+
+def erase_records(folder: Path, wearer: str) -> int:
+    """Lines of the file sink's NDJSON copies."""
+    word = mentions(wearer)
+
+    def keep(line: bytes) -> bytes | None:
+        if not word.search(line):
+            return line
+        try:
+            return None if json.loads(line).get("wearer") == wearer else line
+        except ValueError:
+            return None  # a torn line that names her
+
+    return sum(filter_lines(path, keep) for path in sorted(folder.glob("records-*.ndjson")))
+
+
+def erase_derivations(folder: Path, wearer: str) -> int:
+    """Stores derived again with a correction, and the notes beside them; records taken out."""
+    gone = 0
+    for path in sorted((folder / DERIVED).rglob("*.db")):
+        gone += sum(erase_store(path, wearer).values())
+    for path in sorted((folder / DERIVED).rglob("*.json")):
+        prune_json(path, wearer)
+    return gone
+
+
+def prune_json(path: Path, wearer: str) -> None:
+    """The wearer out of a JSON file; one that does not name her is not touched."""
+    text = path.read_bytes()
+    if mentions(wearer).search(text):
+        pruned = json.dumps(prune(json.loads(text), wearer), indent=2, ensure_ascii=False) + "\n"
+        write_whole(path, pruned.encode())
+
+
+def erase_exports(folder: Path, wearer: str) -> dict[str, int]:
+    """Exports of the registry: those of this wearer alone are deleted, those of several written again without her."""
+    done = {"exports_deleted": 0, "exports_rewritten": 0, "export_rows": 0, "exports_not_found": 0}
+    for export in registry.known(folder):
+        if wearer not in export.wearers:
+            continue
+        path = Path(export.path)
+        if path.is_file() and export.wearers == (wearer,):
+            path.unlink()
+            done["exports_deleted"] += 1
+        elif (path / BIDS).is_file():
+            done["exports_rewritten"] += _erase_bids(path, wearer)
+        elif (path / MANIFEST).is_file():
+            done["export_rows"] += _erase_export(path, wearer, done)
+        else:
+            done["exports_not_found"] += not path.exists()
+
+    def keep(line: bytes) -> bytes | None:
+        row = json.loads(line)
+        others = [w for w in row["wearers"] if w != wearer]
+        if len(others) == len(row["wearers"]):
+            return line
+        # The path stays only where others' data stay: it may tell whose they were.
+        return json.dumps(row | {"wearers": others}).encode() + b"\n" if others else None
+
+    filter_lines(folder / registry.FILE, keep)
+    return done
+
+
+def _erase_export(folder: Path, wearer: str, done: dict[str, int]) -> int:
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    outputs: dict[str, Any] = manifest["outputs"]
+    names = [name for name in outputs if Path(name).name == name and (folder / name).is_file()]
+    if manifest.get("selection", manifest).get("wearers") == [wearer]:
+        rows = sum(outputs[name]["rows"] or 0 for name in names)
+        for name in (*names, *DICTIONARY, MANIFEST):
+            (folder / name).unlink(missing_ok=True)
+        if not any(folder.iterdir()):
+            folder.rmdir()
+        done["exports_deleted"] += 1
+        return rows
+    gone = 0
+    for name in names:
+        path = folder / name
+        if path.suffix == ".csv":
+            gone += filter_lines(path, lambda line: None if _owner_of_row(line) == wearer else line)
+        elif path.suffix == ".parquet":
+            gone += _filter_parquet(path, wearer)
+        facts = outputs[name]
+        facts |= {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+        if facts["rows"] is not None:
+            facts["rows"] = _rows(path)
+    pruned = json.dumps(prune(manifest, wearer), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_whole(folder / MANIFEST, pruned.encode())
+    done["exports_rewritten"] += 1
+    return gone
+
+
+def _erase_bids(folder: Path, wearer: str) -> int:
+    """The wearer's folder of a Motion-BIDS data set and her line among the participants."""
+    subject = f"sub-{label(wearer)}"
+    if (folder / subject).is_dir():
+        shutil.rmtree(folder / subject)
+    row = subject.encode() + b"\t"
+    for path in sorted(folder.glob("*.tsv")):
+        filter_lines(path, lambda line: None if line.startswith(row) else line)
+    return 1
+
+
+def _owner_of_row(line: bytes) -> str:
+    return line.split(b",", 1)[0].strip(b'"').decode(errors="replace")  # the first column is the wearer
+
+
+def _rows(path: Path) -> int:
+    if path.suffix == ".parquet":
+        return int(pq.ParquetFile(path).metadata.num_rows)
+    with path.open("rb") as file:
+        return max(0, sum(1 for _ in file) - 1)
+
+
+def _filter_parquet(path: Path, wearer: str) -> int:
+    source = pq.ParquetFile(path)
+    new = path.with_name(f".{path.name}.partial")
+    writer = open_table(new, source.schema_arrow, "parquet")
+    for batch in _tables(source):
+        writer.write(batch.filter(pc.not_equal(batch["wearer"], wearer)))  # type: ignore[attr-defined]  # pyarrow makes its functions at run time
+    writer.close()
+    gone = int(source.metadata.num_rows) - writer.rows
+    source.close()
+    if gone:
+        new.replace(path)
+    else:
+        new.unlink()
+    return gone
+
+
+def _tables(source: Any) -> Iterator[Any]:
+    for i in range(source.num_row_groups):
+        yield pa.table(source.read_row_group(i))
+
+
+def erase_person(folder: Path, wearer: str) -> dict[str, int]:
+    """The wearer's name and consent; the receipt is what remains of both."""
+
+    def keep(line: bytes) -> bytes | None:
+        return None if json.loads(line).get("wearer") == wearer else line
+
+    done = {"consent_entries": filter_lines(folder / CONSENT_FILE, keep), "names": 0}
+    path = folder / NAMES_FILE
+    if path.is_file():
+        names = json.loads(path.read_text(encoding="utf-8"))
+        if names.pop(wearer, None) is not None:
+            write_whole(path, (json.dumps(names, indent=2, ensure_ascii=False) + "\n").encode(), 0o600)
+            done["names"] = 1
+    return done
