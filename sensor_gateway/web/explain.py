@@ -66,6 +66,18 @@ def open_prompt(events: Sequence[Event], answers: Mapping[str, str], now_ns: int
     return newest
 
 
+def held_back(events: Sequence[Event], now_ns: int) -> bool:
+    """Whether prompts are held back now, so that one made before is not offered either; ``events`` newest first.
+
+    By the health questions (a yes, or not answered yet after much pain), or by the wearer's own choice to pause.
+    """
+    health = next((e.data for e in events if e.type == "red_flag"), {})
+    mode = next((e.data for e in events if e.type == "mode"), {})
+    until = mode.get("until")
+    paused = mode.get("mode", "training") != "training" and (until is None or now_ns < until)
+    return bool(health.get("stop")) or health.get("outcome") == "asked" or paused
+
+
 def _flag_view(flag: Event, then: Event | None, answers: Mapping[str, str], now_ns: int, expire_s: int) -> View:
     data: Mapping[str, Any] = flag.data
     window, posture = data.get("window") or {}, data.get("posture")

@@ -86,7 +86,9 @@ class Source:
         events = list(store.events(wearer, now_ns - self._expire_s * NS_PER_S)) if store else []
         view = views.now_view(now_ns, frame, metric, devices, live=self.hub is not None)
         answers = self._answered | explain.answers_of(events)
-        prompt = explain.open_prompt(events, answers, now_ns, self._expire_s)
+        entered = [e for kind in ("red_flag", "mode") for e in (store.newest(wearer, (kind,)) if store else ())]
+        held = explain.held_back(entered, now_ns)
+        prompt = None if held else explain.open_prompt(events, answers, now_ns, self._expire_s)
         range_ = self._range(wearer, now_ns, store)
         return {
             **view,

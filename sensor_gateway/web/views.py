@@ -110,7 +110,7 @@ def day_bounds_ns(day: date, zone: ZoneInfo) -> tuple[int, int]:
 def main_posture(epoch: Epoch) -> str | None:
     """The posture of most of the minute; None where nothing was received."""
     seconds = [getattr(epoch, f"{p}_s") for p in POSTURES]
-    return POSTURES[int(np.argmax(seconds))] if any(seconds) else None
+    return POSTURES[seconds.index(max(seconds))] if any(seconds) else None
 
 
 def posture_bands(epochs: Sequence[Epoch]) -> list[View]:

@@ -150,6 +150,8 @@ def test_health_questions_stop_the_prompts_and_name_a_professional(browser: Brow
     expect(page.locator("#health-stop")).to_contain_text("see a doctor or your therapist")
     visit.open("now")
     expect(page.locator("#health-stop")).to_be_visible()
+    expect(page.locator("#mode-state")).to_have_text("Prompts are off until a professional has had a look.")
+    expect(page.locator("#prompt")).to_be_hidden()
     visit.shot("health-stop")
     page.reload()
     expect(page.locator("#health-stop")).to_be_visible(timeout=SOON_MS)
@@ -398,6 +400,7 @@ def test_no_accessibility_violation_in_any_view(browser: Browser, site: Site, ax
         page.evaluate("for (const d of document.querySelectorAll('details')) d.open = true")
         # What shows only at times is checked as well: the card of a prompt, the notices.
         page.evaluate("for (const e of document.querySelectorAll('main > .notice, #prompt')) e.hidden = false")
+        page.evaluate("document.querySelector('#prompt-note-text').textContent ||= 'A small break may help'")
         page.evaluate("document.querySelector('#prompt-title').textContent ||= 'Glute squeeze'")
         page.evaluate("document.querySelector('#prompt-then').textContent ||= 'Then'")
         page.wait_for_timeout(200)

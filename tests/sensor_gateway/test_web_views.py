@@ -10,7 +10,7 @@ import pytest
 
 from processing.types import NS_PER_S, POSTURES, DeviceReport, Epoch, Event
 from sensor_gateway.live import LiveFrame
-from sensor_gateway.web.explain import answers_of, flag_views, open_prompt
+from sensor_gateway.web.explain import answers_of, flag_views, held_back, open_prompt
 from sensor_gateway.web.views import day_bounds_ns, now_view, own_range, posture_bands
 from tests.sensor_gateway.web_day import MINUTE_NS, records, second, utc_ns
 
@@ -149,3 +149,26 @@ def test_a_prompt_is_open_until_answered_or_expired() -> None:
     assert open_prompt([prompt], {}, T + 899 * NS_PER_S, 900) is prompt
     assert open_prompt([prompt], {}, T + 901 * NS_PER_S, 900) is None
     assert open_prompt([prompt], {"p1": "not_now"}, T, 900) is None
+
+
+@pytest.mark.parametrize(
+    ("events", "held"),
+    [
+        ([], False),
+        ([("red_flag", {"outcome": "answered", "stop": True})], True),
+        ([("red_flag", {"outcome": "asked", "stop": False})], True),
+        (
+            [("red_flag", {"outcome": "cleared", "stop": False}), ("red_flag", {"outcome": "answered", "stop": True})],
+            False,
+        ),
+        ([("mode", {"mode": "tracking", "until": None})], True),
+        ([("mode", {"mode": "tracking", "until": 99})], False),
+        ([("mode", {"mode": "tracking", "until": 101})], True),
+        ([("mode", {"mode": "training", "until": None}), ("mode", {"mode": "stopped", "until": None})], False),
+    ],
+)
+def test_prompts_of_before_are_not_offered_while_they_are_held_back(
+    events: list[tuple[str, dict[str, object]]], held: bool
+) -> None:
+    newest_first = [Event(50 - i, f"e{i}", kind, None, data) for i, (kind, data) in enumerate(events)]
+    assert held_back(newest_first, 100) is held

@@ -11,7 +11,8 @@ export function entryText(entry) {
 
 export function showEntries(list, none, day) {
   const rows = day.entries.map((entry) => {
-    const li = make("li", `entry ${entry.kind}`);
+    const li = make("li", "entry");
+    li.dataset.kind = entry.kind;
     const [head, more] = entryText(entry);
     const words = make("span", "flag-words");
     words.append(make("time", "", clock(entry.t_ms)), make("span", "flag-head", head));

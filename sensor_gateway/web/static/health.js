@@ -1,6 +1,7 @@
 // The health questions: at the start and after much pain. A yes stops the prompts, and the page says to see a professional.
 import { $, make, sending } from "./dom.js";
 import { get, post } from "./net.js";
+import { onHealth } from "./prompt.js";
 import { said, t } from "./text.js";
 import { isOpen } from "./views.js";
 
@@ -30,6 +31,8 @@ function question(one) {
 function show() {
   if (!$("questions").children.length) $("questions").replaceChildren(...state.questions.map(question));
   $("health-stop").hidden = !state.stop;
+  document.body.classList.toggle("stopped", state.stop);
+  onHealth(state.stop);
   $("health-stop-text").textContent = stopText();
   $("health-due").hidden = !state.due || state.stop || !allowed;
 }

@@ -33,7 +33,8 @@ export function showPrompt(prompt) {
   $("prompt-result").textContent = "";
   $("prompt-buttons").hidden = false;
   $("prompt").classList.remove("answered");
-  $("prompt").hidden = false;
+  $("prompt").hidden = $("prompt-note").hidden = false;
+  $("prompt-note-text").textContent = t("say.prompt", { exercise: name });
   if (prompt.exercise) showPicture($("prompt-picture"), prompt.exercise);
   else $("prompt-picture").hidden = true;
   $("say").textContent = t("say.prompt", { exercise: name });
@@ -42,7 +43,7 @@ export function showPrompt(prompt) {
 
 function hide() {
   shown = null;
-  $("prompt").hidden = true;
+  $("prompt").hidden = $("prompt-note").hidden = true;
 }
 
 async function answer(button) {
@@ -54,6 +55,7 @@ async function answer(button) {
     $("prompt-result").textContent = t(`prompt.thanks.${button.dataset.answer}`);
     $("prompt-buttons").hidden = true;
     $("prompt").classList.add("answered");
+    $("prompt-note").hidden = true;
   } catch (error) {
     $("prompt-result").textContent = t("error.generic", { reason: error.message });
   }
@@ -66,17 +68,23 @@ export function setUpPrompt() {
 
 // How prompts stand: on, paused, only recording or off; and the hours that are always quiet.
 let mode = null;
+let stopped = false; // by the health questions
+
+export function onHealth(stop) {
+  stopped = stop;
+  showMode();
+}
 
 function showMode() {
   if (!mode) return;
   const until = mode.until_ms && clock(mode.until_ms);
-  const kind = mode.study_mode === "tracking" ? "study" : until && mode.mode !== "training" ? "paused" : mode.mode;
+  const kind = stopped ? "health" : mode.study_mode === "tracking" ? "study" : until && mode.mode !== "training" ? "paused" : mode.mode;
   $("mode-state").textContent = t(`mode.is.${kind}`, { until });
   $("mode-quiet").textContent = t("mode.quiet", { from: mode.quiet_from, to: mode.quiet_to, n: mode.budget_per_day });
   const pressed = { training: "training", paused: "snooze", tracking: "tracking", study: "tracking" }[kind];
   for (const button of $("mode-buttons").children) {
     button.setAttribute("aria-pressed", String(button.dataset.mode === pressed));
-    button.disabled = kind === "study";
+    button.disabled = kind === "study" || kind === "health";
   }
 }
 

@@ -16,6 +16,8 @@ const deg = (value) => (value > 0 ? `+${value}°` : value < 0 ? `−${-value}°`
 
 export async function loadTrends() {
   const asked = days;
+  press();
+  if (!data) $("trends-summary").textContent = t("trends.loading");
   try {
     const loaded = await get("trends", { days: String(asked), ...(zone && { tz: zone }) });
     if (asked !== days) return;
@@ -36,10 +38,14 @@ function summary() {
   return `${t("trends.worn_days", { n: worn.length, of: data.days.length, usual })} ${t("trends.done", { n: sum("done") })}`;
 }
 
-function show() {
-  $("trends-summary").textContent = summary();
+function press() {
   for (const b of $("trend-days").children) b.setAttribute("aria-pressed", String(Number(b.dataset.days) === days));
   for (const b of $("trend-postures").children) b.setAttribute("aria-pressed", String(b.dataset.posture === posture));
+}
+
+function show() {
+  $("trends-summary").textContent = summary();
+  press();
   $("report-week").href = link("report/week", { ...(zone && { tz: zone }) });
   draw();
   table();
@@ -161,7 +167,7 @@ function table() {
     const th = make("th", "", dayName(d.day, { weekday: "short", day: "numeric", month: "short" }));
     th.scope = "row";
     const tilt = d.tilt[posture];
-    const cells = [d.worn_h === null ? null : duration(d.worn_h * 3600), tilt && degrees(tilt.median_deg), d.flags, d.prompts, d.done, d.pain_max];
+    const cells = [d.worn_h === null ? null : d.worn_h ? duration(d.worn_h * 3600) : t("posture.not_worn"), tilt && degrees(tilt.median_deg), d.flags, d.prompts, d.done, d.pain_max];
     const empty = d.worn_h === null;
     tr.append(th, ...cells.map((c, i) => make("td", "", c === null || c === undefined || (empty && i > 1 && !c) ? t("trends.no_value") : typeof c === "number" ? number(c) : c)));
     return tr;
@@ -176,6 +182,8 @@ export function setUpTrends() {
   for (const b of $("trend-days").children) {
     b.addEventListener("click", () => {
       days = Number(b.dataset.days);
+      press();
+      $("trends-summary").textContent = t("trends.loading");
       loadTrends();
     });
   }
