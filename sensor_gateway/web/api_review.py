@@ -12,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -49,8 +50,14 @@ class ReviewApi:
         return [
             Route("/api/review", self.queue),
             Route("/api/review", self.judge, methods=["POST"]),
+            Route("/api/review/wearers", self.wearers),
             Route("/api/review/{event_id}/picture.svg", self.picture),
         ]
+
+    async def wearers(self, request: Request) -> Response:
+        """Whose flags there may be."""
+        self._desk.therapist(request)
+        return JSONResponse({"wearers": await run_in_threadpool(self._desk.source.wearers)})
 
     async def picture(self, request: Request) -> Response:
         """The minutes behind a flag, drawn from the flag's own record."""

@@ -123,7 +123,7 @@ const guarded = (action) => async (...given) => {
 
 const start = guarded(async () => {
   $('rater').value = localStorage.getItem('tiltline-rater') ?? '';
-  const { wearers } = await ask('api/now');
+  const { wearers } = await ask('api/review/wearers');
   $('wearer').replaceChildren(...wearers.map((id) => new Option(id, id, false, id === asked.get('wearer'))));
   await load();
 });
