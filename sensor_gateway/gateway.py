@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.metadata import entry_points
@@ -27,6 +27,7 @@ from processing.rules.study import Study
 from processing.types import NS_PER_S
 from sensor_gateway import derive
 from sensor_gateway.clock import Clock
+from sensor_gateway.commands.receiver import Receiver
 from sensor_gateway.config import ConfigError, Sensor, Settings
 from sensor_gateway.drivers.base import Received, Transport, TransportContext, TransportFactory, worn_as
 from sensor_gateway.entries import addressed, resume, told_by
@@ -53,6 +54,7 @@ log = logging.getLogger(__name__)
 SPOOL_FILE: Final = "spool.db"
 STORE_FILE: Final = "store.db"
 FLUSH_S: Final = 5.0
+COMMAND_S: Final = 10.0
 RECENT_ENTRIES: Final = 36_000  # an hour of ten notifications a second
 GROUP: Final = "tiltline.drivers"
 
@@ -91,6 +93,10 @@ class Gateway:
         self.store_path = folder / STORE_FILE
         self.hub = LiveHub()
         self.final: dict[str, int] = {}  # counters when everything had been taken down
+        self.receiver: Receiver | None = None
+        if settings.mqtt.enabled and settings.commands.issuers:
+            self.receiver = Receiver(settings, base, clock, self._carry_out)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._watch, self._began_ns = ClockWatch(clock), clock.utc_ns()
         self.sinks = _sinks(settings, base, self.store_path, clock, self._vital_numbers)
         self.spool = Spool(folder / SPOOL_FILE)
@@ -156,6 +162,16 @@ class Gateway:
         if not told:
             raise CommandError("Your sensor's recording has ended; nothing more is taken.")
 
+    def _carry_out(self, wearer: str, control: Control) -> None:
+        """`command` for the thread that hears commands over MQTT."""
+        if self._loop is None:
+            raise CommandError("The gateway is only starting; send it again.")
+        asked = asyncio.run_coroutine_threadsafe(self.command(wearer, control), self._loop)
+        try:
+            asked.result(COMMAND_S)
+        except (TimeoutError, CancelledError):
+            raise CommandError("The gateway is too busy, or stops, and did not confirm it.") from None
+
     def _addressed(self, control: Control) -> Control:
         with self._stored() as store:
             return addressed(control, store)
@@ -198,6 +214,10 @@ class Gateway:
         reporter = Reporter(self.store_path.parent, "gateway", self.report, self.settings.metrics)
         reporter.start()
         threads = [self._start(sink, stop_sinks) for sink in self.sinks]
+        self._loop = asyncio.get_running_loop()
+        if self.receiver is not None:
+            threads.append(threading.Thread(target=self.receiver.run, args=(stop_sinks,), name="commands", daemon=True))
+            threads[-1].start()
         page = asyncio.create_task(self._serve_page(), name="page")
         sensors = asyncio.create_task(self._run_sensors(), name="sensors")
         stopping = asyncio.create_task(stop.wait(), name="stop")
@@ -229,6 +249,7 @@ class Gateway:
         """What the gateway says of itself now; also from other threads."""
         site = self.settings.site
         troubles = [t for sink in self.sinks if isinstance(t := getattr(sink, "trouble", None), str)]
+        troubles += [t for t in (self.receiver and self.receiver.trouble,) if t]
         troubles += [t for r in self.runners.values() for t in (r.stopped_by, r.line.broken) if t is not None]
         links = {sensor: r.link for sensor, r in self.runners.items() if r.link is not None}
         now_ns, books = self.clock.utc_ns(), gateway_books(self.store_path.parent)

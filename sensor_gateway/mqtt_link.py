@@ -74,6 +74,7 @@ class LinkSettings:
     will: tuple[str, bytes] | None = None
     session_s: int = 0
     inflight: int = 20
+    receive_most: int | None = None  # messages the broker may have on their way to us at once
 
 
 class Link:
@@ -131,6 +132,8 @@ class Link:
         s = self._settings
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it unannotated
         properties.SessionExpiryInterval = s.session_s
+        if s.receive_most is not None:
+            properties.ReceiveMaximum = s.receive_most
         try:
             self._client.connect(
                 s.mqtt.host, s.mqtt.port, s.mqtt.keepalive_s, clean_start=s.session_s == 0, properties=properties

@@ -1,7 +1,7 @@
 """MQTT topics, written and read in this one place.
 
-`tiltline/v1/{site}/{gateway}/{wearer}/{kind}` carries records, six levels; `tiltline/v1/{site}/{gateway}/status`, `.../durable`
-and `.../command` are the gateway's own, five. The gateway's name is the user it logs in with, so an access list can bind every
+`tiltline/v1/{site}/{gateway}/{wearer}/{kind}` carries records, six levels; `tiltline/v1/{site}/{gateway}/status`, `.../durable`,
+`.../command` and `.../receipt` are the gateway's own, five. The gateway's name is the user it logs in with, so an access list can bind every
 topic to the one who may write it (`%u`), and the bridge can tell who a message speaks for. No wearer is called like one of
 the gateway's own topics (the configuration refuses it), so the two stay apart even for a reader that counts no levels.
 """
@@ -15,7 +15,7 @@ from typing import Final
 from processing.dictionary import KINDS
 
 ROOT: Final = "tiltline/v1"
-OWN: Final = ("status", "durable", "command")
+OWN: Final = ("status", "durable", "command", "receipt")
 """A gateway's own topics; no wearer, sensor, site or gateway has one of these ids."""
 ALL_RECORDS: Final = f"{ROOT}/+/+/+/+"
 ALL_STATUS: Final = f"{ROOT}/+/+/status"
@@ -53,6 +53,11 @@ def durable(site: str, gateway: str) -> str:
 def command(site: str, gateway: str) -> str:
     """What a site's therapist asks of the gateway (calibrate, snooze, programme)."""
     return f"{ROOT}/{site}/{gateway}/command"
+
+
+def receipt(site: str, gateway: str) -> str:
+    """The gateway says here what became of a command."""
+    return f"{ROOT}/{site}/{gateway}/receipt"
 
 
 def is_id(text: str) -> bool:

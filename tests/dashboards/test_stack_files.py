@@ -129,7 +129,7 @@ def test_compose_refuses_a_planted_fault(tmp_path: Path, sound: str, fault: str)
     ("sound", "fault", "message"),
     [
         ("networks: [messages, data]", "networks: [messages, base]", "bridge: unknown networks base"),
-        ("secrets: [mqtt_gateway_password]", "secrets: [mqtt_password]", "gateway: unknown secrets mqtt_password"),
+        ("secrets: [mqtt_gateway_password,", "secrets: [mqtt_password,", "gateway: unknown secrets mqtt_password"),
         ('test: ["CMD", "influx", "ping"]', 'test: ["CMD-SHELL", "true"]', "influxdb: not watched"),
         ("  read_only: true", "  read_only: false", "root file system writable"),
         ("cap_drop: [ALL]", "cap_drop: [NET_RAW]", "capabilities kept"),

@@ -1,0 +1,1 @@
+"""What a site's stack is started with: certificates, passwords, tokens, access list, settings."""
