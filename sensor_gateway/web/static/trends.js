@@ -69,12 +69,12 @@ function frame(id, height, label) {
   return { chart, width, slot, x: (i) => LEFT + (i + 0.5) * slot };
 }
 
-function dayAxis({ chart, slot, x }, y) {
+function dayAxis({ chart, width, slot, x }, y) {
   const every = Math.ceil(34 / slot);
   data.days.forEach((d, i) => {
     if ((data.days.length - 1 - i) % every) return;
     const text = data.days.length > 7 ? dayName(d.day, { day: "numeric" }) : dayName(d.day, { weekday: "short" });
-    const label = add(chart, "text", { class: d.day === data.today ? "label today" : "label", x: x(i), y, "text-anchor": "middle" }, text);
+    const label = add(chart, "text", { class: d.day === data.today ? "label today" : "label", x: Math.min(x(i), width - 9), y, "text-anchor": "middle" }, text);
     if (d.day === data.today && data.days.length <= 7) label.textContent = t("trends.today");
   });
 }
