@@ -21,6 +21,7 @@ from sensor_gateway.bridge_letters import BYTES_MAX, LETTERS_MAX, Letter
 from sensor_gateway.clock import Clock, SystemClock
 from sensor_gateway.wire.messages import Message
 
+SCHEMA_VERSION: Final = 1
 SPOOLS_KEPT: Final = 20
 """Spools remembered per gateway: a replaced one may still have messages on their way, an old one has none."""
 AGAIN: Final = 0
@@ -105,10 +106,15 @@ class BridgeQueue:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10)
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if version > SCHEMA_VERSION:
+                self._db.close()
+                raise QueueError(f"{path}: written by a newer Tiltline (schema {version}); update this installation")
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} {bridge_letters.SCHEMA} COMMIT;")
             bridge_letters.prepare(self._db)
+            self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         except (OSError, sqlite3.Error) as e:
             raise QueueError(f"{path}: cannot be used as the bridge's queue ({e}); check 'site.data_dir'") from e
 

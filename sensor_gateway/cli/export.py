@@ -19,6 +19,7 @@ from sensor_gateway.config import ConfigError, Settings, load_settings, load_stu
 from sensor_gateway.export.export import FAR_NS, KIND_OF_TABLE, ExportError, Selection, export_store
 from sensor_gateway.export.raw import TABLE as RAW_TABLE
 from sensor_gateway.export.raw import RawSource, export_raw
+from sensor_gateway.export.registry import enter
 from sensor_gateway.gateway import STORE_FILE
 from sensor_gateway.rederive import ReplayError
 from sensor_gateway.sinks.store import Store, StoreError
@@ -97,6 +98,7 @@ def _records(args: argparse.Namespace, path: Path, span: tuple[int, int]) -> int
     store = Store.open(path, readonly=True)
     selection = Selection(tuple(args.wearer), *span, args.kind, args.format)
     try:
+        enter(_folder(path), args.out, selection.wearers or store.wearers())
         with Progress("export") as progress:
             manifest = export_store(store, selection, args.out, progress, read_notes(_folder(path)))
     finally:
@@ -107,6 +109,7 @@ def _records(args: argparse.Namespace, path: Path, span: tuple[int, int]) -> int
 def _raw(args: argparse.Namespace, settings: Settings, span: tuple[int, int]) -> int:
     source = _source(args, settings)
     try:
+        enter(args.config.parent / settings.site.data_dir, args.out, source.wearers)
         with Progress("export") as progress:
             manifest = export_raw(source, args.out, span, args.format, progress)
     finally:
@@ -119,6 +122,7 @@ def _bids(args: argparse.Namespace, settings: Settings | None, path: Path, span:
     source = None if settings is None else _source(args, settings)
     try:
         wearers = source.wearers if source else sorted(set(args.wearer)) or store.wearers()
+        enter(_folder(path), args.out, wearers)
         with Progress("export") as progress:
             streams = source.streams(progress) if source else ()
             rows = write_bids(args.out, wearers, streams, store, span)

@@ -16,6 +16,7 @@ from processing.types import NS_PER_S, Event
 from sensor_gateway.cli.times import local_timezone
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import ConfigError, check_timezone
+from sensor_gateway.export.registry import enter
 from sensor_gateway.report.figures import DayFigures, day_figures, week_figures
 from sensor_gateway.report.page import day_page, week_page
 from sensor_gateway.report.pdf import PdfError, print_pdf
@@ -83,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
             print(json.dumps(numbers, ensure_ascii=False))
             return 0
         out = args.out or Path(f"report-{args.kind}-{args.wearer}-{day}.{'pdf' if args.pdf else 'html'}")
+        enter(args.store.parent, out, [args.wearer])
         if args.pdf:
             print_pdf(html, out)
         else:

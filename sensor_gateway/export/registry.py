@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -38,6 +39,14 @@ def register(folder: Path, path: Path, wearers: Sequence[str]) -> None:
             file.write(json.dumps(asdict(new)).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
+
+
+def enter(folder: Path, path: Path, wearers: Sequence[str]) -> None:
+    """`register` before an export is written; where the folder cannot be written the export is made all the same, with a word."""
+    try:
+        register(folder, path, wearers)
+    except OSError as e:
+        print(f"{path}: cannot be entered in {folder / FILE} ({e}); an erasure will not find it", file=sys.stderr)
 
 
 def known(folder: Path) -> list[Known]:
