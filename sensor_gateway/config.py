@@ -145,6 +145,18 @@ class Privacy:
     """What leaves the gateway. Notes are free text and may name people, so they stay unless switched on."""
 
     send_notes: bool = False
+    require_consent: bool = False  # record only wearers whose consent was entered (`tiltline consent`)
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Days each kind is kept on this machine, by the record's own time; 0: for ever."""
+
+    raw_days: int = 0
+    metrics_days: int = 0
+    epochs_days: int = 0
+    events_days: int = 0
+    devices_days: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +197,7 @@ class Settings:
     influx: Influx = field(default_factory=Influx)
     file: FileSink = field(default_factory=FileSink)
     limits: Limits = field(default_factory=Limits)
+    retention: Retention = field(default_factory=Retention)
     privacy: Privacy = field(default_factory=Privacy)
     metrics: Metrics = field(default_factory=Metrics)
     radio: RadioSettings = field(default_factory=RadioSettings)
@@ -252,6 +265,9 @@ def load_settings(path: Path) -> Settings:
     check_timezone(settings.site.timezone, f"{path}: key 'site.timezone'")
     _check_radio(settings.radio, path)
     _check_doors(settings, path)
+    for f in dataclasses.fields(settings.retention):
+        if not 0 <= getattr(settings.retention, f.name) <= 36_500:
+            raise ConfigError(f"{path}: key 'retention.{f.name}' is {getattr(settings.retention, f.name)}; use 0 to 36500")
     return settings
 
 

@@ -46,6 +46,7 @@ class Runner:
         self.line = line
         self.link: str | None = None
         self.stopped_by: str | None = None
+        self.withheld: str | None = None  # why payloads are refused: the wearer has not consented (`privacy/watch.py`)
         self.guidance: Guidance | None = None
         self._teller: HasTelemetry | None = None
         self._told = Telemetry()
@@ -61,7 +62,9 @@ class Runner:
         self._room.set()
 
     async def put(self, received: list[Received]) -> None:
-        """Take payloads; returns when there is room for more."""
+        """Take payloads, unless they are withheld; returns when there is room for more."""
+        if self.withheld is not None:
+            return
         source = self._source
         self._append([(source, r) for r in received])
         if len(self._pending) >= PENDING_ENTRIES:

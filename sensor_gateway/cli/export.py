@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from sensor_gateway.export.raw import TABLE as RAW_TABLE
 from sensor_gateway.export.raw import RawSource, export_raw
 from sensor_gateway.export.registry import enter
 from sensor_gateway.gateway import STORE_FILE
+from sensor_gateway.privacy.consent import ConsentError, objection
 from sensor_gateway.rederive import ReplayError
 from sensor_gateway.sinks.store import Store, StoreError
 from sensor_gateway.spool.block import BlockError
@@ -85,7 +86,16 @@ def run(args: argparse.Namespace) -> int:
         if settings is not None and args.kind == (RAW_TABLE,):
             return _raw(args, settings, span)
         return _records(args, path, span)
-    except (ConfigError, StoreError, ExportError, NotesError, ReplayError, BlockError, AlignmentError) as e:
+    except (
+        ConfigError,
+        StoreError,
+        ExportError,
+        NotesError,
+        ReplayError,
+        BlockError,
+        AlignmentError,
+        ConsentError,
+    ) as e:
         print(f"tiltline export: {e}", file=sys.stderr)
         return 1
     except OSError as e:
@@ -98,7 +108,7 @@ def _records(args: argparse.Namespace, path: Path, span: tuple[int, int]) -> int
     store = Store.open(path, readonly=True)
     selection = Selection(tuple(args.wearer), *span, args.kind, args.format)
     try:
-        enter(_folder(path), args.out, selection.wearers or store.wearers())
+        _allowed(_folder(path), args.out, selection.wearers or store.wearers())
         with Progress("export") as progress:
             manifest = export_store(store, selection, args.out, progress, read_notes(_folder(path)))
     finally:
@@ -109,7 +119,7 @@ def _records(args: argparse.Namespace, path: Path, span: tuple[int, int]) -> int
 def _raw(args: argparse.Namespace, settings: Settings, span: tuple[int, int]) -> int:
     source = _source(args, settings)
     try:
-        enter(args.config.parent / settings.site.data_dir, args.out, source.wearers)
+        _allowed(args.config.parent / settings.site.data_dir, args.out, source.wearers)
         with Progress("export") as progress:
             manifest = export_raw(source, args.out, span, args.format, progress)
     finally:
@@ -122,7 +132,7 @@ def _bids(args: argparse.Namespace, settings: Settings | None, path: Path, span:
     source = None if settings is None else _source(args, settings)
     try:
         wearers = source.wearers if source else sorted(set(args.wearer)) or store.wearers()
-        enter(_folder(path), args.out, wearers)
+        _allowed(_folder(path), args.out, wearers)
         with Progress("export") as progress:
             streams = source.streams(progress) if source else ()
             rows = write_bids(args.out, wearers, streams, store, span)
@@ -135,6 +145,14 @@ def _bids(args: argparse.Namespace, settings: Settings | None, path: Path, span:
     else:
         print(f"{args.out}: " + ", ".join(f"{name} {count} rows" for name, count in rows.items()))
     return 0
+
+
+def _allowed(folder: Path, out: Path, wearers: Sequence[str]) -> None:
+    """Enter the export, for an erasure to find; raises `ExportError` where a wearer has withdrawn consent to it."""
+    closed = [why for w in wearers if (why := objection(folder, w, "export"))]
+    if closed:
+        raise ExportError("; ".join(closed) + "; name the other wearers with --wearer")
+    enter(folder, out, wearers)
 
 
 def _source(args: argparse.Namespace, settings: Settings) -> RawSource:

@@ -14,6 +14,8 @@ from sensor_gateway.cli.progress import Progress
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import ConfigError, load_settings, load_study
 from sensor_gateway.gateway import Gateway, Hooks
+from sensor_gateway.privacy.retention import Keeper
+from sensor_gateway.privacy.watch import ConsentWatch
 from sensor_gateway.spool.database import SpoolError
 
 
@@ -51,7 +53,16 @@ async def _run(args: argparse.Namespace) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    status = await gateway.run(stop, args.until_done)
+    folder = base / settings.site.data_dir
+    watch = ConsentWatch(folder, settings.sensors, gateway.runners, settings.privacy.require_consent)
+    keeper = Keeper(folder, settings.retention, gateway.clock)
+    watch.start()
+    keeper.start()
+    try:
+        status = await gateway.run(stop, args.until_done)
+    finally:
+        watch.close()
+        keeper.close()
     if args.json:
         print(json.dumps(gateway.final))
     return status

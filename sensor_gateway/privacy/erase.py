@@ -101,8 +101,10 @@ def locked(found: Sequence[Place]) -> Iterator[None]:
             place.folder.mkdir(parents=True, exist_ok=True)
             try:
                 stack.enter_context(take_guard(place.folder / SPOOL_FILE))
+                # Seen here to be free; from `drain` on the erasure's own bridge takes this one.
+                take_guard(place.folder / BRIDGE_FILE, "tiltline bridge").close()
             except SpoolError as e:
-                raise EraseError(f"{e} (an erasure needs the gateway stopped)") from None
+                raise EraseError(f"{e} (an erasure needs gateway and bridge stopped)") from None
         yield
 
 

@@ -22,7 +22,7 @@ from sensor_gateway.bridge_queue import BridgeQueue
 from sensor_gateway.spool import block
 from sensor_gateway.spool.block import Logged
 from sensor_gateway.spool.books import delete
-from sensor_gateway.spool.journal import BLOCK_ENTRIES, CONTROL
+from sensor_gateway.spool.journal import BLOCK_ENTRIES, CONTROL, Rows
 
 NOBODY: Final = "-"
 """Stands for an erased wearer in the spool's table of runs, whose order says which entries are whose. No id looks like it."""
@@ -84,17 +84,21 @@ def scrub(path: Path) -> None:
         raise ScrubError(f"{path}: another process reads it; close the page, exports and backups, and start again")
 
 
-def periods(db: sqlite3.Connection, sensor: str) -> list[Period]:
+def periods(db: sqlite3.Connection | Rows, sensor: str) -> list[Period]:
     """Whose the entries of a sensor's journal are, in order."""
-    rows = db.execute("SELECT wearer, warm_seq FROM run WHERE sensor = ? ORDER BY run", (sensor,)).fetchall()
+    rows = _rows(db, "SELECT wearer, warm_seq FROM run WHERE sensor = ? ORDER BY run", (sensor,))
     starts = [(wearer, next(group)[1]) for wearer, group in groupby(rows, key=lambda row: row[0])]
     ends = [start - 1 for _, start in starts[1:]] + [2**62]
     return [Period(sensor, wearer, first, last) for (wearer, first), last in zip(starts, ends, strict=True)]
 
 
-def sensors_of(db: sqlite3.Connection, wearer: str) -> list[str]:
+def sensors_of(db: sqlite3.Connection | Rows, wearer: str) -> list[str]:
     """Sensors this wearer ever wore here."""
-    return [row[0] for row in db.execute("SELECT DISTINCT sensor FROM run WHERE wearer = ? ORDER BY sensor", (wearer,))]
+    return [row[0] for row in _rows(db, "SELECT DISTINCT sensor FROM run WHERE wearer = ? ORDER BY sensor", (wearer,))]
+
+
+def _rows(db: sqlite3.Connection | Rows, sql: str, params: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    return db.execute(sql, params).fetchall() if isinstance(db, sqlite3.Connection) else db.query(sql, params)
 
 
 def erase_spool(path: Path, wearer: str) -> dict[str, int]:
