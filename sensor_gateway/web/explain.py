@@ -71,8 +71,8 @@ def held_back(events: Sequence[Event], now_ns: int) -> bool:
 
     By the health questions (a yes, or not answered yet after much pain), or by the wearer's own choice to pause.
     """
-    health = next((e.data for e in events if e.type == "red_flag"), {})
-    mode = next((e.data for e in events if e.type == "mode"), {})
+    health: Mapping[str, Any] = next((e.data for e in events if e.type == "red_flag"), {})
+    mode: Mapping[str, Any] = next((e.data for e in events if e.type == "mode"), {})
     until = mode.get("until")
     paused = mode.get("mode", "training") != "training" and (until is None or now_ns < until)
     return bool(health.get("stop")) or health.get("outcome") == "asked" or paused

@@ -6,7 +6,7 @@ day is what the rules froze when it ended (events of type ``baseline``), so its 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ WORN: Final = tuple(p for p in POSTURES if p != "not_worn")
 
 def day_row(day: date, epochs: Sequence[Epoch], events: Sequence[Event]) -> View:
     """One local day; ``events`` are those of the day."""
-    pain = [int(e.data["score"]) for e in events if e.type == "pain" and isinstance(e.data.get("score"), int)]
+    pain = [score for e in events if e.type == "pain" and isinstance(score := e.data.get("score"), int)]
     return {
         "day": day.isoformat(),
         "worn_h": _hours(epochs),
@@ -59,14 +59,14 @@ def baselines(events: Sequence[Event]) -> list[View]:
     for event in events:
         if event.type != "baseline":
             continue
-        postures: dict[str, Any] = dict(event.data.get("postures") or {})
+        data: Mapping[str, Any] = event.data
         found.append(
             {
-                "day": event.data.get("day"),
-                "version": event.data.get("baseline_version"),
+                "day": data.get("day"),
+                "version": data.get("baseline_version"),
                 "postures": {
                     name: {key: one.get(key) for key in ("median_deg", "threshold_deg", "source")}
-                    for name, one in postures.items()
+                    for name, one in (data.get("postures") or {}).items()
                 },
             }
         )
@@ -77,4 +77,5 @@ def _hours(epochs: Sequence[Epoch]) -> float | None:
     """Hours worn; None where nothing at all was received, which is not the same as not worn."""
     if not epochs:
         return None
-    return round(sum(getattr(e, f"{p}_s") for e in epochs for p in WORN) / 3600, 2)
+    worn_s = sum(int(getattr(e, f"{p}_s")) for e in epochs for p in WORN)
+    return round(worn_s / 3600, 2)
