@@ -147,7 +147,7 @@ async def _body(request: Request, kind: type[B]) -> B:
     """The request's JSON as ``kind``; its size was bounded by the guard before."""
     try:
         return msgspec.json.decode(await request.body(), type=kind)
-    except msgspec.DecodeError as e:
+    except (msgspec.DecodeError, UnicodeDecodeError) as e:
         raise HTTPException(400, f"The body does not fit: {e}.") from None
 
 

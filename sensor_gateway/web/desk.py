@@ -99,5 +99,5 @@ class Desk:
             return msgspec.json.decode(await request.body(), type=kind)
         except msgspec.ValidationError as e:
             raise HTTPException(422, f"This cannot be used: {e}.") from None
-        except msgspec.DecodeError as e:
+        except (msgspec.DecodeError, UnicodeDecodeError) as e:
             raise HTTPException(400, f"The body does not fit: {e}.") from None

@@ -43,7 +43,7 @@ class SignIn:
     async def sign_in(self, request: Request) -> Response:
         try:
             body = msgspec.json.decode(await request.body(), type=SignInBody)
-        except msgspec.DecodeError as e:
+        except (msgspec.DecodeError, UnicodeDecodeError) as e:
             raise HTTPException(400, f"The body does not fit: {e}.") from None
         who = self._tokens.by_secret(body.token.strip())
         if who is None:

@@ -26,6 +26,7 @@ from typing import Any
 
 from processing.dictionary import EVENT_TYPES, KINDS
 from processing.types import POSTURES, DeviceReport, Epoch, Event, Metric, Record
+from sensor_gateway import controls
 from sensor_gateway.bridge_intake import sort_out
 from sensor_gateway.bridge_queue import Good
 from sensor_gateway.bridge_states import GatewayStates
@@ -39,6 +40,7 @@ from sensor_gateway.rates import Rate
 from sensor_gateway.refusals import Refusals
 from sensor_gateway.sinks.base import Entry
 from sensor_gateway.web.app import Access, create_app
+from sensor_gateway.web.commands import Command
 from sensor_gateway.web.guard import PageLimits
 from sensor_gateway.wire import topics
 from sensor_gateway.wire.messages import MessageError, decode_durable, encode_message, encode_record
@@ -256,7 +258,9 @@ def page_target(rng: random.Random, folder: Path) -> Callable[[], bool]:
     """The whole application as a server calls it, guard and all, without sockets and without rate limits."""
     free = Rate(1e12, 1e12)
 
-    async def on_command(_: str, __: object) -> None: ...
+    async def on_command(wearer: str, command: Command) -> None:
+        if wearer != "w-001" or controls.decode(controls.encode(command, 0, T0)) != command:
+            raise Broken(f"{command} of {wearer} cannot be journaled")
 
     settings = Settings(sensors=(Sensor("clip-1", "w-001"),))
     access = Access(None, Refusals("page"), PageLimits(free, free, free))
