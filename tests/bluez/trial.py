@@ -211,6 +211,10 @@ def judge(t: Trial, stopped_s: float, status: int, system: dict[str, str]) -> di
     books: dict[str, Tally] = {}
     for name, watched in t.world.watched.items():
         books[name] = tally(watched.sent, t.gateway.journaled[name], [*t.down[name], (stopped_s, math.inf)])
+    strays = {}
+    for name, watched in t.world.watched.items():
+        payloads = {s.payload for s in watched.sent}
+        strays[name] = [j.payload.hex() for j in t.gateway.journaled[name] if j.payload not in payloads][:5]
     left = [name for name, w in t.world.watched.items() if w.sensor.is_connected]
     passed = (
         all(s <= BAR_S for times in t.times_s.values() for s in times)
@@ -225,6 +229,7 @@ def judge(t: Trial, stopped_s: float, status: int, system: dict[str, str]) -> di
         "bar_s": BAR_S,
         "recovery_s": t.times_s,
         "notifications": {name: asdict(book) | {"exact": book.exact} for name, book in books.items()},
+        "never_sent_examples": strays,
         "bus_connections": t.bus,
         "open_files": t.files,
         "exit_status": status,

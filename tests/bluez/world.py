@@ -47,7 +47,9 @@ class Watched:
         self.connected_s = time.monotonic()
 
     async def _notify(self, characteristic: Any, value: bytes, *rest: Any) -> None:
-        self.sent.append(Sent(time.monotonic(), bytes(value)))
+        # bumble cuts what is longer than the link carries: after the machine had no time, a backlog of samples can be.
+        fits = min((c.att_mtu for c in self.sensor.device.connections.values()), default=0) - 3
+        self.sent.append(Sent(time.monotonic(), bytes(value[: max(0, fits)])))
         await self._pass_on(characteristic, value, *rest)
 
 
