@@ -33,7 +33,9 @@ from processing.types import I64, NS_PER_S, POSTURE_CODE, Bool, Record, Samples,
 from processing.wearing import EVENT_OF
 
 Mode = Literal["online", "settled", "retro"]
-BLOCK_S = 60
+BLOCK_S = 300
+"""Long enough that the cost of a call hardly counts, short enough for a processor's cache."""
+_RETRO_STEP_S = 60
 SURELY_STANDING = 0.8
 """Confidence from which a second may serve as a neutral pose."""
 
@@ -84,7 +86,9 @@ def process_recording(
     for chunk in chunks:
         taken += len(chunk)
         if retro is not None:
-            retro.take(core.gaps.update(chunk))
+            # What is known of the accelerometer when a block is solved depends on the step in which samples come.
+            for minute in blocks(chunk, _RETRO_STEP_S):
+                retro.take(core.gaps.update(minute))
         else:
             _keep(core.update(chunk), all_out, give)
         if progress is not None:

@@ -6,9 +6,8 @@ An epoch closes when a second beyond it arrives (or the recording ends), so its 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -20,8 +19,7 @@ MINUTE_S: Final = 60
 _LYING, _NOT_WORN = POSTURE_CODE["lying"], POSTURE_CODE["not_worn"]
 
 
-@dataclass(frozen=True, slots=True)
-class Second:
+class Second(NamedTuple):
     """One judged second: posture code, confidence, counts, and the angles of its valid samples."""
 
     second: int
@@ -51,30 +49,39 @@ class RuleEpochs:
             self._seconds.append(second)
         return closed
 
+    def goes_on(self, second: Second) -> bool:
+        """Take a second if it closes nothing; whether it was taken."""
+        if not self._seconds or second.second // RULE_EPOCH_S != self._seconds[0].second // RULE_EPOCH_S:
+            return False
+        self._seconds.append(second)
+        return True
+
     def _k(self) -> int:
         return self._seconds[0].second // RULE_EPOCH_S
 
     def _close(self, mount_id: str, alignment_id: str) -> RuleEpoch:
-        seconds = self._seconds
-        tally = Counter(s.posture for s in seconds)
-        posture = max(tally, key=lambda code: (tally[code], -code))
-        mine = [s for s in seconds if s.posture == posture]
+        mine = self._seconds
+        codes = [s.posture for s in mine]
+        posture = codes[0]
+        if codes.count(posture) != len(codes):
+            posture = max(set(codes), key=lambda code: (codes.count(code), -code))
+            mine = [s for s in mine if s.posture == posture]
         tilt = np.concatenate([s.tilt_deg for s in mine])
         obliquity = np.concatenate([s.obliquity_deg for s in mine])
         expected = math.floor(self.rate_hz * 0.98) * RULE_EPOCH_S
         # Seconds of other postures do not count as covered: half a walk is half an epoch of walking.
-        covered = min(1000, round(1000 * sum(s.valid for s in mine) / expected))
+        covered = min(1000, round(1000 * sum([s.valid for s in mine]) / expected))
         return RuleEpoch(
             k=self._k(),
             coverage_permille=covered,
             posture=POSTURES[posture],
-            confidence_permille=round(1000 * sum(s.confidence for s in mine) / len(mine)),
+            confidence_permille=round(1000 * sum([s.confidence for s in mine]) / len(mine)),
             tilt_mdeg=round(_median(tilt) * 1000) if len(tilt) else None,
             abs_obliquity_mdeg=round(abs(_median(obliquity)) * 1000) if len(obliquity) else None,
             settling=any(s.settling for s in mine),
             mount_id=mount_id,
             alignment_id=alignment_id,
-            shaken_permille=round(1000 * sum(s.shaken for s in mine) / len(mine)),
+            shaken_permille=round(1000 * sum([s.shaken for s in mine]) / len(mine)),
         )
 
     def snapshot(self) -> list[Any]:
@@ -107,6 +114,10 @@ class MinuteEpochs:
             self._seconds.append(second)
         return closed
 
+    def goes_on(self, second: Second) -> None:
+        """Take a second of the minute in hand."""
+        self._seconds.append(second)
+
     def closing(self, second: Second | None) -> int | None:
         """The UTC minute that `add` would close now, if any."""
         stays = second is not None and second.second // MINUTE_S == self._minute
@@ -135,7 +146,7 @@ class MinuteEpochs:
             tilt_sd_deg=sd,
             **{f"{name}_s": count for name, count in zip(POSTURES, per, strict=True)},
             dose_deg_min=dose_deg_min,
-            coverage=min(1.0, sum(s.valid for s in seconds) / (math.floor(self.rate_hz * 0.98) * MINUTE_S)),
+            coverage=min(1.0, sum([s.valid for s in seconds]) / (math.floor(self.rate_hz * 0.98) * MINUTE_S)),
             wear=worn / len(seconds) if seconds else 0.0,
             shifts=None if changes is None else changes.shifts,
             transfers=None if changes is None else changes.transfers,

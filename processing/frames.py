@@ -24,23 +24,33 @@ MAX_OBLIQUITY_DEG: Final = 60.0
 """Beyond this the tilt's error grows by more than two (1 / cos); tilt has no value there."""
 
 
+def columns(v: F64) -> F64:
+    """The columns of vectors (n, k) as k contiguous rows (k, n): what is computed column by column is thrice as fast on them.
+
+    `rotate` and `up_in_sensor` give their vectors so; then nothing is copied.
+    """
+    return np.ascontiguousarray(v.T)
+
+
 def up_in_sensor(q_es: F64) -> F64:
     """Direction of up in sensor axes, (n, 3) unit vectors, from unit quaternions earth ← sensor (n, 4)."""
-    w, x, y, z = q_es[:, 0], q_es[:, 1], q_es[:, 2], q_es[:, 3]
-    up = np.empty((len(q_es), 3))
-    up[:, 0] = 2.0 * (x * z - w * y)
-    up[:, 1] = 2.0 * (y * z + w * x)
-    up[:, 2] = w * w - x * x - y * y + z * z
-    return up
+    w, x, y, z = columns(q_es)
+    up = np.empty((3, len(q_es)))
+    np.multiply(2.0, x * z - w * y, out=up[0])
+    np.multiply(2.0, y * z + w * x, out=up[1])
+    np.add(w * w - x * x - y * y, z * z, out=up[2])
+    return up.T
 
 
 def rotate(rows: Rows, v: F64) -> F64:
     """Rotate vectors (n, 3) by a 3 x 3 matrix given by rows."""
-    x, y, z = v[:, 0], v[:, 1], v[:, 2]
-    out = np.empty((len(v), 3))
-    for i, (a, b, c) in enumerate(rows):
-        out[:, i] = a * x + b * y + c * z
-    return out
+    x, y, z = columns(v)
+    out, part = np.empty((3, len(v))), np.empty(len(v))
+    for row, (a, b, c) in zip(out, rows, strict=True):
+        np.multiply(a, x, out=row)
+        np.add(row, np.multiply(b, y, out=part), out=row)
+        np.add(row, np.multiply(c, z, out=part), out=row)
+    return out.T
 
 
 def component(a: F64, b: F64) -> F64:

@@ -9,8 +9,10 @@ The search is a causal pass of its own with `SlipStage`; `batch.process_recordin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from processing.alignment.mounts import SlipNote
 from processing.alignment.slip import SlipStage
@@ -43,11 +45,35 @@ def find_mounts(chunks: Iterable[TimedBatch], rate_hz: float, alignment: Alignme
             # The clip's own axes are compared, so the first alignment may stay throughout.
             notes.extend(slip.update(block, context.update(block), alignment))
 
-    for chunk in chunks:
+    for chunk in long_chunks(chunks):
         for part in orientation.update(gaps.update(chunk)):
             take(seconds.update(aligner.update(part.filled, part.q_es)[0]))
     take(seconds.update(None, last=True))
     return backdated(notes, alignment)
+
+
+def long_chunks(chunks: Iterable[TimedBatch], samples: int = 30_000) -> Iterator[TimedBatch]:
+    """The same samples in pieces of at least ``samples``: how they are grouped changes no finding, only the time it takes."""
+    held: list[TimedBatch] = []
+    count = 0
+    for chunk in chunks:
+        held.append(chunk)
+        count += len(chunk)
+        if count >= samples:
+            yield _joined(held)
+            held, count = [], 0
+    if held:
+        yield _joined(held)
+
+
+def _joined(parts: list[TimedBatch]) -> TimedBatch:
+    if len(parts) == 1:
+        return parts[0]
+    return TimedBatch(
+        np.concatenate([p.t_utc_ns for p in parts]),
+        np.concatenate([p.acc_mps2 for p in parts]),
+        np.concatenate([p.gyr_rps for p in parts]),
+    )
 
 
 def backdated(notes: Sequence[SlipNote], start: Alignment) -> list[MountChange]:

@@ -73,6 +73,10 @@ class Notices:
             self._worn = worn
             self.add(t_utc_ns, "wear_on" if worn else "wear_off", {})
 
+    def concern(self, end_ns: int, *, worn: bool) -> bool:
+        """Whether there is anything to tell before ``end_ns``, a change of wear included."""
+        return worn != self._worn or (bool(self._pending) and self._pending[0].t_utc_ns < end_ns)
+
     def until(self, end_ns: int | None) -> list[Event]:
         """Events before ``end_ns`` (None: all), in the order of time."""
         n = 0

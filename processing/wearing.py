@@ -9,6 +9,7 @@ alignment begins to hold does not depend on how samples came.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import copy
 from typing import Any, Final
 
 import numpy as np
@@ -89,6 +90,24 @@ class Wearing:
             if ends:
                 self._finish_capture()
             filled, q = cut(filled, at, len(t)), q[at:]
+
+    def undisturbed(self, part: Oriented) -> bool:
+        """Whether samples of more than a minute may be taken at once: no alignment waits, no set-up runs, no correction changes."""
+        if len(part.q_es) == 0 or self._last_ns is None or self._capture.running or self._pending.any:
+            return False
+        first_ns, last_ns = int(part.filled.t_utc_ns[0]), int(part.filled.t_utc_ns[-1])
+        if first_ns // _MINUTE_NS == last_ns // _MINUTE_NS:
+            return False
+        calibrator = self._align.calibrator
+        return calibrator is None or calibrator.at(first_ns) is calibrator.at(last_ns)
+
+    def unmoved(self, block: SecondBlock, context: ContextBlock) -> bool:
+        """Hear judged seconds as `heard` does if they tell nothing of the clip; else they were not heard."""
+        trial = copy(self._slip)
+        if trial.update(block, context, self._align.alignment):
+            return False
+        self._slip = trial
+        return True
 
     def awaits_judgement(self, piece: Oriented) -> bool:
         """Whether the second in hand must be judged before ``piece`` is aligned; it is complete where this is true.

@@ -82,6 +82,10 @@ class PendingAlignments:
     def __init__(self) -> None:
         self._waiting: list[Alignment] = []
 
+    @property
+    def any(self) -> bool:
+        return bool(self._waiting)
+
     def add(self, notes: list[SlipNote]) -> None:
         """Queue what the notes put in force, in order."""
         self._waiting += [n.alignment for n in notes if n.alignment is not None]

@@ -9,12 +9,13 @@ out, and two leaning stretches with a pause between are not enough: a flight of 
 What a finding does is fixed: a new mount, wide uncertainty, posture rules paused (`Alignment.has_neutral` is false), and no new
 zero until 48 s of walking, compared with walks before the change, say how the clip turned. Three things start a new mount
 without a walk: taken off and on again; away for more than ten minutes and back at another angle; turned over and over for
-seconds without gait, as a hand does.
+seconds without gait, as a hand does. One state machine, hence one module, a little longer than others.
 """
 
 from __future__ import annotations
 
 import math
+from copy import copy
 from dataclasses import astuple
 from typing import Any, Final
 
@@ -41,7 +42,7 @@ from processing.alignment.stretches import (
     vigour,
     wander_deg,
 )
-from processing.frames import Rows, component, rotate
+from processing.frames import Rows, columns, component, rotate
 from processing.types import F64, I64, NS_PER_S, POSTURE_CODE, ContextBlock, SecondBlock
 
 _GAIT: Final = frozenset(POSTURE_CODE[p] for p in ("walking", "running", "stairs"))
@@ -82,7 +83,7 @@ class SlipStage:
             own = [self._in_sensor(t // NS_PER_S, x[use]) for x in (block.acc_p_mps2, block.gyr_p_rps, block.up_p)]
             ending = {w.second + WINDOW_S - 1: w for w in self._windows.update(*cells_of(t, *own))}
         first = block.start[:-1]
-        mean_p = np.stack([np.add.reduceat(block.up_p[:, i].copy(), first) / count for i in range(3)], axis=1)
+        mean_p = np.stack([np.add.reduceat(x, first) / count for x in columns(block.up_p)], axis=1)
         mean_up_s = self._in_sensor(block.second, mean_p).tolist()
         fast = (_turning_dps(block, count) > self.params.handled_dps).tolist()
         notes: list[SlipNote] = []
@@ -252,6 +253,12 @@ class SlipStage:
         )
         self._reference, self._fresh, self._anchor = self._fresh, [], None
         self._good_ns = found_ns
+
+    def __copy__(self) -> SlipStage:
+        """One that goes on from here by itself: windows and arrays are never changed, so only the lists are copied."""
+        other = SlipStage(self.params)
+        vars(other).update({k: copy(v) if isinstance(v, (list, WindowStage)) else v for k, v in vars(self).items()})
+        return other
 
     def snapshot(self) -> dict[str, Any]:
         """Plain data and arrays."""

@@ -69,7 +69,7 @@ class SecondStage:
             cut = len(second)
         else:
             cut = int(np.searchsorted(second, second[-1]))
-        self._rest = [a[cut:].copy() for a in arrays] if cut < len(second) else []
+        self._rest = [a[cut:].copy(order="K") for a in arrays] if cut < len(second) else []
         if cut == 0:
             self._rest = arrays
             return None

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from processing.frames import DEG
+from processing.frames import DEG, columns
 from processing.types import F64, GRAVITY_MPS2, I64, SecondBlock
 
 
@@ -65,10 +65,12 @@ def second_tilt(
     # A sensor clock a little slow gives 99 samples in a second of 100: that is full coverage.
     coverage = np.minimum(1.0, valid / max(1.0, np.floor(block.rate_hz * 0.98)))
 
-    acc = [np.add.reduceat(block.acc_p_mps2[:, i], first) / count for i in range(3)]
-    up = [np.add.reduceat(block.up_p[:, i], first) / count for i in range(3)]
+    acc_p = columns(block.acc_p_mps2)
+    acc = np.add.reduceat(acc_p, first, axis=1) / count
+    up = np.add.reduceat(columns(block.up_p), first, axis=1) / count
     norm = np.sqrt(acc[0] * acc[0] + acc[1] * acc[1] + acc[2] * acc[2])
-    sample_sq = sum(block.acc_p_mps2[:, i] * block.acc_p_mps2[:, i] for i in range(3))
+    square = acc_p * acc_p
+    sample_sq = square[0] + square[1] + square[2]
     spread = np.sqrt(np.maximum(0.0, np.add.reduceat(sample_sq, first) / count - norm * norm))
     up_norm = np.sqrt(up[0] * up[0] + up[1] * up[1] + up[2] * up[2])
     cosine = (acc[0] * up[0] + acc[1] * up[1] + acc[2] * up[2]) / np.maximum(norm * up_norm, 1e-9)
