@@ -6,6 +6,7 @@
 # make bluez  the gateway against a true BlueZ in a virtual machine: Debian 12, or DEBIAN=13
 # make dashboard-pictures  every dashboard drawn with Grafana's own components, light and dark; into artifacts/
 # make fuzz   a million random and damaged payloads for each sensor's decoder (about a quarter of an hour)
+# make fuzz-messages  a million random and damaged messages into bridge, commands and page, each
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
@@ -19,7 +20,7 @@ OUT ?= report
 
 FUZZ_COUNT ?= 1000000
 
-.PHONY: demo validate peers test fast check fuzz bench bluez dashboards dashboard-pictures clean
+.PHONY: demo validate peers test fast check fuzz fuzz-messages bench bluez dashboards dashboard-pictures clean
 .DEFAULT_GOAL := help
 help:
 	@sed -n 's/^# //p' Makefile
@@ -46,6 +47,9 @@ check: $(VENV)/.test
 
 fuzz: $(VENV)/.test
 	@$(BIN)/python -m tests.fuzz_drivers --count $(FUZZ_COUNT)
+
+fuzz-messages: $(VENV)/.test
+	@$(BIN)/python -m tests.security.fuzz_messages --count $(FUZZ_COUNT)
 
 # The other methods bring a gigabyte of packages: they get an environment of their own.
 $(PEERS)/.validation: pyproject.toml constraints.txt scripts/venv.sh
