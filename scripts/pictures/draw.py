@@ -41,19 +41,22 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("artifacts/dashboards"))
     parser.add_argument("--store", type=Path, help="store of a cohort made before (default: one is made)")
     parser.add_argument("--wearer", default="w-001", help="whose day and weeks")
+    parser.add_argument("--again", action="store_true", help="draw the answers of the last run again")
     parser.add_argument("--only", nargs="*", help="these dashboards only, e.g. tiltline-cohort")
     options = parser.parse_args()
     cache = installed()
     options.out.mkdir(parents=True, exist_ok=True)
+    wanted = options.only or [Path(n).stem for n in generated() if n.startswith("json/")]
+    answers = options.out / "answers.json"
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        store = options.store or made(folder / "cohort")
-        found = Store.open(store, readonly=True)
-        with running_influx(folder) as influx:
-            to_ms = fill(influx, found)
-            wanted = options.only or [Path(n).stem for n in generated() if n.startswith("json/")]
-            data = {uid: results(influx, uid, to_ms, options.wearer) for uid in wanted}
-        pictures(bundle(cache, folder), data, options.out)
+        if not options.again:
+            found = Store.open(options.store or made(folder / "cohort"), readonly=True)
+            with running_influx(folder) as influx:
+                to_ms = fill(influx, found)
+                answers.write_text(json.dumps({uid: results(influx, uid, to_ms, options.wearer) for uid in wanted}))
+        data = json.loads(answers.read_text())
+        pictures(bundle(cache, folder), {uid: data[uid] for uid in wanted}, options.out)
     return 0
 
 
@@ -169,10 +172,14 @@ def pictures(page: Path, data: dict[str, Any], out: Path) -> None:
         for uid, shown in data.items():
             for dark in (False, True):
                 tab = browser.new_page(viewport={"width": 1416, "height": 1000})
+                tab.on(
+                    "console", lambda m: print(f"page: {m.text[:400]}", file=sys.stderr) if m.type == "error" else None
+                )
                 tab.on("pageerror", lambda error: print(f"page: {error}", file=sys.stderr))
                 tab.goto(page.as_uri())
                 tab.wait_for_function("window.ready", timeout=120_000)
                 tab.evaluate("shown => window.draw(shown)", {**shown, "dark": dark})
+                tab.locator("h1").wait_for(timeout=60_000)
                 time.sleep(4)
                 name = out / f"{uid}-{'dark' if dark else 'light'}.png"
                 tab.screenshot(path=name, full_page=True)

@@ -1,14 +1,13 @@
 // Draws the panels of one dashboard from query results with Grafana's own components; `draw.py` brings data and takes the picture.
-import {
-  createTheme, createDataFrame, FieldType, getDisplayProcessor, standardTransformers, standardTransformersRegistry, transformDataFrame, dateTime,
-} from '@grafana/data';
-import { BigValue, BigValueColorMode, BigValueGraphMode, PanelChrome, PanelContextProvider, Table, TimeSeries } from '@grafana/ui';
-import { ThemeContext } from '@grafana/data';
-import React from 'react';
-import { createRoot } from 'react-dom/client';
+// require, not import: the packages' ES modules end in .mjs, where a bundler reads default exports of older packages as Node does.
+const {
+  createTheme, createDataFrame, EventBusSrv, FieldType, getDisplayProcessor, standardTransformers, standardTransformersRegistry, ThemeContext, transformDataFrame, dateTime,
+} = require('@grafana/data');
+const { BigValue, BigValueColorMode, BigValueGraphMode, PanelChrome, PanelContextProvider, Table, TimeSeries } = require('@grafana/ui');
+const { createRoot } = require('react-dom/client');
 
 standardTransformersRegistry.setInit(() =>
-  Object.values(standardTransformers).map((one) => ({ id: one.id, aliasIds: [], name: one.name, transformation: one, editor: () => null })),
+  [...new Map(Object.values(standardTransformers).map((one) => [one.id, one])).values()].map((one) => ({ id: one.id, aliasIds: [], name: one.name, transformation: () => Promise.resolve(one), editor: () => null })),
 );
 const COLUMN = 58;
 const ROW = 34;
@@ -100,6 +99,19 @@ function Body({ panel, frames, width, height, theme, range }) {
   return <Cells frames={frames} width={width} height={height} panel={panel} />;
 }
 
+// One panel that cannot be drawn must not take the others with it.
+class Kept extends React.Component {
+  state = { error: null };
+
+  static getDerivedStateFromError(error) {
+    return { error };
+  }
+
+  render() {
+    return this.state.error ? <div style={{ padding: 12 }}>{`cannot be drawn here: ${this.state.error.message.slice(0, 200)}`}</div> : this.props.children;
+  }
+}
+
 async function transformed(panel, frames) {
   if (!panel.transformations?.length) return frames;
   return new Promise((done) => transformDataFrame(panel.transformations, frames, { interpolate: (v) => v }).subscribe((f) => done(f)));
@@ -115,16 +127,16 @@ async function draw({ dashboard, from, to, dark }) {
     const { x, y, w, h } = panel.gridPos;
     drawn.push(
       <div key={panel.id} style={{ position: 'absolute', left: 12 + x * COLUMN, top: 56 + y * ROW, width: w * COLUMN - 8, height: h * ROW - 8 }}>
-        <PanelChrome title={panel.title} width={w * COLUMN - 8} height={h * ROW - 8} padding="sm">
-          {(width, height) => <Body panel={panel} frames={frames} width={width} height={height} theme={theme} range={range} />}
-        </PanelChrome>
+        <Kept><PanelChrome title={panel.title} width={w * COLUMN - 8} height={h * ROW - 8} padding="sm">
+          {(width, height) => <Kept><Body panel={panel} frames={frames} width={width} height={height} theme={theme} range={range} /></Kept>}
+        </PanelChrome></Kept>
       </div>,
     );
   }
   const bottom = Math.max(...dashboard.panels.map(({ gridPos: g }) => g.y + g.h));
   const page = (
     <ThemeContext.Provider value={theme}>
-      <PanelContextProvider value={{ eventBus: { publish() {}, getStream: () => ({ subscribe: () => ({ unsubscribe() {} }) }) }, eventsScope: 'p' }}>
+      <PanelContextProvider value={{ eventBus: new EventBusSrv(), eventsScope: 'p' }}>
         <div style={{ position: 'relative', width: 24 * COLUMN + 24, height: 64 + bottom * ROW }}>
           <h1 style={{ fontSize: 20, margin: 0, padding: '14px 14px 0', color: theme.colors.text.primary }}>{dashboard.title}</h1>
           {drawn}
