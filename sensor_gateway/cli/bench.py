@@ -8,6 +8,7 @@ from typing import Final
 
 from sensor_gateway.bench import bench
 from sensor_gateway.cli.progress import Progress
+from sensor_gateway.garbage import collect_rarely
 
 NAME: Final = "bench"
 HELP: Final = "measure the speed of the numeric core"
@@ -33,6 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
+    collect_rarely()
     with Progress("bench") as progress:
         result = bench(args.hours, args.rate, args.mode, args.seed, progress)
     if args.json:

@@ -1,0 +1,1 @@
+"""Growth: long pieces, cohorts, capacity."""
