@@ -157,6 +157,7 @@ class Retention:
     epochs_days: int = 0
     events_days: int = 0
     devices_days: int = 0
+    files_days: int = 0  # NDJSON copies of the file sink
 
 
 @dataclass(frozen=True, slots=True)

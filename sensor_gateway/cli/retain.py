@@ -26,8 +26,9 @@ def run(args: argparse.Namespace) -> int:
     try:
         settings = load_settings(args.config)
         folder = args.config.parent / settings.site.data_dir
-        kept = retain(folder, settings.retention, SystemClock().utc_ns(), args.dry_run)
-    except (ConfigError, ScrubError) as e:
+        copies = args.config.parent / settings.file.directory if settings.file.directory else None
+        kept = retain(folder, settings.retention, SystemClock().utc_ns(), args.dry_run, copies)
+    except (ConfigError, ScrubError, OSError) as e:
         print(f"tiltline retain: {e}", file=sys.stderr)
         return 1
     if args.json:

@@ -55,7 +55,8 @@ async def _run(args: argparse.Namespace) -> int:
         loop.add_signal_handler(number, stop.set)
     folder = base / settings.site.data_dir
     watch = ConsentWatch(folder, settings.sensors, gateway.runners, settings.privacy.require_consent)
-    keeper = Keeper(folder, settings.retention, gateway.clock)
+    copies = base / settings.file.directory if settings.file.directory else None
+    keeper = Keeper(folder, settings.retention, gateway.clock, gateway.journal.shrunk, copies)
     watch.start()
     keeper.start()
     try:

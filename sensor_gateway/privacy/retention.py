@@ -10,8 +10,9 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import astuple, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -57,8 +58,11 @@ def limits(retention: Retention) -> dict[str, int]:
     }
 
 
-def retain(folder: Path, retention: Retention, now_ns: int, dry_run: bool = False) -> Kept:
-    """Enforce the limits on a data folder, or (``dry_run``) say what would go; raises `ScrubError`."""
+def retain(folder: Path, retention: Retention, now_ns: int, dry_run: bool = False, copies: Path | None = None) -> Kept:
+    """Enforce the limits on a data folder and the file sink's ``copies``, or (``dry_run``) say what would go.
+
+    Raises `ScrubError` or ``OSError``.
+    """
     gone: dict[str, int] = {}
     if retention.raw_days and (folder / SPOOL_FILE).is_file():
         before = now_ns - retention.raw_days * DAY_NS
@@ -69,7 +73,17 @@ def retain(folder: Path, retention: Retention, now_ns: int, dry_run: bool = Fals
             for kind, days in limits(retention).items():
                 if days and kind in KINDS:
                     gone[kind] = _records(db, kind, now_ns - days * DAY_NS, dry_run)
+    if retention.files_days and copies is not None:
+        gone["files"] = _copies(copies, (now_ns - retention.files_days * DAY_NS) // DAY_NS, dry_run)
     return Kept(gone)
+
+
+def _copies(folder: Path, before_day: int, dry_run: bool) -> int:
+    last = f"records-{datetime.fromtimestamp(before_day * 86_400, UTC).date().isoformat()}.ndjson"
+    old = [path for path in folder.glob("records-????-??-??.ndjson") if path.name < last]
+    for path in [] if dry_run else old:
+        path.unlink(missing_ok=True)
+    return len(old)
 
 
 def _raw(db: sqlite3.Connection, before_ns: int, dry_run: bool) -> int:
@@ -100,14 +114,23 @@ def _records(db: sqlite3.Connection, kind: str, before_ns: int, dry_run: bool) -
 class Keeper:
     """A thread beside a running gateway that enforces the limits at once and then daily."""
 
-    def __init__(self, folder: Path, retention: Retention, clock: Clock) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        retention: Retention,
+        clock: Clock,
+        shrunk: Callable[[], None] = lambda: None,
+        copies: Path | None = None,
+    ) -> None:
+        """``shrunk`` tells the journal that it has become smaller."""
         self._folder, self._retention, self._clock = folder, retention, clock
+        self._shrunk, self._copies = shrunk, copies
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
 
     def start(self) -> None:
         """Does nothing where everything is kept for ever."""
-        if any((self._retention.raw_days, *limits(self._retention).values())):
+        if any(astuple(self._retention)):
             self._thread.start()
 
     def close(self) -> None:
@@ -118,11 +141,12 @@ class Keeper:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                kept = retain(self._folder, self._retention, self._clock.utc_ns())
+                kept = retain(self._folder, self._retention, self._clock.utc_ns(), copies=self._copies)
+                self._shrunk()
                 if kept.total:
                     log.info("retention: %s", ", ".join(f"{n} {kind}" for kind, n in kept.gone.items() if n))
                 pause_s = EVERY_S
-            except ScrubError as e:
+            except (ScrubError, OSError) as e:
                 log.warning("retention: %s; trying again in an hour", e)
                 pause_s = 3600.0
             self._stop.wait(pause_s)

@@ -74,6 +74,7 @@ class Journal(JournalReader):
         super().__init__(spool)
         self._spool, self._max_bytes = spool, max_bytes
         self._tails: dict[str, _Tail] = {}
+        self._recount = False
         self.size_bytes = int(spool.query("SELECT coalesce(sum(size), 0) FROM journal")[0][0])
         for sensor, last, utc in spool.query(
             "SELECT sensor, max(last_seq), last_rx_utc_ns FROM journal GROUP BY sensor"
@@ -89,6 +90,10 @@ class Journal(JournalReader):
         """Arrival time of the newest payload (controls do not count); None where there is none."""
         return (self._tails[sensor].last_rx_utc_ns or None) if sensor in self._tails else None
 
+    def shrunk(self) -> None:
+        """Somebody else has deleted blocks (retention): the next `append` measures the journal again. From any thread."""
+        self._recount = True
+
     def append(self, sensor: str, items: Sequence[tuple[Source, Received]], durable: bool) -> int:
         """Commit the items in this order; the sequence number of the first. Raises `SpoolFullError`, and then nothing has
         been written.
@@ -97,6 +102,9 @@ class Journal(JournalReader):
         first = tail.next_seq
         if not items:
             return first
+        if self._recount:
+            self._recount = False
+            self.size_bytes = int(self._spool.query("SELECT coalesce(sum(size), 0) FROM journal")[0][0])
         last_utc = tail.last_rx_utc_ns
         direct = tail.small == 0 and len(items) >= COMPACT_ENTRIES
         rows = []

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import sqlite3
+import time
 import zipfile
 from pathlib import Path
 
@@ -17,11 +18,13 @@ from sensor_gateway.privacy.consent import Consent, ConsentError, enter, entries
 from sensor_gateway.privacy.names import NamesError, put, read
 from sensor_gateway.privacy.retention import DAY_NS, retain
 from sensor_gateway.privacy.watch import ConsentWatch
+from sensor_gateway.rederive import SpoolReader
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.spool.database import Spool
-from sensor_gateway.spool.journal import Journal
+from sensor_gateway.spool.journal import CONTROL, Journal, JournalReader
 from sensor_gateway.spool.outbox import Outbox
-from tests.privacy.world import HER, OTHER, START_NS, S, make_world, others
+from tests.integration.servers import Tiltline, wait_until
+from tests.privacy.world import HER, OTHER, START_NS, S, make_world, others, payload
 
 
 def test_each_kind_goes_after_its_own_days(tmp_path: Path) -> None:
@@ -52,6 +55,25 @@ def test_the_journal_keeps_what_a_start_needs(tmp_path: Path) -> None:
         run = outbox.run(sensor, wearer, f"hash of {wearer}", journal.last_seq(sensor))
         assert run.snapshot is not None
     assert spool.counters()["journal_entries_dropped"] > 0
+    spool.close()
+
+
+def test_copies_go_by_whole_days_and_the_journal_measures_itself_again(tmp_path: Path) -> None:
+    make_world(tmp_path)
+    copies = tmp_path / "ndjson"
+    (copies / "records-2026-02-27.ndjson").write_text("")
+    (copies / "mine.ndjson").write_text("")
+    now = START_NS + DAY_NS  # 2026-03-02 08:00
+    for dry_run in (True, False):
+        assert retain(tmp_path / "data", Retention(files_days=2), now, dry_run, copies).gone == {"files": 1}
+    assert sorted(p.name for p in copies.iterdir()) == ["mine.ndjson", "records-2026-03-01.ndjson"]
+    spool = Spool(tmp_path / "data" / "spool.db")
+    journal = Journal(spool, 10**9)
+    before = journal.size_bytes
+    retain(tmp_path / "data", Retention(raw_days=1), START_NS + 100 * DAY_NS)
+    journal.shrunk()
+    journal.append("clip-9", [payload(1, OTHER, START_NS)], durable=True)
+    assert journal.size_bytes == spool.query("SELECT sum(size) FROM journal")[0][0] < before
     spool.close()
 
 
@@ -165,3 +187,40 @@ def test_all_that_is_held_on_one_wearer_and_nothing_of_others(
     assert not out.exists()
     with sqlite3.connect(tmp_path / "data" / "store.db") as db:
         assert db.execute("SELECT count(*) FROM metric WHERE wearer = ?", (HER,)).fetchone()[0] == 0
+
+
+@pytest.mark.slow
+def test_a_running_gateway_heeds_consent(tmp_path: Path) -> None:
+    text = (
+        '[site]\ndata_dir = "data"\n[privacy]\nrequire_consent = true\n[web]\nenabled = false\n'
+        f'[[sensors]]\nid = "clip-1"\nwearer = "{HER}"\ndriver = "synthetic"\n'
+    )
+    gateway = Tiltline(tmp_path, "run", text)
+
+    def consent(action: str) -> None:
+        assert cli.main(["consent", HER, action, "--config", str(tmp_path / "config.toml")]) == 0
+
+    def payloads() -> int:
+        reader = SpoolReader(tmp_path / "data" / "spool.db")
+        try:
+            return sum(e.source != CONTROL for part in JournalReader(reader).read("clip-1") for e in part)
+        finally:
+            reader.close()
+
+    try:
+        gateway.start()
+        wait_until("a word on consent", lambda: "no consent to recording was entered" in gateway.said(), 60)
+        time.sleep(2)
+        assert payloads() == 0
+        consent("grant")
+        wait_until("payloads", lambda: payloads() > 0, 60)
+        consent("withdraw")
+        wait_until("a word on the withdrawal", lambda: "was withdrawn" in gateway.said(), 60)
+        time.sleep(1)
+        held = payloads()
+        time.sleep(3)
+        assert payloads() == held
+        consent("grant")
+        wait_until("payloads again", lambda: payloads() > held, 60)
+    finally:
+        gateway.kill9()

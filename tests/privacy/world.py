@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+from functools import partial
 from pathlib import Path
 
 from processing.alignment.offset import PelvicOffset
 from processing.pipeline import Answer
-from processing.types import Event, Metric
+from processing.types import Event, Metric, Record
 from sensor_gateway import controls
-from sensor_gateway.alignment_notes import append, offset_note
+from sensor_gateway.alignment_notes import Offset, append, offset_note
 from sensor_gateway.drivers.base import Received
 from sensor_gateway.export import registry
 from sensor_gateway.export.export import Selection, export_store
@@ -59,7 +60,7 @@ def make_world(folder: Path) -> Path:
             t += S // 2
         journal.append(sensor, [(CONTROL, controls.encode(Answer(f"of {wearer}", "done"), n * S, t))], durable=True)
         records = [Metric(begin + i * S, 3.25, 0.1, 1.5, "standing", 0.9, 1.0, 0.8) for i in range(n // 10)]
-        records_of = [*records, event(wearer, sensor, begin)]
+        records_of: list[Record] = [*records, event(wearer, sensor, begin)]
         outbox.store(run, 0, records_of, Snapshot(journal.last_seq(sensor), f"state of {wearer}".encode()))
         store.write(Owned(wearer, sensor, r) for r in records_of)
     with spool.transaction(durable=True) as db:
@@ -72,10 +73,7 @@ def make_world(folder: Path) -> Path:
     sink.open()
     sink.write(outbox.read("store", 0, 10**6))
     for wearer in (HER, OTHER):
-        append(
-            data,
-            lambda v, w=wearer: offset_note(v, START_NS + v, w, PelvicOffset(11.0, "caliper", "th-03", START_NS, 2.0)),
-        )  # type: ignore[misc]
+        append(data, partial(angle, wearer))
     for name, wearers, form in (("own", (HER,), "csv"), ("both", (), "csv"), ("both-parquet", (), "parquet")):
         export_store(store, Selection(wearers, form=form), folder / name)  # type: ignore[arg-type]
         registry.register(data, folder / name, wearers or (OTHER, HER, LONGER))
@@ -83,6 +81,10 @@ def make_world(folder: Path) -> Path:
     outbox.confirm("store", outbox.last_seq())
     spool.close()
     return config
+
+
+def angle(wearer: str, version: int) -> Offset:
+    return offset_note(version, START_NS + version, wearer, PelvicOffset(11.0, "caliper", "th-03", START_NS, 2.0))
 
 
 def event(wearer: str, sensor: str, t_utc_ns: int) -> Event:

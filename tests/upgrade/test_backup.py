@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,8 @@ def test_a_copy_is_one_moment_while_the_journal_is_written(tmp_path: Path) -> No
     config = make_world(tmp_path)
     spool = Spool(tmp_path / "data" / "spool.db")
     journal = Journal(spool, 10**9)
-    stop, written = threading.Event(), []
+    stop = threading.Event()
+    written: list[int] = []
 
     def write() -> None:
         while not stop.is_set():
@@ -62,11 +64,14 @@ def test_a_copy_is_one_moment_while_the_journal_is_written(tmp_path: Path) -> No
             journal.append("clip-9", [payload(i, OTHER, START_NS + i)], durable=False)
             written.append(i)
 
+    def longer(than: int) -> bool:
+        return len(written) > than
+
     thread = threading.Thread(target=write)
     thread.start()
     try:
         for n in range(3):
-            wait_until("some entries", lambda n=n: len(written) > 50 * (n + 1))
+            wait_until("some entries", partial(longer, 50 * (n + 1)))
             backup(config, load_settings(config), tmp_path / f"saved-{n}")
     finally:
         stop.set()
@@ -139,10 +144,13 @@ def test_a_running_gateway_is_saved_killed_put_back_and_goes_on(tmp_path: Path) 
         finally:
             store.close()
 
+    def stored(n: int) -> bool:
+        return seconds() >= n
+
     try:
         gateway.start()
         for n in (40, 80):
-            wait_until(f"{n} seconds stored", lambda n=n: seconds() >= n, 120)
+            wait_until(f"{n} seconds stored", partial(stored, n), 120)
             assert cli.main(["backup", str(tmp_path / f"saved-{n}"), "--config", str(config), "--json"]) == 0
         assert not gateway.ended(), "the recording ended before the last backup"
         gateway.kill9()
