@@ -4,6 +4,7 @@ const {
   createTheme, createDataFrame, EventBusSrv, FieldType, getDisplayProcessor, standardTransformers, standardTransformersRegistry, ThemeContext, transformDataFrame, dateTime,
 } = require('@grafana/data');
 const { BigValue, BigValueColorMode, BigValueGraphMode, PanelChrome, PanelContextProvider, Table, TimeSeries } = require('@grafana/ui');
+const React = require('react');
 const { createRoot } = require('react-dom/client');
 
 standardTransformersRegistry.setInit(() =>
