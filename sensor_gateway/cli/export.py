@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from sensor_gateway.bids.write import write_bids
 from sensor_gateway.cli.progress import Progress
 from sensor_gateway.cli.times import utc_ns
 from sensor_gateway.config import ConfigError, Settings, load_settings, load_study
+from sensor_gateway.export.deidentify import KeyFileError, Shift, Veil, veil
 from sensor_gateway.export.export import FAR_NS, KIND_OF_TABLE, ExportError, Selection, export_store
 from sensor_gateway.export.raw import TABLE as RAW_TABLE
 from sensor_gateway.export.raw import RawSource, export_raw
@@ -40,6 +41,11 @@ of the store, and with --config the physical channels as well; sessions are UTC 
 Examples: tiltline export --store tiltline-data/store.db --wearer w-001 --from 2026-03-01 --to 2026-03-08 --out week
           tiltline export --config gateway.toml --kind raw --out raw
           tiltline export --config gateway.toml --format bids --out dataset
+          tiltline export --store tiltline-data/store.db --shift-days random --remap-ids --out to-share
+
+To share data: --shift-days moves all times by whole days, random by another number for each wearer (one to ten years back);
+--remap-ids renames wearers, sensors and people. With either, ids that are hashes of a time are renamed and typed notes left
+out. Neither the shifts nor the old ids are kept anywhere, unless --key names a file for them: keep it apart from the data.
 """
 
 
@@ -66,6 +72,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help=f"comma-separated, of {', '.join(KIND_OF_TABLE)}; or raw alone (default: metrics,epochs,events)",
     )
     parser.add_argument("--format", choices=("csv", "parquet", "bids"), default="parquet", help="default: %(default)s")
+    parser.add_argument(
+        "--shift-days", metavar="N|random", type=_shift, help="move all times by N days, or each wearer's at random"
+    )
+    parser.add_argument("--remap-ids", action="store_true", help="rename wearers, sensors and people")
+    parser.add_argument(
+        "--key",
+        metavar="FILE",
+        type=Path,
+        help="keep what undoes it in this file (0600); one that exists is used again",
+    )
     parser.add_argument("--json", action="store_true", help="print the manifest for a machine")
 
 
@@ -77,6 +93,10 @@ def run(args: argparse.Namespace) -> int:
     if args.kind == (RAW_TABLE,) and args.config is None:
         print("tiltline export: raw samples are in the journal; name the gateway's file with --config", file=sys.stderr)
         return 2
+    wrong = _unfit(args)
+    if wrong:
+        print(f"tiltline export: {wrong}", file=sys.stderr)
+        return 2
     span = (args.from_ns, FAR_NS if args.to_ns is None else args.to_ns)
     try:
         settings = load_settings(args.config) if args.config else None
@@ -87,6 +107,7 @@ def run(args: argparse.Namespace) -> int:
             return _raw(args, settings, span)
         return _records(args, path, span)
     except (
+        KeyFileError,
         ConfigError,
         StoreError,
         ExportError,
@@ -110,7 +131,8 @@ def _records(args: argparse.Namespace, path: Path, span: tuple[int, int]) -> int
     try:
         _allowed(_folder(path), args.out, selection.wearers or store.wearers())
         with Progress("export") as progress:
-            manifest = export_store(store, selection, args.out, progress, read_notes(_folder(path)))
+            hidden = _veil(args, lambda: _ids(store))
+            manifest = export_store(store, selection, args.out, progress, read_notes(_folder(path)), hidden)
     finally:
         store.close()
     return _told(args, manifest)
@@ -121,7 +143,8 @@ def _raw(args: argparse.Namespace, settings: Settings, span: tuple[int, int]) ->
     try:
         _allowed(args.config.parent / settings.site.data_dir, args.out, source.wearers)
         with Progress("export") as progress:
-            manifest = export_raw(source, args.out, span, args.format, progress)
+            ids = {s.wearer: "wearer" for s in source.sensors} | {s.id: "sensor" for s in source.sensors}
+            manifest = export_raw(source, args.out, span, args.format, progress, _veil(args, lambda: ids))
     finally:
         source.close()
     return _told(args, manifest)
@@ -170,6 +193,44 @@ def _told(args: argparse.Namespace, manifest: Mapping[str, Any]) -> int:
     else:
         print(f"{args.out}: " + ", ".join(f"{name} {count} rows" for name, count in rows.items()))
     return 0
+
+
+def _unfit(args: argparse.Namespace) -> str:
+    """Why the options of de-identification cannot be used; empty where they can."""
+    asked = args.shift_days is not None or args.remap_ids
+    if asked and args.format == "bids":
+        return "--shift-days and --remap-ids write tables; choose --format parquet or csv"
+    if args.key is not None and not asked:
+        return "--key belongs to --shift-days or --remap-ids; add one of them or leave it out"
+    if args.key is not None and args.key.resolve().is_relative_to(args.out.resolve()):
+        return "--key would lie among the data it opens; name a file outside --out"
+    return ""
+
+
+def _veil(args: argparse.Namespace, ids: Callable[[], dict[str, str]]) -> Veil:
+    if args.shift_days is None and not args.remap_ids:
+        return Veil()
+    return veil(args.shift_days, args.remap_ids, ids(), args.key)
+
+
+def _ids(store: Store) -> dict[str, str]:
+    """Every wearer and sensor of the store, with its kind. Sensors tell of themselves, or have events at least."""
+    wearers = store.wearers()
+    pages = (page for w in wearers for kind in ("device", "event") for page in store.columns(kind, w))
+    sensors = {str(s): "sensor" for page in pages for s in set(page["sensor"])}
+    return sensors | dict.fromkeys(wearers, "wearer")
+
+
+def _shift(text: str) -> Shift:
+    if text == "random":
+        return "random"
+    try:
+        days = int(text)
+    except ValueError:
+        days = 0
+    if not 0 < abs(days) <= 36_500:
+        raise argparse.ArgumentTypeError(f"{text!r}: use a whole number of days but 0 (100 years at most), or random")
+    return days
 
 
 def _folder(store: Path) -> Path:

@@ -15,6 +15,7 @@ from sensor_gateway.absolute_tilt import absolute_columns, offsets_by_time
 from sensor_gateway.alignment_history import read_history
 from sensor_gateway.alignment_notes import Note, offsets_of, plain
 from sensor_gateway.export.csv_parquet import FileSet, open_table
+from sensor_gateway.export.deidentify import Veil
 from sensor_gateway.export.dictionary_doc import dictionary_json, dictionary_markdown
 from sensor_gateway.export.manifest import write_manifest
 from sensor_gateway.export.tables import IDENTITY, column_table, schema_of
@@ -24,6 +25,7 @@ Form = Literal["csv", "parquet"]
 KIND_OF_TABLE: Final = {"metrics": "metric", "epochs": "epoch", "events": "event", "devices": "device"}
 FAR_NS: Final = 2**63 - 1
 _PAGE: Final = 50_000
+_AS_IT_IS: Final = Veil()
 
 
 class ExportError(ValueError):
@@ -47,14 +49,17 @@ def export_store(
     folder: Path,
     progress: Callable[[float], None] | None = None,
     notes: Sequence[Note] = (),
+    veil: Veil = _AS_IT_IS,
 ) -> dict[str, Any]:
     """Write the selection into ``folder`` and return the manifest; ``progress`` gets the share done.
 
-    Where ``notes`` hold a therapist's offset for a wearer, a table ``absolute`` stands beside ``metrics``.
+    Where ``notes`` hold a therapist's offset for a wearer, a table ``absolute`` stands beside ``metrics``. ``veil``
+    moves days and renames ids of everything that is written (`deidentify.py`).
 
     Raises `ExportError` for a wearer the store does not know; then nothing in ``folder`` has changed.
     """
-    wearers = _wearers(store, selection)
+    # In the order of the names that are written: that of the old ones would say something about them.
+    wearers = sorted(_wearers(store, selection), key=lambda w: veil.name("wearer", w))
     notes = list(notes)
     span = (selection.from_ns, selection.to_ns)
     total = sum(store.count(KIND_OF_TABLE[t], w, *span) for t in selection.tables for w in wearers)
@@ -69,21 +74,25 @@ def export_store(
             for wearer in wearers:
                 for page in store.columns(kind, wearer, *span, page=_PAGE):
                     count = len(page["sensor"])
-                    writer.write(column_table({"wearer": [wearer] * count, **page}, fields))
+                    writer.write(column_table(veil.columns(wearer, {"wearer": [wearer] * count, **page}), fields))
                     done += count
                     if progress is not None:
                         progress(done / max(done, total))  # a running gateway adds rows meanwhile
             writer.close()
             rows[name] = writer.rows
-        content: dict[str, Any] = {"kind": "export", "selection": _plain(selection, wearers)}
+        content: dict[str, Any] = {"kind": "export", "selection": _plain(selection, wearers, veil)}
+        if not veil.is_none:
+            content["deidentified"] = veil.facts()
         tables = selection.tables
         measured = [w for w in wearers if offsets_of(notes, w)]
         if measured and "metrics" in tables:
             tables = (*tables, "absolute")
             name = f"absolute.{selection.form}"
-            rows[name] = _write_absolute(store, selection, measured, notes, files.path(name))
+            rows[name] = _write_absolute(store, selection, measured, notes, files.path(name), veil)
             content["offsets"] = [
-                {**plain(n), "sigma_deg": n.offset.sigma_deg} for w in measured for n in offsets_of(notes, w)
+                {**(plain(n) if veil.is_none else veil.data(w, plain(n))), "sigma_deg": n.offset.sigma_deg}
+                for w in measured
+                for n in offsets_of(notes, w)
             ]
         files.write_text("dictionary.json", dictionary_json(tables, IDENTITY))
         files.write_text("dictionary.md", dictionary_markdown(tables, IDENTITY))
@@ -91,7 +100,7 @@ def export_store(
 
 
 def _write_absolute(
-    store: Store, selection: Selection, wearers: Sequence[str], notes: Sequence[Note], path: Path
+    store: Store, selection: Selection, wearers: Sequence[str], notes: Sequence[Note], path: Path, veil: Veil
 ) -> int:
     """Seconds with their absolute tilt, where a therapist's offset was entered; the rows written."""
     fields = (*IDENTITY, *ABSOLUTE)
@@ -109,9 +118,8 @@ def _write_absolute(
                 )
                 holds = times[sensor].holds if sensor in times else _never
                 columns = absolute_columns(t, tilt, doubt, offset, holds)  # type: ignore[arg-type]  # cells of these columns are numbers
-                writer.write(
-                    column_table({"wearer": [wearer] * len(t), "sensor": [sensor] * len(t), **columns}, fields)
-                )
+                whose = {"wearer": [wearer] * len(t), "sensor": [sensor] * len(t)}
+                writer.write(column_table(veil.columns(wearer, {**whose, **columns}), fields))
     writer.close()
     return writer.rows
 
@@ -130,11 +138,13 @@ def _wearers(store: Store, selection: Selection) -> Sequence[str]:
     return sorted(set(selection.wearers)) or known
 
 
-def _plain(selection: Selection, wearers: Sequence[str]) -> dict[str, Any]:
+def _plain(selection: Selection, wearers: Sequence[str], veil: Veil) -> dict[str, Any]:
+    # The ends of the span beside the moved times would tell the shift.
+    shown = veil.shift is None
     return {
-        "wearers": list(wearers),
-        "from_utc_ns": selection.from_ns or None,
-        "to_utc_ns": None if selection.to_ns == FAR_NS else selection.to_ns,
+        "wearers": [veil.name("wearer", w) for w in wearers],
+        "from_utc_ns": selection.from_ns or None if shown else None,
+        "to_utc_ns": selection.to_ns if shown and selection.to_ns != FAR_NS else None,
         "tables": list(selection.tables),
         "form": selection.form,
     }

@@ -20,6 +20,7 @@ from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import Sensor, Settings
 from sensor_gateway.drivers.base import TransportContext, worn_as
 from sensor_gateway.export.csv_parquet import FileSet, open_table
+from sensor_gateway.export.deidentify import Veil
 from sensor_gateway.export.dictionary_doc import dictionary_json, dictionary_markdown
 from sensor_gateway.export.export import ExportError, Form
 from sensor_gateway.export.manifest import write_manifest
@@ -31,6 +32,7 @@ from sensor_gateway.spool.journal import JournalReader
 
 TABLE: Final = "raw"
 Progress = Callable[[float], None]
+_AS_IT_IS: Final = Veil()
 
 
 class RawSource:
@@ -68,33 +70,42 @@ class RawSource:
 
 
 def export_raw(
-    source: RawSource, folder: Path, span: tuple[int, int], form: Form, progress: Progress | None = None
+    source: RawSource,
+    folder: Path,
+    span: tuple[int, int],
+    form: Form,
+    progress: Progress | None = None,
+    veil: Veil = _AS_IT_IS,
 ) -> dict[str, Any]:
-    """Write ``raw.parquet`` (or csv) with dictionary and manifest; gives the manifest."""
+    """Write ``raw.parquet`` (or csv) with dictionary and manifest; gives the manifest. ``veil``: as of `export_store`."""
     fields = (*IDENTITY, *RAW)
     with FileSet(folder) as files:
         name = f"{TABLE}.{form}"
         writer = open_table(files.path(name), schema_of(fields), form)
         for stream in source.streams(progress):
             for batch in stream.batches:
-                table = _table(stream, batch, span, fields)
+                table = _table(stream, batch, span, fields, veil)
                 if table is not None:
                     writer.write(table)
         writer.close()
         files.write_text("dictionary.json", dictionary_json((TABLE,), IDENTITY))
         files.write_text("dictionary.md", dictionary_markdown((TABLE,), IDENTITY))
-        chosen = {"wearers": source.wearers, "from_utc_ns": span[0] or None, "tables": [TABLE], "form": form}
-        return write_manifest(files, {"kind": "raw export", "selection": chosen}, {name: writer.rows})
+        chosen: dict[str, Any] = {"wearers": sorted(veil.name("wearer", w) for w in source.wearers)}
+        chosen |= {"from_utc_ns": span[0] or None if veil.shift is None else None, "tables": [TABLE], "form": form}
+        content: dict[str, Any] = {"kind": "raw export", "selection": chosen}
+        if not veil.is_none:
+            content["deidentified"] = veil.facts()
+        return write_manifest(files, content, {name: writer.rows})
 
 
-def _table(stream: RawStream, batch: TimedBatch, span: tuple[int, int], fields: Sequence[Any]) -> Any:
+def _table(stream: RawStream, batch: TimedBatch, span: tuple[int, int], fields: Sequence[Any], veil: Veil) -> Any:
     low, high = np.searchsorted(batch.t_utc_ns, span)
     if low == high:
         return None
     columns: dict[str, Any] = {
-        "wearer": [stream.wearer] * int(high - low),
-        "sensor": [stream.sensor] * int(high - low),
-        "t_utc_ns": batch.t_utc_ns[low:high],
+        "wearer": [veil.name("wearer", stream.wearer)] * int(high - low),
+        "sensor": [veil.name("sensor", stream.sensor)] * int(high - low),
+        "t_utc_ns": batch.t_utc_ns[low:high] + veil.shift_ns(stream.wearer),
         **{f"acc_{a}_mps2": batch.acc_mps2[low:high, i] for i, a in enumerate("xyz")},
         **{f"gyr_{a}_rps": batch.gyr_rps[low:high, i] for i, a in enumerate("xyz")},
     }
