@@ -147,6 +147,8 @@ TILT: Final = Source(MEASUREMENT["metric"])
 EPOCH: Final = Source(MEASUREMENT["epoch"])
 EVENT: Final = Source(MEASUREMENT["event"])
 DEVICE: Final = Source(MEASUREMENT["device"])
+RECEIVED: Final = f"{EPOCH.field('coverage')} > 0"
+"""Minutes told as empty are no zero: a day of them alone has no cell."""
 GATEWAY: Final = Source("gateway")
 BRIDGE: Final = Source("bridge")
 

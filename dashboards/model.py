@@ -25,7 +25,7 @@ UNITS: Final[Mapping[str, str]] = {
     "%": "percent",
     "1": "percentunit",
     "s": "s",
-    "h": "h",
+    "h": "suffix: h",
     "Hz": "hertz",
     "dBm": "dBm",
     "count": "none",

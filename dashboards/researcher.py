@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from dashboards.influxql import DEVICE, EPOCH, EVENT, TILT, of_type, worn_hours
+from dashboards.influxql import DEVICE, EPOCH, EVENT, RECEIVED, TILT, of_type, worn_hours
 from dashboards.model import Dashboard, Override, Panel, Query
 from dashboards.panels import stat, status_history, table
 from dashboards.shared import about, wearers
@@ -41,7 +41,12 @@ def _heat() -> Panel:
         "Hours received per day",
         "A cell per wearer and day, worn or not. No cell: nothing was received that day, which is not the same as zero hours. Days "
         "start at midnight UTC.",
-        [Query(EPOCH.series({"Received": _received()}, every="1d", by=("wearer",)), alias="$tag_wearer")],
+        [
+            Query(
+                EPOCH.series({"Received": _received()}, every="1d", by=("wearer",), where=(RECEIVED,)),
+                alias="$tag_wearer",
+            )
+        ],
         unit="h",
         steps=((None, "red"), (0.1, "orange"), (5, "yellow"), (10, "green")),
     )
@@ -102,7 +107,7 @@ def _quality() -> Panel:
             Override("wearer", {"displayName": "Wearer"}),
             Override("Coverage", {"unit": "percentunit", "decimals": 0}),
             Override("Wear", {"unit": "percentunit", "decimals": 0}),
-            Override("Hours worn", {"unit": "h", "decimals": 0}),
+            Override("Hours worn", {"unit": "suffix: h", "decimals": 0}),
             Override("Spread", {"unit": "degree", "decimals": 1}),
         ),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from dashboards.influxql import DEVICE, EPOCH, EVENT, of_type, worn_hours
+from dashboards.influxql import DEVICE, EPOCH, EVENT, RECEIVED, of_type, worn_hours
 from dashboards.model import Dashboard, Override, Panel, Query
 from dashboards.panels import coloured, stat, status_history, table, time_series
 from dashboards.shared import GAPS_STAY, about, event_columns, wearers
@@ -54,7 +54,7 @@ def _cohort_table() -> Panel:
         EVENT.latest({"Kept quiet": EVENT.call("count", "event_id")}, by=by, where=(of_type("suppressed"),)),
         DEVICE.latest({"Battery": DEVICE.call("last", "battery_percent")}, by=by),
     )
-    hours: dict[str, Json] = {"unit": "h", "decimals": 1}
+    hours: dict[str, Json] = {"unit": "suffix: h", "decimals": 1}
     share: dict[str, Json] = {"unit": "percentunit", "decimals": 0}
     pain: dict[str, Json] = {"decimals": 1, **coloured(((None, "transparent"), (1, "orange"), (2, "red")))}
     return table(
@@ -168,7 +168,12 @@ def _cohort_wear() -> Panel:
     return status_history(
         "Hours worn per day",
         "A cell per wearer and day: hours received and worn. No cell: nothing was received that day. Days start at midnight UTC.",
-        [Query(EPOCH.series({"Hours worn": worn_hours()}, every="1d", by=("wearer",)), alias="$tag_wearer")],
+        [
+            Query(
+                EPOCH.series({"Hours worn": worn_hours()}, every="1d", by=("wearer",), where=(RECEIVED,)),
+                alias="$tag_wearer",
+            )
+        ],
         unit="h",
         width=12,
         height=8,
