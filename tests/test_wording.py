@@ -23,7 +23,7 @@ from processing.rules import compare, explain, gate, prompting
 from processing.rules.gate import PromptRequest
 from processing.rules.study import Study
 from sensor_gateway import alignment_words
-from sensor_gateway.cli import COMMANDS
+from sensor_gateway.cli import COMMANDS, module_of
 from sensor_gateway.web import api_setup
 from sensor_gateway.wire import summary
 
@@ -151,7 +151,7 @@ def dashboards() -> list[str]:
 def command_line() -> list[str]:
     found = list(COMMANDS.values())
     for name in COMMANDS:
-        module = importlib.import_module(f"sensor_gateway.cli.{name if name != 'import' else 'import_'}")
+        module = importlib.import_module(f"sensor_gateway.cli.{module_of(name)}")
         parser = argparse.ArgumentParser(prog=f"tiltline {name}")
         module.configure(parser)
         found.append(parser.format_help())

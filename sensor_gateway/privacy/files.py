@@ -122,26 +122,41 @@ def prune_json(path: Path, wearer: str) -> None:
 
 
 def erase_exports(folder: Path, wearer: str) -> dict[str, int]:
-    """Exports of the registry: those of this wearer alone are deleted, those of several written again without her."""
+    """Exports of the registry: those of this wearer alone are deleted, those of several written again without her.
+
+    A shared one that gives its wearers other labels cannot be told apart: it stays in the registry, where the search finds it.
+    """
     done = {"exports_deleted": 0, "exports_rewritten": 0, "export_rows": 0, "exports_not_found": 0}
-    for export in registry.known(folder):
-        if wearer not in export.wearers:
+    known = registry.known(folder)
+    owners: dict[str, set[str]] = {}
+    for export in known:
+        owners.setdefault(export.path, set()).update(export.wearers)
+    unclear = set()
+    for name, wearers in owners.items():
+        path = Path(name)
+        if wearer not in wearers:
             continue
-        path = Path(export.path)
-        if path.is_file() and export.wearers == (wearer,):
+        if not path.exists():
+            done["exports_not_found"] += 1
+        elif path.is_file() and wearers == {wearer}:
             path.unlink()
             done["exports_deleted"] += 1
-        elif (path / BIDS).is_file():
-            done["exports_rewritten"] += _erase_bids(path, wearer)
-        elif (path / MANIFEST).is_file():
-            done["export_rows"] += _erase_export(path, wearer, done)
-        else:
-            done["exports_not_found"] += not path.exists()
+        elif (path / BIDS).is_file() and (path / f"sub-{label(wearer)}").is_dir():
+            _erase_bids(path, wearer)
+            done["exports_rewritten"] += 1
+        elif (path / MANIFEST).is_file() and wearers == {wearer}:
+            done["export_rows"] += _delete_export(path)
+            done["exports_deleted"] += 1
+        elif (path / MANIFEST).is_file() and mentions(wearer).search((path / MANIFEST).read_bytes()):
+            done["export_rows"] += _rewrite_export(path, wearer)
+            done["exports_rewritten"] += 1
+        elif path.is_file() or (path / BIDS).is_file() or (path / MANIFEST).is_file():
+            unclear.add(name)
 
     def keep(line: bytes) -> bytes | None:
         row = json.loads(line)
         others = [w for w in row["wearers"] if w != wearer]
-        if len(others) == len(row["wearers"]):
+        if len(others) == len(row["wearers"]) or row["path"] in unclear:
             return line
         # The path stays only where others' data stay: it may tell whose they were.
         return json.dumps(row | {"wearers": others}).encode() + b"\n" if others else None
@@ -150,36 +165,37 @@ def erase_exports(folder: Path, wearer: str) -> dict[str, int]:
     return done
 
 
-def _erase_export(folder: Path, wearer: str, done: dict[str, int]) -> int:
+def _delete_export(folder: Path) -> int:
+    outputs: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["outputs"]
+    names = [name for name in outputs if Path(name).name == name]  # a manifest names files of its own folder only
+    for name in (*names, *DICTIONARY, MANIFEST):
+        (folder / name).unlink(missing_ok=True)
+    if not any(folder.iterdir()):
+        folder.rmdir()
+    return sum(outputs[name]["rows"] or 0 for name in names)
+
+
+def _rewrite_export(folder: Path, wearer: str) -> int:
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     outputs: dict[str, Any] = manifest["outputs"]
-    names = [name for name in outputs if Path(name).name == name and (folder / name).is_file()]
-    if manifest.get("selection", manifest).get("wearers") == [wearer]:
-        rows = sum(outputs[name]["rows"] or 0 for name in names)
-        for name in (*names, *DICTIONARY, MANIFEST):
-            (folder / name).unlink(missing_ok=True)
-        if not any(folder.iterdir()):
-            folder.rmdir()
-        done["exports_deleted"] += 1
-        return rows
     gone = 0
-    for name in names:
+    for name, facts in outputs.items():
         path = folder / name
+        if Path(name).name != name or not path.is_file():
+            continue
         if path.suffix == ".csv":
             gone += filter_lines(path, lambda line: None if _owner_of_row(line) == wearer else line)
         elif path.suffix == ".parquet":
             gone += _filter_parquet(path, wearer)
-        facts = outputs[name]
         facts |= {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
         if facts["rows"] is not None:
             facts["rows"] = _rows(path)
     pruned = json.dumps(prune(manifest, wearer), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_whole(folder / MANIFEST, pruned.encode())
-    done["exports_rewritten"] += 1
     return gone
 
 
-def _erase_bids(folder: Path, wearer: str) -> int:
+def _erase_bids(folder: Path, wearer: str) -> None:
     """The wearer's folder of a Motion-BIDS data set and her line among the participants."""
     subject = f"sub-{label(wearer)}"
     if (folder / subject).is_dir():
@@ -187,7 +203,6 @@ def _erase_bids(folder: Path, wearer: str) -> int:
     row = subject.encode() + b"\t"
     for path in sorted(folder.glob("*.tsv")):
         filter_lines(path, lambda line: None if line.startswith(row) else line)
-    return 1
 
 
 def _owner_of_row(line: bytes) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -168,3 +169,16 @@ def test_a_line_belongs_to_its_tag() -> None:
     assert owner_of_line("tilt,sensor=clip-1,site=home,wearer=w-001 a=1 5") == "w-001"
     assert owner_of_line('event,rule=a\\ b,wearer=w-0011 note=",wearer=w-001 " 5') == "w-0011"
     assert owner_of_line('bridge,site=home note=",wearer=w-001" 5') is None
+
+
+def test_a_shared_export_under_other_labels_is_named_until_it_is_gone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = make_world(tmp_path)
+    relabelled = tmp_path / "both" / "manifest.json"
+    relabelled.write_text(relabelled.read_text().replace(HER, "p-07").replace(LONGER, "p-08"))
+    assert run_erase(config, "--yes") == 1
+    found = json.loads(capsys.readouterr().out)["residues"]
+    assert any("exports.ndjson" in one for one in found)
+    shutil.rmtree(tmp_path / "both")
+    assert run_erase(config, "--yes") == 0
