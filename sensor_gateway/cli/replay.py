@@ -11,8 +11,12 @@ from typing import Any
 
 from processing.alignment.static import AlignmentError
 from processing.dictionary import KINDS
+from processing.rules.study import Study, study_hash
+from sensor_gateway import replay_diff
 from sensor_gateway.cli.progress import Progress
+from sensor_gateway.cohort_replay import connect, replay_cohort
 from sensor_gateway.config import ConfigError, Settings, load_settings, load_study
+from sensor_gateway.garbage import collect_rarely
 from sensor_gateway.gateway import SPOOL_FILE, STORE_FILE
 from sensor_gateway.rederive import Difference, ReplayError, SpoolReader, compare, rederive
 from sensor_gateway.retro import rederive_retro
@@ -21,14 +25,18 @@ from sensor_gateway.spool.block import BlockError
 
 _TEXT = """\
 Reads the raw journal of a gateway (which may be running) and computes every record anew into a store of its own. With another
-study it shows what that study would have made of the same days. --check compares with what the gateway stored.
+study it shows what that study would have made of the same days. --check compares with what the gateway stored; --diff writes
+a report of what changed, where and how much, with the flags gained and lost.
 
 --mode retro takes the journal with hindsight: samples that a sensor sent after a time out of range stand at their own time,
 clocks and angles are estimated from what follows as well. The live records stay as they are; alignments are those of the
 gateway's store.
 
+--scheduler gives the work to a Dask cluster, a day of a sensor at a time; its workers need Tiltline and the same data folder.
+
 Examples: tiltline replay --config gateway.toml --out again.db --check
           tiltline replay --config gateway.toml --out retro.db --mode retro
+          tiltline replay --config gateway.toml --study stricter.toml --out stricter.db --diff stricter.html
 """
 
 
@@ -40,12 +48,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sensor", action="append", default=[], help="only this sensor; repeatable (default: all)")
     parser.add_argument("--study", type=Path, help="another study than the configuration's")
     parser.add_argument("--mode", choices=("live", "retro"), default="live", help="default: %(default)s")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="a Dask cluster's scheduler, e.g. tcp://host:8786")
     parser.add_argument("--check", action="store_true", help="compare with the gateway's store; status 1 if it differs")
+    parser.add_argument(
+        "--diff", metavar="FILE", type=Path, help="report against the gateway's store: .html, .json or .txt"
+    )
     parser.add_argument("--json", action="store_true", help="print the counts for a machine")
 
 
 def run(args: argparse.Namespace) -> int:
     """Exit status 1 with a sentence where something cannot be read, or where --check finds a difference."""
+    collect_rarely()
     try:
         return _run(args)
     except (ConfigError, ReplayError, StoreError, AlignmentError, BlockError) as e:
@@ -62,13 +75,24 @@ def _run(args: argparse.Namespace) -> int:
         raise ReplayError(f"no sensor {min(unknown)!r} in {args.config}; correct --sensor")
     if args.check and args.mode == "retro":
         raise ReplayError("--check compares live records; leave out --mode retro")
+    if args.scheduler and args.mode == "retro":
+        raise ReplayError("--scheduler replays as live; leave out --mode retro")
     if args.out.exists():
         raise ReplayError(f"{args.out}: exists; give --out a new name")
+    if args.diff is not None and args.diff.suffix not in replay_diff.FORMS:
+        raise ReplayError(f"{args.diff}: --diff writes {', '.join(replay_diff.FORMS)}; give the file one of these ends")
     folder = base / settings.site.data_dir
     spool = SpoolReader(folder / SPOOL_FILE)
     store = Store.open(args.out)
     report: dict[str, Any] = {}
-    for sensor in settings.sensors:
+    if args.scheduler:
+        chosen = [s for s in settings.sensors if not args.sensor or s.id in args.sensor]
+        client = connect(args.scheduler)
+        with Progress("replaying on the cluster") as progress:
+            found = replay_cohort(client, (folder / SPOOL_FILE).resolve(), chosen, study, store, progress)
+        client.close()
+        report |= {name: asdict(result) for name, result in found.items()}
+    for sensor in settings.sensors if not args.scheduler else ():
         if not args.sensor or sensor.id in args.sensor:
             with Progress(f"{sensor.id}: replaying") as progress:
                 if args.mode == "retro":
@@ -77,6 +101,10 @@ def _run(args: argparse.Namespace) -> int:
                 else:
                     report[sensor.id] = asdict(rederive(spool, sensor, study, store, progress))
     same = not args.check or _check(settings, store, folder / STORE_FILE, report)
+    if args.diff is not None:
+        usual = load_study(base / settings.study if settings.study else None)
+        wearers = list(dict.fromkeys(s.wearer for s in settings.sensors if s.id in report))
+        report["diff"] = _diff(args.diff, folder / STORE_FILE, store, wearers, (usual, study))
     store.close()
     spool.close()
     if args.json:
@@ -85,6 +113,23 @@ def _run(args: argparse.Namespace) -> int:
         for name, facts in report.items():
             print(f"{name}: {', '.join(f'{key} {value}' for key, value in facts.items())}")
     return 0 if same else 1
+
+
+def _diff(path: Path, stored: Path, derived: Store, wearers: list[str], studies: tuple[Study, Study]) -> dict[str, Any]:
+    """Write the report; what stands in it, in numbers."""
+    store = Store.open(stored, readonly=True)
+    try:
+        found = replay_diff.diff(store, derived, wearers)
+    finally:
+        store.close()
+    try:
+        replay_diff.write(path, found, (study_hash(studies[0]), study_hash(studies[1])))
+    except OSError as e:
+        raise ReplayError(f"{path}: cannot be written ({e.strerror or e}); name another file for --diff") from e
+    kinds = [d for of in found.values() for d in of.kinds.values()]
+    flags = [f.gained for of in found.values() for f in of.flags]
+    counts = {name: sum(getattr(d, name) for d in kinds) for name in ("equal", "changed", "added", "removed")}
+    return {"file": str(path), **counts, "flags_gained": flags.count(True), "flags_lost": flags.count(False)}
 
 
 def _check(settings: Settings, replayed: Store, path: Path, report: dict[str, Any]) -> bool:

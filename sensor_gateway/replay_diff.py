@@ -1,0 +1,178 @@
+"""What another derivation of the same days changed: per wearer and kind, where and how much, flags gained and lost.
+
+`tiltline replay --diff FILE`. Two stores are walked together in the order of time; memory holds the counts, the largest
+change of each column, and the flags that differ. Flags are matched by rule and instant, not by id: an id holds the study's
+hash, so another study renames every one of them.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from processing.dictionary import KINDS
+from sensor_gateway.sinks.store import Store
+
+FORMS: Final = (".html", ".json", ".txt")
+_NAMED: Final = ("event_id", "data", "t_utc_ns", "sensor")
+"""Columns of no size of their own: an event counts by what happened when, its data follow from the study."""
+
+
+@dataclass(slots=True)
+class Change:
+    """One column of one kind: rows with another value, and the largest step with its instant (None: not a number)."""
+
+    rows: int = 0
+    largest: float | None = None
+    at_utc_ns: int | None = None
+
+
+@dataclass(slots=True)
+class KindDiff:
+    """Rows of one wearer and kind; ``first_utc_ns`` and ``last_utc_ns`` bound everything that differs."""
+
+    equal: int = 0
+    changed: int = 0
+    added: int = 0
+    removed: int = 0
+    first_utc_ns: int | None = None
+    last_utc_ns: int | None = None
+    columns: dict[str, Change] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FlagChange:
+    """A flag that only one of the two has."""
+
+    t_utc_ns: int
+    rule: str
+    gained: bool
+    text: str
+
+
+@dataclass(slots=True)
+class WearerDiff:
+    """Everything about one wearer."""
+
+    kinds: dict[str, KindDiff] = field(default_factory=dict)
+    flags: list[FlagChange] = field(default_factory=list)
+
+
+Key = tuple[Any, ...]
+
+
+def diff(stored: Store, derived: Store, wearers: list[str]) -> dict[str, WearerDiff]:
+    """``derived`` against ``stored``, whole; "added" and "gained" is what only ``derived`` has."""
+    found: dict[str, WearerDiff] = {}
+    for wearer in wearers:
+        mine = found[wearer] = WearerDiff()
+        for kind in KINDS:
+            mine.kinds[kind] = _walk(stored, derived, wearer, kind, mine.flags)
+    return found
+
+
+def _walk(stored: Store, derived: Store, wearer: str, kind: str, flags: list[FlagChange]) -> KindDiff:
+    result = KindDiff()
+    a, b = _rows(stored, wearer, kind), _rows(derived, wearer, kind)
+    x, y = next(a, None), next(b, None)
+    while x is not None or y is not None:
+        key = min(row[0] for row in (x, y) if row is not None)
+        old = x[1] if x is not None and x[0] == key else None
+        new = y[1] if y is not None and y[0] == key else None
+        if old is not None and new is not None:
+            steps = {c: (old[c], new[c]) for c in old if c not in _NAMED and old[c] != new[c]}
+            result.changed += bool(steps)
+            result.equal += not steps
+            for column, values in steps.items():
+                _note(result.columns.setdefault(column, Change()), *values, key[0])
+            differs = bool(steps)
+        else:
+            result.added += old is None
+            result.removed += new is None
+            differs = True
+            only = new if new is not None else old
+            if only is not None and only.get("type") == "flag":
+                text = str(json.loads(only["data"]).get("text", ""))
+                flags.append(FlagChange(key[0], str(only["rule"]), old is None, text))
+        if differs:
+            result.first_utc_ns = key[0] if result.first_utc_ns is None else result.first_utc_ns
+            result.last_utc_ns = key[0]
+        x = next(a, None) if old is not None else x
+        y = next(b, None) if new is not None else y
+    return result
+
+
+def _note(change: Change, old: Any, new: Any, t_utc_ns: int) -> None:
+    change.rows += 1
+    if isinstance(old, int | float) and isinstance(new, int | float):
+        step = float(new - old)
+        if change.largest is None or abs(step) > abs(change.largest):
+            change.largest, change.at_utc_ns = step, t_utc_ns
+
+
+def _rows(store: Store, wearer: str, kind: str) -> Iterator[tuple[Key, dict[str, Any]]]:
+    """Rows with the key by which they are matched, in its order. Of events of one instant, type and rule the n-th match."""
+    held: list[tuple[Key, dict[str, Any]]] = []
+    for page in store.columns(kind, wearer):
+        for cells in zip(*page.values(), strict=True):
+            row = dict(zip(page, cells, strict=True))
+            key: Key = (row["t_utc_ns"], row["sensor"], row.get("type") or "", row.get("rule") or "")
+            if held and held[0][0][0] != key[0]:
+                yield from _numbered(held)
+                held = []
+            held.append((key, row))
+    yield from _numbered(held)
+
+
+def _numbered(rows: list[tuple[Key, dict[str, Any]]]) -> Iterator[tuple[Key, dict[str, Any]]]:
+    seen: dict[Key, int] = {}
+    for key, row in sorted(rows, key=lambda r: r[0]):
+        seen[key] = seen.get(key, 0) + 1
+        yield (*key, seen[key]), row
+
+
+def plain(found: dict[str, WearerDiff], studies: tuple[str, str]) -> dict[str, Any]:
+    """The report as JSON; ``studies`` are the hashes of the configured study and of the one replayed."""
+    return {
+        "study_hash": {"stored": studies[0], "derived": studies[1]},
+        "wearers": {wearer: asdict(of) for wearer, of in found.items()},
+    }
+
+
+def lines(found: dict[str, WearerDiff], studies: tuple[str, str]) -> list[str]:
+    """The report for a person, a line each."""
+    same = "the same study" if studies[0] == studies[1] else "another study"
+    out = [f"Stored under study {studies[0]}, derived again under {studies[1]} ({same})."]
+    for wearer, of in found.items():
+        out.append(f"{wearer}")
+        for kind, d in of.kinds.items():
+            where = f", from {_at(d.first_utc_ns)} to {_at(d.last_utc_ns)}" if d.first_utc_ns is not None else ""
+            out.append(f"  {kind}: {d.equal} equal, {d.changed} changed, {d.added} added, {d.removed} removed{where}")
+            for column, c in sorted(d.columns.items()):
+                size = "" if c.largest is None else f", the largest by {c.largest:+.6g} at {_at(c.at_utc_ns)}"
+                out.append(f"    {column}: {c.rows} rows{size}")
+        gained = sum(f.gained for f in of.flags)
+        out.append(f"  flags: {gained} gained, {len(of.flags) - gained} lost")
+        out += [f"    {'+' if f.gained else '-'} {_at(f.t_utc_ns)} {f.rule}: {f.text}" for f in of.flags]
+    return out
+
+
+def write(path: Path, found: dict[str, WearerDiff], studies: tuple[str, str]) -> None:
+    """Write the report in the form that the file's name asks for (`FORMS`). Raises ``OSError``."""
+    if path.suffix == ".json":
+        text = json.dumps(plain(found, studies), indent=2, ensure_ascii=False) + "\n"
+    else:
+        text = "\n".join(lines(found, studies)) + "\n"
+        if path.suffix == ".html":
+            head = '<!doctype html><html lang="en"><meta charset="utf-8"><title>What the replay changed</title>'
+            text = f"{head}<h1>What the replay changed</h1><pre>{html.escape(text)}</pre></html>\n"
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _at(t_utc_ns: int | None) -> str:
+    return "" if t_utc_ns is None else datetime.fromtimestamp(t_utc_ns // 10**9, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
