@@ -250,7 +250,7 @@ class Gateway:
         site = self.settings.site
         troubles = [t for sink in self.sinks if isinstance(t := getattr(sink, "trouble", None), str)]
         troubles += [t for t in (self.receiver and self.receiver.trouble,) if t]
-        troubles += [t for r in self.runners.values() for t in (r.stopped_by, r.line.broken) if t is not None]
+        troubles += [t for r in self.runners.values() for t in (r.stopped_by, r.withheld, r.line.broken) if t]
         links = {sensor: r.link for sensor, r in self.runners.items() if r.link is not None}
         now_ns, books = self.clock.utc_ns(), gateway_books(self.store_path.parent)
         signs = vitals(self.store_path.parent, self._watch)
