@@ -18,6 +18,7 @@ from sensor_gateway.alignment_notes import append, offset_note
 from sensor_gateway.export.manifest import check_manifest
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
+from tests.integration.test_delivery import sensors, write_recording
 
 DAY_NS = 86_400 * NS_PER_S
 T0 = 1_790_000_040 * NS_PER_S
@@ -177,3 +178,21 @@ def test_wrong_options_get_one_sentence(db: Path, tmp_path: Path, capsys: pytest
     assert export(db, out, "--remap-ids", "--key", key) == 1
     assert "chmod 600" in capsys.readouterr().err
     assert not out.exists()
+
+
+@pytest.mark.slow
+def test_raw_samples_move_and_are_renamed_as_well(tmp_path: Path) -> None:
+    write_recording(tmp_path / "walk.parquet", 60)
+    config = tmp_path / "gateway.toml"
+    config.write_text(f'[site]\ndata_dir = "data"\n{sensors(tmp_path / "walk.parquet", 0)}\n[web]\nenabled = false\n')
+    assert cli.main(["run", "--config", str(config), "--until-done"]) == 0
+    words = ["export", "--config", str(config), "--kind", "raw", "--out"]
+    assert cli.main([*words, str(tmp_path / "plain")]) == 0
+    assert cli.main([*words, str(tmp_path / "veiled"), "--shift-days", "-800", "--remap-ids"]) == 0
+    a, b = (pd.read_parquet(tmp_path / name / "raw.parquet") for name in ("plain", "veiled"))
+    assert len(a) == 6000
+    assert (b.t_utc_ns == a.t_utc_ns - 800 * DAY_NS).all()
+    pd.testing.assert_frame_equal(a.drop(columns=["wearer", "sensor", "t_utc_ns"]), b.iloc[:, 3:])
+    assert b.wearer.str.fullmatch("p-[0-9a-f]{8}").all()
+    text = (tmp_path / "veiled" / "manifest.json").read_text()
+    assert not [old for old in ("w-001", "clip-1", "-800") if old in text]
