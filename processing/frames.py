@@ -53,6 +53,12 @@ def rotate(rows: Rows, v: F64) -> F64:
     return out.T
 
 
+def transposed(m: Rows) -> Rows:
+    """The inverse of a rotation given by rows."""
+    a, b, c = m
+    return (a[0], b[0], c[0]), (a[1], b[1], c[1]), (a[2], b[2], c[2])
+
+
 def component(a: F64, b: F64) -> F64:
     """Row-wise scalar product of (n, 3) and (n, 3): the component of ``a`` along unit vectors ``b``."""
     product: F64 = a[:, 0] * b[:, 0] + a[:, 1] * b[:, 1] + a[:, 2] * b[:, 2]

@@ -1,35 +1,26 @@
 """TOML to frozen settings. An unknown key, wrong type or bad value is an error naming the key and the remedy.
 
-All settings stand in this one file, longer than others, since it is what a person with a question about a key opens.
+All settings stand in this one file, since it is what a person with a question about a key opens; `strict_toml.py` reads them.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
-import tomllib
-import types
-import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 from zoneinfo import ZoneInfo
-
-import msgspec
 
 from processing.coaching import check_programme
 from processing.rules.study import Study
 from sensor_gateway.radio.states import RadioLimits, SessionLimits
+from sensor_gateway.strict_toml import ConfigError, read_toml, strict_convert
 from sensor_gateway.wire import topics
 
-T = TypeVar("T")
+__all__ = ["ConfigError", "read_toml", "strict_convert"]  # whoever reads settings meets these with them
 _BLUETOOTH = re.compile(r"([0-9A-F]{2}:){5}[0-9A-F]{2}")
 _DAY_S = 86_400
-
-
-class ConfigError(ValueError):
-    """A setting that cannot be used; the text names the file, the key and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,47 +196,6 @@ class Settings:
     study: str = ""  # path of the study file, relative to this one
 
 
-def strict_convert(raw: object, kind: type[T], where: str) -> T:
-    """Plain data to a dataclass; raises `ConfigError` naming the first unknown key or wrong type."""
-    _refuse_unknown_keys(raw, kind, where, "")
-    try:
-        return msgspec.convert(raw, kind)
-    except msgspec.ValidationError as e:
-        what, _, path = str(e).partition(" - at `$")
-        key = f"key '{path.strip('.`')}': " if path else ""
-        raise ConfigError(f"{where}: {key}{what[:1].lower()}{what[1:]}; see the example files in config/") from None
-
-
-def _refuse_unknown_keys(raw: object, kind: Any, where: str, path: str) -> None:
-    origin, args = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (types.UnionType, typing.Union):
-        for arg in args:
-            if dataclasses.is_dataclass(arg):
-                _refuse_unknown_keys(raw, arg, where, path)
-    elif origin in (tuple, list) and isinstance(raw, list):
-        for i, item in enumerate(raw):
-            _refuse_unknown_keys(item, args[0], where, f"{path}[{i}]")
-    elif dataclasses.is_dataclass(kind) and isinstance(raw, dict):
-        hints = typing.get_type_hints(kind)
-        for key, value in raw.items():
-            name = f"{path}.{key}".lstrip(".")
-            if key not in hints:
-                close = difflib.get_close_matches(key, hints, 1)
-                hint = f"did you mean '{close[0]}'?" if close else f"known keys: {', '.join(sorted(hints))}"
-                raise ConfigError(f"{where}: unknown key '{name}'; {hint}")
-            _refuse_unknown_keys(value, hints[key], where, name)
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """The file's content; raises `ConfigError` where it is absent or not TOML."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file; start from config/gateway.example.toml") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
-        raise ConfigError(f"{path}: not valid TOML: {e}") from None
-
-
 def load_settings(path: Path) -> Settings:
     """Read and check a gateway file."""
     settings = strict_convert(read_toml(path), Settings, str(path))
@@ -268,7 +218,9 @@ def load_settings(path: Path) -> Settings:
     _check_doors(settings, path)
     for f in dataclasses.fields(settings.retention):
         if not 0 <= getattr(settings.retention, f.name) <= 36_500:
-            raise ConfigError(f"{path}: key 'retention.{f.name}' is {getattr(settings.retention, f.name)}; use 0 to 36500")
+            raise ConfigError(
+                f"{path}: key 'retention.{f.name}' is {getattr(settings.retention, f.name)}; use 0 to 36500"
+            )
     return settings
 
 

@@ -38,11 +38,12 @@ from processing.alignment.stretches import (
     change_of,
     from_plain,
     pace_spm,
+    rows_of,
     three,
     vigour,
     wander_deg,
 )
-from processing.frames import Rows, columns, component, rotate
+from processing.frames import Rows, columns, component, rotate, transposed
 from processing.types import F64, I64, NS_PER_S, POSTURE_CODE, ContextBlock, SecondBlock
 
 _GAIT: Final = frozenset(POSTURE_CODE[p] for p in ("walking", "running", "stairs"))
@@ -112,10 +113,10 @@ class SlipStage:
 
     def _in_sensor(self, second: I64, v_p: F64) -> F64:
         """Vectors (n, 3) of given seconds back in sensor axes, by the alignment each was turned with."""
-        out = rotate(_transposed(self._axes[-1][1]), v_p)
+        out = rotate(transposed(self._axes[-1][1]), v_p)
         old = int(np.searchsorted(second, self._axes[-1][0])) if len(self._axes) > 1 else 0
         if old:
-            out[:old] = rotate(_transposed(self._axes[0][1]), v_p[:old])
+            out[:old] = rotate(transposed(self._axes[0][1]), v_p[:old])
         return out
 
     def _listen(self, second: int, code: int, up: Three, fast: bool, notes: list[SlipNote]) -> None:
@@ -278,7 +279,7 @@ class SlipStage:
     def restore(self, state: dict[str, Any]) -> None:
         """The inverse of `snapshot`, for a stage of the same parameters."""
         self._windows.restore(state["windows"])
-        self._axes = [(s, _rows(r)) for s, r in state["axes"]]
+        self._axes = [(s, rows_of(r)) for s, r in state["axes"]]
         self._in_force, issued, self._from_second = state["ids"]
         self._issued = list(issued)
         self._latest, self._anchor = (None if a is None else restored(*a) for a in state["alignments"])
@@ -296,12 +297,3 @@ def _turning_dps(block: SecondBlock, count: I64) -> F64:
     across = component(g, g) - about_up * about_up
     out: F64 = np.degrees(np.sqrt(np.maximum(np.add.reduceat(across, block.start[:-1]) / count, 0.0)))
     return out
-
-
-def _transposed(m: Rows) -> Rows:
-    a, b, c = m
-    return (a[0], b[0], c[0]), (a[1], b[1], c[1]), (a[2], b[2], c[2])
-
-
-def _rows(m: Any) -> Rows:
-    return three(m[0]), three(m[1]), three(m[2])

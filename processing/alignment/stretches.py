@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from processing.alignment.gait_window import GaitWindow, Three
 from processing.alignment.realign import Change, angle_deg, change_between
 from processing.alignment.walking import mean_up
+from processing.frames import Rows
 
 Stretch: TypeAlias = list[GaitWindow]
 
@@ -75,3 +76,8 @@ def _window(second: int, up: Any, step_hz: float, scatter: Any, weight: float, a
 def three(v: Sequence[float]) -> Three:
     """Three numbers as a tuple."""
     return v[0], v[1], v[2]
+
+
+def rows_of(m: Any) -> Rows:
+    """A matrix as rows of tuples, also after JSON."""
+    return three(m[0]), three(m[1]), three(m[2])

@@ -82,10 +82,10 @@ def test_a_flag_is_reached_by_its_link_seen_and_judged(
     assert page.locator("#facts dd").count() >= 3
     assert page.locator("#chain li").count() >= 1
 
-    page.get_by_role("button", name="Wrong posture").click()
+    page.get_by_role("button", name="Another posture").click()
     assert "short name" in page.locator("#said").inner_text()
     page.fill("#rater", "pt-7")
-    page.get_by_role("button", name="Wrong posture").click()
+    page.get_by_role("button", name="Another posture").click()
     page.locator("#said", has_text="Saved").wait_for()
     stored = store.newest("w-002", ("verdict",))[0]
     assert (stored.data["flag_event_id"], stored.data["verdict"], stored.data["rater"]) == (

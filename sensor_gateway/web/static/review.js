@@ -2,7 +2,7 @@
 const $ = (id) => document.getElementById(id);
 const asked = new URLSearchParams(location.search);
 const RULES = { tilt_dose: 'Tilt over the last hour', sustained_tilt: 'Tilt for ten minutes', static_posture: 'One position for long' };
-const VERDICTS = { useful: 'useful', not_useful: 'not useful', wrong_posture: 'wrong posture' };
+const VERDICTS = { useful: 'useful', not_useful: 'not useful', wrong_posture: 'another posture' };
 let flags = [];
 let at = 0;
 let wanted = asked.get('event');
