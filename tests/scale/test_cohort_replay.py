@@ -1,0 +1,54 @@
+"""A journal replayed on a real Dask cluster gives what one machine gives, also when a worker is killed on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from distributed import Client, LocalCluster
+
+from processing.dictionary import KINDS
+from processing.rules.study import Study
+from sensor_gateway.cohort_replay import connect, replay_cohort
+from sensor_gateway.config import load_settings
+from sensor_gateway.rederive import ReplayError, SpoolReader, compare, rederive
+from sensor_gateway.sinks.store import Store
+from tests.integration.test_delivery import sensors, write_recording
+from tests.sensor_gateway.test_gateway import configure, tiltline
+
+
+@pytest.mark.slow
+def test_a_killed_worker_costs_its_partition_only(tmp_path: Path) -> None:
+    write_recording(tmp_path / "walk.parquet", 180)
+    config = configure(tmp_path, sensors(tmp_path / "walk.parquet", 0))
+    ran = tiltline("run", "--config", config, "--until-done")
+    assert ran.returncode == 0, ran.stderr
+    path, sensor = tmp_path / "data" / "spool.db", load_settings(config).sensors[0]
+    alone, together = Store.open(tmp_path / "alone.db"), Store.open(tmp_path / "together.db")
+    spool = SpoolReader(path)
+    expected = rederive(spool, sensor, Study(), alone)
+    spool.close()
+    told: list[float] = []
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+        pids = list(client.run(os.getpid).values())
+
+        def progress(share: float) -> None:
+            told.append(share)
+            if len(told) == 1:
+                os.kill(pids[0], signal.SIGKILL)
+
+        found = replay_cohort(client, path, [sensor], Study(), together, progress, most=expected.entries // 4)
+    assert len(told) >= 4
+    assert told[-1] == 1.0
+    assert found[sensor.id] == expected
+    for kind in KINDS:
+        assert compare(alone, together, "w-001", kind).is_none
+    alone.close()
+    together.close()
+
+
+def test_no_scheduler_is_one_sentence() -> None:
+    with pytest.raises(ReplayError, match="no Dask scheduler answers"):
+        connect("tcp://127.0.0.1:9")
