@@ -1,7 +1,8 @@
 """The gateway of one site: sensors, spool, sinks and the page, put together from the settings and taken down in order.
 
 Order of going down: transports stop, what was received is computed and stored, the sinks get a moment to catch up, then
-everything closes. Whatever is not delivered by then waits in the outbox.
+everything closes. Whatever is not delivered by then waits in the outbox. Longer than other modules: going up and coming down are
+one order, told in one place.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ still not measure. A second copy of the driver listens for that here, since the 
 away the start sequence is written once more, then the link is given up. What is tried after a failure, and when somebody is
 called, says `escalation`. Only the configured sensor is ever started: by its address, or by the serial number that it
 advertises, and where the device has a readable serial number and one is configured, that must agree too.
+Longer than other modules: it is one state machine, and its steps share the connection.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -61,7 +62,10 @@ def test_no_file_names_a_package_registry_or_holds_a_recording() -> None:
 def test_modules_stay_readable() -> None:
     for path in tracked():
         if path.suffix == ".py" and path.parts[len(ROOT.parts)] in {"processing", "sensor_gateway", "dashboards"}:
-            assert len(text_of(path).splitlines()) <= 300, path
+            text = text_of(path)
+            # Above 300 lines the docstring argues why; nothing argues for more than 350.
+            argued = re.search(r"longer than other", ast.get_docstring(ast.parse(text)) or "", re.IGNORECASE)
+            assert len(text.splitlines()) <= (350 if argued else 300), path
 
 
 BANNED = re.compile(
