@@ -123,7 +123,8 @@ def test_the_hole_check_notices_zeros(influx: Influx, views: dict[str, View]) ->
 
 def test_days_before_the_study_are_blank_not_zero(influx: Influx, views: dict[str, View]) -> None:
     early = View(START_MS - 28 * DAY_MS, START_MS + DAY_MS - 1, views["tiltline-weeks"].variables)
-    dated = [p for p in DASHBOARDS["tiltline-weeks"]["panels"] if p["type"] != "stat"]  # a stat is one total of the view
+    # A stat is one total of the whole view and stands at its beginning.
+    dated = [p for p in DASHBOARDS["tiltline-weeks"]["panels"] if p["type"] != "stat"]
     assert len(dated) >= 6
     for panel in dated:
         for series in answers(influx, early, panel):
