@@ -36,6 +36,8 @@ Neutral: TypeAlias = tuple[float, float] | Literal["auto"] | None
 """Seconds T0, T1 on the recording's own time, "auto" to find them, or None for no neutral pose."""
 NOMINAL_MOUNT: Final = Sensor(id="clip-1", wearer="w-001").mount
 MOUNT_ID: Final = "mount-1"
+_TOLD_S: Final = 60
+"""So many seconds of the recording are searched between two words of progress."""
 """A recording begins with one wearing."""
 MOVEMENTS: Final[Mapping[str, Movement]] = {"functional": "bows", "bows": "bows", "tilts": "pelvic_tilts"}
 """What `--mount` calls a guided movement."""
@@ -132,7 +134,7 @@ class _Search:
     def _blocks(self, number: int, passes: int) -> Iterator[TimedBatch]:
         """The recording in blocks, with word of how far this pass is."""
         done = 0
-        for block in blocks(self.timed):
+        for block in blocks(self.timed, _TOLD_S):
             yield block
             done += len(block)
             if self.progress is not None:

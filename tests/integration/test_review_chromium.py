@@ -78,7 +78,7 @@ def test_a_flag_is_reached_by_its_link_seen_and_judged(
     page.goto(f"{url}review.html?wearer=w-002&event={flag.event_id}")
     page.locator("#flag-text", has_text=str(flag.data["text"])).wait_for()
     assert page.locator("#wearer").input_value() == "w-002"
-    page.wait_for_function("document.getElementById('picture').naturalWidth > 0")
+    assert page.locator("#picture").evaluate("async (e) => { await e.decode(); return e.naturalWidth; }") > 0
     assert page.locator("#facts dd").count() >= 3
     assert page.locator("#chain li").count() >= 1
 

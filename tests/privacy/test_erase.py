@@ -157,9 +157,10 @@ def test_killed_at_any_step_it_goes_on(tmp_path: Path) -> None:
             pass
         time.sleep(0.002)
         os.kill(child.pid, signal.SIGKILL)
-        child.communicate(timeout=30)
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
-    assert json.loads(done.stdout)["complete"]
+        told, _ = child.communicate(timeout=30)
+    if child.returncode != 0:  # the search is short: the last one can be through before the signal comes
+        told = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert json.loads(told)["complete"]
     assert prove(places([config]), HER)[0] == []
     assert {name: others(tmp_path / "data" / name) for name in before} == before
     assert not list((tmp_path / "data").glob("erase-*"))

@@ -77,7 +77,9 @@ def test_the_filter_finds_the_simulated_orientation() -> None:
     truth = render(script, sample_times(START, 120_000, 100.0))
     sensor = SensorModel(3, mount_rows("up=+x,anterior=-z"), acc_noise_mps2=0.01, gyr_noise_rps=0.001)
     acc, gyr = sensor.measure(truth.t_utc_ns, 0, truth.acc_p_mps2, truth.gyr_p_rps)
-    q = VQF(0.01, tauAcc=5.0, restBiasEstEnabled=False).updateBatch(gyr, acc)["quat6D"]
+    q = VQF(0.01, tauAcc=5.0, restBiasEstEnabled=False).updateBatch(
+        np.ascontiguousarray(gyr), np.ascontiguousarray(acc)
+    )["quat6D"]
     true_up = rotate(sensor.r_sp, up_in_sensor(quaternion_ep(truth)))
     off = np.degrees(np.arccos(np.clip(np.sum(up_in_sensor(q) * true_up, axis=1), -1.0, 1.0)))
     for posture, limit in (("standing", 0.6), ("sitting", 0.6), ("walking", 1.2)):
