@@ -94,11 +94,14 @@ class Radio:
         return await self.scanner.find(matches, timeout_s)
 
     async def free(self, address: str, service_uuids: Sequence[str]) -> None:
-        """Close a connection to ``address`` that an earlier process left in the operating system."""
+        """Close a connection to ``address`` that an earlier process left in the operating system.
+
+        Without `air`: nothing is sent but the hanging up, for which BlueZ takes two seconds a sensor; all may do it at once.
+        """
         if not service_uuids:
             return
         try:
-            async with self.air, asyncio.timeout(self.limits.connect_s + self.limits.close_s):
+            async with asyncio.timeout(self.limits.connect_s + self.limits.close_s):
                 name = await self.name()
                 adapter = await BleakAdapter.get(
                     bluez=BlueZAdapterArgs(adapter=name) if name else BlueZAdapterArgs(), backend=self.backends.adapter

@@ -19,7 +19,7 @@ from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.backends.client import BaseBleakClient
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import BaseBleakScanner
-from bleak.exc import BleakError
+from bleak.exc import BleakDBusError, BleakError
 
 from sensor_gateway.drivers.base import Advert, Step
 from sensor_gateway.radio.host import Host
@@ -31,6 +31,7 @@ STACK_ERRORS: Final = (BleakError, OSError, EOFError, KeyError, AssertionError)
 """What bleak and the bus below it raise when a connection goes wrong; TimeoutError is an OSError. Where a device vanishes
 between two of its steps, bleak asserts."""
 
+UNKNOWN_OBJECT: Final = "org.freedesktop.DBus.Error.UnknownObject"
 FIRMWARE_UUID: Final = "00002a26-0000-1000-8000-00805f9b34fb"
 SERIAL_UUID: Final = "00002a25-0000-1000-8000-00805f9b34fb"
 
@@ -76,6 +77,7 @@ class Link:
         self._client = client
         self._limits = limits
         self._open = True
+        self._forgotten = False
 
     async def subscribe(self, uuids: Sequence[str], on_payload: Callable[[str, bytes], None]) -> None:
         """Deliver notifications to ``on_payload`` until `close`; nothing after it. Raises `LinkError`."""
@@ -107,7 +109,7 @@ class Link:
         except TimeoutError:
             raise LinkError("subscribing took too long", "gatt") from None
         except STACK_ERRORS as e:
-            raise LinkError(f"subscribing failed: {text_of(e)}", "gatt") from e
+            raise self._failed("subscribing failed", e) from e
 
     async def _pair(self) -> None:
         try:
@@ -150,7 +152,14 @@ class Link:
         except TimeoutError:
             raise LinkError(f"the sensor did not answer command {step.payload.hex()}", "gatt") from None
         except STACK_ERRORS as e:
-            raise LinkError(f"the sensor refused command {step.payload.hex()}: {text_of(e)}", "gatt") from e
+            raise self._failed(f"the sensor refused command {step.payload.hex()}", e) from e
+
+    def _failed(self, what: str, error: BaseException) -> LinkError:
+        """What to raise; the system's service says by UnknownObject that it has begun anew and knows no such link."""
+        if isinstance(error, BleakDBusError) and error.dbus_error == UNKNOWN_OBJECT:
+            self._forgotten = True
+            return LinkError("the Bluetooth service has begun anew and lost the connection", "ended")
+        return LinkError(f"{what}: {text_of(error)}", "gatt")
 
     def _characteristic(self, uuid: str) -> BleakGATTCharacteristic:
         try:
@@ -162,10 +171,14 @@ class Link:
         return found
 
     async def close(self) -> None:
-        """Disconnect, whatever happened before; needed also after the sensor has hung up (see the module)."""
+        """Disconnect, whatever happened before; needed also after the sensor has hung up (see the module).
+
+        Where the service has forgotten the link, nobody will say that it ended: bleak would wait ten seconds for that. It
+        closes its bus also when it is interrupted.
+        """
         self._open = False
         try:
-            async with asyncio.timeout(self._limits.close_s):
+            async with asyncio.timeout(min(1.0, self._limits.close_s) if self._forgotten else self._limits.close_s):
                 await self._client.disconnect()
         except STACK_ERRORS as e:
             log.warning("disconnecting failed: %s", text_of(e))
