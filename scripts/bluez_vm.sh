@@ -70,7 +70,6 @@ tar -c --exclude=__pycache__ pyproject.toml README.md LICENSE processing sensor_
 "$python" -m pip install --quiet --disable-pip-version-check --no-deps --target "$share/app" "$share/src"
 cat > "$share/trial.sh" <<GUEST
 set -e
-unset PYTHONDONTWRITEBYTECODE
 export PYTHONPATH=/share/app:/packages PYTHONPYCACHEPREFIX=/run/pycache HOME=/root
 mkdir /run/pycache
 [ ! -e /share/pycache.tar ] || tar -xf /share/pycache.tar -C /run/pycache
@@ -103,6 +102,6 @@ timeout --foreground "${TIMEOUT:-1800}" "${machine[@]}" "${speed[@]}" \
   -virtfs "local,path=$share,mount_tag=share,security_model=none,multidevs=remap" </dev/null
 [ ! -e "$share/pycache.new" ] || mv "$share/pycache.new" "$compiled"
 [ -e "$share/result.json" ] || { echo "The virtual machine ended without a result; its last words stand above" >&2; exit 2; }
-mkdir -p artifacts && cp "$share/result.json" "$results"
-echo "Result: ${results#"$PWD/"}"
+mkdir -p artifacts && cp "$share/result.json" "$results" && cp "$share/gateway.log" "${results%.json}.log"
+echo "Result: ${results#"$PWD/"}, and what the gateway said beside it"
 "$python" -c 'import json, sys; sys.exit(not json.load(open(sys.argv[1]))["passed"])' "$results"

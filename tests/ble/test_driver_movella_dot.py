@@ -72,7 +72,7 @@ class Dot(Peripheral):
             out.append((MEDIUM_UUID, pack("<I6f12x", t_us, 0, 0, 9.81, self.number % 1000, 0, 0)))
             self.number += 1
             if self.number % 50 == 40:
-                out.append((BATTERY_UUID, bytes([90 - self.number // 50, 0])))
+                out.append((BATTERY_UUID, bytes([(90 - self.number // 50) % 91, 0])))
         return out
 
 

@@ -58,6 +58,8 @@ class Trial:
         while missing and time.monotonic() - from_s < GIVE_UP_S:
             await asyncio.sleep(POLL_S)
             self.gateway.read()
+            for watched in sensors.values():
+                watched.check()
             for name in list(missing):
                 fresh, looked[name] = self.gateway.journaled[name][looked[name] :], len(self.gateway.journaled[name])
                 since_s = max(from_s, sensors[name].connected_s) if anew else from_s

@@ -42,6 +42,12 @@ class Watched:
         sensor.device.notify_subscribers = self._notify
         sensor.device.on("connection", self._on_connection)
 
+    def check(self) -> None:
+        """Raise where the simulation itself has ended: its silence would look like the gateway's fault."""
+        task = self.sensor._task
+        if task is not None and task.done():
+            raise RuntimeError(f"the simulated sensor {self.sensor.address} has ended") from task.exception()
+
     def _on_connection(self, _connection: Any) -> None:
         self.connections += 1
         self.connected_s = time.monotonic()
