@@ -14,28 +14,26 @@ from starlette.routing import Route
 from processing.types import NS_PER_S
 from sensor_gateway.report.figures import day_figures, week_figures
 from sensor_gateway.report.page import content_policy, day_page, week_page
-from sensor_gateway.web.source import Source
+from sensor_gateway.web.desk import Desk
 
 
 class Reports:
-    """The two pages, bound to the store behind the wearer's page."""
+    """The two pages, bound to the desk of the wearer's page."""
 
-    def __init__(self, source: Source, timezone: str) -> None:
-        self._source, self._timezone = source, timezone
+    def __init__(self, desk: Desk, timezone: str) -> None:
+        self._desk, self._source, self._timezone = desk, desk.source, timezone
 
     def routes(self) -> list[Route]:
         return [Route("/report/day", self.day), Route("/report/week", self.week)]
 
     async def day(self, request: Request) -> Response:
-        return await run_in_threadpool(self._page, request, week=False)
+        return await run_in_threadpool(self._page, request, await self._desk.wearer(request), week=False)
 
     async def week(self, request: Request) -> Response:
-        return await run_in_threadpool(self._page, request, week=True)
+        return await run_in_threadpool(self._page, request, await self._desk.wearer(request), week=True)
 
-    def _page(self, request: Request, *, week: bool) -> Response:
+    def _page(self, request: Request, wearer: str, *, week: bool) -> Response:
         query = request.query_params
-        bound = getattr(request.state, "wearer", None)
-        wearer = self._source.wearer(bound or query.get("wearer"))
         now_ns = self._source.clock.utc_ns()
         try:
             zone = ZoneInfo(query.get("tz") or self._timezone)

@@ -20,14 +20,13 @@ from starlette.routing import Route
 from processing.pipeline import Answer, CaptureNeutral
 from processing.rules.gate import ANSWERS
 from sensor_gateway.live import LiveHub
-from sensor_gateway.web.commands import Command, CommandError, OnCommand
+from sensor_gateway.web.desk import Desk, bound_to
 from sensor_gateway.web.shape import View
-from sensor_gateway.web.source import NotFoundError, Source
+from sensor_gateway.web.source import NotFoundError
 from sensor_gateway.web.stream import MAX_STREAMS, stream
 
 BAD_DAY = "Use tz=Area/City and day=YYYY-MM-DD, e.g. tz=Europe/Berlin."
 TREND_DAYS = ("7", "28")
-NO_GATEWAY = "This page only shows stored data; start it with 'tiltline run' to answer prompts or set your neutral."
 
 
 class AnswerBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -44,10 +43,10 @@ class NeutralBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Api:
-    """The handlers, bound to their source and the gateway's callback."""
+    """The handlers, bound to their desk and the live hub."""
 
-    def __init__(self, source: Source, hub: LiveHub, timezone: str, on_command: OnCommand | None) -> None:
-        self._source, self._hub, self._timezone, self._on_command = source, hub, timezone, on_command
+    def __init__(self, desk: Desk, hub: LiveHub, timezone: str) -> None:
+        self._desk, self._source, self._hub, self._timezone = desk, desk.source, hub, timezone
 
     def routes(self) -> list[Route]:
         return [
@@ -61,10 +60,10 @@ class Api:
         ]
 
     async def now(self, request: Request) -> Response:
-        view = await run_in_threadpool(self._source.now, await self._wearer(request))
-        bound = _bound(request)
+        view = await run_in_threadpool(self._source.now, await self._desk.wearer(request))
+        bound = bound_to(request)
         wearers = [bound] if bound else await run_in_threadpool(self._source.wearers)
-        return JSONResponse({**view, "can_command": self._on_command is not None, "wearers": wearers})
+        return JSONResponse({**view, "can_command": self._desk.can_command, "wearers": wearers})
 
     async def today(self, request: Request) -> Response:
         query = request.query_params
@@ -73,13 +72,13 @@ class Api:
             day = date.fromisoformat(query["day"]) if "day" in query else None
         except ValueError:
             raise HTTPException(400, BAD_DAY) from None
-        return JSONResponse(await run_in_threadpool(self._source.day, await self._wearer(request), day, zone))
+        return JSONResponse(await run_in_threadpool(self._source.day, await self._desk.wearer(request), day, zone))
 
     async def trends(self, request: Request) -> Response:
         days = request.query_params.get("days", "7")
         if days not in TREND_DAYS:
             raise HTTPException(400, f"Use days= and one of {', '.join(TREND_DAYS)}.")
-        wearer, zone = await self._wearer(request), self._zone(request)
+        wearer, zone = await self._desk.wearer(request), self._zone(request)
         return JSONResponse(await run_in_threadpool(self._source.trends, wearer, int(days), zone))
 
     def _zone(self, request: Request) -> ZoneInfo:
@@ -89,7 +88,7 @@ class Api:
             raise HTTPException(400, BAD_DAY) from None
 
     async def live(self, request: Request) -> Response:
-        wearer = await self._wearer(request)
+        wearer = await self._desk.wearer(request)
         if self._hub.subscribers >= MAX_STREAMS:
             raise HTTPException(503, "Too many pages are open on this gateway; close one of them.")
         return StreamingResponse(stream(self._source, self._hub, wearer), media_type="text/event-stream")
@@ -100,7 +99,7 @@ class Api:
     async def _event(self, request: Request, event_id: str) -> View:
         """An event with what followed; of another wearer's a wearer's sign-in learns not even that it exists."""
         found = await run_in_threadpool(self._source.flag, event_id)
-        if _bound(request) not in (None, found["wearer"]):
+        if bound_to(request) not in (None, found["wearer"]):
             raise NotFoundError(f"There is no event {event_id[:40]!r}; it may belong to another gateway.")
         return found
 
@@ -111,7 +110,7 @@ class Api:
         prompt = await self._event(request, body.event_id)
         if prompt["type"] != "prompt":
             raise HTTPException(422, "Only a prompt can be answered.")
-        await self._send(prompt["wearer"], Answer(body.event_id, body.answer))
+        await self._desk.send(prompt["wearer"], Answer(body.event_id, body.answer))
         self._source.answered(body.event_id, body.answer)
         return JSONResponse({"event_id": body.event_id, "answer": body.answer}, 202)
 
@@ -119,25 +118,8 @@ class Api:
         body = await _body(request, NeutralBody)
         if not 2.0 <= body.duration_s <= 30.0:
             raise HTTPException(422, "Take the neutral over 2 to 30 seconds.")
-        await self._send(await self._wearer(request), CaptureNeutral(body.duration_s))
+        await self._desk.send(await self._desk.wearer(request), CaptureNeutral(body.duration_s))
         return JSONResponse({"duration_s": body.duration_s}, 202)
-
-    async def _send(self, wearer: str, command: Command) -> None:
-        if self._on_command is None:
-            raise HTTPException(503, NO_GATEWAY)
-        try:
-            await self._on_command(wearer, command)
-        except CommandError as e:
-            raise HTTPException(409, str(e)) from None
-
-    async def _wearer(self, request: Request) -> str:
-        return await run_in_threadpool(self._source.wearer, request.query_params.get("wearer"))
-
-
-def _bound(request: Request) -> str | None:
-    """The wearer that the request's sign-in belongs to, None where it may see all."""
-    bound: str | None = getattr(request.state, "wearer", None)
-    return bound
 
 
 B = TypeVar("B", AnswerBody, NeutralBody)

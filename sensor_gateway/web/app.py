@@ -75,13 +75,13 @@ def create_app(
     wearers = tuple(dict.fromkeys(s.wearer for s in settings.sensors))
     source = Source(Path(store_path), hub, clock, wearers, (study or Study()).prompt.expire_s)
     fan = hub or LiveHub()
-    api = Api(source, fan, settings.site.timezone, on_command)
-    desk = Desk(Path(store_path), clock, source, study or Study(), on_command)
+    desk = Desk(source, study or Study(), on_command)
+    api = Api(desk, fan, settings.site.timezone)
     entries = [
         *CoachingApi(desk).routes(),
         *ReviewApi(desk).routes(),
         *SetupApi(desk, guidance or (lambda _: None)).routes(),
-        *Reports(source, settings.site.timezone).routes(),
+        *Reports(desk, settings.site.timezone).routes(),
         *(SignIn(access.tokens).routes() if access.tokens else ()),
     ]
 
@@ -89,7 +89,6 @@ def create_app(
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
         source.close()
-        desk.close()
 
     app = Starlette(
         routes=[*api.routes(), *entries, Mount("/", StaticFiles(directory=STATIC, html=True))],

@@ -1,4 +1,4 @@
-"""What the entry pages share: who asks, in which role, the store behind them, and the way to the gateway.
+"""What all pages share: who asks, in which role, the store behind them, and the way to the gateway.
 
 Roles: the guard may put ``role`` ("wearer" or "therapist") and ``wearer`` on the request; where there is none, one
 person at home is both.
@@ -6,10 +6,8 @@ person at home is both.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
@@ -20,39 +18,31 @@ from starlette.requests import Request
 
 from processing.rules.study import Study
 from processing.types import NS_PER_S, Event
-from sensor_gateway.clock import Clock
-from sensor_gateway.sinks.store import Store, StoreError
+from sensor_gateway.sinks.store import Store
 from sensor_gateway.web.commands import Command, CommandError, OnCommand
 from sensor_gateway.web.source import Source
 
-NO_GATEWAY = "This page only shows stored data; start it with 'tiltline run' to enter something."
+NO_GATEWAY = "This page only shows stored data; start it with 'tiltline run' to enter something or set your neutral."
 T = TypeVar("T")
 
 
+def bound_to(request: Request) -> str | None:
+    """The wearer that the request's sign-in belongs to, None where it may see all."""
+    bound: str | None = getattr(request.state, "wearer", None)
+    return bound
+
+
 class Desk:
-    """Shared by the handlers of one page server. The store may not exist yet."""
+    """Shared by the handlers of one page server."""
 
-    def __init__(self, path: Path, clock: Clock, source: Source, study: Study, on_command: OnCommand | None) -> None:
-        self.clock, self.source, self.study = clock, source, study
-        self._path, self._on_command = path, on_command
-        self._store: Store | None = None
-        self._lock = threading.Lock()
+    def __init__(self, source: Source, study: Study, on_command: OnCommand | None) -> None:
+        self.source, self.clock, self.study = source, source.clock, study
+        self._on_command = on_command
 
-    def close(self) -> None:
-        with self._lock:
-            if self._store is not None:
-                self._store.close()
-            self._store = None
-
-    def store(self) -> Store | None:
-        """The store, None before its first record."""
-        with self._lock:
-            if self._store is None and self._path.is_file():
-                try:
-                    self._store = Store.open(self._path, readonly=True)
-                except StoreError:  # being created this moment; `tiltline doctor` tells of one that stays unusable
-                    return None
-            return self._store
+    @property
+    def can_command(self) -> bool:
+        """Whether there is a gateway to take what is entered."""
+        return self._on_command is not None
 
     def today(self) -> date:
         """The wearer's local day, by the study's time zone: programmes change with it."""
@@ -61,7 +51,7 @@ class Desk:
 
     async def read(self, ask: Callable[[Store], T], nothing: T) -> T:
         """Ask the store in a worker thread; ``nothing`` before its first record."""
-        store = await run_in_threadpool(self.store)
+        store = await run_in_threadpool(self.source.store)
         return nothing if store is None else await run_in_threadpool(ask, store)
 
     async def newest(self, wearer: str, types: tuple[str, ...], limit: int = 1) -> list[Event]:
@@ -71,7 +61,7 @@ class Desk:
 
     async def wearer(self, request: Request) -> str:
         """The wearer the request is about: the one its token is bound to, else the one asked for."""
-        bound: str | None = getattr(request.state, "wearer", None)
+        bound = bound_to(request)
         asked = request.query_params.get("wearer")
         if bound is not None:
             if asked not in (None, bound):
