@@ -75,7 +75,7 @@ mkdir /run/pycache
 [ ! -e /share/pycache.tar ] || tar -xf /share/pycache.tar -C /run/pycache
 cd /share/src
 # Compiled by the guest's own Python before anything is timed; what the packages are compiled to is kept for the next run.
-python3 -c "import sensor_gateway.cli.run, sensor_gateway.radio_sensors, tests.bluez.trial"
+python3 -c "import sensor_gateway.cli.run, sensor_gateway.radio.sensors, tests.bluez.trial"
 [ -e /share/pycache.tar ] || { tar -cf /share/pycache.part -C /run/pycache packages usr; mv /share/pycache.part /share/pycache.new; }
 sync
 exec python3 -m tests.bluez.trial --out /share/result.json ${STEPS:+--steps=$STEPS}

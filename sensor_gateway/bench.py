@@ -26,7 +26,7 @@ from processing.rules.study import Study
 from processing.synthetic import NEUTRAL_S, Wearer, bmi270, day_script, render, sample_times
 from processing.types import NS_PER_S, TimedBatch
 from sensor_gateway.export.manifest import versions
-from sensor_gateway.recording_alignment import MOUNT_ID, NOMINAL_MOUNT
+from sensor_gateway.recording.alignment import MOUNT_ID, NOMINAL_MOUNT
 
 _START_NS = 1_772_438_400 * NS_PER_S  # 2026-03-02T08:00:00Z
 _WARM_UP_S = 300.0

@@ -1,7 +1,7 @@
 """What is on the air, which driver would read it, and to whom it is bound: behind `tiltline scan` and `tiltline bind`.
 
 Nothing is connected here. A driver is asked by its `match` alone, so a driver installed from elsewhere (an entry point of the
-group `tiltline.drivers`) takes part by giving its factory a ``driver_class``, as `session.BleSensor` does.
+group `tiltline.drivers`) takes part by giving its factory a ``driver_class``, as `radio.ble_sensor.BleSensor` does.
 """
 
 from __future__ import annotations

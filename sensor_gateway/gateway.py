@@ -44,8 +44,8 @@ from sensor_gateway.sinks.store_sink import StoreSink
 from sensor_gateway.spool.database import Spool
 from sensor_gateway.spool.journal import Journal, first_entry
 from sensor_gateway.spool.outbox import Outbox, SinkView
-from sensor_gateway.status import StatusError, gateway_books
-from sensor_gateway.status_report import ClockWatch, Report, Reporter, vitals
+from sensor_gateway.status.report import ClockWatch, Report, Reporter, vitals
+from sensor_gateway.status.status import StatusError, gateway_books
 from sensor_gateway.web.app import Access, create_app, serve
 from sensor_gateway.web.commands import CommandError
 from sensor_gateway.web.tokens import load_tokens

@@ -1,6 +1,6 @@
 """`tiltline process` without its command line: one recording in, a folder of checked files out.
 
-Reads (`recording.py`), aligns, runs the same core as the live gateway (`processing.batch`) and writes what the researcher
+Reads (`recording/recording.py`), aligns, runs the same core as the live gateway (`processing.batch`) and writes what the researcher
 and the tests compare against. Same recording and options give the same bytes.
 """
 
@@ -23,13 +23,13 @@ from processing.dictionary import ABSOLUTE, BOUT, EPOCH, METRIC, SAMPLE, STEP, T
 from processing.mount_search import find_mounts
 from processing.rules.study import Study, study_hash
 from processing.types import NS_PER_S, POSTURE_CODE, Epoch, Event, Metric, Samples, TimedBatch
-from sensor_gateway.absolute_tilt import NeutralTimes, absolute_columns
-from sensor_gateway.alignment_notes import Offset
+from sensor_gateway.alignments.absolute_tilt import NeutralTimes, absolute_columns
+from sensor_gateway.alignments.notes import Offset
 from sensor_gateway.export.csv_parquet import FileSet, open_table
 from sensor_gateway.export.manifest import write_manifest
 from sensor_gateway.export.tables import column_table, event_line, record_table, sample_table, schema_of
-from sensor_gateway.recording import Recording, read_recording
-from sensor_gateway.recording_alignment import AUTO, Aligned, Neutral, align_recording
+from sensor_gateway.recording.alignment import AUTO, Aligned, Neutral, align_recording
+from sensor_gateway.recording.recording import Recording, read_recording
 
 FILES: Final = (
     "samples.parquet",

@@ -22,7 +22,7 @@ from sensor_gateway.config import Sensor, Settings
 from sensor_gateway.drivers.base import Rejected, TransportContext
 from sensor_gateway.drivers.reasons import Tally
 from sensor_gateway.gateway import SPOOL_FILE, STORE_FILE, transport_factory
-from sensor_gateway.rederive import ReplayError, SpoolReader
+from sensor_gateway.replay.rederive import ReplayError, SpoolReader
 from sensor_gateway.spool.journal import CONTROL
 from sensor_gateway.tail import journal_tail
 

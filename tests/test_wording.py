@@ -22,7 +22,7 @@ from processing.coaching import coach, composer, library, prompts, redflags
 from processing.rules import compare, explain, gate, prompting
 from processing.rules.gate import PromptRequest
 from processing.rules.study import Study
-from sensor_gateway import alignment_words
+from sensor_gateway.alignments import words as alignment_words
 from sensor_gateway.cli import COMMANDS, module_of
 from sensor_gateway.web import api_setup
 from sensor_gateway.wire import summary

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from processing.types import Event
-from sensor_gateway.explain_recompute import recompute
+from sensor_gateway.explain.recompute import recompute
 
 events = pd.read_parquet(Path(sys.argv[1]) / "events.parquet")
 flags = events[events["type"] == "flag"]

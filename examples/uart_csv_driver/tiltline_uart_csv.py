@@ -15,7 +15,7 @@ import numpy as np
 
 from processing.types import GRAVITY_MPS2, ClockSpec, ImuBatch
 from sensor_gateway.drivers.base import Advert, Capabilities, Decoded, Rejected, Step
-from sensor_gateway.session import BleSensor
+from sensor_gateway.radio.ble_sensor import BleSensor
 
 SERVICE_UUID: Final = "6e400001-b5a3-f393-e0a9-e50e24dcca9e"
 RX_UUID: Final = "6e400002-b5a3-f393-e0a9-e50e24dcca9e"

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from playwright.sync_api import sync_playwright
 
 from dashboards.__main__ import generated
-from sensor_gateway.cohort import SITE, CohortOptions, seed
+from sensor_gateway.cohort.cohort import SITE, CohortOptions, seed
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.wire.line import line
 from tests.dashboards.support.cohort import states

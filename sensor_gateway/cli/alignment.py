@@ -15,9 +15,9 @@ from processing.alignment.history import aged_uncertainty_deg
 from processing.alignment.offset import METHOD_DEG, PelvicOffset
 from processing.alignment.static import AlignmentError
 from processing.types import NS_PER_S
-from sensor_gateway.alignment_correct import CorrectionError, derive_beside, derived_path, with_mount, with_pose
-from sensor_gateway.alignment_history import WearerHistory, as_rows, read_history
-from sensor_gateway.alignment_notes import (
+from sensor_gateway.alignments.correct import CorrectionError, derive_beside, derived_path, with_mount, with_pose
+from sensor_gateway.alignments.history import WearerHistory, as_rows, read_history
+from sensor_gateway.alignments.notes import (
     Correction,
     NotesError,
     append,
@@ -27,13 +27,13 @@ from sensor_gateway.alignment_notes import (
     plain,
     read_notes,
 )
-from sensor_gateway.alignment_words import at_words, offset_words, row_words, zero_words
+from sensor_gateway.alignments.words import at_words, offset_words, row_words, zero_words
 from sensor_gateway.cli.progress import Progress
 from sensor_gateway.cli.times import utc_ns
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import ConfigError, Settings, load_settings, load_study
 from sensor_gateway.gateway import SPOOL_FILE, STORE_FILE
-from sensor_gateway.rederive import ReplayError, SpoolReader
+from sensor_gateway.replay.rederive import ReplayError, SpoolReader
 from sensor_gateway.sinks.store import Store, StoreError
 from sensor_gateway.spool.block import BlockError
 

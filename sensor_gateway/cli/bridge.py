@@ -10,8 +10,8 @@ import sys
 import threading
 from pathlib import Path
 
-from sensor_gateway.bridge import Bridge
-from sensor_gateway.bridge_queue import QueueError
+from sensor_gateway.bridge.bridge import Bridge
+from sensor_gateway.bridge.queue import QueueError
 from sensor_gateway.config import ConfigError, load_settings
 
 

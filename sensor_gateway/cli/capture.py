@@ -31,7 +31,7 @@ from sensor_gateway.drivers.base import Driver, Received, StartsWithTime, Transp
 from sensor_gateway.gateway import SPOOL_FILE, transport_factory
 from sensor_gateway.radio.adapter import Radio
 from sensor_gateway.radio.link import Found, LinkError
-from sensor_gateway.rederive import ReplayError, SpoolReader
+from sensor_gateway.replay.rederive import ReplayError, SpoolReader
 from sensor_gateway.tail import journal_tail
 
 _TEXT: Final = """\

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sensor_gateway.bridge import DATABASE_FILE
-from sensor_gateway.bridge_intake import sort_out
-from sensor_gateway.bridge_letters import Letter
-from sensor_gateway.bridge_queue import BridgeQueue, Good, QueueError
+from sensor_gateway.bridge.bridge import DATABASE_FILE
+from sensor_gateway.bridge.intake import sort_out
+from sensor_gateway.bridge.letters import Letter
+from sensor_gateway.bridge.queue import BridgeQueue, Good, QueueError
 from sensor_gateway.config import ConfigError, load_settings
 from sensor_gateway.mqtt_link import Incoming
 

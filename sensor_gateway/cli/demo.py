@@ -14,11 +14,11 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from sensor_gateway import cohort
 from sensor_gateway.cli.progress import Progress
 from sensor_gateway.cli.times import local_timezone
 from sensor_gateway.clock import SystemClock
-from sensor_gateway.cohort import CohortOptions
+from sensor_gateway.cohort import cohort
+from sensor_gateway.cohort.cohort import CohortOptions
 from sensor_gateway.config import ConfigError, Settings, Site, Web, check_timezone, load_settings
 from sensor_gateway.demo import Demo, DemoOptions, Findings, describe, free_port
 from sensor_gateway.gateway import Hooks

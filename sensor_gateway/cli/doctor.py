@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from sensor_gateway.config import ConfigError, Settings, load_settings, load_study
-from sensor_gateway.finding import Finding
-from sensor_gateway.health import examine
+from sensor_gateway.health.finding import Finding
+from sensor_gateway.health.health import examine
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

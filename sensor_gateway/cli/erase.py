@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from sensor_gateway.bridge_queue import QueueError
+from sensor_gateway.bridge.queue import QueueError
 from sensor_gateway.config import ConfigError
 from sensor_gateway.mqtt_link import LinkError
 from sensor_gateway.privacy.erase import EraseError, Receipt, erase, places, prove

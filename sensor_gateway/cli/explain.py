@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from sensor_gateway.chain import chain, influxql
-from sensor_gateway.chain import in_words as in_lines
 from sensor_gateway.config import ConfigError, check_timezone
-from sensor_gateway.explain import ExplainError, ProcessedEvents, as_json, find, in_words
-from sensor_gateway.explain_svg import draw
+from sensor_gateway.explain.chain import chain, influxql
+from sensor_gateway.explain.chain import in_words as in_lines
+from sensor_gateway.explain.explain import ExplainError, ProcessedEvents, as_json, find, in_words
+from sensor_gateway.explain.svg import draw
 from sensor_gateway.sinks.store import Store, StoreError
 
 NAME: Final = "explain"

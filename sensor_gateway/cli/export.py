@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from processing.alignment.static import AlignmentError
-from sensor_gateway.alignment_correct import DERIVED
-from sensor_gateway.alignment_notes import NotesError, read_notes
+from sensor_gateway.alignments.correct import DERIVED
+from sensor_gateway.alignments.notes import NotesError, read_notes
 from sensor_gateway.bids.write import write_bids
 from sensor_gateway.cli.progress import Progress
 from sensor_gateway.cli.times import utc_ns
@@ -23,7 +23,7 @@ from sensor_gateway.export.raw import RawSource, export_raw
 from sensor_gateway.export.registry import enter
 from sensor_gateway.gateway import STORE_FILE
 from sensor_gateway.privacy.consent import ConsentError, objection
-from sensor_gateway.rederive import ReplayError
+from sensor_gateway.replay.rederive import ReplayError
 from sensor_gateway.sinks.store import Store, StoreError
 from sensor_gateway.spool.block import BlockError
 

@@ -9,10 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from sensor_gateway.import_recording import OURS, Imported, ImportOptions, import_recording, write_imported
-from sensor_gateway.recording_files import RecordingError
-from sensor_gateway.recording_guess import ACC_UNITS, GYR_UNITS, TIME_UNITS
-from sensor_gateway.recording_pair import pairs
+from sensor_gateway.recording.files import RecordingError
+from sensor_gateway.recording.guess import ACC_UNITS, GYR_UNITS, TIME_UNITS
+from sensor_gateway.recording.importing import OURS, Imported, ImportOptions, import_recording, write_imported
+from sensor_gateway.recording.pair import pairs
 
 NAME: Final = "import"
 HELP: Final = "look into a foreign recording, guess its units and axes, write a clean one"

@@ -7,11 +7,11 @@ import json
 import sys
 from pathlib import Path
 
-from sensor_gateway.alignment_notes import NotesError
+from sensor_gateway.alignments.notes import NotesError
 from sensor_gateway.config import ConfigError, load_settings
 from sensor_gateway.privacy.consent import ConsentError
 from sensor_gateway.privacy.portability import PortabilityError, hand_over
-from sensor_gateway.rederive import ReplayError
+from sensor_gateway.replay.rederive import ReplayError
 from sensor_gateway.sinks.store import StoreError
 from sensor_gateway.wire.topics import is_id
 

@@ -15,8 +15,8 @@ from sensor_gateway.cli.progress import Progress
 from sensor_gateway.cli.times import utc_ns
 from sensor_gateway.config import ConfigError, load_study
 from sensor_gateway.process import Processed, ProcessOptions, neutral_span_s, process_file
-from sensor_gateway.recording import RecordingError
-from sensor_gateway.recording_alignment import AUTO, Neutral, check_mount
+from sensor_gateway.recording.alignment import AUTO, Neutral, check_mount
+from sensor_gateway.recording.recording import RecordingError
 
 NAME: Final = "process"
 HELP: Final = "turn recordings into samples, metrics, epochs and events"

@@ -12,14 +12,14 @@ from typing import Any
 from processing.alignment.static import AlignmentError
 from processing.dictionary import KINDS
 from processing.rules.study import Study, study_hash
-from sensor_gateway import replay_diff
 from sensor_gateway.cli.progress import Progress
-from sensor_gateway.cohort_replay import connect, replay_cohort
 from sensor_gateway.config import ConfigError, Settings, load_settings, load_study
 from sensor_gateway.garbage import collect_rarely
 from sensor_gateway.gateway import SPOOL_FILE, STORE_FILE
-from sensor_gateway.rederive import Difference, ReplayError, SpoolReader, compare, rederive
-from sensor_gateway.retro import rederive_retro
+from sensor_gateway.replay import diff as replay_diff
+from sensor_gateway.replay.cluster import connect, replay_cohort
+from sensor_gateway.replay.rederive import Difference, ReplayError, SpoolReader, compare, rederive
+from sensor_gateway.replay.retro import rederive_retro
 from sensor_gateway.sinks.store import Store, StoreError
 from sensor_gateway.spool.block import BlockError
 

@@ -13,7 +13,7 @@ from sensor_gateway.cli.progress import Progress
 from sensor_gateway.cli.scan import DEFAULT_CONFIG, signal_text
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import ConfigError, load_settings
-from sensor_gateway.rederive import ReplayError
+from sensor_gateway.replay.rederive import ReplayError
 from sensor_gateway.sensor_state import SensorState, sensor_states
 
 _TEXT: Final = """\

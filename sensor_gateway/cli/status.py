@@ -15,8 +15,8 @@ from typing import Any
 
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import ConfigError, load_settings
-from sensor_gateway.status import BRIDGE_FILE, NS, SPOOL_FILE, Books, StatusError, bridge_books, gateway_books
-from sensor_gateway.status_report import FRESH_S, read
+from sensor_gateway.status.report import FRESH_S, read
+from sensor_gateway.status.status import BRIDGE_FILE, NS, SPOOL_FILE, Books, StatusError, bridge_books, gateway_books
 
 _COLUMNS = ("received", "written", "rejected", "dropped", "queued")
 

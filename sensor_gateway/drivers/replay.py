@@ -32,7 +32,7 @@ from sensor_gateway.drivers.base import (
 )
 from sensor_gateway.drivers.options import option_error, read_options, time_option
 from sensor_gateway.process import ProcessOptions, neutral_span_s, resolve_alignment
-from sensor_gateway.recording import Recording, RecordingError, read_recording
+from sensor_gateway.recording.recording import Recording, RecordingError, read_recording
 
 UUID: Final = "replay"
 MAGIC: Final = b"TLRP"

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from processing.dictionary import ABSOLUTE, KINDS
-from sensor_gateway.absolute_tilt import absolute_columns, offsets_by_time
-from sensor_gateway.alignment_history import read_history
-from sensor_gateway.alignment_notes import Note, offsets_of, plain
+from sensor_gateway.alignments.absolute_tilt import absolute_columns, offsets_by_time
+from sensor_gateway.alignments.history import read_history
+from sensor_gateway.alignments.notes import Note, offsets_of, plain
 from sensor_gateway.export.csv_parquet import FileSet, open_table
 from sensor_gateway.export.deidentify import Veil
 from sensor_gateway.export.dictionary_doc import dictionary_json, dictionary_markdown

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sensor_gateway.export.csv_parquet import FileSet
-from sensor_gateway.recording_files import sha256_of
+from sensor_gateway.recording.files import sha256_of
 
 MANIFEST: Final = "manifest.json"
 FORMAT: Final = 1

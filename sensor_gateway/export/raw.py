@@ -1,6 +1,6 @@
 """Raw samples out of a gateway's journal: as tables of their own, and as streams for a BIDS data set.
 
-Samples stand at their own device time with hindsight, late ones at their place (`journal_samples.py`); nothing is filled in.
+Samples stand at their own device time with hindsight, late ones at their place (`replay/journal_samples.py`); nothing is filled in.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from sensor_gateway.export.export import ExportError, Form
 from sensor_gateway.export.manifest import write_manifest
 from sensor_gateway.export.tables import IDENTITY, column_table, schema_of
 from sensor_gateway.gateway import SPOOL_FILE, transport_factory
-from sensor_gateway.journal_samples import JournalSamples, span_of
-from sensor_gateway.rederive import SpoolReader
+from sensor_gateway.replay.journal_samples import JournalSamples, span_of
+from sensor_gateway.replay.rederive import SpoolReader
 from sensor_gateway.spool.journal import JournalReader
 
 TABLE: Final = "raw"

@@ -25,7 +25,7 @@ from sensor_gateway.privacy.proof import search_files
 from sensor_gateway.privacy.remote import Database, clear, drain, retained
 from sensor_gateway.secrets import INFLUX_VARIABLE, read_secret
 from sensor_gateway.spool.database import SpoolError, take_guard
-from sensor_gateway.status import BRIDGE_FILE, SPOOL_FILE, STORE_FILE
+from sensor_gateway.status.status import BRIDGE_FILE, SPOOL_FILE, STORE_FILE
 from sensor_gateway.wire import topics
 
 PENDING: Final = "erase-pending.json"

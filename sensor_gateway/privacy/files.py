@@ -18,15 +18,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sensor_gateway.alignment_correct import DERIVED
-from sensor_gateway.alignment_notes import ERASED, FORMAT
-from sensor_gateway.alignment_notes import FILE as NOTES_FILE
+from sensor_gateway.alignments.correct import DERIVED
+from sensor_gateway.alignments.notes import ERASED, FORMAT
+from sensor_gateway.alignments.notes import FILE as NOTES_FILE
 from sensor_gateway.bids.layout import label
 from sensor_gateway.export import registry
 from sensor_gateway.export.csv_parquet import open_table
 from sensor_gateway.export.manifest import MANIFEST
 from sensor_gateway.privacy.sqlite_files import erase_store, mentions
-from sensor_gateway.recording_files import sha256_of
+from sensor_gateway.recording.files import sha256_of
 
 BIDS: Final = "dataset_description.json"
 DICTIONARY: Final = ("dictionary.json", "dictionary.md")

@@ -14,16 +14,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sensor_gateway.alignment_notes import offsets_of, plain, read_notes
+from sensor_gateway.alignments.notes import offsets_of, plain, read_notes
 from sensor_gateway.export import registry
 from sensor_gateway.export.export import KIND_OF_TABLE, Selection, export_store
 from sensor_gateway.privacy.consent import entries
 from sensor_gateway.privacy.sqlite_files import periods, sensors_of
-from sensor_gateway.recording_files import sha256_of
-from sensor_gateway.rederive import SpoolReader
+from sensor_gateway.recording.files import sha256_of
+from sensor_gateway.replay.rederive import SpoolReader
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.spool.journal import CONTROL, JournalReader
-from sensor_gateway.status import SPOOL_FILE, STORE_FILE
+from sensor_gateway.status.status import SPOOL_FILE, STORE_FILE
 
 _README: Final = """\
 Everything this gateway holds on {wearer}

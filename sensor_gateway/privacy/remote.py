@@ -16,7 +16,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any, Final
 
-from sensor_gateway.bridge import Bridge
+from sensor_gateway.bridge.bridge import Bridge
 from sensor_gateway.config import Influx, Settings
 from sensor_gateway.mqtt_link import Link, LinkError, LinkSettings
 from sensor_gateway.privacy.sqlite_files import mentions

@@ -22,7 +22,7 @@ from sensor_gateway.config import Retention
 from sensor_gateway.privacy.sqlite_files import ScrubError, opened, transaction
 from sensor_gateway.spool.database import count
 from sensor_gateway.spool.journal import DROPPED
-from sensor_gateway.status import SPOOL_FILE, STORE_FILE
+from sensor_gateway.status.status import SPOOL_FILE, STORE_FILE
 
 log = logging.getLogger(__name__)
 

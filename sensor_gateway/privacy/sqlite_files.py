@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from processing.dictionary import KINDS
-from sensor_gateway.bridge_queue import BridgeQueue
+from sensor_gateway.bridge.queue import BridgeQueue
 from sensor_gateway.spool import block
 from sensor_gateway.spool.block import Logged
 from sensor_gateway.spool.books import delete

@@ -16,7 +16,7 @@ from sensor_gateway.web.views import RANGE_DAYS, OwnRange, day_bounds_ns, main_p
 
 MINUTE_NS: Final = 60 * NS_PER_S
 FOLLOWED_NS: Final = 26 * 3600 * NS_PER_S
-"""What a flag led to comes within a day of it (`sensor_gateway/explain.py`)."""
+"""What a flag led to comes within a day of it (`sensor_gateway/explain/explain.py`)."""
 GAP_MIN_MINUTES: Final = 5
 """Shorter holes are drawn but not listed."""
 COMPARED: Final = ("standing", "walking", "sitting")

@@ -21,7 +21,7 @@ from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.rest import ApiException
 from urllib3.exceptions import HTTPError
 
-from sensor_gateway.bridge_queue import Queued
+from sensor_gateway.bridge.queue import Queued
 from sensor_gateway.config import Influx
 
 _CONTENT: Final = (400, 413, 422)

@@ -19,14 +19,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sensor_gateway.bridge_queue import SCHEMA_VERSION as QUEUE_SCHEMA
+from sensor_gateway.bridge.queue import SCHEMA_VERSION as QUEUE_SCHEMA
 from sensor_gateway.config import Settings
 from sensor_gateway.export.manifest import MANIFEST, versions
-from sensor_gateway.recording_files import sha256_of
+from sensor_gateway.recording.files import sha256_of
 from sensor_gateway.sinks.store import SCHEMA_VERSION as STORE_SCHEMA
 from sensor_gateway.spool.database import SCHEMA_VERSION as SPOOL_SCHEMA
 from sensor_gateway.spool.database import SpoolError, take_guard
-from sensor_gateway.status import BRIDGE_FILE, SPOOL_FILE, STORE_FILE
+from sensor_gateway.status.status import BRIDGE_FILE, SPOOL_FILE, STORE_FILE
 from sensor_gateway.upgrade.migrations import MigrationError, look, migrate
 
 FORMAT: Final = 1

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sensor_gateway.bridge_queue import BridgeQueue, QueueError
+from sensor_gateway.bridge.queue import BridgeQueue, QueueError
 from sensor_gateway.sinks.store import Store, StoreError
 from sensor_gateway.spool.database import Spool, SpoolError
-from sensor_gateway.status import BRIDGE_FILE, SPOOL_FILE, STORE_FILE
+from sensor_gateway.status.status import BRIDGE_FILE, SPOOL_FILE, STORE_FILE
 
 
 class MigrationError(Exception):

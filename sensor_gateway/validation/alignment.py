@@ -24,7 +24,7 @@ from processing.batch import blocks, process_recording
 from processing.core import CoreSetup
 from processing.rules.study import Study
 from processing.types import F64, Bool, Event, TimedBatch
-from sensor_gateway.recording import Recording
+from sensor_gateway.recording.recording import Recording
 from sensor_gateway.validation.datasets import NO_PERSON, Case
 from sensor_gateway.validation.truth import Truth, runs
 

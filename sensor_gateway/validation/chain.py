@@ -18,7 +18,7 @@ from processing.batch import Mode
 from processing.frames import up_in_sensor
 from processing.types import F64, NS_PER_S
 from sensor_gateway.process import ProcessOptions, process_file
-from sensor_gateway.recording import RecordingError
+from sensor_gateway.recording.recording import RecordingError
 from sensor_gateway.validation.datasets import Case
 
 

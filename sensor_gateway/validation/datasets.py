@@ -20,7 +20,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sensor_gateway.recording_alignment import NOMINAL_MOUNT
+from sensor_gateway.recording.alignment import NOMINAL_MOUNT
 from sensor_gateway.validation.truth import facts_of
 
 _MOUNTS: Final[Mapping[str, str]] = {"mobgap_lowback": "up=+x,anterior=+z", "hapt": "auto"}

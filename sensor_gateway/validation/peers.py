@@ -21,7 +21,7 @@ from vqf import VQF, offlineVQF
 from processing.alignment.static import parse_mount
 from processing.frames import up_in_sensor
 from processing.types import F64, NS_PER_S
-from sensor_gateway.recording import Recording
+from sensor_gateway.recording.recording import Recording
 from sensor_gateway.validation.truth import Contacts
 
 OPTIONAL: Final[Mapping[str, str]] = {"mobgap": "mobgap", "scikit-digital-health": "skdh"}

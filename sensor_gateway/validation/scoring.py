@@ -14,7 +14,7 @@ import numpy as np
 from processing.frames import rotate, tilt_and_obliquity_deg
 from processing.types import F64
 from sensor_gateway.process import ProcessOptions, resolve_alignment
-from sensor_gateway.recording import Recording, RecordingError, read_recording
+from sensor_gateway.recording.recording import Recording, RecordingError, read_recording
 from sensor_gateway.validation import chain, peers
 from sensor_gateway.validation.alignment import Surveyed, survey_case
 from sensor_gateway.validation.datasets import Case

@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from processing.coaching.controls import VERDICTS, Verdict, VerdictWord
 from processing.types import Event
-from sensor_gateway.explain_svg import draw
+from sensor_gateway.explain.svg import draw
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.web.desk import Desk
 from sensor_gateway.web.explain import answers_of, flag_views

@@ -19,9 +19,9 @@ from sensor_gateway.drivers.polar import PolarDriver
 from sensor_gateway.radio.adapter import Radio
 from sensor_gateway.radio.escalation import CYCLE_AFTER
 from sensor_gateway.radio.pool import Radios
+from sensor_gateway.radio.sensors import open_profile_sensor
 from sensor_gateway.radio.session import Session, Who
 from sensor_gateway.radio.states import RadioLimits, SessionLimits
-from sensor_gateway.session import open_profile_sensor
 from tests.ble.support.air import Air
 from tests.ble.support.backend import CENTRAL_ADDRESS, Central
 from tests.ble.support.bench import driver_bench

@@ -18,9 +18,12 @@ from processing.types import ImuBatch
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import ConfigError, Sensor
 from sensor_gateway.drivers.base import Received, TransportContext
-from sensor_gateway.drivers.ble import LinkError, Radio, RadioLimits
 from sensor_gateway.drivers.open_profile import DATA_UUID, SERVICE_UUID, OpenProfileDriver
-from sensor_gateway.session import Session, SessionLimits, open_profile_sensor
+from sensor_gateway.radio.adapter import Radio
+from sensor_gateway.radio.link import LinkError
+from sensor_gateway.radio.sensors import open_profile_sensor
+from sensor_gateway.radio.session import Session
+from sensor_gateway.radio.states import RadioLimits, SessionLimits
 from tests.ble.support.air import Air
 from tests.ble.support.backend import Central
 from tests.ble.support.clip import Clip

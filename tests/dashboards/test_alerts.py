@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sensor_gateway.metrics_endpoint import HELP
+from sensor_gateway.status.metrics_endpoint import HELP
 
 RULES = Path(__file__).parents[2] / "config" / "prometheus-rules.yml"
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sensor_gateway.status import StatusError, bridge_books, gateway_books
+from sensor_gateway.status.status import StatusError, bridge_books, gateway_books
 from tests.faults.schedule import Strike, schedule
 from tests.faults.site import Site, faketime_library
 from tests.faults.tape import NS, START_NS, Wearer, set_pace

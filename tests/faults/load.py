@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from processing.types import Metric
-from sensor_gateway.bridge_intake import sort_out
-from sensor_gateway.bridge_queue import BridgeQueue, Good, Queued
+from sensor_gateway.bridge.intake import sort_out
+from sensor_gateway.bridge.queue import BridgeQueue, Good, Queued
 from sensor_gateway.config import Influx
 from sensor_gateway.mqtt_link import Incoming
 from sensor_gateway.sinks.base import Entry
 from sensor_gateway.sinks.influx import InfluxWriter
-from sensor_gateway.status import StatusError, bridge_books, gateway_books
+from sensor_gateway.status.status import StatusError, bridge_books, gateway_books
 from sensor_gateway.wire import topics
 from sensor_gateway.wire.messages import encode_message, encode_record
 from tests.faults.chaos import calm_run

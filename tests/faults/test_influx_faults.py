@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from processing.types import Metric
-from sensor_gateway.bridge import Bridge
-from sensor_gateway.bridge_queue import BridgeQueue, Good, Queued
+from sensor_gateway.bridge.bridge import Bridge
+from sensor_gateway.bridge.queue import BridgeQueue, Good, Queued
 from sensor_gateway.config import Influx, Mqtt, Settings, Site
 from sensor_gateway.sinks.base import Entry
 from sensor_gateway.sinks.influx import InfluxDownError, InfluxWriter

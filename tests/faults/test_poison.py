@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from processing.types import Metric
-from sensor_gateway.bridge import Bridge
-from sensor_gateway.bridge_intake import sort_out
-from sensor_gateway.bridge_queue import BridgeQueue, Good
+from sensor_gateway.bridge.bridge import Bridge
+from sensor_gateway.bridge.intake import sort_out
+from sensor_gateway.bridge.queue import BridgeQueue, Good
 from sensor_gateway.config import Influx, Settings, Site
 from sensor_gateway.mqtt_link import Incoming, Link, LinkSettings
 from sensor_gateway.sinks.base import Entry

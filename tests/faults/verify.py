@@ -12,7 +12,7 @@ from typing import Any
 
 from processing.dictionary import KINDS, MEASUREMENT
 from sensor_gateway.sinks.store import Store
-from sensor_gateway.status import bridge_books, gateway_books
+from sensor_gateway.status.status import bridge_books, gateway_books
 from tests.integration.servers import Influxd
 
 Rows = dict[tuple[Any, ...], dict[str, Any]]

@@ -25,7 +25,7 @@ from sensor_gateway.drivers.base import Late
 from sensor_gateway.drivers.open_profile import OpenProfileDriver
 from sensor_gateway.gateway import SPOOL_FILE, STORE_FILE, Gateway
 from sensor_gateway.radio.pool import Radios
-from sensor_gateway.rederive import SpoolReader
+from sensor_gateway.replay.rederive import SpoolReader
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.spool.journal import CONTROL, JournalReader
 from tests.ble.support.air import Air

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from processing.types import Metric
-from sensor_gateway.bridge import Bridge
+from sensor_gateway.bridge.bridge import Bridge
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import Influx, Mqtt, Settings, Site
 from sensor_gateway.mqtt_link import Link, LinkError, LinkSettings, Refused

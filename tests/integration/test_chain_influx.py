@@ -12,8 +12,8 @@ from processing.coaching.coach import Coach
 from processing.coaching.controls import LogExercise, Verdict
 from processing.rules.study import study_hash
 from processing.types import Event
-from sensor_gateway.chain import STEPS, chain, from_influx, influxql
 from sensor_gateway.cli import main
+from sensor_gateway.explain.chain import STEPS, chain, from_influx, influxql
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.wire.line import line

@@ -18,7 +18,7 @@ import pytest
 from dashboards.__main__ import generated
 from dashboards.alerts import ALERTS, Alert
 from processing.types import NS_PER_S, POSTURES
-from sensor_gateway.cohort import SITE, CohortOptions, seed
+from sensor_gateway.cohort.cohort import SITE, CohortOptions, seed
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.wire.line import line
 from tests.dashboards.support.cohort import states

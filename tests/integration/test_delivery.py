@@ -13,7 +13,7 @@ import pytest
 
 from processing.dictionary import KINDS
 from processing.types import GRAVITY_MPS2
-from sensor_gateway.bridge_queue import BridgeQueue
+from sensor_gateway.bridge.queue import BridgeQueue
 from sensor_gateway.process import ProcessOptions, neutral_span_s, process_file
 from tests.integration.servers import Stack, Tiltline, wait_until
 

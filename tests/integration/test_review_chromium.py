@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from sensor_gateway.clock import SystemClock
-from sensor_gateway.cohort import CohortDesk, CohortOptions, seed
+from sensor_gateway.cohort.cohort import CohortDesk, CohortOptions, seed
 from sensor_gateway.config import Settings, Site, Web
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.web.app import create_app, serve

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sensor_gateway import cli
-from sensor_gateway.alignment_notes import append, offset_note, read_notes
+from sensor_gateway.alignments.notes import append, offset_note, read_notes
 from sensor_gateway.export.manifest import check_manifest
 from sensor_gateway.privacy.erase import is_receipt_of, places, prove
 from sensor_gateway.privacy.sqlite_files import owner_of_line, periods

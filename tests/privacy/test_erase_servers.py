@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sensor_gateway.bridge_queue import BridgeQueue
+from sensor_gateway.bridge.queue import BridgeQueue
 from sensor_gateway.privacy.remote import Database
 from sensor_gateway.privacy.sqlite_files import owner_of_line
 from tests.integration.servers import PASSWORDS, TOKEN, Shim, Stack, wait_until

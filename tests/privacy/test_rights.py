@@ -18,7 +18,7 @@ from sensor_gateway.privacy.consent import Consent, ConsentError, enter, entries
 from sensor_gateway.privacy.names import NamesError, put, read
 from sensor_gateway.privacy.retention import DAY_NS, retain
 from sensor_gateway.privacy.watch import ConsentWatch
-from sensor_gateway.rederive import SpoolReader
+from sensor_gateway.replay.rederive import SpoolReader
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.spool.database import Spool
 from sensor_gateway.spool.journal import CONTROL, Journal, JournalReader

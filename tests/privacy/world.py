@@ -11,7 +11,7 @@ from processing.alignment.offset import PelvicOffset
 from processing.pipeline import Answer
 from processing.types import Event, Metric, Record
 from sensor_gateway import controls
-from sensor_gateway.alignment_notes import Offset, append, offset_note
+from sensor_gateway.alignments.notes import Offset, append, offset_note
 from sensor_gateway.drivers.base import Received
 from sensor_gateway.export import registry
 from sensor_gateway.export.export import Selection, export_store

@@ -11,9 +11,9 @@ from distributed import Client, LocalCluster
 
 from processing.dictionary import KINDS
 from processing.rules.study import Study
-from sensor_gateway.cohort_replay import connect, replay_cohort
 from sensor_gateway.config import load_settings
-from sensor_gateway.rederive import ReplayError, SpoolReader, compare, rederive
+from sensor_gateway.replay.cluster import connect, replay_cohort
+from sensor_gateway.replay.rederive import ReplayError, SpoolReader, compare, rederive
 from sensor_gateway.sinks.store import Store
 from tests.integration.test_delivery import sensors, write_recording
 from tests.sensor_gateway.test_gateway import configure, tiltline

@@ -12,7 +12,7 @@ from processing.mount_search import find_mounts, long_chunks
 from processing.rules.study import Study
 from processing.synthetic import NEUTRAL_S, Wearer, bmi270, day_script, render, sample_times
 from processing.types import NS_PER_S, TimedBatch
-from sensor_gateway.recording_alignment import NOMINAL_MOUNT
+from sensor_gateway.recording.alignment import NOMINAL_MOUNT
 
 START_NS = 1_772_438_400 * NS_PER_S
 RATE_HZ = 50.0

@@ -28,9 +28,9 @@ from typing import Any
 from processing.dictionary import EVENT_TYPES, KINDS
 from processing.types import POSTURES, DeviceReport, Epoch, Event, Metric, Record
 from sensor_gateway import controls
-from sensor_gateway.bridge_intake import sort_out
-from sensor_gateway.bridge_queue import Good
-from sensor_gateway.bridge_states import GatewayStates
+from sensor_gateway.bridge.intake import sort_out
+from sensor_gateway.bridge.queue import Good
+from sensor_gateway.bridge.states import GatewayStates
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.commands import message as wire
 from sensor_gateway.commands.receiver import Receiver

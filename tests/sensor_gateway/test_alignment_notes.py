@@ -10,8 +10,8 @@ import pytest
 from processing.alignment.offset import PelvicOffset
 from processing.alignment.static import align, parse_mount
 from processing.types import NS_PER_S, Event
-from sensor_gateway.absolute_tilt import NeutralTimes, absolute_columns, offsets_by_time
-from sensor_gateway.alignment_notes import (
+from sensor_gateway.alignments.absolute_tilt import NeutralTimes, absolute_columns, offsets_by_time
+from sensor_gateway.alignments.notes import (
     FILE,
     Correction,
     NotesError,

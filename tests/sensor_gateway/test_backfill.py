@@ -23,7 +23,7 @@ from sensor_gateway.drivers.open_profile import (
     encode_end,
     encode_frames,
 )
-from sensor_gateway.session import open_profile_sensor
+from sensor_gateway.radio.sensors import open_profile_sensor
 
 S = 10**9
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from processing.types import Metric
-from sensor_gateway.bridge_intake import sort_out
-from sensor_gateway.bridge_queue import Bad, BridgeQueue, Good, QueueError, Word
+from sensor_gateway.bridge.intake import sort_out
+from sensor_gateway.bridge.queue import Bad, BridgeQueue, Good, QueueError, Word
 from sensor_gateway.mqtt_link import Incoming
 from sensor_gateway.sinks.base import Entry
 from sensor_gateway.wire import topics

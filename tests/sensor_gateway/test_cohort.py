@@ -15,10 +15,10 @@ import pytest
 from processing.coaching.controls import LogPain, Verdict
 from processing.pipeline import CaptureNeutral
 from processing.types import KIND_OF, NS_PER_S, Event, Record
-from sensor_gateway import cohort
 from sensor_gateway.clock import SystemClock
-from sensor_gateway.cohort import CohortDesk, CohortOptions, Seeded, seed
-from sensor_gateway.cohort_people import people
+from sensor_gateway.cohort import cohort
+from sensor_gateway.cohort.cohort import CohortDesk, CohortOptions, Seeded, seed
+from sensor_gateway.cohort.people import people
 from sensor_gateway.config import ConfigError
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.web.commands import CommandError

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from sensor_gateway import bridge_letters, cli
-from sensor_gateway.bridge_intake import sort_out
-from sensor_gateway.bridge_queue import BridgeQueue
+from sensor_gateway import cli
+from sensor_gateway.bridge import letters as bridge_letters
+from sensor_gateway.bridge.intake import sort_out
+from sensor_gateway.bridge.queue import BridgeQueue
 from sensor_gateway.mqtt_link import Incoming
 from tests.sensor_gateway.test_bridge_queue import arrival, settle_all, up_to
 

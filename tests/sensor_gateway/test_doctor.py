@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from sensor_gateway.bluetooth_checks import bluetooth_findings
 from sensor_gateway.cli import main
 from sensor_gateway.config import Adapter, RadioSettings, Sensor, Settings
-from sensor_gateway.finding import Finding
+from sensor_gateway.health.bluetooth import bluetooth_findings
+from sensor_gateway.health.finding import Finding
+from sensor_gateway.health.time_sync import kernel_says_synchronised, time_finding
 from sensor_gateway.radio.host import AdapterInfo, HostError
-from sensor_gateway.time_sync import kernel_says_synchronised, time_finding
 
 ONE, TWO = "00:1A:7D:DA:71:01", "00:1A:7D:DA:71:02"
 SENSORS = tuple(Sensor(f"clip-{i}", f"w-{i}", address=f"D4:22:CD:00:00:0{i}") for i in range(1, 6))

@@ -18,9 +18,9 @@ from processing.rules.asymmetry import StrideDay
 from processing.rules.study import Study
 from processing.types import Event
 from sensor_gateway.cli import main
-from sensor_gateway.explain import find, in_words
-from sensor_gateway.explain_recompute import RecomputeError, recompute
-from sensor_gateway.explain_svg import draw
+from sensor_gateway.explain.explain import find, in_words
+from sensor_gateway.explain.recompute import RecomputeError, recompute
+from sensor_gateway.explain.svg import draw
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
 from tests.processing.rules_sim import engine_of, of_type, stretch

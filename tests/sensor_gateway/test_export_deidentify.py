@@ -14,7 +14,7 @@ import pytest
 from processing.alignment.offset import PelvicOffset
 from processing.types import NS_PER_S, DeviceReport, Epoch, Event, Metric
 from sensor_gateway import cli
-from sensor_gateway.alignment_notes import append, offset_note
+from sensor_gateway.alignments.notes import append, offset_note
 from sensor_gateway.export.manifest import check_manifest
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from processing.dictionary import KINDS
-from sensor_gateway.rederive import compare
+from sensor_gateway.replay.rederive import compare
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store, StoreError
 from tests.integration.servers import REPOSITORY, wait_until

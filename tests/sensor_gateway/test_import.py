@@ -12,7 +12,7 @@ import pytest
 
 from processing.types import GRAVITY_MPS2
 from sensor_gateway.cli import main
-from sensor_gateway.recording import read_recording
+from sensor_gateway.recording.recording import read_recording
 
 RATE = 60.0
 EPOCH_MS = 1_760_000_000_000

@@ -12,7 +12,8 @@ import pytest
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import ConfigError, Sensor
 from sensor_gateway.drivers.base import TransportContext
-from sensor_gateway.session import BleSensor, Session
+from sensor_gateway.radio.ble_sensor import BleSensor
+from sensor_gateway.radio.session import Session
 
 CONTEXT = TransportContext(SystemClock())
 POINTS = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["entry-points"]

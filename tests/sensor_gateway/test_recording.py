@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from processing.types import GRAVITY_MPS2, NS_PER_S
-from sensor_gateway.recording import Recording, RecordingError, read_recording
-from sensor_gateway.recording_checks import rate_of
+from sensor_gateway.recording.checks import rate_of
+from sensor_gateway.recording.recording import Recording, RecordingError, read_recording
 
 START = 1_790_000_000 * NS_PER_S
 NAMES = ("ax", "ay", "az", "gx", "gy", "gz")

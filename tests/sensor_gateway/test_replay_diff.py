@@ -10,7 +10,7 @@ import pytest
 
 from processing.types import NS_PER_S, Event, Metric
 from sensor_gateway import cli
-from sensor_gateway.replay_diff import diff, lines, write
+from sensor_gateway.replay.diff import diff, lines, write
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
 from tests.integration.test_delivery import sensors, write_recording

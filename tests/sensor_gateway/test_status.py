@@ -16,19 +16,19 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from processing.types import DeviceReport, Event, Metric
 from sensor_gateway import cli
-from sensor_gateway.bridge_queue import BridgeQueue
+from sensor_gateway.bridge.queue import BridgeQueue
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import Metrics
 from sensor_gateway.drivers.base import Received
-from sensor_gateway.metrics_endpoint import HELP, as_text
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.spool.block import Source
 from sensor_gateway.spool.database import Spool
 from sensor_gateway.spool.journal import Journal
 from sensor_gateway.spool.outbox import Outbox
-from sensor_gateway.status import StatusError, bridge_books, gateway_books
-from sensor_gateway.status_report import ClockWatch, Report, Reporter, plain, read, vitals, write
+from sensor_gateway.status.metrics_endpoint import HELP, as_text
+from sensor_gateway.status.report import ClockWatch, Report, Reporter, plain, read, vitals, write
+from sensor_gateway.status.status import StatusError, bridge_books, gateway_books
 from tests.integration.servers import wait_until
 from tests.sensor_gateway.test_bridge_queue import arrival
 

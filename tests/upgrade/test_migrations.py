@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sensor_gateway.bridge_queue import BridgeQueue, Good
+from sensor_gateway.bridge.queue import BridgeQueue, Good
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.spool.database import Spool
 from sensor_gateway.spool.journal import Journal

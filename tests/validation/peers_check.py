@@ -13,7 +13,7 @@ import numpy as np
 
 from processing.synthetic import Wearer, bmi270, day_script, render, sample_times
 from processing.types import NS_PER_S
-from sensor_gateway.recording import Recording
+from sensor_gateway.recording.recording import Recording
 from sensor_gateway.validation import peers
 from sensor_gateway.validation.truth import Contacts
 

@@ -35,8 +35,8 @@ from bumble.core import TimeoutError as BumbleTimeoutError
 from bumble.device import Advertisement, Connection, Device, DeviceConfiguration, Peer
 from bumble.hci import Address
 
-from sensor_gateway.drivers.ble import Backends
 from sensor_gateway.radio.host import AdapterInfo, HostError
+from sensor_gateway.radio.link import Backends
 from tests.ble.support.air import Air, SimController
 
 TYPE = AdvertisingData.Type

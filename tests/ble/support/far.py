@@ -20,7 +20,7 @@ from pathlib import Path
 
 from bumble.transport import open_transport
 
-from sensor_gateway.drivers.ble import Backends
+from sensor_gateway.radio.link import Backends
 from tests.ble.support.air import Air, SimController
 from tests.ble.support.backend import Central
 from tests.ble.support.clip import Clip

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from processing.types import NS_PER_S, POSTURES, DeviceReport, Epoch, Event, Metric, Record
-from sensor_gateway.bridge_states import point
+from sensor_gateway.bridge.states import point
 from sensor_gateway.wire.line import line
 
 DAY_START_S = 1_789_948_800  # 2026-09-21 00:00 UTC, a Monday

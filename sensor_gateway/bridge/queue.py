@@ -1,0 +1,292 @@
+"""The bridge's own durable queue: committed before the broker is told, emptied after the database has it.
+
+Counters always balance: received = written + rejected + dropped + queued. A record is never dropped here, since a gateway
+sends only a window ahead of the bridge's word; only dead letters are, beyond their bound (`bridge/letters.py`). Repeats are
+recognised by (site, gateway, spool, sequence number) and counted apart.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from sensor_gateway.bridge import letters as bridge_letters
+from sensor_gateway.bridge.letters import BYTES_MAX, LETTERS_MAX, Letter
+from sensor_gateway.clock import Clock, SystemClock
+from sensor_gateway.wire.messages import Message
+
+SCHEMA_VERSION: Final = 1
+SPOOLS_KEPT: Final = 20
+"""Spools remembered per gateway: a replaced one may still have messages on their way, an old one has none."""
+AGAIN: Final = 0
+"""Source of lines that a person has sent again; no gateway waits for word on them."""
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS gateway (
+    id INTEGER PRIMARY KEY,
+    site TEXT NOT NULL,
+    gateway TEXT NOT NULL,
+    spool TEXT NOT NULL,
+    up_to INTEGER NOT NULL,      -- everything of this spool up to here is in the database (or set aside)
+    heard INTEGER NOT NULL,      -- order in which spools were last heard of: the newest one is the gateway's present one
+    UNIQUE (site, gateway, spool)
+);
+CREATE TABLE IF NOT EXISTS queue (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    source INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    after INTEGER NOT NULL,
+    line TEXT NOT NULL,
+    UNIQUE (source, seq)
+);
+-- Settled rows that `up_to` has not reached yet, because one before them is still on its way.
+CREATE TABLE IF NOT EXISTS settled (
+    source INTEGER NOT NULL, seq INTEGER NOT NULL, after INTEGER NOT NULL, PRIMARY KEY (source, seq)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+INSERT OR IGNORE INTO counter VALUES
+    ('received', 0), ('written', 0), ('rejected', 0), ('dropped', 0), ('duplicates', 0), ('requeued', 0);
+"""
+
+
+class QueueError(Exception):
+    """The queue cannot be used; the text names the file and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Good:
+    """A checked message and its line of line protocol."""
+
+    message: Message
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """A message that cannot be written; ``message`` is its envelope where that much could be read."""
+
+    topic: str
+    payload: bytes
+    reason: str
+    message: Message | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A line that waits for the database."""
+
+    id: int
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a gateway may be told: everything of ``spool`` up to ``up_to`` is safe."""
+
+    site: str
+    gateway: str
+    spool: str
+    up_to: int
+
+
+class BridgeQueue:
+    """The queue in one SQLite file; safe to use from several threads."""
+
+    def __init__(self, path: Path, clock: Clock | None = None, letters_max: int = LETTERS_MAX) -> None:
+        """Open or create; raises `QueueError`."""
+        self.path = path
+        self._clock = clock or SystemClock()
+        self._letters_max = letters_max
+        self._lock = threading.RLock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10)
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if version > SCHEMA_VERSION:
+                self._db.close()
+                raise QueueError(f"{path}: written by a newer Tiltline (schema {version}); update this installation")
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} {bridge_letters.SCHEMA} COMMIT;")
+            bridge_letters.prepare(self._db)
+            self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        except (OSError, sqlite3.Error) as e:
+            raise QueueError(f"{path}: cannot be used as the bridge's queue ({e}); check 'site.data_dir'") from e
+
+    @property
+    def depth(self) -> int:
+        """Rows that wait for the database."""
+        with self._lock:
+            return int(self._rows("SELECT count(*) FROM queue")[0][0])
+
+    def _rows(self, sql: str, params: tuple[int, ...] = ()) -> list[tuple[Any, ...]]:
+        try:
+            return self._db.execute(sql, params).fetchall()
+        except sqlite3.OperationalError as e:
+            raise QueueError(f"{self.path}: cannot be read ({e}); free space on this disk") from e
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException as e:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                if isinstance(e, sqlite3.Error):
+                    raise QueueError(f"{self.path}: cannot be written ({e}); free space on this disk") from e
+                raise
+
+    def receive(self, arrivals: Sequence[Good | Bad]) -> None:
+        """Commit what arrived, durably; only then may the broker be told. Raises `QueueError`, and nothing is kept."""
+        tally: Counter[str] = Counter()
+        now_ns = self._clock.utc_ns()
+        with self._transaction() as db:
+            sources: dict[tuple[str, str, str, int], tuple[int, int]] = {}
+            for arrival in arrivals:
+                m = arrival.message
+                source = None
+                if m is not None:
+                    key = (m.site, m.gateway, m.spool, m.floor)
+                    source = sources.get(key) or sources.setdefault(key, _source(db, m))
+                fresh = source is None or m is None or _is_new(db, *source, m)
+                if isinstance(arrival, Bad):
+                    fresh = bridge_letters.bury(db, arrival.reason, arrival.topic, arrival.payload, now_ns) and fresh
+                tally["received" if fresh else "duplicates"] += 1
+                if not fresh:
+                    continue
+                if isinstance(arrival, Good) and source is not None and m is not None:
+                    row = (source[0], m.seq, m.after, arrival.line)
+                    db.execute("INSERT INTO queue (source, seq, after, line) VALUES (?, ?, ?, ?)", row)
+                else:
+                    tally["rejected"] += 1
+                    if source is not None and m is not None:
+                        db.execute("INSERT INTO settled VALUES (?, ?, ?)", (source[0], m.seq, m.after))
+            for name, n in tally.items():
+                _count(db, name, n)
+            for source_id in [row[0] for row in db.execute("SELECT DISTINCT source FROM settled").fetchall()]:
+                _advance(db, source_id)
+            if tally["rejected"]:
+                bridge_letters.bound(db, self._letters_max, BYTES_MAX)
+
+    def hello(self, site: str, gateway: str, spool: str, durable_up_to: int) -> None:
+        """A gateway has said which spool it sends from and up to where it knows it delivered: it may be told a word now,
+        so that it need not wait long for the first one. Raises `QueueError`.
+        """
+        with self._transaction() as db:
+            _source_of(db, site, gateway, spool, durable_up_to)
+
+    def take(self, limit: int) -> list[Queued]:
+        """The oldest waiting lines; they stay in the queue until `settle`."""
+        with self._lock:
+            rows = self._rows("SELECT id, line FROM queue ORDER BY id LIMIT ?", (limit,))
+        return [Queued(*row) for row in rows]
+
+    def settle(self, written: Sequence[int], rejected: Sequence[tuple[int, str]]) -> None:
+        """The database has the ``written`` lines; the ``rejected`` ones (with reasons) become dead letters."""
+        with self._transaction() as db:
+            for row_id, reason in rejected:
+                line = db.execute("SELECT line FROM queue WHERE id = ?", (row_id,)).fetchone()[0]
+                bridge_letters.bury(db, reason, "", line.encode(), self._clock.utc_ns())
+            done = [(row_id,) for row_id in (*written, *(row_id for row_id, _ in rejected))]
+            db.execute("CREATE TEMP TABLE IF NOT EXISTS done (id INTEGER PRIMARY KEY)")
+            db.executemany("INSERT INTO done VALUES (?)", done)
+            settled = f"SELECT source, seq, after FROM queue WHERE id IN (SELECT id FROM done) AND source != {AGAIN}"
+            sources = {row[0] for row in db.execute(settled).fetchall()}
+            db.execute(f"INSERT OR REPLACE INTO settled {settled}")
+            db.execute("DELETE FROM queue WHERE id IN (SELECT id FROM done)")
+            db.execute("DELETE FROM done")
+            _count(db, "written", len(written))
+            _count(db, "rejected", len(rejected))
+            for source_id in sources:
+                _advance(db, source_id)
+            if rejected:
+                bridge_letters.bound(db, self._letters_max, BYTES_MAX)
+
+    def requeue(self, letter_id: int, line: str) -> bool:
+        """Send a dead letter's line to the database again; False where there is no such letter. Raises `QueueError`."""
+        with self._transaction() as db:
+            if not bridge_letters.take_out(db, letter_id):
+                return False
+            seq = db.execute("SELECT coalesce(max(seq), 0) + 1 FROM queue WHERE source = ?", (AGAIN,)).fetchone()[0]
+            db.execute("INSERT INTO queue (source, seq, after, line) VALUES (?, ?, ?, ?)", (AGAIN, seq, seq - 1, line))
+        return True
+
+    def words(self) -> list[Word]:
+        """What each gateway may be told about its present spool."""
+        with self._lock:
+            rows = self._rows(
+                "SELECT site, gateway, spool, up_to FROM gateway g WHERE heard = "
+                "(SELECT max(heard) FROM gateway WHERE site = g.site AND gateway = g.gateway)"
+            )
+        return [Word(*row) for row in rows]
+
+    def counters(self) -> dict[str, int]:
+        """received, written, rejected, dropped, queued; duplicates, requeued, dead_letters, dead_letter_bytes."""
+        with self._lock:
+            counters = dict(self._db.execute("SELECT name, value FROM counter").fetchall())
+            counters["queued"] = self._db.execute("SELECT count(*) FROM queue").fetchone()[0]
+            counters["dead_letters"] = self._db.execute("SELECT count(*) FROM dead_letter").fetchone()[0]
+        return counters
+
+    def letters(self, letter_id: int | None = None, limit: int = -1) -> list[Letter]:
+        """Dead letters, oldest first; only the one with this id, where given."""
+        with self._lock:
+            return bridge_letters.read(self._db, letter_id, limit)
+
+
+def _source(db: sqlite3.Connection, m: Message) -> tuple[int, int]:
+    """Row id and ``up_to`` of the message's spool; what lies below its floor is safe already."""
+    return _source_of(db, m.site, m.gateway, m.spool, m.floor - 1)
+
+
+def _source_of(db: sqlite3.Connection, site: str, gateway: str, spool: str, safe: int) -> tuple[int, int]:
+    heard = db.execute("SELECT coalesce(max(heard), 0) + 1 FROM gateway").fetchone()[0]
+    row = db.execute(
+        "INSERT INTO gateway (site, gateway, spool, up_to, heard) VALUES (?, ?, ?, ?, ?) "
+        "ON CONFLICT DO UPDATE SET up_to = max(up_to, excluded.up_to), heard = excluded.heard RETURNING id, up_to",
+        (site, gateway, spool, safe, heard),
+    ).fetchone()
+    mine = "SELECT id FROM gateway WHERE site = ? AND gateway = ? ORDER BY heard DESC LIMIT -1 OFFSET ?"
+    old = db.execute(mine, (site, gateway, SPOOLS_KEPT)).fetchall()
+    for (source,) in old:
+        busy = "SELECT 1 FROM queue WHERE source = ?1 UNION ALL SELECT 1 FROM settled WHERE source = ?1 LIMIT 1"
+        if db.execute(busy, (source,)).fetchone() is None:
+            db.execute("DELETE FROM gateway WHERE id = ?", (source,))
+    return row[0], row[1]
+
+
+def _is_new(db: sqlite3.Connection, source: int, up_to: int, m: Message) -> bool:
+    if m.seq <= up_to:
+        return False
+    known = False
+    # A repeat may close a hole: its sender has dropped what once stood before it.
+    for table in ("queue", "settled"):
+        sql = f"UPDATE {table} SET after = min(after, ?) WHERE source = ? AND seq = ?"
+        known |= db.execute(sql, (m.after, source, m.seq)).rowcount > 0
+    return not known
+
+
+def _advance(db: sqlite3.Connection, source: int) -> None:
+    up_to = db.execute("SELECT up_to FROM gateway WHERE id = ?", (source,)).fetchone()[0]
+    for seq, after in db.execute("SELECT seq, after FROM settled WHERE source = ? ORDER BY seq", (source,)):
+        if after > up_to:
+            break
+        up_to = max(up_to, seq)
+    db.execute("UPDATE gateway SET up_to = ? WHERE id = ?", (up_to, source))
+    db.execute("DELETE FROM settled WHERE source = ? AND seq <= ?", (source, up_to))
+
+
+def _count(db: sqlite3.Connection, name: str, by: int) -> None:
+    db.execute("UPDATE counter SET value = value + ? WHERE name = ?", (by, name))

@@ -1,0 +1,1 @@
+"""Recordings on disk: read, checked, guessed at where foreign, and aligned."""

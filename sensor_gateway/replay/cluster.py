@@ -1,0 +1,139 @@
+"""The raw journals of many wearers derived again on a Dask cluster: `tiltline replay --scheduler ADDRESS`.
+
+A partition is one sensor's day. Days of a sensor follow one another, since each begins with the state the one before ended with;
+sensors run beside each other. State and records of a finished day come back here and go into the store at once, so a
+worker that dies costs the day it was at and nothing else: Dask gives that day to another. The same `Deriver` over the same
+entries: the records are those of one machine, bit for bit. Workers must see the journal under the same path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+from processing.dictionary import KINDS
+from processing.rules.study import Study
+from processing.types import Record
+from sensor_gateway.config import Sensor
+from sensor_gateway.replay.rederive import Replayed, ReplayError, SpoolReader, deriver_of
+from sensor_gateway.sinks.base import Owned
+from sensor_gateway.sinks.store import Store
+from sensor_gateway.spool.journal import JournalReader
+
+_DAY_NS: Final = 86_400 * 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """Entries ``first_seq`` to ``last_seq`` of one sensor: what arrived on one UTC day."""
+
+    sensor: Sensor
+    first_seq: int
+    last_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What a partition came to, and the state with which the next one begins."""
+
+    state: bytes
+    records: list[Record]
+    entries: int
+    unreadable: int
+
+
+def partitions(spool: SpoolReader, sensor: Sensor, most: int = 2**62) -> list[Partition]:
+    """A sensor's journal by days of arrival, cut between blocks and again where a day has more than ``most`` entries."""
+    rows = spool.query(
+        "SELECT first_seq, last_seq, last_rx_utc_ns FROM journal WHERE sensor = ? ORDER BY first_seq", (sensor.id,)
+    )
+    out: list[Partition] = []
+    day: int | None = None
+    for first, last, utc_ns in rows:
+        if out and utc_ns // _DAY_NS == day:
+            out[-1] = Partition(sensor, out[-1].first_seq, last)
+        else:
+            out.append(Partition(sensor, first, last))
+        day = utc_ns // _DAY_NS
+    return [
+        Partition(sensor, first, min(first + most - 1, part.last_seq))
+        for part in out
+        for first in range(part.first_seq, part.last_seq + 1, most)
+    ]
+
+
+def derive_partition(spool_path: str, part: Partition, study: Study, state: bytes | None) -> Derived:
+    """One partition, on a worker. Depends on its arguments and the journal alone: it may run twice."""
+    deriver = deriver_of(part.sensor, study)
+    if state is not None:
+        deriver.restore(state)
+    spool = SpoolReader(Path(spool_path))
+    records: list[Record] = []
+    entries = 0
+    try:
+        for read in JournalReader(spool).read(part.sensor.id, part.first_seq):
+            taken = [e for e in read if e.seq <= part.last_seq]
+            entries += len(taken)
+            records += [r for output in deriver.feed(taken) for r in output.records]
+            if len(taken) < len(read) or taken[-1].seq == part.last_seq:
+                break
+    finally:
+        spool.close()
+    return Derived(deriver.snapshot(), records, entries, deriver.unreadable)
+
+
+def connect(address: str) -> Any:
+    """A client of the scheduler; raises `ReplayError` where Dask is missing or nobody answers."""
+    try:
+        distributed: Any = import_module("distributed")
+    except ImportError as e:
+        raise ReplayError("--scheduler needs Dask; install it with: pip install 'tiltline[cluster]'") from e
+    try:
+        return distributed.Client(address, timeout="10s", set_as_default=False)
+    except (OSError, ValueError) as e:
+        raise ReplayError(f"no Dask scheduler answers at {address} ({e}); start one with: dask scheduler") from e
+
+
+def replay_cohort(
+    client: Any,
+    spool_path: Path,
+    sensors: Sequence[Sensor],
+    study: Study,
+    out: Store,
+    progress: Callable[[float], None] | None = None,
+    most: int = 2**62,
+) -> dict[str, Replayed]:
+    """All of these sensors' journals into ``out``; raises what a partition raised."""
+    spool = SpoolReader(spool_path)
+    waiting = {s.id: partitions(spool, s, most) for s in sensors}
+    spool.close()
+    results = {s.id: Replayed() for s in sensors}
+    total = sum(map(len, waiting.values()))
+    running: dict[Any, Partition] = {}
+    completed: Any = import_module("distributed").as_completed()
+
+    def begin(sensor_id: str, state: bytes | None) -> None:
+        if waiting[sensor_id]:
+            part = waiting[sensor_id].pop(0)
+            future = client.submit(derive_partition, str(spool_path), part, study, state, pure=False)
+            running[future.key] = part
+            completed.add(future)
+
+    for sensor in sensors:
+        if waiting[sensor.id]:
+            results[sensor.id].missing_before = waiting[sensor.id][0].first_seq - 1
+        begin(sensor.id, None)
+    for done, future in enumerate(completed, 1):
+        part, found = running.pop(future.key), future.result()
+        out.write(Owned(part.sensor.wearer, part.sensor.id, record) for record in found.records)
+        results[part.sensor.id].entries += found.entries
+        results[part.sensor.id].unreadable += found.unreadable
+        if progress is not None:
+            progress(done / total)
+        begin(part.sensor.id, found.state)
+    for sensor in sensors:
+        results[sensor.id].records = {kind: out.count(kind, sensor.wearer) for kind in KINDS}
+    return results

@@ -1,0 +1,108 @@
+"""A sensor's raw samples out of the journal, each at its own device time: late ones at their place, clocks with hindsight.
+
+What the retro derivation (`replay/retro.py`) computes from, and what a raw export writes. Two passes: the first hears all clocks,
+the second dates the samples; memory holds the clocks and what came late, never the samples.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
+
+from processing.pipeline import DeviceStatus
+from processing.retro_clock import LateCounts, RetroClock
+from processing.timebase import TimebaseParams
+from processing.types import ImuBatch, TimedBatch
+from sensor_gateway import controls
+from sensor_gateway.derive import BROKEN, Recipe
+from sensor_gateway.drivers.base import Driver, Late, Received
+from sensor_gateway.replay.rederive import SpoolReader
+from sensor_gateway.spool.block import Logged
+from sensor_gateway.spool.journal import CONTROL, JournalReader, first_entry
+
+Progress: TypeAlias = Callable[[float], None]
+
+
+def span_of(spool: SpoolReader, sensor: str, wearer: str) -> range:
+    """Journal entries of this wearer with this sensor: from when they were bound to the newest one."""
+    last_seq = spool.query("SELECT max(last_seq) FROM journal WHERE sensor = ?", (sensor,))[0][0] or 0
+    first_seq = first_entry(spool, sensor, wearer)
+    return range(last_seq + 1 if first_seq is None else first_seq, last_seq + 1)
+
+
+class JournalSamples:
+    """Hears all clocks of ``span`` at once; `dated` then gives the samples. ``progress``: shares 0 to 1 over both passes."""
+
+    def __init__(self, journal: JournalReader, recipe: Recipe, span: range, progress: Progress | None = None) -> None:
+        self.entries = 0
+        self._journal, self._recipe, self._span = journal, recipe, span
+        self._tell = progress or (lambda _: None)
+        setup = recipe.setup
+        self._clock = RetroClock(TimebaseParams(), setup.clock, setup.seq_bits, setup.rate_hz)
+        reader = _Reader(copy.deepcopy(recipe.driver))
+        for block in self._blocks(0.0, 1 / 3):
+            self.entries += len(block)
+            for batches, late in reader.read(block):
+                self._clock.observe(batches)
+                if late is not None:
+                    self._clock.observe_late(late.batch)
+        self._clock.solve()
+
+    @property
+    def late(self) -> LateCounts:
+        """What became of samples that came late; whole once `dated` has ended."""
+        return self._clock.late
+
+    def dated(self) -> Iterator[TimedBatch]:
+        """The samples in the order of their times; once only."""
+        reader = _Reader(copy.deepcopy(self._recipe.driver))
+        for block in self._blocks(1 / 3, 2 / 3):
+            live = [batch for batches, _ in reader.read(block) for batch in batches]
+            timed = self._clock.date(live) if live else None
+            if timed is not None:
+                yield timed
+        timed = self._clock.finish()
+        if timed is not None:
+            yield timed
+
+    def _blocks(self, share: float, part: float) -> Iterator[list[Logged]]:
+        span = self._span
+        for block in self._journal.read(self._recipe.setup.sensor, span.start):
+            yield [e for e in block if e.seq in span]
+            self._tell(share + part * min(1.0, (block[-1].seq - span.start + 1) / max(1, len(span))))
+
+
+class _Reader:
+    """A driver over journal entries, as `derive.Deriver` runs it, with late samples kept at their place."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._driver.reset()
+
+    def read(self, entries: Sequence[Logged]) -> Iterator[tuple[list[ImuBatch], Late | None]]:
+        """Batches in order of arrival, cut where late samples came between them."""
+        batches: list[ImuBatch] = []
+        for entry in entries:
+            received = entry.received
+            if entry.source == CONTROL:
+                if _breaks(received):
+                    self._driver.reset()
+                continue
+            if entry.source.driver != self._driver.id:
+                continue
+            for item in self._driver.feed(received.uuid, received.payload, received.rx_mono_ns, received.rx_utc_ns):
+                if isinstance(item, ImuBatch):
+                    batches.append(item)
+                elif isinstance(item, Late):
+                    yield batches, item
+                    batches = []
+        yield batches, None
+
+
+def _breaks(received: Received) -> bool:
+    try:
+        control = controls.decode(received)
+    except controls.ControlError:
+        return False
+    return isinstance(control, DeviceStatus) and control.link in BROKEN

@@ -1,0 +1,1 @@
+"""What a running process says of itself: books, vital signs, troubles, for people, MQTT and Prometheus."""
