@@ -28,6 +28,7 @@ from processing.rules.study import Study
 from processing.types import NS_PER_S
 from sensor_gateway import derive
 from sensor_gateway.clock import Clock
+from sensor_gateway.commands.command import CommandError
 from sensor_gateway.commands.receiver import Receiver
 from sensor_gateway.config import ConfigError, Sensor, Settings
 from sensor_gateway.drivers.base import Received, Transport, TransportContext, TransportFactory, worn_as
@@ -47,7 +48,6 @@ from sensor_gateway.spool.outbox import Outbox, SinkView
 from sensor_gateway.status.report import ClockWatch, Report, Reporter, vitals
 from sensor_gateway.status.status import StatusError, gateway_books
 from sensor_gateway.web.app import Access, create_app, serve
-from sensor_gateway.web.commands import CommandError
 from sensor_gateway.web.tokens import load_tokens
 
 log = logging.getLogger(__name__)

@@ -28,12 +28,12 @@ from sensor_gateway.bridge.queue import Queued
 from sensor_gateway.clock import Clock
 from sensor_gateway.cohort.life import Life, summary
 from sensor_gateway.cohort.people import people
+from sensor_gateway.commands.command import Command, CommandError
 from sensor_gateway.config import ConfigError
 from sensor_gateway.demo import prepare_folder
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.influx import InfluxWriter
 from sensor_gateway.sinks.store import Store
-from sensor_gateway.web.commands import Command, CommandError
 from sensor_gateway.wire.line import line
 
 SITE: Final = "demo"

@@ -18,6 +18,7 @@ import msgspec
 from processing.coaching.controls import SetMode, SetProgramme
 from processing.pipeline import CaptureNeutral
 from sensor_gateway.clock import Clock
+from sensor_gateway.commands.command import CommandError
 from sensor_gateway.commands.ledger import Ledger
 from sensor_gateway.commands.message import Body, Receipt, RefusedError, control, open_envelope, signed_body
 from sensor_gateway.config import ConfigError, Settings
@@ -26,7 +27,6 @@ from sensor_gateway.rates import Buckets, Rate
 from sensor_gateway.refusals import Refusals, shown
 from sensor_gateway.secrets import read_secret
 from sensor_gateway.sinks.base import Backoff
-from sensor_gateway.web.commands import CommandError
 from sensor_gateway.wire import topics
 from sensor_gateway.wire.messages import VERSION
 

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from processing.alignment.capture import Guidance
 from processing.pipeline import CaptureMovement, CaptureNeutral
 from processing.types import Event
-from sensor_gateway.web.commands import Command
+from sensor_gateway.commands.command import Command
 from sensor_gateway.web.desk import Desk
 from sensor_gateway.web.shape import View, age_s, ms
 

@@ -25,6 +25,7 @@ from starlette.staticfiles import StaticFiles
 
 from processing.rules.study import Study
 from sensor_gateway.clock import Clock
+from sensor_gateway.commands.command import OnCommand
 from sensor_gateway.config import Settings
 from sensor_gateway.live import LiveHub
 from sensor_gateway.refusals import Refusals
@@ -33,7 +34,6 @@ from sensor_gateway.web.api import ERRORS, Api
 from sensor_gateway.web.api_coaching import CoachingApi
 from sensor_gateway.web.api_review import ReviewApi
 from sensor_gateway.web.api_setup import OnGuidance, SetupApi
-from sensor_gateway.web.commands import OnCommand
 from sensor_gateway.web.desk import Desk
 from sensor_gateway.web.guard import Guard, PageLimits
 from sensor_gateway.web.sign_in import SignIn

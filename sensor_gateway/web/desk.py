@@ -18,8 +18,8 @@ from starlette.requests import Request
 
 from processing.rules.study import Study
 from processing.types import NS_PER_S, Event
+from sensor_gateway.commands.command import Command, CommandError, OnCommand
 from sensor_gateway.sinks.store import Store
-from sensor_gateway.web.commands import Command, CommandError, OnCommand
 from sensor_gateway.web.source import Source
 
 NO_GATEWAY = "This page only shows stored data; start it with 'tiltline run' to enter something or set your neutral."

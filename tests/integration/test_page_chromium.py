@@ -18,12 +18,12 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from processing.pipeline import Answer, CaptureNeutral
 from processing.types import NS_PER_S, Event
 from sensor_gateway.clock import SystemClock
+from sensor_gateway.commands.command import Command
 from sensor_gateway.config import Sensor, Settings
 from sensor_gateway.live import LiveFrame, LiveHub
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.web.app import create_app, serve
-from sensor_gateway.web.commands import Command
 from tests.integration.page_site import CHROMIUM, FLAGS, VIEWS, Visitor
 from tests.sensor_gateway.web_day import SENSOR, WEARER, second, seed_until
 

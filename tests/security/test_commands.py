@@ -20,12 +20,12 @@ from processing.pipeline import CaptureNeutral
 from processing.rules.study import Study
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.commands import message as wire
+from sensor_gateway.commands.command import CommandError
 from sensor_gateway.commands.receiver import Receiver
 from sensor_gateway.config import Commands, ConfigError, Issuer, Mqtt, Sensor, Settings, Site, Web
 from sensor_gateway.gateway import Gateway
 from sensor_gateway.mqtt_link import Incoming, Link, LinkError, LinkSettings
 from sensor_gateway.stack.access import access_list, password_line
-from sensor_gateway.web.commands import CommandError
 from sensor_gateway.wire import topics
 from tests.integration.servers import Mosquitto, need, wait_until
 

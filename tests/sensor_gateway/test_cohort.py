@@ -19,9 +19,9 @@ from sensor_gateway.clock import SystemClock
 from sensor_gateway.cohort import cohort
 from sensor_gateway.cohort.cohort import CohortDesk, CohortOptions, Seeded, seed
 from sensor_gateway.cohort.people import people
+from sensor_gateway.commands.command import CommandError
 from sensor_gateway.config import ConfigError
 from sensor_gateway.sinks.store import Store
-from sensor_gateway.web.commands import CommandError
 from sensor_gateway.wire.messages import check_record, decode_record, encode_record
 
 pytestmark = pytest.mark.slow

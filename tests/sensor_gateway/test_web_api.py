@@ -14,12 +14,12 @@ import pytest
 
 from processing.pipeline import Answer, CaptureNeutral
 from processing.types import NS_PER_S, Event
+from sensor_gateway.commands.command import Command, CommandError
 from sensor_gateway.config import Sensor, Settings
 from sensor_gateway.live import LiveFrame, LiveHub
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.web.app import create_app, serve
-from sensor_gateway.web.commands import Command, CommandError
 from tests.sensor_gateway.web_day import SENSOR, STUDY, WEARER, seed
 
 SETTINGS = Settings(sensors=(Sensor(SENSOR, WEARER),))

@@ -18,12 +18,12 @@ from processing.coaching.redflags import QUESTIONS
 from processing.pipeline import Answer, CaptureMovement, Control
 from processing.rules.study import study_hash
 from processing.types import NS_PER_S, Event
+from sensor_gateway.commands.command import Command
 from sensor_gateway.config import Sensor, Settings
 from sensor_gateway.entries import addressed
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.web.app import create_app
-from sensor_gateway.web.commands import Command
 from tests.sensor_gateway.test_web_api import SetClock
 from tests.sensor_gateway.web_day import SENSOR, STUDY, WEARER, seed
 
