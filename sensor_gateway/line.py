@@ -61,7 +61,8 @@ class SensorLine:
     def open(self, progress: Callable[[float], None] | None = None) -> None:
         """Bring the pipeline to the end of the journal; records that are known already are not stored again.
 
-        A changed configuration starts a new run, warmed up quietly on this wearer's journal. Raises `SpoolFullError`.
+        A changed configuration starts a new run, warmed up quietly on this wearer's journal; its records begin where those
+        of the old run ended. Raises `SpoolFullError`.
         """
         last = self._journal.last_seq(self._sensor)
         run = self._outbox.run(self._sensor, self.recipe.setup.wearer, self.recipe.hash, last)
@@ -151,7 +152,7 @@ class SensorLine:
             if self._since_snapshot >= SNAPSHOT_ENTRIES:
                 snapshot = Snapshot(entries[-1].seq, self._deriver.snapshot())
                 self._since_snapshot = 0
-            self._outbox.store(run, outputs[0].first_ordinal, records, snapshot)
+            self._outbox.store(run, outputs[0].first_ordinal, records, snapshot, entries[-1].seq)
         return next((out.samples for out in reversed(outputs) if out.samples is not None), None)
 
     def close(self) -> None:

@@ -59,6 +59,8 @@ class Spool:
         self._db.execute("PRAGMA journal_mode = WAL")
         schema = resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
         self._db.executescript(f"BEGIN IMMEDIATE; {schema} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        if "done_seq" not in {row[1] for row in self._db.execute("PRAGMA table_info(run)")}:
+            self._db.execute("ALTER TABLE run ADD COLUMN done_seq INTEGER")  # a spool of an earlier release
         self._db.execute("INSERT OR IGNORE INTO meta VALUES ('spool', ?)", (secrets.token_hex(8),))
         return str(self._db.execute("SELECT value FROM meta WHERE key = 'spool'").fetchone()[0])
 

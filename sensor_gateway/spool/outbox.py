@@ -10,6 +10,7 @@ Every sink has its books, in the same transactions: received = delivered + dropp
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ from sensor_gateway.sinks.base import Entry
 from sensor_gateway.spool.books import DELIVERED, EXPENDABLE, RECEIVED, SINK_DROPPED, delete, drop
 from sensor_gateway.spool.database import Spool, count
 from sensor_gateway.wire.messages import MAX_BYTES, MessageError, check_record, decode_record, encode_record
+
+log = logging.getLogger(__name__)
 
 SET_ASIDE: Final = "records_set_aside"
 ADDED: Final = "records_added"
@@ -93,21 +96,31 @@ class Outbox:
     def run(self, sensor: str, wearer: str, setup_hash: str, journal_seq: int, fresh: bool = False) -> Run:
         """The sensor's run: the newest one where wearer and the configuration's hash are unchanged, otherwise a new one.
 
-        A new run gives out records from the journal entry after ``journal_seq`` on. ``fresh`` asks for a new one in any
-        case, because the old one's snapshot cannot be read.
+        A new run gives out records from the journal entry on that the old one had not come to; ``journal_seq`` is the
+        journal's newest. ``fresh`` asks for a new one in any case, because the old one's snapshot cannot be read.
         """
-        columns = "run, wearer, warm_seq, start_seq, next_ordinal, snapshot_seq, snapshot, setup_hash"
+        columns = "run, wearer, warm_seq, start_seq, next_ordinal, snapshot_seq, snapshot, setup_hash, done_seq"
         found = self._spool.query(f"SELECT {columns} FROM run WHERE sensor = ? ORDER BY run DESC LIMIT 1", (sensor,))
-        newest, known_hash = (Run(sensor, *found[0][:7]), found[0][7]) if found else (None, "")
+        newest, known_hash, done_seq = (Run(sensor, *found[0][:7]), *found[0][7:]) if found else (None, "", None)
         if newest and not fresh and (newest.wearer, known_hash) == (wearer, setup_hash):
             return newest
+        # A run of an earlier release did not note how far it came: then the journal's end, so that nothing comes twice.
+        done_seq = journal_seq if done_seq is None else min(done_seq, journal_seq)
         warm_seq = newest.warm_seq if newest and newest.wearer == wearer else journal_seq + 1
-        run = Run(sensor, newest.run + 1 if newest else 1, wearer, warm_seq, journal_seq + 1, None, None, None)
+        if warm_seq > done_seq + 1:
+            log.warning(
+                "%s: %d journal entries of its last wearer were never computed; they remain in the raw journal",
+                sensor,
+                journal_seq - done_seq,
+            )
+            done_seq = journal_seq
+        run = Run(sensor, newest.run + 1 if newest else 1, wearer, warm_seq, done_seq + 1, None, None, None)
         with self._spool.transaction(durable=True) as db:
             db.execute("UPDATE run SET snapshot = NULL WHERE sensor = ?", (sensor,))
             db.execute(
-                "INSERT INTO run (sensor, run, wearer, setup_hash, warm_seq, start_seq) VALUES (?, ?, ?, ?, ?, ?)",
-                (sensor, run.run, wearer, setup_hash, run.warm_seq, run.start_seq),
+                "INSERT INTO run (sensor, run, wearer, setup_hash, warm_seq, start_seq, done_seq) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (sensor, run.run, wearer, setup_hash, run.warm_seq, run.start_seq, done_seq),
             )
         return run
 
@@ -117,8 +130,11 @@ class Outbox:
         first_ordinal: int,
         records: Sequence[Record],
         snapshot: Snapshot | None = None,
+        done_seq: int | None = None,
     ) -> int:
         """Store the records whose ordinals are new, and the snapshot, in one durable transaction; how many were new.
+
+        ``done_seq`` is the last journal entry that went into them: where the next run begins if this one ends here.
 
         A record that breaks the dictionary is set aside with its reason, so that no sink can choke on it. Raises
         `SpoolFullError`, and then nothing was stored.
@@ -146,6 +162,8 @@ class Outbox:
                 count(db, sink + RECEIVED, len(rows))
             count(db, SET_ASIDE, len(bad))
             db.execute("UPDATE run SET next_ordinal = ? WHERE sensor = ? AND run = ?", (end, run.sensor, run.run))
+            if done_seq is not None:
+                _note_done(db, run, done_seq)
             if snapshot is not None:
                 _save(db, run, snapshot)
             held = self._rows + len(rows)
@@ -273,6 +291,13 @@ def _save(db: sqlite3.Connection, run: Run, snapshot: Snapshot) -> None:
         "UPDATE run SET snapshot_seq = ?, snapshot = ? WHERE sensor = ? AND run = ?",
         (snapshot.seq, snapshot.blob, run.sensor, run.run),
     )
+    _note_done(db, run, snapshot.seq)
+
+
+def _note_done(db: sqlite3.Connection, run: Run, seq: int) -> None:
+    """Never back: what a restart computes again is stored already."""
+    where = "WHERE sensor = ? AND run = ? AND coalesce(done_seq, 0) < ?"
+    db.execute(f"UPDATE run SET done_seq = ? {where}", (seq, run.sensor, run.run, seq))
 
 
 def _forget_delivered(db: sqlite3.Connection) -> int:

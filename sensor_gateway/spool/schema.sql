@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS run (
     next_ordinal INTEGER,            -- one above the highest ordinal in the outbox; NULL before the first record
     snapshot_seq INTEGER,            -- the last journal entry the snapshot has seen
     snapshot BLOB,
+    done_seq INTEGER,                -- the last journal entry whose records are in the outbox; NULL: of an earlier release
     PRIMARY KEY (sensor, run)
 );
 

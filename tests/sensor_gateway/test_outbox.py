@@ -102,19 +102,23 @@ def test_replays_after_crashes_give_each_record_once(
 
 def test_a_new_configuration_starts_a_new_run(tmp_path: Path) -> None:
     _, outbox, run = outbox_at(tmp_path)
-    outbox.store(run, 0, [metric(0)], Snapshot(77, b"state"))
+    outbox.store(run, 0, [metric(0)], Snapshot(77, b"state"), 80)
     same = outbox.run("clip-1", "w-001", "hash", 500)
     assert (same.run, same.start_seq, same.next_ordinal, same.snapshot_seq, same.snapshot) == (1, 1, 1, 77, b"state")
     other = outbox.run("clip-1", "w-001", "other", 500)
-    assert (other.run, other.start_seq, other.next_ordinal, other.snapshot) == (2, 501, None, None)
+    # Entries 81 to 500 were journaled, but the old run never came to them: they are the new one's.
+    assert (other.run, other.start_seq, other.next_ordinal, other.snapshot) == (2, 81, None, None)
     assert other.warm_seq == 1
-    assert outbox.store(other, 1234, [metric(5)]) == 1
+    assert outbox.run("clip-1", "w-001", "third", 500).start_seq == 81
+    other = outbox.run("clip-1", "w-001", "other", 500)
+    assert outbox.store(other, 1234, [metric(5)], None, 900) == 1
+    assert outbox.store(other, 1234, [metric(5)], Snapshot(600, b"computed again"), 600) == 0
     assert outbox.run("clip-1", "w-001", "other", 900).next_ordinal == 1235
     assert outbox.run("clip-2", "w-001", "hash", 3).start_seq == 4
-    assert outbox.run("clip-1", "w-001", "other", 950, fresh=True).start_seq == 951
+    assert outbox.run("clip-1", "w-001", "other", 950, fresh=True).start_seq == 901
     # The clip went to somebody else: nothing of the first wearer may warm up the second one's baselines.
     handed_on = outbox.run("clip-1", "w-002", "other", 1000)
-    assert (handed_on.run, handed_on.warm_seq, handed_on.start_seq) == (4, 1001, 1001)
+    assert (handed_on.run, handed_on.warm_seq, handed_on.start_seq) == (6, 1001, 1001)
     assert outbox.run("clip-1", "w-002", "new study", 2000).warm_seq == 1001
 
 

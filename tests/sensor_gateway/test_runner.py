@@ -17,7 +17,7 @@ import pytest
 
 from processing.pipeline import Answer, CaptureNeutral, DeviceStatus
 from processing.rules.study import Study, TiltRule
-from processing.types import GRAVITY_MPS2, DeviceReport, Event, Metric, Record
+from processing.types import GRAVITY_MPS2, DeviceReport, Epoch, Event, Metric, Record
 from sensor_gateway import controls, derive
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import Sensor
@@ -164,6 +164,38 @@ def test_a_new_study_goes_on_where_the_old_one_stopped(tmp_path: Path, undisturb
     assert after[: len(before)] == before
     # Neutral pose and filter were warmed up on the journal: each later second is what it would have been.
     assert [r for r in after if isinstance(r, Metric)] == [r for r in undisturbed if isinstance(r, Metric)]
+
+
+@pytest.mark.parametrize("broken_snapshot", [False, True], ids=["new study", "snapshot of another version"])
+@pytest.mark.parametrize("computed", [0, 130, 700])
+def test_what_was_journaled_but_not_computed_is_the_new_runs(
+    tmp_path: Path, undisturbed: list[Record], computed: int, broken_snapshot: bool
+) -> None:
+    items = script()
+    study = None if broken_snapshot else Study(version="2")
+    gateway = Gateway(tmp_path)
+    gateway.line.open()
+    for at in range(0, computed, 10):
+        gateway.line.ingest(items[at : at + 10])
+    before = gateway.records()
+    gateway.journal.append("clip-1", items[computed:800], durable=True)
+    gateway.crash()
+    for _ in range(2):  # a second crash before anything is computed changes nothing
+        gateway = Gateway(tmp_path, study)
+        if broken_snapshot:
+            with gateway.spool.transaction(durable=True) as db:
+                db.execute("UPDATE run SET snapshot = x'c0ffee', snapshot_seq = coalesce(snapshot_seq, 0)")
+        gateway.outbox.run("clip-1", "w-001", gateway.line.recipe.hash, gateway.journal.last_seq("clip-1"))
+        gateway.crash()
+    gateway = Gateway(tmp_path, study)
+    gateway.line.open()
+    gateway.line.ingest(items[800:])
+    after = gateway.records()
+    assert after[: len(before)] == before
+    for kind in (Metric, Epoch):
+        assert [r for r in after if isinstance(r, kind)] == [r for r in undisturbed if isinstance(r, kind)]
+    events = [(r.t_utc_ns, r.type, r.rule) for r in after if isinstance(r, Event)]
+    assert events == [(r.t_utc_ns, r.type, r.rule) for r in undisturbed if isinstance(r, Event)]
 
 
 def test_another_wearer_starts_from_nothing(tmp_path: Path) -> None:

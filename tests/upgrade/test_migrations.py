@@ -44,6 +44,8 @@ def test_the_gateway_goes_on_with_the_old_spool(tmp_path: Path) -> None:
     assert (decode_record("metric", waiting[0].body), decode_record("device", waiting[1].body)) == EXPECTED
     assert [e.seq for e in outbox.read("mqtt", 0, 10)] == [2, 3]
     assert outbox.run("clip-1", "w-001", "old", 30).snapshot == b"a state of 0.1.0"
+    # 0.1.0 did not note how far a run came: a new one begins at the journal's end, so that nothing comes twice.
+    assert outbox.run("clip-1", "w-001", "new study", 30).start_seq == 31
     # A message made of an old row is one this release takes.
     message = decode_message(encode_message(waiting[1], "home", "gw-1", spool.id))
     assert message_record(message) == EXPECTED[1]
