@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from processing.coaching import check_programme
-from processing.rules.study import Study
 from sensor_gateway.radio.states import RadioLimits, SessionLimits
 from sensor_gateway.strict_toml import ConfigError, read_toml, strict_convert
 from sensor_gateway.wire import topics
@@ -216,11 +214,7 @@ def load_settings(path: Path) -> Settings:
     check_timezone(settings.site.timezone, f"{path}: key 'site.timezone'")
     _check_radio(settings.radio, path)
     _check_doors(settings, path)
-    for f in dataclasses.fields(settings.retention):
-        if not 0 <= getattr(settings.retention, f.name) <= 36_500:
-            raise ConfigError(
-                f"{path}: key 'retention.{f.name}' is {getattr(settings.retention, f.name)}; use 0 to 36500"
-            )
+    check_retention(settings.retention, path)
     return settings
 
 
@@ -264,16 +258,11 @@ def _check_radio(radio: RadioSettings, path: Path) -> None:
                 raise ConfigError(f"{path}: key 'radio.{name}.{f.name}' is {getattr(table, f.name)}; use more than 0")
 
 
-def load_study(path: Path | None) -> Study:
-    """Read and check a study file; the defaults where there is none."""
-    if path is None:
-        return Study()
-    study = strict_convert(read_toml(path), Study, str(path))
-    try:
-        check_programme(study)
-    except ValueError as e:
-        raise ConfigError(f"{path}: {e}") from None
-    return study
+def check_retention(retention: Retention, path: Path) -> None:
+    """Raise `ConfigError` for a number of days that cannot be meant."""
+    for f in dataclasses.fields(retention):
+        if not 0 <= getattr(retention, f.name) <= 36_500:
+            raise ConfigError(f"{path}: key 'retention.{f.name}' is {getattr(retention, f.name)}; use 0 to 36500")
 
 
 def check_timezone(name: str, where: str) -> None:

@@ -29,6 +29,7 @@ REASONS: Final[Mapping[str, str]] = {
     "budget": "The day's prompts are used up.",
     "quiet": "It is quiet time.",
     "riding": "It felt like a ride in a car, bus or train.",
+    "withheld": "Your study leaves some prompts out by lot, and this was one.",
     "expired": "There was no calm moment of standing or sitting.",
     "recording_ended": "The recording ended first.",
 }

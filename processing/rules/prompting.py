@@ -51,6 +51,7 @@ class Prompting:
         self, study: Study, compose: Compose, emitter: Emitter, responses: Responses, has_programme: HasProgramme | None
     ) -> None:
         self._compose = compose
+        self._trial = study.trial
         self._emitter = emitter
         self._responses = responses
         self._clock = LocalClock(study.timezone)
@@ -73,6 +74,8 @@ class Prompting:
         if waiting is None or due is None:
             return
         reasons = ["expired"] if due == "expired" else self.gate.blocks(k, waiting)
+        if not reasons and waiting.snoozed_ordinal is None and self._trial.withholds(waiting.flag_id):
+            reasons = ["withheld"]  # drawn last: the lot must see only what would have prompted
         if reasons:
             self._suppress(k * EPOCH_NS, waiting, reasons)
             return

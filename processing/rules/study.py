@@ -167,6 +167,28 @@ class PromptRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Trial:
+    """Prompts left out by lot, so that what follows a prompt has a fair control within the person.
+
+    A micro-randomised trial in its plainest form (Klasnja et al. 2015, doi:10.1037/hea0000305): each flag that could prompt
+    now is drawn once, with the same chance. The draw follows from seed and flag id alone, so a replay repeats it.
+    """
+
+    withhold_share: float = 0.0  # 0: no trial
+    randomisation_seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require(
+            0 <= self.withhold_share < 1, "trial.withhold_share", self.withhold_share, "0 (no trial) up to below 1"
+        )
+
+    def withholds(self, flag_id: str) -> bool:
+        """Whether the lot leaves this flag's prompt out."""
+        drawn = hashlib.sha256(f"{self.randomisation_seed}:{flag_id}".encode()).digest()[:8]
+        return int.from_bytes(drawn, "big") < self.withhold_share * 2**64
+
+
+@dataclass(frozen=True, slots=True)
 class Assignment:
     """One exercise of the wearer's programme, with side and dose, as the therapist set it."""
 
@@ -193,6 +215,7 @@ class Study:
     static_posture: StaticRule = field(default_factory=StaticRule)
     asymmetry: AsymmetryRule = field(default_factory=AsymmetryRule)
     prompt: PromptRule = field(default_factory=PromptRule)
+    trial: Trial = field(default_factory=Trial)
     programme: tuple[Assignment, ...] = (
         Assignment("isometric_glute_set", "both", 1, 8, 5),
         Assignment("two_leg_bridge_abducted", "both", 1, 8, 3),

@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "import": "look into a foreign recording, guess its units and axes, write a clean one",
     "alignment": "where zero lies and how sure that is; a therapist's offset; corrections of the past",
     "replay": "derive everything again from a journal",
+    "study": "the study as one file: its hash, the whole of it, and taking in another with what it changes",
     "programme": "show, edit and decide a wearer's exercise programme, through the running gateway",
     "log": "write pain, a note or an exercise done into a wearer's diary, through the running gateway",
     "export": "write records and raw samples as CSV, Parquet or Motion-BIDS",

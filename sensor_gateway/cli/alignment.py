@@ -31,11 +31,12 @@ from sensor_gateway.alignments.words import at_words, offset_words, row_words, z
 from sensor_gateway.cli.progress import Progress
 from sensor_gateway.cli.times import utc_ns
 from sensor_gateway.clock import SystemClock
-from sensor_gateway.config import ConfigError, Settings, load_settings, load_study
+from sensor_gateway.config import ConfigError, Settings, load_settings
 from sensor_gateway.gateway import SPOOL_FILE, STORE_FILE
 from sensor_gateway.replay.rederive import ReplayError, SpoolReader
 from sensor_gateway.sinks.store import Store, StoreError
 from sensor_gateway.spool.block import BlockError
+from sensor_gateway.study_file import study_of
 
 _TEXT: Final = """\
 Where zero lies, since when, and how sure that is. Nothing is ever rewritten: offsets and corrections are notes with a version,
@@ -245,7 +246,7 @@ def _correct(args: argparse.Namespace, place: _Place) -> int:
         raise ConfigError(f"{args.config}: has no sensor {sensor_id!r} any more; add it to derive its journal")
     if args.name is not None and (taken := derived_path(place.folder, args.name)).exists():
         raise CorrectionError(f"{taken}: exists; give --name another name")
-    study = load_study(place.base / place.settings.study if place.settings.study else None)
+    study = study_of(place.settings, place.base)
     spool = SpoolReader(place.folder / SPOOL_FILE)
     try:
         if args.mount is not None:

@@ -8,9 +8,10 @@ import json
 import sys
 from pathlib import Path
 
-from sensor_gateway.config import ConfigError, Settings, load_settings, load_study
+from sensor_gateway.config import ConfigError, Settings, load_settings
 from sensor_gateway.health.finding import Finding
 from sensor_gateway.health.health import examine
+from sensor_gateway.study_file import study_of
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     base = args.config.parent if args.config else Path()
     try:
         settings = load_settings(args.config) if args.config else Settings()
-        load_study(base / settings.study if settings.study else None)
+        study_of(settings, base)
         findings = list(examine(settings, base))
     except ConfigError as e:
         findings = [Finding("configuration", "problem", str(e), "correct the file and run this again")]

@@ -15,7 +15,7 @@ from sensor_gateway.alignments.notes import NotesError, read_notes
 from sensor_gateway.bids.write import write_bids
 from sensor_gateway.cli.progress import Progress
 from sensor_gateway.cli.times import utc_ns
-from sensor_gateway.config import ConfigError, Settings, load_settings, load_study
+from sensor_gateway.config import ConfigError, Settings, load_settings
 from sensor_gateway.export.deidentify import KeyFileError, Shift, Veil, veil
 from sensor_gateway.export.export import FAR_NS, KIND_OF_TABLE, ExportError, Selection, export_store
 from sensor_gateway.export.raw import TABLE as RAW_TABLE
@@ -26,6 +26,7 @@ from sensor_gateway.privacy.consent import ConsentError, objection
 from sensor_gateway.replay.rederive import ReplayError
 from sensor_gateway.sinks.store import Store, StoreError
 from sensor_gateway.spool.block import BlockError
+from sensor_gateway.study_file import study_of
 
 NAME: Final = "export"
 HELP: Final = "write records and raw samples as CSV, Parquet or Motion-BIDS"
@@ -180,7 +181,7 @@ def _allowed(folder: Path, out: Path, wearers: Sequence[str]) -> None:
 
 def _source(args: argparse.Namespace, settings: Settings) -> RawSource:
     base = args.config.parent
-    study = load_study(base / settings.study if settings.study else None)
+    study = study_of(settings, base)
     return RawSource(settings, base, tuple(sorted(set(args.wearer))), study)
 
 

@@ -13,10 +13,11 @@ from processing.alignment.offset import METHOD_DEG, PelvicOffset
 from processing.alignment.static import AlignmentError
 from sensor_gateway.cli.progress import Progress
 from sensor_gateway.cli.times import utc_ns
-from sensor_gateway.config import ConfigError, load_study
+from sensor_gateway.config import ConfigError
 from sensor_gateway.process import Processed, ProcessOptions, neutral_span_s, process_file
 from sensor_gateway.recording.alignment import AUTO, Neutral, check_mount
 from sensor_gateway.recording.recording import RecordingError
+from sensor_gateway.study_file import load_study
 
 NAME: Final = "process"
 HELP: Final = "turn recordings into samples, metrics, epochs and events"

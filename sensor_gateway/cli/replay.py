@@ -13,7 +13,7 @@ from processing.alignment.static import AlignmentError
 from processing.dictionary import KINDS
 from processing.rules.study import Study, study_hash
 from sensor_gateway.cli.progress import Progress
-from sensor_gateway.config import ConfigError, Settings, load_settings, load_study
+from sensor_gateway.config import ConfigError, Settings, load_settings
 from sensor_gateway.garbage import collect_rarely
 from sensor_gateway.gateway import SPOOL_FILE, STORE_FILE
 from sensor_gateway.replay import diff as replay_diff
@@ -22,6 +22,7 @@ from sensor_gateway.replay.rederive import Difference, ReplayError, SpoolReader,
 from sensor_gateway.replay.retro import rederive_retro
 from sensor_gateway.sinks.store import Store, StoreError
 from sensor_gateway.spool.block import BlockError
+from sensor_gateway.study_file import load_study, study_of
 
 _TEXT = """\
 Reads the raw journal of a gateway (which may be running) and computes every record anew into a store of its own. With another
@@ -102,7 +103,7 @@ def _run(args: argparse.Namespace) -> int:
                     report[sensor.id] = asdict(rederive(spool, sensor, study, store, progress))
     same = not args.check or _check(settings, store, folder / STORE_FILE, report)
     if args.diff is not None:
-        usual = load_study(base / settings.study if settings.study else None)
+        usual = study_of(settings, base)
         wearers = list(dict.fromkeys(s.wearer for s in settings.sensors if s.id in report))
         report["diff"] = _diff(args.diff, folder / STORE_FILE, store, wearers, (usual, study))
     store.close()

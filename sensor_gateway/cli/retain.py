@@ -11,11 +11,15 @@ from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import ConfigError, load_settings
 from sensor_gateway.privacy.retention import retain
 from sensor_gateway.privacy.sqlite_files import ScrubError
+from sensor_gateway.study_file import retention_of
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--config", type=Path, required=True, help="the gateway's file; its [retention] holds the limits"
+        "--config",
+        type=Path,
+        required=True,
+        help="the gateway's file; [retention] in it or in its study holds the limits",
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would go, delete nothing")
     parser.add_argument("--json", action="store_true", help="print for a machine")
@@ -27,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
         settings = load_settings(args.config)
         folder = args.config.parent / settings.site.data_dir
         copies = args.config.parent / settings.file.directory if settings.file.directory else None
-        kept = retain(folder, settings.retention, SystemClock().utc_ns(), args.dry_run, copies)
+        kept = retain(folder, retention_of(settings, args.config.parent), SystemClock().utc_ns(), args.dry_run, copies)
     except (ConfigError, ScrubError, OSError) as e:
         print(f"tiltline retain: {e}", file=sys.stderr)
         return 1

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from sensor_gateway.cli.progress import Progress
 from sensor_gateway.clock import SystemClock
-from sensor_gateway.config import ConfigError, load_settings, load_study
+from sensor_gateway.config import ConfigError, load_settings
 from sensor_gateway.gateway import Gateway, Hooks
 from sensor_gateway.privacy.retention import Keeper
 from sensor_gateway.privacy.watch import ConsentWatch
 from sensor_gateway.spool.database import SpoolError
+from sensor_gateway.study_file import retention_of, study_of
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 async def _run(args: argparse.Namespace) -> int:
     base = args.config.parent
     settings = load_settings(args.config)
-    study = load_study(base / settings.study if settings.study else None)
+    study = study_of(settings, base)
     bars = {sensor.id: Progress(f"{sensor.id}: catching up") for sensor in settings.sensors}
     hooks = Hooks(lambda sensor, share: bars[sensor](share), lambda url: print(f"page: {url}", file=sys.stderr))
     gateway = Gateway(settings, study, base, SystemClock(), hooks)
@@ -56,7 +57,7 @@ async def _run(args: argparse.Namespace) -> int:
     folder = base / settings.site.data_dir
     watch = ConsentWatch(folder, settings.sensors, gateway.runners, settings.privacy.require_consent)
     copies = base / settings.file.directory if settings.file.directory else None
-    keeper = Keeper(folder, settings.retention, gateway.clock, gateway.journal.shrunk, copies)
+    keeper = Keeper(folder, retention_of(settings, base), gateway.clock, gateway.journal.shrunk, copies)
     watch.start()
     keeper.start()
     try:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from sensor_gateway.clock import SystemClock
-from sensor_gateway.config import ConfigError, Settings, load_settings, load_study
+from sensor_gateway.config import ConfigError, Settings, load_settings
 from sensor_gateway.sinks.store import Store, StoreError
+from sensor_gateway.study_file import study_of
 from sensor_gateway.web.app import Access, create_app, serve
 from sensor_gateway.web.tokens import load_tokens
 
@@ -33,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     base = args.config.parent if args.config else Path()
     try:
         settings = load_settings(args.config) if args.config else Settings()
-        study = load_study(base / settings.study if settings.study else None)
+        study = study_of(settings, base)
         path = args.store or base / settings.site.data_dir / STORE_FILE
         Store.open(path, readonly=True).close()  # say what is wrong now, not as an empty page later
         web = dataclasses.replace(

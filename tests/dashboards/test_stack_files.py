@@ -15,7 +15,8 @@ import pytest
 from dashboards.__main__ import generated
 from dashboards.provisioning import DATA_SOURCES
 from processing.rules.study import Study
-from sensor_gateway.config import load_settings, load_study
+from sensor_gateway.config import load_settings
+from sensor_gateway.study_file import load_study
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"

@@ -20,7 +20,7 @@ import pytest
 from processing.pipeline import CaptureNeutral
 from processing.types import F64, GRAVITY_MPS2
 from sensor_gateway.cli import main
-from sensor_gateway.config import load_settings, load_study
+from sensor_gateway.config import load_settings
 from sensor_gateway.drivers.base import Late
 from sensor_gateway.drivers.open_profile import OpenProfileDriver
 from sensor_gateway.gateway import SPOOL_FILE, STORE_FILE, Gateway
@@ -28,6 +28,7 @@ from sensor_gateway.radio.pool import Radios
 from sensor_gateway.replay.rederive import SpoolReader
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.spool.journal import CONTROL, JournalReader
+from sensor_gateway.study_file import load_study
 from tests.ble.support.air import Air
 from tests.ble.support.backend import Central
 from tests.ble.support.keeping_clip import RATE_HZ, FastClock, KeepingClip

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from processing.rules.gate import REASONS
-from processing.rules.study import Assignment, Study, TiltRule
+from processing.rules.study import Assignment, Study, TiltRule, Trial
 from processing.types import RuleEpoch
 from tests.processing.rules_sim import K0, NO_STATIC, OPEN_GATE, engine_of, epoch, of_type, run, stretch
 
@@ -179,6 +179,30 @@ def test_the_programme_turns_from_prompt_to_prompt():
         ("standing_posterior_tilt", "both"),
         ("isometric_glute_set", "left"),
     ]
+
+
+def test_the_lot_withholds_its_share_by_seed_and_flag_alone():
+    flags = [f"flag-{i}" for i in range(4000)]
+    drawn = [Trial(0.3, 7).withholds(flag) for flag in flags]
+    assert sum(drawn) == pytest.approx(1200, abs=4 * (4000 * 0.3 * 0.7) ** 0.5)
+    assert drawn == [Trial(0.3, 7).withholds(flag) for flag in flags]
+    assert drawn != [Trial(0.3, 8).withholds(flag) for flag in flags]
+    assert not any(Trial(0.0, 7).withholds(flag) for flag in flags)
+
+
+def test_a_withheld_prompt_is_told_as_such_and_becomes_the_wearers_own_control():
+    rules = replace(study(), trial=Trial(0.5, 3))
+    events = run(rules, bouts(K0, 8))
+    flags = of_type(events, "flag")
+    assert outcome(events) == ["withheld" if rules.trial.withholds(flag.event_id) else "prompt" for flag in flags]
+    assert {"withheld", "prompt"} == set(outcome(events))
+    withheld = {e.event_id for e in of_type(events, "suppressed")}
+    controls = {e.data["about_event_id"] for e in of_type(events, "response") if e.data["group"] == "control"}
+    assert withheld <= controls
+
+
+def test_the_lot_is_drawn_only_where_a_prompt_would_have_come():
+    assert outcome(run(replace(study(mode="tracking"), trial=Trial(0.99)), bouts(K0, 2))) == ["tracking", "tracking"]
 
 
 class Answered:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from processing.rules.study import Study, study_hash
-from sensor_gateway.config import ConfigError, Settings, load_settings, load_study
+from sensor_gateway.config import ConfigError, Settings, load_settings
+from sensor_gateway.study_file import load_study
 
 GOOD = """
 study = "study.toml"
