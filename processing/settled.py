@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.signal import butter, sosfilt, sosfilt_zi
 from vqf import BasicVQF
 
 from processing.frames import between_z, conjugate, multiply, rotate_by, up_in_sensor
@@ -40,10 +39,9 @@ class SettledOrientation:
         self._filter = OrientationFilter(params)
         self.calibrator = self._filter.calibrator
         self._strapdown = BasicVQF(1.0 / params.rate_hz)
+        self._rate_hz = params.rate_hz
         self._hop, self._look = (round(s * params.rate_hz) for s in (self._params.hop_s, self._params.look_s))
-        cutoff_hz = np.sqrt(2.0) / (2.0 * np.pi * self._params.tau_s)
-        self._sos = butter(2, cutoff_hz, fs=params.rate_hz, output="sos")
-        self._zi = sosfilt_zi(self._sos)[:, :, None]
+        self._low_pass: tuple[F64, F64] | None = None
         self._parts: list[Filled] = []
         self._q: list[F64] = []  # causal, earth <- sensor
         self._turn: list[F64] = []  # by the gyroscope alone, from a frame that nearly stands still
@@ -86,6 +84,13 @@ class SettledOrientation:
 
     def _settle(self, filled: Filled, q: F64, turn: F64) -> F64:
         """Smooth the causal "up" backwards over one block and what is ahead of it."""
+        from scipy.signal import butter, sosfilt, sosfilt_zi  # late, as in `features.movement`
+
+        if self._low_pass is None:
+            cutoff_hz = np.sqrt(2.0) / (2.0 * np.pi * self._params.tau_s)
+            sos = butter(2, cutoff_hz, fs=self._rate_hz, output="sos")
+            self._low_pass = sos, sosfilt_zi(sos)[:, :, None]
+        sos, zi = self._low_pass
         # The block's own frame: where the causal filter puts the earth at its first row, turned on by the gyroscope.
         own = multiply(multiply(q[:1], conjugate(turn[:1])), turn)
         up = rotate_by(own, up_in_sensor(q))
@@ -93,7 +98,7 @@ class SettledOrientation:
         edges = sorted({0, *filled.breaks, len(q)})
         smooth = np.empty_like(up)
         for lo, hi in zip(edges[:-1], edges[1:], strict=True):
-            backwards, _ = sosfilt(self._sos, up[lo:hi][::-1], axis=0, zi=self._zi * up[hi - 1])
+            backwards, _ = sosfilt(sos, up[lo:hi][::-1], axis=0, zi=zi * up[hi - 1])
             smooth[lo:hi] = backwards[::-1]
         return multiply(between_z(smooth), own)
 

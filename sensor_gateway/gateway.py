@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import logging
 import os
 import threading
@@ -18,7 +19,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from processing.alignment.capture import Guidance
@@ -29,7 +30,6 @@ from processing.types import NS_PER_S
 from sensor_gateway import derive
 from sensor_gateway.clock import Clock
 from sensor_gateway.commands.command import CommandError
-from sensor_gateway.commands.receiver import Receiver
 from sensor_gateway.config import ConfigError, Sensor, Settings
 from sensor_gateway.drivers.base import Received, Transport, TransportContext, TransportFactory, worn_as
 from sensor_gateway.entries import addressed, resume, told_by
@@ -39,7 +39,6 @@ from sensor_gateway.radio.pool import Radios
 from sensor_gateway.runner import EndedError, Runner
 from sensor_gateway.sinks.base import Sink
 from sensor_gateway.sinks.file import FileSink
-from sensor_gateway.sinks.mqtt import MqttSink
 from sensor_gateway.sinks.store import Store, StoreError
 from sensor_gateway.sinks.store_sink import StoreSink
 from sensor_gateway.spool.database import Spool
@@ -47,8 +46,10 @@ from sensor_gateway.spool.journal import Journal, first_entry
 from sensor_gateway.spool.outbox import Outbox, SinkView
 from sensor_gateway.status.report import ClockWatch, Report, Reporter, vitals
 from sensor_gateway.status.status import StatusError, gateway_books
-from sensor_gateway.web.app import Access, create_app, serve
 from sensor_gateway.web.tokens import load_tokens
+
+if TYPE_CHECKING:
+    from sensor_gateway.commands.receiver import Receiver
 
 log = logging.getLogger(__name__)
 
@@ -89,13 +90,15 @@ class Gateway:
         self.settings, self.study, self.clock = settings, study, clock
         self._hooks = hooks or Hooks()
         self.radios = radios or Radios(settings.radio)
-        self._base, self._access = base, Access(load_tokens(settings.web, base))
+        self._base, self._tokens = base, load_tokens(settings.web, base)
         folder = base / settings.site.data_dir
         self.store_path = folder / STORE_FILE
         self.hub = LiveHub()
         self.final: dict[str, int] = {}  # counters when everything had been taken down
         self.receiver: Receiver | None = None
         if settings.mqtt.enabled and settings.commands.issuers:
+            from sensor_gateway.commands.receiver import Receiver
+
             self.receiver = Receiver(settings, base, clock, self._carry_out)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watch, self._began_ns = ClockWatch(clock), clock.utc_ns()
@@ -300,8 +303,13 @@ class Gateway:
         web = self.settings.web
         if not web.enabled:
             await asyncio.Event().wait()
+        # It takes long to load; no sensor need wait for that.
+        await asyncio.to_thread(importlib.import_module, "sensor_gateway.web.app")
+        from sensor_gateway.web.app import Access, create_app, serve
+
+        access = Access(self._tokens)
         app = create_app(
-            self.store_path, self.hub, self.settings, self.clock, self.command, self.study, self.guidance, self._access
+            self.store_path, self.hub, self.settings, self.clock, self.command, self.study, self.guidance, access
         )
         tls = (self._base / web.certificate, self._base / web.key) if web.certificate else None
         await serve(app, web.host, web.port, self._hooks.on_page, tls)
@@ -335,5 +343,7 @@ def _sinks(
             raise ConfigError("key 'file.directory' is empty; name a folder or set file.enabled = false")
         sinks.append(FileSink(base / settings.file.directory, settings.site.id, settings.site.gateway))
     if settings.mqtt.enabled:
+        from sensor_gateway.sinks.mqtt import MqttSink
+
         sinks.append(MqttSink(settings, base, clock, numbers))
     return sinks

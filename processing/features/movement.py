@@ -9,10 +9,10 @@ are grouped into blocks.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
-from scipy.signal import butter, lfilter
 
 from processing.types import F64, GRAVITY_MPS2, I64, NS_PER_S, Bool, SecondBlock
 
@@ -55,20 +55,19 @@ class MovementStage:
     """Carries the step band's filter from second to second."""
 
     def __init__(self, rate_hz: float) -> None:
-        top = min(_STEP_BAND_HZ[1], 0.45 * rate_hz)
-        sos = butter(2, (_STEP_BAND_HZ[0], top), "band", fs=rate_hz, output="sos")
-        # Section by section: for blocks of one second a call of sosfilt costs four times as much.
-        self._sections = [(row[:3].copy(), row[3:].copy()) for row in sos]
-        self._zi = [np.zeros(2) for _ in self._sections]
+        self._rate_hz = rate_hz
+        self._zi = [np.zeros(2), np.zeros(2)]
         self._last = 0.0
 
     def update(self, block: SecondBlock) -> Movement:
         """Reduce the block; see `Movement`."""
+        from scipy.signal import lfilter  # see `_step_band`
+
         first = block.start[:-1]
         count = (block.start[1:] - first).astype(np.float64)
         acc = block.acc_up_mps2
         band = acc
-        for i, (b, a) in enumerate(self._sections):
+        for i, (b, a) in enumerate(_step_band(self._rate_hz)):
             band, self._zi[i] = lfilter(b, a, band, zi=self._zi[i])
         before = np.concatenate(([self._last], band[:-1]))
         rising = (before <= 0.0) & (band > 0.0)
@@ -115,6 +114,18 @@ class MovementStage:
 
     def restore(self, state: dict[str, Any]) -> None:
         self._zi, self._last = [np.array(row) for row in state["zi"]], float(state["last"])
+
+
+@cache
+def _step_band(rate_hz: float) -> list[tuple[F64, F64]]:
+    """Coefficients (b, a) of the band's two sections, one after the other: for blocks of one second a call of sosfilt costs
+    four times as much. scipy.signal comes with the first data: it takes longer to import than all else here together, and a
+    gateway that starts has sensors to look for meanwhile.
+    """
+    from scipy.signal import butter
+
+    band = _STEP_BAND_HZ[0], min(_STEP_BAND_HZ[1], 0.45 * rate_hz)
+    return [(row[:3].copy(), row[3:].copy()) for row in butter(2, band, "band", fs=rate_hz, output="sos")]
 
 
 def _spread(cell: I64, second: I64) -> tuple[I64, F64]:

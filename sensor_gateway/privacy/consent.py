@@ -13,8 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from sensor_gateway.privacy.files import CONSENT_FILE
-
+CONSENT_FILE: Final = "consent.ndjson"
 SCOPES: Final = ("recording", "export")
 STATES: Final = ("granted", "withdrawn")
 

@@ -25,12 +25,12 @@ from sensor_gateway.bids.layout import label
 from sensor_gateway.export import registry
 from sensor_gateway.export.csv_parquet import open_table
 from sensor_gateway.export.manifest import MANIFEST
+from sensor_gateway.privacy.consent import CONSENT_FILE
 from sensor_gateway.privacy.sqlite_files import erase_store, mentions
 from sensor_gateway.recording.files import sha256_of
 
 BIDS: Final = "dataset_description.json"
 DICTIONARY: Final = ("dictionary.json", "dictionary.md")
-CONSENT_FILE: Final = "consent.ndjson"
 NAMES_FILE: Final = "names.json"
 
 
