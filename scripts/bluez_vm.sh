@@ -38,14 +38,9 @@ if [ ! -e "$cache/$suite/root.squashfs" ]; then
   scripts/bluez_vm_image.sh "$suite" "$cache/$suite"
 fi
 
-# Python packages of the guest's Python, by our own pins; anew when these change.
+# Python packages of the guest's Python, by our own pins; anew when what is wanted or a pin changes.
 version=$(cat "$cache/$suite/python")
-key=$(cat pyproject.toml constraints.txt | sha256sum | cut -c1-12)
-packages=$cache/packages-$version-$key compiled=$cache/compiled-$version-$key.tar
-if [ ! -e "$packages/.complete" ]; then
-  echo "Fetching Python packages for Python $version"
-  rm -rf "$cache/packages-$version-"* "$cache/compiled-$version-"*
-  mapfile -t wanted < <("$python" - <<'PY'
+mapfile -t wanted < <("$python" - <<'PY'
 import tomllib
 project = tomllib.load(open("pyproject.toml", "rb"))["project"]
 extra = project["optional-dependencies"]
@@ -53,6 +48,11 @@ every = project["dependencies"] + extra["research"] + extra["gateway"] + extra["
 print(*(d for d in every if not d.startswith("tiltline") and (d not in extra["test"] or d.startswith(("bumble", "pytest>")))), sep="\n")
 PY
 )
+key=$({ printf '%s\n' "${wanted[@]}"; cat constraints.txt; } | sha256sum | cut -c1-12)
+packages=$cache/packages-$version-$key compiled=$cache/compiled-$version-$key.tar
+if [ ! -e "$packages/.complete" ]; then
+  echo "Fetching Python packages for Python $version"
+  rm -rf "$cache/packages-$version-"* "$cache/compiled-$version-"*
   platforms=(); for glibc in 17 24 27 28 31 34 35 36; do platforms+=(--platform "manylinux_2_${glibc}_x86_64"); done
   "$python" -m pip install --quiet --disable-pip-version-check --target "$packages" --constraint constraints.txt \
     --only-binary=:all: --implementation cp --python-version "$version" "${platforms[@]}" \
