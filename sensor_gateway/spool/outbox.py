@@ -101,7 +101,8 @@ class Outbox:
         """
         columns = "run, wearer, warm_seq, start_seq, next_ordinal, snapshot_seq, snapshot, setup_hash, done_seq"
         found = self._spool.query(f"SELECT {columns} FROM run WHERE sensor = ? ORDER BY run DESC LIMIT 1", (sensor,))
-        newest, known_hash, done_seq = (Run(sensor, *found[0][:7]), *found[0][7:]) if found else (None, "", None)
+        newest = Run(sensor, *found[0][:7]) if found else None
+        known_hash, done_seq = found[0][7:] if found else ("", None)
         if newest and not fresh and (newest.wearer, known_hash) == (wearer, setup_hash):
             return newest
         # A run of an earlier release did not note how far it came: then the journal's end, so that nothing comes twice.
