@@ -21,9 +21,12 @@ import resource
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from processing.dictionary import EVENT_TYPES, KINDS
 from processing.types import POSTURES, DeviceReport, Epoch, Event, Metric, Record
@@ -50,6 +53,14 @@ T0 = 1_790_000_000_000_000_000
 KEY = "k" * 64
 QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 """A string in line protocol: within one a line break is text, outside it would begin a new point."""
+REASONS = {
+    "JSON": "no JSON", "truncated": "no JSON", "codec": "no UTF-8", "missing required": "a field missing", "bytes;": "size",
+    "its topic does not": "speaks for another", "topic ": "topic", "regex": "no identifier", "version": "version",
+    "contradict": "numbers contradict", "inside data": "numbers contradict", "none of": "unknown word", "got `": "wrong type",
+    "Expected": "out of range", "out of range": "out of range", "outside": "out of range",
+}  # fmt: skip
+"""What stands in a reason, and what to count it as; the first that fits."""
+ACCEPTED = ""
 ODD: list[Any] = [
     None, True, False, 0, -1, 1, 2**31, 2**53, 2**63, 2**64, -(2**63), 10**30, 0.1, -0.0, 1e308, 1e-320, 5e6, "", " ", "a", "w-001",
     "W-1", "../etc", "a,b=c d", "\n", "\\", '"', "\x00", "\u202e", "é" * 40, "x" * 5000, [], [[]], {}, {"a": {}}, [None] * 50, "NaN",
@@ -163,8 +174,13 @@ class Broken(Exception):  # noqa: N818 - it is what is wrong with the program, t
     """Something was let in that must not be."""
 
 
-def bridge_target(kind: str, rng: random.Random) -> Callable[[], bool]:
-    def once() -> bool:
+def counted_as(reason: str) -> str:
+    """A reason without its particulars; in full where it is none of the known ones."""
+    return next((name for words, name in REASONS.items() if words in reason), reason[:80])
+
+
+def bridge_target(kind: str, rng: random.Random) -> Callable[[], str]:
+    def once() -> str:
         record = record_of(kind, rng)
         entry = Entry(5, 4, 1, "w-001", "clip-1", kind, record.t_utc_ns, encode_record(record))
         payload = damaged(encode_message(entry, "home", "gw-1", "00112233aabbccdd"), rng)
@@ -175,7 +191,7 @@ def bridge_target(kind: str, rng: random.Random) -> Callable[[], bool]:
             )
         found = sort_out(Incoming(topic, payload, 1, 1))
         if not isinstance(found, Good):
-            return False
+            return counted_as(found.reason)
         data = json.loads(bytes(found.message.data).decode("utf-8", "replace"))
         wrong = within(kind, data)
         if (
@@ -185,43 +201,44 @@ def bridge_target(kind: str, rng: random.Random) -> Callable[[], bool]:
             or "\n" in QUOTED.sub("", found.line)
         ):
             raise Broken(f"accepted: {wrong or found.line[:200]!r}; {payload.hex()}")
-        return True
+        return ACCEPTED
 
     return once
 
 
-def status_target(rng: random.Random) -> Callable[[], bool]:
+def status_target(rng: random.Random) -> Callable[[], str]:
     states, sound = GatewayStates(SystemClock()), b'{"v":1,"online":true,"t_utc_ns":1790000000000000000,"spool":"00112233aabbccdd","queued":5,"durable_up_to":4,"counters":{"stored":9},"vitals":{"lag_s":0.1,"disk_free_bytes":1e9}}'  # fmt: skip
 
-    def once() -> bool:
-        taken = states.take(Incoming(topics.status("home", "gw-1"), damaged(sound, rng), 1, 1)) is not None
-        if taken and rng.random() < 0.01 and any("\n" in line for line in states.lines()):
+    def once() -> str:
+        if states.take(Incoming(topics.status("home", "gw-1"), damaged(sound, rng), 1, 1)) is None:
+            return "unreadable"
+        if rng.random() < 0.01 and any("\n" in line for line in states.lines()):
             raise Broken("a state breaks its line")
-        return taken
+        return ACCEPTED
 
     return once
 
 
-def durable_target(rng: random.Random) -> Callable[[], bool]:
+def durable_target(rng: random.Random) -> Callable[[], str]:
     sound = b'{"v":1,"spool":"00112233aabbccdd","up_to":47}'
 
-    def once() -> bool:
+    def once() -> str:
         payload = damaged(sound, rng)
         try:
             word = decode_durable(payload)
-        except MessageError:
-            return False
+        except MessageError as e:
+            return counted_as(str(e))
         if word.up_to < 0 or word.v != 1:
             raise Broken(f"accepted {word}; {payload.hex()}")
-        return True
+        return ACCEPTED
 
     return once
 
 
-def command_target(rng: random.Random, folder: Path) -> Callable[[], bool]:
+def command_target(rng: random.Random, folder: Path) -> Callable[[], str]:
     """Half are damaged after signing, half are signed as they are damaged: an issuer's program may be faulty too."""
     (folder / "key").write_text(KEY)
-    issuer, done = Issuer("pt-1", "key"), [0]
+    issuer, done, refused = Issuer("pt-1", "key"), [0], dict[str, int]()
 
     def carry_out(wearer: str, _: object) -> None:
         done[0] += 1
@@ -233,13 +250,13 @@ def command_target(rng: random.Random, folder: Path) -> Callable[[], bool]:
     receiver = Receiver(settings, folder, SystemClock(), carry_out)
     asked: list[wire.Asked] = [wire.Calibrate(5.0), wire.Snooze(5), wire.Stop(), wire.Resume(), wire.Programme(())]
 
-    def once() -> bool:
+    def once() -> str:
         now = time.time_ns()
         body = wire.Body(f"{rng.getrandbits(128):032x}", "w-001", now, now + 60 * 10**9, rng.choice(asked))
         payload = wire.sign(receiver.topic, "pt-1", KEY, body)
         within_signature = rng.random() < 0.5
         if within_signature:
-            text = damaged(wire.msgspec.json.encode(body), rng).decode("utf-8", "replace")
+            text = damaged(msgspec.json.encode(body), rng).decode("utf-8", "replace")
             mac = wire._mac(receiver.topic, "pt-1", KEY, text)
             payload = json.dumps({"v": 1, "issuer": "pt-1", "body": text, "mac": mac}).encode()
         else:
@@ -248,7 +265,12 @@ def command_target(rng: random.Random, folder: Path) -> Callable[[], bool]:
         receipt = receiver.judge(Incoming(receiver.topic, payload, 1, 1, rng.random() < 0.01))
         if done[0] != before and (receipt is None or not receipt.done):
             raise Broken(f"carried out without a receipt; {payload.hex()}")
-        return done[0] != before
+        now_refused = receiver.refusals.counts()
+        kind = next((kind for kind, n in now_refused.items() if n != refused.get(kind, 0)), "")
+        refused.update(now_refused)
+        if (done[0] != before) == bool(kind):
+            raise Broken(f"carried out {done[0] - before}, refused {kind!r}; {payload.hex()}")
+        return kind or ACCEPTED
 
     return once
 
@@ -262,7 +284,7 @@ BODIES = [
 ]  # fmt: skip
 
 
-def page_target(rng: random.Random, folder: Path) -> Callable[[], bool]:
+def page_target(rng: random.Random, folder: Path) -> Callable[[], str]:
     """The whole application as a server calls it, guard and all, without sockets and without rate limits."""
     free = Rate(1e12, 1e12)
 
@@ -312,11 +334,15 @@ def page_target(rng: random.Random, folder: Path) -> Callable[[], bool]:
             raise Broken(f"status {status[0]} for {method} {path!r}; {body.hex()}")
         return status[0]
 
-    return lambda: loop.run_until_complete(ask()) < 300
+    def once() -> str:
+        status = loop.run_until_complete(ask())
+        return ACCEPTED if status < 300 else f"status {status}"
+
+    return once
 
 
-def targets(seed: int, folder: Path) -> dict[str, Callable[[], bool]]:
-    made: dict[str, Callable[[], bool]] = {
+def targets(seed: int, folder: Path) -> dict[str, Callable[[], str]]:
+    made: dict[str, Callable[[], str]] = {
         kind: bridge_target(kind, random.Random(f"{seed}-{kind}")) for kind in TOPIC_KINDS
     }
     made["status"] = status_target(random.Random(f"{seed}-status"))
@@ -333,11 +359,12 @@ def memory_mb() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
 
 
-def fuzz(name: str, once: Callable[[], bool], count: int) -> dict[str, Any]:
+def fuzz(name: str, once: Callable[[], str], count: int) -> dict[str, Any]:
     """Run one target; the numbers, or the exception that ended it."""
-    accepted, settled_mb, began = 0, 0.0, time.process_time()
+    answers: Counter[str] = Counter()
+    settled_mb, began = 0.0, time.process_time()
     for i in range(count):
-        accepted += once()
+        answers[once()] += 1
         if i == count // 10:
             settled_mb = memory_mb()
     grown = memory_mb() - settled_mb
@@ -345,9 +372,11 @@ def fuzz(name: str, once: Callable[[], bool], count: int) -> dict[str, Any]:
         raise Broken(f"{name}: memory grew by {grown:.0f} MB")
     return {
         "messages": count,
-        "accepted": accepted,
+        "accepted": answers.pop(ACCEPTED, 0),
         "grown_mb": round(grown, 1),
+        "memory_mb": round(memory_mb(), 1),
         "cpu_s": round(time.process_time() - began, 1),
+        "refused": dict(answers.most_common()),
     }
 
 
