@@ -8,6 +8,7 @@ driver's snapshot; after a restart it is filled again from the journal's last pa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -100,9 +101,12 @@ class Ledger:
 
     def _fill(self, lo: int, hi: int) -> bool:
         """Take [lo, hi) out of the holes; whether any of it was missing."""
-        out: list[tuple[int, int]] = []
-        for a, b in self.holes:
-            out += [(x, y) for x, y in ((a, min(b, lo)), (max(a, hi), b)) if x < y]
+        out = without(self.holes, lo, hi)
         changed = out != self.holes
         self.holes = out
         return changed
+
+
+def without(holes: Sequence[tuple[int, int]], lo: int, hi: int) -> list[tuple[int, int]]:
+    """``holes`` with [lo, hi) taken out."""
+    return [(x, y) for a, b in holes for x, y in ((a, min(b, lo)), (max(a, hi), b)) if x < y]

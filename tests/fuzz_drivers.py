@@ -25,6 +25,7 @@ import numpy as np
 from sensor_gateway.drivers.base import Decoded, Driver, Fetches, Rejected
 from sensor_gateway.drivers.capture2go import NOTIFY_UUID as C2G_UUID
 from sensor_gateway.drivers.capture2go import Capture2GoDriver
+from sensor_gateway.drivers.capture2go_frame import Package, encode, split
 from sensor_gateway.drivers.dot_payload import LONG_UUID, MEDIUM_UUID
 from sensor_gateway.drivers.metamotion import NOTIFY_UUID as MM_UUID
 from sensor_gateway.drivers.metamotion import MetaMotionDriver
@@ -40,6 +41,7 @@ from sensor_gateway.drivers.polar import PolarDriver
 from sensor_gateway.drivers.reasons import kind_of
 from sensor_gateway.drivers.witmotion import NOTIFY_UUID as WIT_UUID
 from sensor_gateway.drivers.witmotion import WitMotionDriver
+from tests.ble.support.flash import Flash
 from tests.sensor_gateway import test_driver_capture2go as c2g
 from tests.sensor_gateway import test_driver_metamotion as mm
 from tests.sensor_gateway import test_driver_movella_dot as dot
@@ -97,6 +99,17 @@ def _seal_capture2go(payload: bytes) -> bytes:
     return payload[:1] + b"\x02" + crc.to_bytes(4, "little") + bytes([size]) + body
 
 
+def _capture2go_files() -> list[bytes]:
+    """What a recording sensor answers: its state, its files, and a piece of one."""
+    flash, start_ns = Flash(), c2g.T_NS
+    name = f"tiltline-{start_ns}".encode().ljust(65, b"\0")
+    asked = [(0x0140, bytes(9) + name), (0x0154, b""), (0x0141, b""), (0x0200, b""), (0x0500, b""), (0x0507, name)]
+    told = [flash.command(*it, start_ns) for it in asked]
+    flash.measure(start_ns + 10**9)
+    told.append(flash.command(0x0503, name + pack("<II", 0, 3 * 123), start_ns))
+    return [encode(p.header, p.payload) for p in split(b"".join(told))[0] if isinstance(p, Package)]
+
+
 def _metamotion(chip: str) -> Case:
     identity = [bytes([m, 0x80, mm.CHIPS[chip].implementation[m], 1]) for m in (mm.ACC, mm.GYRO)]
     good = [mm.packed(chip, mm.ACC, 5), mm.packed(chip, mm.GYRO, 7), mm.ACC_SINGLE_4G, *identity, mm.GOOD[4], mm.LOG[0]]
@@ -108,12 +121,19 @@ def cases() -> dict[str, Case]:
     """All decoders of bought sensors and of our own profile, with payloads that they know."""
     wit_good = [wit.frame((-1, 0, 5), (1, 2, 3)) * 4, wit.frame() + wit.register(0x64, 390), wit.frame()[:9]]
     c2g_good = [b"\xff" + c2g.PACKED_6D, b"\xff" + c2g.FULL_FIXED + c2g.STATUS_87, b"\xff" + c2g.PACKED_6D[90:]]
+    c2g_files = [b"\xff" + frame for frame in _capture2go_files()]
     dot26 = pack("<I4f6f19x", 77, 1.0, 0.0, 0.0, 0.0, -0.17, 0.02, 9.79, 1.5, -2.25, 0.125)
     return {
         "open": Case(OpenProfileDriver, _on(DATA_UUID, *_open_frames()), 4, _seal_open),
         "capture2go": Case(
             Capture2GoDriver,
             _on(C2G_UUID, *c2g_good, b"\xfe" + c2g.RT_QUAT + c2g.PACKED_6D[:90]),
+            c2g.MOST_NUMBERS,
+            _seal_capture2go,
+        ),
+        "capture2go-record": Case(
+            lambda: Capture2GoDriver(record=True),
+            _on(C2G_UUID, *c2g_files, b"\xfe" + c2g.FULL_FIXED),
             c2g.MOST_NUMBERS,
             _seal_capture2go,
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from struct import pack, unpack_from
 from typing import ClassVar
 from zlib import crc32
@@ -12,9 +13,10 @@ import numpy as np
 import pytest
 
 from processing.types import ImuBatch
-from sensor_gateway.drivers.base import Battery, Rejected
+from sensor_gateway.drivers.base import Battery, Late, Rejected
 from sensor_gateway.drivers.capture2go import NOTIFY_UUID, SERVICE_UUID, WRITE_UUID, Capture2GoDriver
-from tests.ble.support.bench import driver_bench
+from tests.ble.support.bench import QUICK, driver_bench
+from tests.ble.support.flash import Flash
 from tests.ble.support.peripheral import NOTIFY, WRITE, Peripheral
 
 pytestmark = pytest.mark.anyio
@@ -92,6 +94,36 @@ class Imu(Peripheral):
         return out
 
 
+class RecordingImu(Imu):
+    """With a memory: sends the newest sample on the real-time channel while it records, as long as the link is up."""
+
+    turn_s = 0.01
+
+    def boot(self) -> None:
+        super().boot()
+        self.flash = Flash()
+
+    def connected(self) -> None:
+        self.flash.real_time = False
+        self.fifo = self.flash.status(self.time_ns)
+
+    def wrote(self, _name: str, value: bytes) -> None:
+        (header,) = unpack_from("<H", value, 6)
+        if header == 0x0158:
+            self.fifo = frame(0x0159)
+            return
+        if header == 0x0170:
+            super().wrote(_name, value)
+            return
+        self.fifo += self.flash.command(header, value[8:], self.time_ns)
+
+    def turn(self) -> list[tuple[str, bytes]]:
+        self.flash.measure(self.time_ns)
+        first = b"\xfe" + self.flash.newest(self.time_ns) if self.flash.real_time else b"\xff"
+        piece, self.fifo = self.fifo[: 240 - len(first)], self.fifo[240 - len(first) :]
+        return [(NOTIFY_UUID, first + piece)] if piece or len(first) > 1 else []
+
+
 def numbers(batches: list[ImuBatch]) -> np.ndarray:
     return np.rint(np.concatenate([b.acc_mps2[:, 0] for b in batches]) / 9.81 * 2048)
 
@@ -124,3 +156,27 @@ async def test_it_streams_whole_on_utc_and_again_after_a_disconnect() -> None:
         assert b.sensor.clock_ns == set_to_ns  # right already: left alone
         assert [i.percent for i in b.items if isinstance(i, Battery)] == [77, 77]
         assert b.session.stats.connections == 2
+
+
+@pytest.mark.slow
+async def test_what_is_missed_out_of_range_is_read_from_its_recording_once() -> None:
+    limits = replace(QUICK, stall_s=2.0)
+    async with driver_bench(RecordingImu, Capture2GoDriver(record=True), limits) as b:
+        await b.until(lambda: b.samples >= 100 and b.sensor.flash.recording, 15)
+        b.sensor.leave()
+        await b.until(lambda: b.states[-1] == "lost")
+        before = b.batches[-1].t_dev_ticks[-1]
+        await asyncio.sleep(5)
+        b.sensor.come_back()
+        await b.until(lambda: b.session.stats.late > 0, 30)
+        await b.until(lambda: not b.session._ear._recording.holes, 15)
+    live = np.concatenate([x.t_dev_ticks for x in b.batches])
+    assert np.all(np.diff(live) >= 0)
+    after = live[live > before][0]
+    assert after - before > 5e9
+    late = np.concatenate([x.batch.t_dev_ticks for x in b.items if isinstance(x, Late)])
+    assert len(late) == len(set(late.tolist()))
+    assert late[0] <= before + 20_000_000
+    assert late[-1] >= after - 20_000_000
+    assert np.all(np.diff(late) == 10_000_000)
+    assert len(late) * 10_000_000 < after - before + 2e9

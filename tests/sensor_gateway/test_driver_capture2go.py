@@ -44,7 +44,7 @@ PACKED_ACC = [[0.0, 0.0047900391, 9.8195801], [0.014370117, 0.019160156, 9.83395
               [0.028740234, 0.033530273, 9.8483203], [0.043110352, 0.047900391, 9.8626904],
               [0.057480469, 0.062270508, 9.8770605], [0.071850586, 0.076640625, 9.8914307],
               [0.086220703, 0.091010742, 9.9058008], [0.10059082, 0.10538086, 9.9201709]]  # fmt: skip
-MOST_NUMBERS = 40  # 243 bytes, eight a number, and three more
+MOST_NUMBERS = 70  # twice 243 bytes, eight a number, and five more
 
 
 def notifications(frames: bytes, sizes: list[int]) -> list[bytes]:

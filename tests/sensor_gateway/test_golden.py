@@ -71,9 +71,11 @@ def test_a_name_without_a_number_is_no_secret() -> None:
 @pytest.mark.parametrize("name", sorted(cases()))
 def test_every_driver_round_trips_through_a_file(name: str, tmp_path: Path) -> None:
     case = cases()[name]
-    driver, _, chip = name.partition("-")
+    driver, _, variant = name.partition("-")
     rate_hz = case.make().capabilities.rate_hz
-    options: dict[str, str | int | float | bool] = {"chip": chip} if chip else {}
+    options: dict[str, str | int | float | bool] = {}
+    if variant:
+        options = {"record": True} if variant == "record" else {"chip": variant}
     sensor = Sensor("clip-1", "w-001", driver, ADDRESS, rate_hz, options=options)
     items = [Received(uuid, p, 1_000_000_000 + 30_000_000 * i, 0) for i, (uuid, p) in enumerate(case.good * 3)]
     capture = make_capture(sensor, items, Head(FORMAT, driver, rate_hz, "simulated", options))
