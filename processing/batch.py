@@ -22,15 +22,15 @@ from processing.features.gait import Step
 from processing.features.gait_retro import RetroGait
 from processing.features.seconds import SecondStage
 from processing.features.tilt import SecondTilt
-from processing.gaps import Filled, GapParams, GapStage, cut
-from processing.mount_search import MountChange
+from processing.gaps import Filled, GapParams, GapStage
+from processing.mount_search import MountChange, joined
 from processing.orientation import CausalOrientation, OrientationParams, Oriented
 from processing.retro import RetroOrientation
 from processing.rules.study import Study
 from processing.shaking import shaken_seconds
 from processing.steps import on_feet, seconds_down
 from processing.types import I64, NS_PER_S, POSTURE_CODE, Bool, Record, Samples, SecondBlock, TimedBatch
-from processing.wearing import EVENT_OF
+from processing.wearing import EVENT_OF, holding
 
 Mode = Literal["online", "settled", "retro"]
 BLOCK_S = 300
@@ -58,6 +58,21 @@ def blocks(timed: TimedBatch, seconds: int = BLOCK_S) -> Iterator[TimedBatch]:
         yield TimedBatch(timed.t_utc_ns[lo:hi], timed.acc_mps2[lo:hi], timed.gyr_rps[lo:hi])
 
 
+def whole_blocks(chunks: Iterable[TimedBatch], seconds: int) -> Iterator[TimedBatch]:
+    """As `blocks`, of a recording in chunks: a block that goes over from one to the next comes in one piece."""
+    held: list[TimedBatch] = []
+    number = 0
+    for chunk in chunks:
+        for piece in blocks(chunk, seconds) if len(chunk) else ():
+            before, number = number, int(piece.t_utc_ns[0]) // (seconds * NS_PER_S)
+            if held and number != before:
+                yield joined(held)
+                held = []
+            held.append(piece)
+    if held:
+        yield joined(held)
+
+
 def process_recording(
     chunks: Iterable[TimedBatch],
     setup: CoreSetup,
@@ -83,12 +98,11 @@ def process_recording(
         core.notices.add(found.t_utc_ns, EVENT_OF[found.note.kind], found.note.data())
     known = [(m.t_utc_ns, m.note.alignment) for m in mounts if m.note.alignment is not None]
     retro = _RetroRun(core, give, sorted([*alignments, *known], key=_when)) if mode == "retro" else None
-    for chunk in chunks:
+    # Looking back, what is known of the accelerometer when a block is solved depends on the step in which samples come.
+    for chunk in chunks if retro is None else whole_blocks(chunks, _RETRO_STEP_S):
         taken += len(chunk)
         if retro is not None:
-            # What is known of the accelerometer when a block is solved depends on the step in which samples come.
-            for minute in blocks(chunk, _RETRO_STEP_S):
-                retro.take(core.gaps.update(minute))
+            retro.take(core.gaps.update(chunk))
         else:
             _keep(core.update(chunk), all_out, give)
         if progress is not None:
@@ -173,17 +187,13 @@ class _RetroRun:
 
     def _take_oriented(self, parts: list[Oriented]) -> None:
         for part in parts:
-            filled, q = part.filled, part.q_es
-            while self.alignments and len(q) and int(filled.t_utc_ns[-1]) >= self.alignments[0][0]:
-                at = int(np.searchsorted(filled.t_utc_ns, self.alignments[0][0]))
-                if at:
-                    self._take_piece(Oriented(cut(filled, 0, at), q[:at]))
-                # The second in hand is judged by what held before.
-                self._hold(self.core.seconds.update(None, last=True))
-                self.core.align.alignment = self.alignments.pop(0)[1]
-                self.core.notices.alignment(self.core.align.alignment.t_utc_ns, self.core.align.alignment)
-                filled, q = cut(filled, at, len(q)), q[at:]
-            self._take_piece(Oriented(filled, q))
+            for piece, new, complete in holding(part, self.alignments):
+                if complete:
+                    self._hold(self.core.seconds.update(None, last=True))
+                if new is not None:
+                    self.core.align.alignment = new
+                    self.core.notices.alignment(new.t_utc_ns, new)
+                self._take_piece(piece)
 
     def _take_piece(self, part: Oriented) -> None:
         block, samples = self.core.take_oriented(part)

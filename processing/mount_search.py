@@ -4,7 +4,8 @@ Online a finding takes effect at the next full minute after the walk that proved
 began: from the moment the clip went on again, or from the first walk that was tilted. Between the last walk that vouched for the
 old mount and that one nobody knows when it slipped: there the old alignment stays, with wide doubt and posture rules paused.
 
-The search is a causal pass of its own with `SlipStage`; `batch.process_recording` takes what it finds.
+The search is a causal pass of its own with `SlipStage`; `batch.process_recording` takes what it finds. A pose the wearer took in
+between (`chosen`) starts it afresh, as online.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from processing.features.seconds import SecondStage
 from processing.gaps import GapParams, GapStage
 from processing.orientation import CausalOrientation, OrientationParams
 from processing.types import NS_PER_S, SecondBlock, TimedBatch
+from processing.wearing import holding
 
 HALVED_FROM_HZ = 80.0
 """Below, pairs of samples would be too few for steps; at 50 Hz orientation is as accurate as at 100."""
@@ -36,8 +38,13 @@ class MountChange:
     note: SlipNote
 
 
-def find_mounts(chunks: Iterable[TimedBatch], rate_hz: float, alignment: Alignment) -> list[MountChange]:
-    """Changes in a recording (strictly increasing times) that starts with ``alignment``, in order of time."""
+def find_mounts(
+    chunks: Iterable[TimedBatch], rate_hz: float, alignment: Alignment, chosen: Sequence[tuple[int, Alignment]] = ()
+) -> list[MountChange]:
+    """Changes in a recording (strictly increasing times) that starts with ``alignment``, in order of time.
+
+    ``chosen``: from which UTC instant [ns] on a person put another one in force, in order of time.
+    """
     pieces = long_chunks(chunks)
     if rate_hz >= HALVED_FROM_HZ:
         # How a clip sits is a question of seconds: half the samples answer it in hardly more than half the time.
@@ -46,24 +53,32 @@ def find_mounts(chunks: Iterable[TimedBatch], rate_hz: float, alignment: Alignme
     aligner, seconds = AlignStage(alignment), SecondStage(rate_hz)
     context, slip = ContextStage(rate_hz=rate_hz, neutral_known=alignment.has_neutral), SlipStage()
     notes: list[SlipNote] = []
+    waiting = list(chosen)
 
     def take(block: SecondBlock | None) -> None:
         if block is not None:
-            # The clip's own axes are compared, so the first alignment may stay throughout.
-            notes.extend(slip.update(block, context.update(block), alignment))
+            # The clip's own axes are compared, so an alignment may stay whatever is found.
+            notes.extend(slip.update(block, context.update(block), aligner.alignment))
 
     for chunk in pieces:
         for part in orientation.update(gaps.update(chunk)):
-            take(seconds.update(aligner.update(part.filled, part.q_es)[0]))
+            for piece, new, complete in holding(part, waiting):
+                if complete:
+                    take(seconds.update(None, last=True))
+                if new is not None:
+                    aligner.alignment = new
+                    if new.has_neutral and new.method == "static":
+                        context.neutral_taken()
+                take(seconds.update(aligner.update(piece.filled, piece.q_es)[0]))
     take(seconds.update(None, last=True))
-    return backdated(notes, alignment)
+    return backdated(notes, alignment, [from_ns for from_ns, _ in chosen])
 
 
 def pairs(chunks: Iterable[TimedBatch], rate_hz: float) -> Iterator[TimedBatch]:
     """Means of two samples each, at half the rate; never over a hole, whose last odd sample is left out."""
     rest: TimedBatch | None = None
     for chunk in chunks:
-        batch = chunk if rest is None else _joined([rest, chunk])
+        batch = chunk if rest is None else joined([rest, chunk])
         n = len(batch)
         if not n:
             continue
@@ -89,13 +104,14 @@ def long_chunks(chunks: Iterable[TimedBatch], samples: int = 30_000) -> Iterator
         held.append(chunk)
         count += len(chunk)
         if count >= samples:
-            yield _joined(held)
+            yield joined(held)
             held, count = [], 0
     if held:
-        yield _joined(held)
+        yield joined(held)
 
 
-def _joined(parts: list[TimedBatch]) -> TimedBatch:
+def joined(parts: Sequence[TimedBatch]) -> TimedBatch:
+    """One batch of consecutive ones."""
     if len(parts) == 1:
         return parts[0]
     return TimedBatch(
@@ -105,12 +121,15 @@ def _joined(parts: list[TimedBatch]) -> TimedBatch:
     )
 
 
-def backdated(notes: Sequence[SlipNote], start: Alignment) -> list[MountChange]:
-    """Each finding at the time from which it holds, none before the one it follows."""
+def backdated(notes: Sequence[SlipNote], start: Alignment, chosen_ns: Sequence[int] = ()) -> list[MountChange]:
+    """Each finding at the time from which it holds, none before the one it follows or the pose (``chosen_ns``) it concerns."""
     out: list[MountChange] = []
-    earliest_ns = -(-start.t_utc_ns // NS_PER_S) * NS_PER_S
+    earliest_ns = _full_second(start.t_utc_ns)
     put_on_ns: int | None = None
+    poses = [_full_second(t) for t in chosen_ns]
     for note in notes:
+        while poses and poses[0] < note.found_utc_ns:
+            earliest_ns, put_on_ns = max(earliest_ns, poses.pop(0)), None
         at_ns = note.found_utc_ns
         if note.kind == "new_mount":
             at_ns = max(note.since_utc_ns, earliest_ns)
@@ -126,3 +145,7 @@ def backdated(notes: Sequence[SlipNote], start: Alignment) -> list[MountChange]:
             earliest_ns = at_ns
         out.append(MountChange(at_ns, replace(note, from_utc_ns=at_ns, alignment=a)))
     return out
+
+
+def _full_second(t_utc_ns: int) -> int:
+    return -(-t_utc_ns // NS_PER_S) * NS_PER_S

@@ -83,7 +83,8 @@ class RetroClock:
         self._epoch = 0
         self._late: list[tuple[int, I64, ImuBatch]] = []  # epoch, counts, samples
         self._solved: dict[int, _Solved] = {}
-        self._waiting = TimedBatch(np.empty(0, np.int64), np.empty((0, 3)), np.empty((0, 3)))
+        self._filling = TimedBatch(np.empty(0, np.int64), np.empty((0, 3)), np.empty((0, 3)))
+        self._waiting = self._filling
         self._out_ns = -_FAR_NS
         self._dated: list[tuple[int, ImuBatch, int]] = []  # epoch, samples, count of the first
         self._observing = True
@@ -138,7 +139,7 @@ class RetroClock:
     # ---- between
 
     def solve(self) -> None:
-        """Lay the lines; after this only `date` and `finish`."""
+        """Lay the lines; after this only `date` and `finish`, and `again` between one round of them and the next."""
         offsets = self._utc_offsets()
         curves: dict[int, DelayCurve] = {}
         slope: float | None = None
@@ -152,8 +153,13 @@ class RetroClock:
                 slope = curves[number].slope
         for number, e in self._epochs.items():
             self._solved[number] = _Solved(e.first[0], e.rx[0], curves[number], *offsets[number])
-        self._waiting = self._merge_late()
+        self._filling = self._merge_late()
         self._observing = False
+        self.again()
+
+    def again(self) -> None:
+        """The second pass from its beginning."""
+        self._waiting, self._out_ns = self._filling, -_FAR_NS
         self._base = Timebase(*self._like)
         self._base.witness = self
 

@@ -31,6 +31,23 @@ EVENT_OF: Final = {"new_mount": "mount", "realigned": "alignment", "refused": "a
 """Findings of `SlipStage` to event types."""
 
 
+def holding(part: Oriented, waiting: list[tuple[int, Alignment]]) -> Iterator[tuple[Oriented, Alignment | None, bool]]:
+    """Looking back: ``part`` cut where known alignments begin to hold, each piece with the one that holds from it, or None.
+
+    ``waiting``: the UTC instants and alignments to come; those that come are taken from it. Last: whether the second before is
+    complete, so that it can be judged by what held before; a pose may end within a second.
+    """
+    filled, q, new, complete = part.filled, part.q_es, None, False
+    while waiting and len(q) and int(filled.t_utc_ns[-1]) >= waiting[0][0]:
+        from_ns = waiting[0][0]
+        at = int(np.searchsorted(filled.t_utc_ns, from_ns))
+        if at or new is not None:
+            yield Oriented(cut(filled, 0, at), q[:at]), new, complete
+        new, complete = waiting.pop(0)[1], int(filled.t_utc_ns[at]) // NS_PER_S > (from_ns - 1) // NS_PER_S
+        filled, q = cut(filled, at, len(q)), q[at:]
+    yield Oriented(filled, q), new, complete
+
+
 class Wearing:
     """State of the alignment of one stream; sets ``align.alignment`` and tells ``notices``."""
 

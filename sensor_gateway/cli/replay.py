@@ -30,8 +30,8 @@ study it shows what that study would have made of the same days. --check compare
 a report of what changed, where and how much, with the flags gained and lost.
 
 --mode retro takes the journal with hindsight: samples that a sensor sent after a time out of range stand at their own time,
-clocks and angles are estimated from what follows as well. The live records stay as they are; alignments are those of the
-gateway's store.
+clocks and angles are estimated from what follows as well. The live records stay as they are. Poses and movements of the
+set-up hold as the gateway's store tells them; where the clip slipped is searched anew, as `tiltline process --mode retro` does.
 
 --scheduler gives the work to a Dask cluster, a day of a sensor at a time; its workers need Tiltline and the same data folder.
 

@@ -113,7 +113,8 @@ def replay_cohort(
     results = {s.id: Replayed() for s in sensors}
     total = sum(map(len, waiting.values()))
     running: dict[Any, Partition] = {}
-    completed: Any = import_module("distributed").as_completed()
+    # The loop of this client: `connect` makes none the default one.
+    completed: Any = import_module("distributed").as_completed(loop=client.loop)
 
     def begin(sensor_id: str, state: bytes | None) -> None:
         if waiting[sensor_id]:

@@ -1,7 +1,7 @@
 """A sensor's raw samples out of the journal, each at its own device time: late ones at their place, clocks with hindsight.
 
-What the retro derivation (`replay/retro.py`) computes from, and what a raw export writes. Two passes: the first hears all clocks,
-the second dates the samples; memory holds the clocks and what came late, never the samples.
+What the retro derivation (`replay/retro.py`) computes from, and what a raw export writes. The first pass hears all clocks, each
+later one dates the samples; memory holds the clocks and what came late, never the samples.
 """
 
 from __future__ import annotations
@@ -32,16 +32,21 @@ def span_of(spool: SpoolReader, sensor: str, wearer: str) -> range:
 
 
 class JournalSamples:
-    """Hears all clocks of ``span`` at once; `dated` then gives the samples. ``progress``: shares 0 to 1 over both passes."""
+    """Hears all clocks of ``span`` at once; `dated` then gives the samples. ``progress``: shares 0 to 1 over all passes, of which
+    ``rounds`` are to be `dated`.
+    """
 
-    def __init__(self, journal: JournalReader, recipe: Recipe, span: range, progress: Progress | None = None) -> None:
+    def __init__(
+        self, journal: JournalReader, recipe: Recipe, span: range, progress: Progress | None = None, rounds: int = 1
+    ) -> None:
         self.entries = 0
         self._journal, self._recipe, self._span = journal, recipe, span
         self._tell = progress or (lambda _: None)
+        self._done, self._part = 0.0, 1 / (1 + 2 * rounds)  # dating takes about twice as long as hearing
         setup = recipe.setup
         self._clock = RetroClock(TimebaseParams(), setup.clock, setup.seq_bits, setup.rate_hz)
         reader = _Reader(copy.deepcopy(recipe.driver))
-        for block in self._blocks(0.0, 1 / 3):
+        for block in self._blocks(self._part):
             self.entries += len(block)
             for batches, late in reader.read(block):
                 self._clock.observe(batches)
@@ -51,13 +56,14 @@ class JournalSamples:
 
     @property
     def late(self) -> LateCounts:
-        """What became of samples that came late; whole once `dated` has ended."""
+        """What became of samples that came late."""
         return self._clock.late
 
     def dated(self) -> Iterator[TimedBatch]:
-        """The samples in the order of their times; once only."""
+        """The samples in the order of their times, from the beginning each time; one round at a time."""
+        self._clock.again()
         reader = _Reader(copy.deepcopy(self._recipe.driver))
-        for block in self._blocks(1 / 3, 2 / 3):
+        for block in self._blocks(2 * self._part):
             live = [batch for batches, _ in reader.read(block) for batch in batches]
             timed = self._clock.date(live) if live else None
             if timed is not None:
@@ -66,11 +72,12 @@ class JournalSamples:
         if timed is not None:
             yield timed
 
-    def _blocks(self, share: float, part: float) -> Iterator[list[Logged]]:
-        span = self._span
+    def _blocks(self, part: float) -> Iterator[list[Logged]]:
+        span, begun = self._span, self._done
         for block in self._journal.read(self._recipe.setup.sensor, span.start):
             yield [e for e in block if e.seq in span]
-            self._tell(share + part * min(1.0, (block[-1].seq - span.start + 1) / max(1, len(span))))
+            self._done = begun + part * min(1.0, (block[-1].seq - span.start + 1) / max(1, len(span)))
+            self._tell(self._done)
 
 
 class _Reader:

@@ -2,8 +2,9 @@
 
 `tiltline replay --mode retro` and whoever runs it at night. The live records of a day follow from the journal in the order of
 arrival (`rederive`), late data passed over, and are never rewritten. Here every sample, whenever it came, stands at its own
-device time (`processing.retro_clock`), and `process_recording(mode="retro")` knows what follows. The result goes into a store
-of its own (source=retro), beside the live one.
+device time (`processing.retro_clock`), and `process_recording(mode="retro")` knows what follows: poses and movements of the
+set-up hold as they did live, and where the clip slipped or went on again is searched anew (`processing.mount_search`), as
+`tiltline process` does. The result goes into a store of its own (source=retro), beside the live one.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from processing.alignment.static import Alignment
 from processing.batch import process_recording
 from processing.core import CoreSetup
 from processing.dictionary import KINDS
+from processing.mount_search import find_mounts
 from processing.rules.study import Study
 from sensor_gateway import derive
 from sensor_gateway.clock import SystemClock
@@ -33,6 +35,8 @@ from sensor_gateway.sinks.store import Store
 from sensor_gateway.spool.journal import JournalReader
 
 _FAR_NS: Final = 1 << 62
+_FOUND: Final = ("suspended", "realigned")
+"""Methods of what the live gateway found by itself: it told it at a minute after the fact, and looking back finds it at its time."""
 
 
 @dataclass(slots=True)
@@ -49,14 +53,14 @@ class RetroCounts:
 
 
 def history_of(store: Store, wearer: str, sensor: str) -> AlignmentHistory:
-    """The alignments that came into force live, as the store's events tell them."""
+    """The alignments that a person put in force, as the store's events tell them; not what the gateway found of slips."""
     history = AlignmentHistory()
     for page in store.columns("event", wearer):
         for t, kind, of, text in zip(page["t_utc_ns"], page["type"], page["sensor"], page["data"], strict=True):
             if kind != "alignment" or of != sensor:
                 continue
             d = json.loads(str(text))
-            if d.get("outcome") == "in force":
+            if d.get("outcome") == "in force" and d["method"] not in _FOUND:
                 found = restored(
                     d["alignment_id"], d["mount_id"], d["method"], d["r_ps"], d["uncertainty_deg"], int(t or 0)
                 )
@@ -65,7 +69,7 @@ def history_of(store: Store, wearer: str, sensor: str) -> AlignmentHistory:
 
 
 def schedule(history: AlignmentHistory, start: Alignment) -> tuple[Alignment, list[tuple[int, Alignment]]]:
-    """Which alignment holds from when, corrections included: that of the start, then the instants of the others.
+    """Which alignment holds from when: that of the start, then the instants of the others.
 
     What came before the first neutral pose was worn as the pose found it, unless the clip was put on anew in between.
     """
@@ -108,11 +112,13 @@ def derive_retro(
 ) -> RetroCounts:
     """As `rederive_retro`, from its parts, for the journal entries of ``span``."""
     setup, result = recipe.setup, RetroCounts()
-    samples = JournalSamples(journal, recipe, span, None if progress is None else lambda share: progress(0.9 * share))
+    tell = None if progress is None else lambda share: progress(0.9 * share)
+    samples = JournalSamples(journal, recipe, span, tell, rounds=2)
     result.entries = samples.entries
     start, others = schedule(history, setup.alignment)
     core = CoreSetup(setup.wearer, setup.sensor, setup.rate_hz, start)
-    done = process_recording(samples.dated(), core, recipe.study, "retro", alignments=others)
+    mounts = find_mounts(samples.dated(), setup.rate_hz, start, others)
+    done = process_recording(samples.dated(), core, recipe.study, "retro", alignments=others, mounts=mounts)
     out.write(Owned(setup.wearer, setup.sensor, record) for record in done.records)
     if progress is not None:
         progress(1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,12 +11,15 @@ from scipy.spatial.transform import Rotation
 
 from processing.alignment.mounts import SlipNote
 from processing.alignment.static import record
-from processing.batch import ProcessResult, blocks, process_recording
+from processing.batch import ProcessResult, blocks, process_recording, whole_blocks
 from processing.core import CoreSetup
+from processing.gaps import Filled
 from processing.mount_search import MountChange, backdated, find_mounts
+from processing.orientation import Oriented
 from processing.rules.study import Study
 from processing.synthetic import render
 from processing.types import GRAVITY_MPS2, NS_PER_S, Event, Metric, TimedBatch
+from processing.wearing import holding
 from tests.processing.alignment_chain import T0_NS, joined, neutral, recording
 
 RATE = 50.0
@@ -124,3 +128,34 @@ def test_findings_never_reach_back_before_the_one_they_follow() -> None:
     assert [f.note.alignment is None for f in again] == [False, True, False]
     refused = SlipNote("refused", "unclear_walk", 900 * NS_PER_S, 800 * NS_PER_S, 960 * NS_PER_S, None)
     assert backdated([refused], start)[0].t_utc_ns == 900 * NS_PER_S
+
+
+def test_a_pose_taken_in_between_bounds_what_is_found_after_it() -> None:
+    start = record("static", IDENTITY, 2.0, mount_id="m1", t_utc_ns=100 * NS_PER_S)
+    new = record("suspended", IDENTITY, 15.0, mount_id="m2", t_utc_ns=600 * NS_PER_S)
+    before = SlipNote("new_mount", "slip", 500 * NS_PER_S, 200 * NS_PER_S, 600 * NS_PER_S, new)
+    after = replace(before, found_utc_ns=900 * NS_PER_S, from_utc_ns=960 * NS_PER_S)
+    found = backdated([before, after], start, [700 * NS_PER_S + 5])
+    assert [f.t_utc_ns for f in found] == [200 * NS_PER_S, 701 * NS_PER_S]
+
+
+def test_samples_are_cut_where_a_known_alignment_begins_to_hold() -> None:
+    t = np.arange(0, 4 * NS_PER_S, NS_PER_S // 10)
+    part = Oriented(Filled(t, np.zeros((40, 3)), np.zeros((40, 3)), None, [], []), np.zeros((40, 4)))
+    a, b, c = (record("static", IDENTITY, 2.0, mount_id=m, t_utc_ns=0) for m in "abc")
+    waiting = [(NS_PER_S, a), (NS_PER_S + NS_PER_S // 2, b), (9 * NS_PER_S, c)]
+    found = [(len(p.q_es), new, complete) for p, new, complete in holding(part, waiting)]
+    # Only at the full second is the second before complete; what lies beyond the samples waits.
+    assert found == [(10, None, False), (5, a, True), (25, b, False)]
+    assert waiting == [(9 * NS_PER_S, c)]
+
+
+def test_blocks_do_not_depend_on_how_a_recording_is_chunked() -> None:
+    t = np.arange(0, 200 * NS_PER_S, NS_PER_S // 10)
+    t = t[(t < 70 * NS_PER_S) | (t >= 130 * NS_PER_S)]
+    whole = TimedBatch(t, np.zeros((len(t), 3)), np.zeros((len(t), 3)))
+    cuts = [0, 3, 3, 599, 600, 640, 1000, len(t)]
+    chunks = [TimedBatch(t[a:b], whole.acc_mps2[a:b], whole.gyr_rps[a:b]) for a, b in pairwise(cuts)]
+    expected = [p.t_utc_ns.tolist() for p in blocks(whole, 60)]
+    assert [p.t_utc_ns.tolist() for p in whole_blocks(chunks, 60)] == expected
+    assert len(expected) == 4

@@ -1,1 +1,1 @@
-"""Growth: long pieces, cohorts, capacity."""
+"""Growth and exactness: long pieces, cohorts, capacity, bit identity."""
