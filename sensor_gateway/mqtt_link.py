@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S: Final = 10.0
 BURST: Final = 1000
 """Packets handled in one `poll`, so that they can be committed together."""
+SHARED: Final = "$share/"
+SHARED_ID: Final = 1
+"""Subscription identifier of shared subscriptions: the broker gives it back with each message that came by one."""
 
 
 class LinkError(Exception):
@@ -44,6 +47,7 @@ class Incoming:
     mid: int
     qos: int
     retain: bool = False  # kept by the broker from earlier
+    shared: bool = False  # came by a shared subscription: no other client of its group has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +148,26 @@ class Link:
             raise LinkError(f"{self._where} does not answer ({e}); start it or correct 'mqtt.host', 'mqtt.port'") from e
         self._until(lambda: self._ready is not None, "connection")
         if s.subscribe:
-            self._client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in s.subscribe])
-            self._until(lambda: self._subscribed is not None, "subscription")
-        for topic, code in zip(s.subscribe, self._subscribed or [], strict=False):
+            self.subscribe(s.subscribe)
+
+    def subscribe(self, subscriptions: Sequence[str]) -> None:
+        """Subscribe (or again: the broker then sends what it has retained) and wait until the broker has confirmed it."""
+        properties = Properties(PacketTypes.SUBSCRIBE)  # type: ignore[no-untyped-call]  # paho leaves it unannotated
+        shared = all(topic.startswith(SHARED) for topic in subscriptions)
+        if shared:  # only so can a copy that came by the group be told from one that everybody gets
+            properties.SubscriptionIdentifier = SHARED_ID
+        self._subscribed = None
+        options = [(topic, SubscribeOptions(qos=1)) for topic in subscriptions]
+        self._client.subscribe(options, properties=properties if shared else None)
+        self._until(lambda: self._subscribed is not None, "subscription")
+        answers: list[ReasonCode] = self._subscribed or []
+        for topic, code in zip(subscriptions, answers, strict=False):
             if code.is_failure:
                 raise LinkError(f"{self._where} refuses the subscription to {topic} ({code}); check its access list")
+
+    def unsubscribe(self, topic: str) -> None:
+        """Hear no more of it, except what is on its way."""
+        self._client.unsubscribe(topic)
 
     def _until(self, done: Any, what: str) -> None:
         deadline = time.monotonic() + CONNECT_TIMEOUT_S
@@ -220,5 +239,7 @@ class Link:
             topic = message.topic
         except UnicodeDecodeError:
             topic = ""
-        self._heard.messages.append(Incoming(topic, bytes(message.payload), message.mid, message.qos, message.retain))
+        shared = SHARED_ID in getattr(message.properties, "SubscriptionIdentifier", ())
+        incoming = Incoming(topic, bytes(message.payload), message.mid, message.qos, message.retain, shared)
+        self._heard.messages.append(incoming)
         self._activity += 1

@@ -15,6 +15,7 @@ from typing import Final
 
 from sensor_gateway.bridge.intake import sort_out
 from sensor_gateway.bridge.queue import BridgeQueue, Queued, QueueError
+from sensor_gateway.bridge.share import Part, Share
 from sensor_gateway.bridge.states import GatewayStates, own_line
 from sensor_gateway.clock import Clock, SystemClock
 from sensor_gateway.config import ConfigError, Settings
@@ -41,8 +42,11 @@ QUEUE_MAX: Final = 1_000_000
 class Bridge:
     """The bridge of one broker and one bucket."""
 
-    def __init__(self, settings: Settings, base: Path, clock: Clock | None = None) -> None:
-        """Open the queue; raises `ConfigError`, `QueueError` or ``OSError``, before anything is connected."""
+    def __init__(self, settings: Settings, base: Path, clock: Clock | None = None, shared: bool = False) -> None:
+        """Open the queue; raises `ConfigError`, `QueueError` or ``OSError``, before anything is connected.
+
+        ``shared``: this is one of several bridges on the broker (`share.py`), known to the others by ``site.gateway``.
+        """
         token = read_secret(settings.influx.token_file, INFLUX_VARIABLE, base, "influx.token_file")
         self._settings, self._clock = settings, clock or SystemClock()
         self._folder = base / settings.site.data_dir
@@ -51,14 +55,15 @@ class Bridge:
             self._guard = take_guard(self._folder / DATABASE_FILE, "tiltline bridge")
         except SpoolError as e:
             raise QueueError(str(e)) from None
-        self.queue = BridgeQueue(self._folder / DATABASE_FILE, self._clock)
+        self.queue = BridgeQueue(self._folder / DATABASE_FILE, self._clock, in_order=shared)
+        self._share = Share(settings.site.gateway, self._clock) if shared else None
         self._writer = InfluxWriter(settings.influx, token)
         self._link_settings = LinkSettings(
             settings.mqtt,
             base,
             f"tiltline-bridge-{settings.site.gateway}",
-            (topics.ALL_RECORDS, topics.ALL_STATUS),
-            session_s=SESSION_S,
+            (topics.ALL_STATUS,) if shared else (topics.ALL_RECORDS, topics.ALL_STATUS),
+            session_s=0 if shared else SESSION_S,  # what one of several missed, another one gets
         )
         self._arrived = threading.Event()
         self.trouble: str | None = "not connected yet"
@@ -107,6 +112,9 @@ class Bridge:
         link = Link.connect(self._link_settings)
         said: dict[tuple[str, str], tuple[str, int]] = {}
         try:
+            if self._share is not None:
+                self._share.carried.clear()  # with the old connection; the gateways' states tell whom to take up again
+                link.subscribe((topics.DEALT_STATUS,))
             log.info("bridge: connected to the broker")
             self.trouble = None
             while not stop.is_set():
@@ -120,11 +128,14 @@ class Bridge:
                         f"the broker refuses 'durable' ({heard.refused[0].reason}); let the bridge's user write it"
                     )
                 if heard.messages:
-                    self._take(heard.messages)
+                    self._take(heard.messages, link)
                     for message in heard.messages:
                         link.acknowledge(message)
                     self._arrived.set()
                     backoff.reset()
+                if self._share is not None:
+                    for site, gateway in self._share.due():
+                        self._carry(link, site, gateway)
                 for word in self.queue.words():
                     if said.get((word.site, word.gateway)) != (word.spool, word.up_to):
                         said[word.site, word.gateway] = (word.spool, word.up_to)
@@ -133,14 +144,35 @@ class Bridge:
         finally:
             link.close()
 
-    def _take(self, messages: list[Incoming]) -> None:
+    def _take(self, messages: list[Incoming], link: Link) -> None:
         """Records into the queue, durably; states of gateways into the memory."""
         states = [m for m in messages if m.topic.endswith("/status")]
         self.queue.receive([sort_out(m) for m in messages if not m.topic.endswith("/status")])
         for message in states:
             state = self._states.take(message)
-            if state is not None and state.status.spool is not None:
+            if state is None:
+                continue
+            if self._share is not None:
+                match self._share.hear(state, message.shared):
+                    case Part.CARRY:
+                        self._carry(link, state.site, state.gateway)
+                    case Part.RELEASE:
+                        link.unsubscribe(topics.records_of(state.site, state.gateway))
+                if (state.site, state.gateway) not in self._share.carried:
+                    self._states.forget(state.site, state.gateway)
+                    continue
+            if state.status.spool is not None:
                 self.queue.hello(state.site, state.gateway, state.status.spool, state.status.durable_up_to or 0)
+
+    def _carry(self, link: Link, site: str, gateway: str) -> None:
+        """Hear this gateway first, and only then say so: it sends everything again that is not confirmed."""
+        if self._share is None or (said := self._share.carry(site, gateway)) is None:
+            return
+        spool, durable_up_to = said
+        link.subscribe((topics.records_of(site, gateway),))
+        up_to = self.queue.hello(site, gateway, spool, durable_up_to)
+        link.publish(topics.durable(site, gateway), encode_durable(spool, up_to, self._share.name))
+        log.info("bridge: carries %s/%s", site, gateway)
 
     def _write_until(self, stop: threading.Event) -> None:
         backoff = Backoff(first_s=0.2)

@@ -50,7 +50,7 @@ CREATE TABLE IF NOT EXISTS settled (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT OR IGNORE INTO counter VALUES
-    ('received', 0), ('written', 0), ('rejected', 0), ('dropped', 0), ('duplicates', 0), ('requeued', 0);
+    ('received', 0), ('written', 0), ('rejected', 0), ('dropped', 0), ('duplicates', 0), ('requeued', 0), ('early', 0);
 """
 
 
@@ -97,9 +97,13 @@ class Word:
 class BridgeQueue:
     """The queue in one SQLite file; safe to use from several threads."""
 
-    def __init__(self, path: Path, clock: Clock | None = None, letters_max: int = LETTERS_MAX) -> None:
-        """Open or create; raises `QueueError`."""
-        self.path = path
+    def __init__(
+        self, path: Path, clock: Clock | None = None, letters_max: int = LETTERS_MAX, in_order: bool = False
+    ) -> None:
+        """Open or create; raises `QueueError`. ``in_order``: a row whose predecessor has not come yet is left out, since
+        its gateway will send both again; so what reaches the database is never ahead of a hole.
+        """
+        self.path, self._in_order = path, in_order
         self._clock = clock or SystemClock()
         self._letters_max = letters_max
         self._lock = threading.RLock()
@@ -154,12 +158,19 @@ class BridgeQueue:
         now_ns = self._clock.utc_ns()
         with self._transaction() as db:
             sources: dict[tuple[str, str, str, int], tuple[int, int]] = {}
+            reached: dict[int, int] = {}  # source to the last row that came, with all before it
             for arrival in arrivals:
                 m = arrival.message
                 source = None
                 if m is not None:
                     key = (m.site, m.gateway, m.spool, m.floor)
                     source = sources.get(key) or sources.setdefault(key, _source(db, m))
+                if self._in_order and source is not None and m is not None:
+                    reach = max(reached.get(source[0]) or _reach(db, source[0]), source[1])
+                    if m.after > reach:
+                        tally["early"] += 1
+                        continue
+                    reached[source[0]] = max(reach, m.seq)
                 fresh = source is None or m is None or _is_new(db, *source, m)
                 if isinstance(arrival, Bad):
                     fresh = bridge_letters.bury(db, arrival.reason, arrival.topic, arrival.payload, now_ns) and fresh
@@ -180,12 +191,12 @@ class BridgeQueue:
             if tally["rejected"]:
                 bridge_letters.bound(db, self._letters_max, BYTES_MAX)
 
-    def hello(self, site: str, gateway: str, spool: str, durable_up_to: int) -> None:
+    def hello(self, site: str, gateway: str, spool: str, durable_up_to: int) -> int:
         """A gateway has said which spool it sends from and up to where it knows it delivered: it may be told a word now,
-        so that it need not wait long for the first one. Raises `QueueError`.
+        so that it need not wait long for the first one. Gives up to where all is safe. Raises `QueueError`.
         """
         with self._transaction() as db:
-            _source_of(db, site, gateway, spool, durable_up_to)
+            return _source_of(db, site, gateway, spool, durable_up_to)[1]
 
     def take(self, limit: int) -> list[Queued]:
         """The oldest waiting lines; they stay in the queue until `settle`."""
@@ -233,7 +244,7 @@ class BridgeQueue:
         return [Word(*row) for row in rows]
 
     def counters(self) -> dict[str, int]:
-        """received, written, rejected, dropped, queued; duplicates, requeued, dead_letters, dead_letter_bytes."""
+        """received, written, rejected, dropped, queued; duplicates, early, requeued, dead_letters, dead_letter_bytes."""
         with self._lock:
             counters = dict(self._db.execute("SELECT name, value FROM counter").fetchall())
             counters["queued"] = self._db.execute("SELECT count(*) FROM queue").fetchone()[0]
@@ -276,6 +287,13 @@ def _is_new(db: sqlite3.Connection, source: int, up_to: int, m: Message) -> bool
         sql = f"UPDATE {table} SET after = min(after, ?) WHERE source = ? AND seq = ?"
         known |= db.execute(sql, (m.after, source, m.seq)).rowcount > 0
     return not known
+
+
+def _reach(db: sqlite3.Connection, source: int) -> int:
+    """The newest row of this source that lies here."""
+    newest = "SELECT max(seq) FROM {} WHERE source = ?1"
+    sql = f"SELECT max(coalesce(({newest.format('queue')}), 0), coalesce(({newest.format('settled')}), 0))"
+    return int(db.execute(sql, (source,)).fetchone()[0])
 
 
 def _advance(db: sqlite3.Connection, source: int) -> None:

@@ -59,6 +59,10 @@ class GatewayStates:
         self._states[site, gateway] = state
         return state
 
+    def forget(self, site: str, gateway: str) -> None:
+        """Another bridge speaks for this gateway."""
+        self._states.pop((site, gateway), None)
+
     def numbers(self) -> dict[str, dict[str, float]]:
         """Per "site/gateway" the fields of `STATES["gateway"]` that are known."""
         return {f"{site}/{gateway}": _gateway_fields(state) for (site, gateway), state in list(self._states.items())}

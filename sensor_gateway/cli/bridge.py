@@ -17,6 +17,11 @@ from sensor_gateway.config import ConfigError, load_settings
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, required=True, help="file with [site], [mqtt] and [influx]")
+    parser.add_argument(
+        "--shared",
+        action="store_true",
+        help="one of several bridges on this broker: each with a 'site.gateway' (its name) and 'site.data_dir' of its own",
+    )
     parser.add_argument("--json", action="store_true", help="print the counters at the end for a machine")
     parser.add_argument("--verbose", action="store_true", help="say more on stderr")
 
@@ -30,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     )
     try:
         settings = load_settings(args.config)
-        bridge = Bridge(settings, args.config.parent)
+        bridge = Bridge(settings, args.config.parent, shared=args.shared)
     except (ConfigError, QueueError, OSError) as e:
         print(f"tiltline bridge: {e}", file=sys.stderr)
         return 1

@@ -98,6 +98,7 @@ class _Session:
         self._room = link.room
         self._progress_ns = self._status_ns = sink.clock.mono_ns()
         self._stall_s = STALL_S
+        self._bridge: str | None = None  # which of several carries us; the first status asks for one
 
     def run(self, stop: threading.Event) -> None:
         """Until ``stop``; raises `LinkError` when the connection is gone or the broker refuses."""
@@ -152,6 +153,11 @@ class _Session:
         if durable.spool != self._source.spool_id:
             return
         self._stall_s = STALL_S  # the bridge is there: what it still lacks need not wait long
+        if durable.bridge is not None:
+            log.info("mqtt sink: bridge %s carries this gateway now", durable.bridge)
+            self._bridge = durable.bridge
+            self._begin_anew()
+            self._tell_status(online=True)
         if durable.up_to <= self._source.cursor():
             return
         if durable.up_to > self._source.last_seq():
@@ -167,11 +173,17 @@ class _Session:
         """Send again what nobody confirmed: the broker or the bridge may have lost it."""
         if self._open and now_ns - self._progress_ns >= self._stall_s * NS:
             log.info("mqtt sink: no word on %d records for %.0f s, sending them again", len(self._open), self._stall_s)
-            self._sent = self._source.cursor()
-            self._open.clear()
+            self._begin_anew()
             self._sink.resends += 1
-            self._progress_ns = now_ns
             self._stall_s = min(2 * self._stall_s, STALL_MAX_S)
+            self._bridge = None  # it may be gone: where there are several, another one is asked for
+            self._tell_status(online=True)
+
+    def _begin_anew(self) -> None:
+        """Send again all that nobody has confirmed."""
+        self._sent = self._source.cursor()
+        self._open.clear()
+        self._progress_ns = self._sink.clock.mono_ns()
 
     def _tell_status(self, online: bool) -> None:
         source = self._source
@@ -184,5 +196,6 @@ class _Session:
             source.cursor(),
             source.counters(),
             self._sink.vitals(),
+            self._bridge if online else None,
         )
         self._link.publish(topics.status(self._sink.site, self._sink.gateway), encode_status(status), retain=True)

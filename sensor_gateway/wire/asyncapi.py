@@ -87,6 +87,7 @@ def status_schema() -> Schema:
             "durable_up_to": {**_COUNT, "type": ["integer", "null"]},
             "counters": {"type": "object", "additionalProperties": {"type": "integer"}},
             "vitals": {"type": "object", "additionalProperties": {"type": "number"}},
+            "bridge": {**_ID, "description": "Which of several bridges carries the gateway; absent: one is wanted."},
         },
     }
 
@@ -102,6 +103,7 @@ def durable_schema() -> Schema:
             "v": _VERSION,
             "spool": {"type": "string", "description": "The spool file that is meant."},
             "up_to": {**_COUNT, "description": "Everything up to this number is on disk in the database."},
+            "bridge": {**_ID, "description": "Present: this one of several bridges carries the gateway from now on."},
         },
     }
 

@@ -23,10 +23,20 @@ _FIELDS: Final = {
 }
 
 
-def line(site: str, wearer: str, sensor: str, record: Record) -> str:
-    """One line without its newline. Pseudonyms are expected to be valid ids, as configuration and wire ensure."""
+def measurement_of(kind: str, source: str = "") -> str:
+    """Where records of a kind are. Those of another ``source`` than the live chain have measurements of their own, so that no
+    question about what was told live ever mixes them in.
+    """
+    return f"{MEASUREMENT[kind]}_{source}" if source else MEASUREMENT[kind]
+
+
+def line(site: str, wearer: str, sensor: str, record: Record, source: str = "") -> str:
+    """One line without its newline. Pseudonyms are expected to be valid ids, as configuration and wire ensure.
+
+    ``source``: see `measurement_of`; it is a tag too.
+    """
     kind = KIND_OF[type(record)]
-    tags = {"sensor": sensor, "site": site, "wearer": wearer}
+    tags = {"sensor": sensor, "site": site, "wearer": wearer} | ({"source": source} if source else {})
     fields = []
     if isinstance(record, Event):
         tags["type"] = record.type
@@ -50,7 +60,7 @@ def line(site: str, wearer: str, sensor: str, record: Record) -> str:
             fields.append(f"{name}={value}i")
         else:
             fields.append(f"{name}={_string(value)}")
-    head = ",".join([MEASUREMENT[kind], *(f"{k}={_tag(v)}" for k, v in sorted(tags.items()))])
+    head = ",".join([measurement_of(kind, source), *(f"{k}={_tag(v)}" for k, v in sorted(tags.items()))])
     return f"{head} {','.join(fields)} {record.t_utc_ns}"
 
 

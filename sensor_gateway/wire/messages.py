@@ -49,12 +49,16 @@ class Message(msgspec.Struct, frozen=True):
     data: msgspec.Raw
 
 
-class Durable(msgspec.Struct, frozen=True):
-    """The bridge's word to a gateway: everything of this spool up to ``up_to`` is on disk."""
+class Durable(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The bridge's word to a gateway: everything of this spool up to ``up_to`` is on disk.
+
+    With ``bridge`` it says too that this one of several bridges carries the gateway from now on (`bridge/share.py`).
+    """
 
     v: int
     spool: str
     up_to: Sequence
+    bridge: Id | None = None
 
 
 class Status(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -68,6 +72,8 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     durable_up_to: Annotated[int, msgspec.Meta(ge=0, le=2**62)] | None = None
     counters: dict[str, int] = {}
     vitals: dict[str, float] = {}
+    bridge: Id | None = None
+    """Which of several bridges carries this gateway; none: the only one does, or one is looked for."""
 
 
 class _EventBody(msgspec.Struct):
@@ -191,8 +197,8 @@ def message_record(message: Message) -> Record:
     return record
 
 
-def encode_durable(spool: str, up_to: int) -> bytes:
-    return _ENCODER.encode(Durable(VERSION, spool, up_to))
+def encode_durable(spool: str, up_to: int, bridge: str | None = None) -> bytes:
+    return _ENCODER.encode(Durable(VERSION, spool, up_to, bridge))
 
 
 def decode_durable(payload: bytes) -> Durable:

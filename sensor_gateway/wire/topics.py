@@ -19,6 +19,8 @@ OWN: Final = ("status", "durable", "command", "receipt")
 """A gateway's own topics; no wearer, sensor, site or gateway has one of these ids."""
 ALL_RECORDS: Final = f"{ROOT}/+/+/+/+"
 ALL_STATUS: Final = f"{ROOT}/+/+/status"
+DEALT_STATUS: Final = f"$share/tiltline-bridges/{ALL_STATUS}"
+"""By an MQTT 5 shared subscription: of several bridges one alone gets each."""
 ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 
@@ -38,6 +40,11 @@ class RecordTopic:
 
 def record(site: str, gateway: str, wearer: str, kind: str) -> str:
     return f"{ROOT}/{site}/{gateway}/{wearer}/{kind}"
+
+
+def records_of(site: str, gateway: str) -> str:
+    """Filter for all records of a gateway."""
+    return f"{ROOT}/{site}/{gateway}/+/+"
 
 
 def status(site: str, gateway: str) -> str:

@@ -15,7 +15,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -157,9 +157,9 @@ class Process:
 
 
 class Mosquitto(Process):
-    """The broker: TLS, password file, access list, persistence."""
+    """The broker: TLS, password file, access list, persistence; ``gateways`` are users beyond the usual ones."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, gateways: Sequence[str] = ()) -> None:
         need("mosquitto", "mosquitto_passwd")
         super().__init__(folder, "mosquitto")
         self.port = free_port()
@@ -167,10 +167,11 @@ class Mosquitto(Process):
         passwords, access, data = folder / "passwd", folder / "acl", folder / "data"
         data.mkdir(exist_ok=True)
         passwords.touch(mode=0o600)
-        for user, password in PASSWORDS.items():
+        for user, password in (PASSWORDS | {gateway: f"{gateway}-secret" for gateway in gateways}).items():
             subprocess.run(["mosquitto_passwd", "-b", passwords, user, password], check=True, capture_output=True)
             (folder / f"{user}.password").write_text(password)
-        access.write_text(ACCESS)
+        more = "".join(f"user {user}\ntopic write tiltline/v1/home/{user}/+/+\n" for user in gateways)
+        access.write_text(ACCESS + more)
         access.chmod(0o600)
         self._config = folder / "mosquitto.conf"
         self._config.write_text(
@@ -298,9 +299,9 @@ class Tiltline(Process):
 class Stack:
     """Broker, database with its shim, and the configurations that reach them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, gateways: Sequence[str] = ()) -> None:
         self.folder = folder
-        self.broker = Mosquitto(folder / "mosquitto")
+        self.broker = Mosquitto(folder / "mosquitto", gateways)
         self.influx = Influxd(folder / "influx")
         self.shim = Shim(folder / "nginx", self.influx.port)
         self._others: list[Process] = []
@@ -322,12 +323,12 @@ class Stack:
         config = f'[site]\ndata_dir = "data"\n{site}{sensors}\n[web]\nenabled = false\n{self.mqtt_toml("gw-1")}'
         return self._add(Tiltline(self.folder / "gateway", "run", config, *options))
 
-    def bridge(self) -> Tiltline:
+    def bridge(self, name: str = "bridge", *options: str) -> Tiltline:
         config = (
-            f'[site]\ndata_dir = "data"\n{self.mqtt_toml("bridge")}'
+            f'[site]\ngateway = "{name}"\ndata_dir = "data"\n{self.mqtt_toml("bridge")}'
             f'[influx]\nurl = "{self.shim.url}"\ntoken_file = "{self.folder}/token"\nbatch = 500\n'
         )
-        return self._add(Tiltline(self.folder / "bridge", "bridge", config))
+        return self._add(Tiltline(self.folder / name, "bridge", config, *options))
 
     def _add(self, process: Tiltline) -> Tiltline:
         self._others.append(process)

@@ -69,6 +69,7 @@ def test_the_word_follows_the_database_not_the_arrival(queue: BridgeQueue) -> No
         "dropped": 0,
         "duplicates": 0,
         "requeued": 0,
+        "early": 0,
         "queued": 0,
         "dead_letters": 1,
     }
@@ -186,3 +187,24 @@ def test_a_file_that_is_no_queue_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bridge.db").write_bytes(b"junk" * 2000)
     with pytest.raises(QueueError, match=r"bridge.db: cannot be used as the bridge's queue"):
         BridgeQueue(tmp_path / "bridge.db")
+
+
+def test_in_order_nothing_is_taken_ahead_of_a_hole(tmp_path: Path) -> None:
+    """One of several bridges: what came before it was listening, its gateway sends again."""
+    queue = BridgeQueue(tmp_path / "bridge.db", in_order=True)
+    queue.receive([arrival(5), arrival(6)])
+    assert queue.take(10) == []
+    assert queue.counters()["early"] == 2
+    queue.receive([arrival(seq) for seq in range(1, 7)])
+    assert [row.id for row in queue.take(10)] == sorted(row.id for row in queue.take(10))
+    assert len(queue.take(10)) == 6
+    settle_all(queue)
+    assert up_to(queue) == 6
+    # Another bridge had this gateway meanwhile: its floor tells how far that one came.
+    queue.receive([arrival(41, floor=40), arrival(40, floor=40)])
+    assert len(queue.take(10)) == 1, "40 begins at the floor, 41 came before it"
+    queue.receive([arrival(41, floor=40), arrival(42, floor=40)])
+    settle_all(queue)
+    assert up_to(queue) == 42
+    c = queue.counters()
+    assert c["received"] == c["written"] == 9
