@@ -187,10 +187,12 @@ def _gateways() -> Panel:
         "Disk free": GATEWAY.call("last", "disk_free_mb"),
         "Descriptors": GATEWAY.call("last", "open_fds"),
         "D-Bus": GATEWAY.call("last", "dbus_connections"),
+        "Refused": GATEWAY.call("last", "refused"),
     }
     return table(
         "Gateways, latest state",
-        "What each gateway last said of itself. Computed = durable + dropped + waiting. Clock ahead: against the bridge's clock.",
+        "What each gateway last said of itself. Computed = durable + dropped + waiting. Clock ahead: against the bridge's clock. "
+        "Refused: page requests, sign-ins and commands since its start; `tiltline status` there says why.",
         [Query(GATEWAY.latest(columns, by=("site", "gateway")), table=True)],
         overrides=(
             Override("Time", {"custom.hideFrom": {"viz": True, "legend": True, "tooltip": True}}),

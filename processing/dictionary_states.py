@@ -32,6 +32,7 @@ STATES: Final = {
         Field("memory_mb", "float64", "MB", f"Resident memory, {_MB}.", "offline", 0),
         Field("open_fds", "int64", "1", "Open file descriptors of the gateway.", "offline", 0),
         Field("dbus_connections", "int64", "1", "Its connections to the system's D-Bus.", "offline", 0),
+        Field("refused", "int64", "1", "Page requests, sign-ins and commands refused since it started.", "offline", 0),
     ),
     "bridge": (
         Field("received", "int64", "1", "Messages taken from the broker, repeats left out.", "", 0),

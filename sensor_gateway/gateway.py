@@ -15,7 +15,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -36,6 +36,7 @@ from sensor_gateway.entries import addressed, resume, told_by
 from sensor_gateway.line import SensorLine
 from sensor_gateway.live import LiveHub
 from sensor_gateway.radio.pool import Radios
+from sensor_gateway.refusals import Refusals, by_door
 from sensor_gateway.runner import EndedError, Runner
 from sensor_gateway.sinks.base import Sink
 from sensor_gateway.sinks.file import FileSink
@@ -44,7 +45,7 @@ from sensor_gateway.sinks.store_sink import StoreSink
 from sensor_gateway.spool.database import Spool
 from sensor_gateway.spool.journal import Journal, first_entry
 from sensor_gateway.spool.outbox import Outbox, SinkView
-from sensor_gateway.status.report import ClockWatch, Report, Reporter, vitals
+from sensor_gateway.status.report import ClockWatch, Report, Reporter, numbers, vitals
 from sensor_gateway.status.status import StatusError, gateway_books
 from sensor_gateway.web.tokens import load_tokens
 
@@ -95,11 +96,13 @@ class Gateway:
         self.store_path = folder / STORE_FILE
         self.hub = LiveHub()
         self.final: dict[str, int] = {}  # counters when everything had been taken down
+        self.doors = [Refusals("page")]
         self.receiver: Receiver | None = None
         if settings.mqtt.enabled and settings.commands.issuers:
             from sensor_gateway.commands.receiver import Receiver
 
             self.receiver = Receiver(settings, base, clock, self._carry_out)
+            self.doors.append(self.receiver.refusals)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watch, self._began_ns = ClockWatch(clock), clock.utc_ns()
         self.sinks = _sinks(settings, base, self.store_path, clock, self._vital_numbers)
@@ -251,26 +254,24 @@ class Gateway:
 
     def report(self) -> Report:
         """What the gateway says of itself now; also from other threads."""
-        site = self.settings.site
+        site, folder = self.settings.site, self.store_path.parent
         troubles = [t for sink in self.sinks if isinstance(t := getattr(sink, "trouble", None), str)]
         troubles += [t for t in (self.receiver and self.receiver.trouble,) if t]
         troubles += [t for r in self.runners.values() for t in (r.stopped_by, r.withheld, r.line.broken) if t]
         links = {sensor: r.link for sensor, r in self.runners.items() if r.link is not None}
-        now_ns, books = self.clock.utc_ns(), gateway_books(self.store_path.parent)
-        signs = vitals(self.store_path.parent, self._watch)
-        return Report(
-            "gateway", site.id, site.gateway, os.getpid(), self._began_ns, now_ns, signs, books, tuple(troubles), links
-        )
+        now_ns, signs, books = self.clock.utc_ns(), vitals(folder, self._watch), gateway_books(folder)
+        names = ("gateway", site.id, site.gateway, os.getpid(), self._began_ns, now_ns)
+        return Report(*names, signs, books, tuple(troubles), links, refusals=by_door(self.doors))
 
     def _vital_numbers(self) -> dict[str, float]:
         """For the status over MQTT; nothing where a full disk keeps even the books from being read."""
         try:
-            signs = asdict(vitals(self.store_path.parent, self._watch))
+            signs = vitals(self.store_path.parent, self._watch)
             lag_s = next((h.lag_s for h in gateway_books(self.store_path.parent).hops if h.name == "mqtt"), 0.0)
         except (OSError, StatusError) as e:
             log.warning("status: %s", e)
             return {}
-        return {name: float(n) for name, n in signs.items() if n is not None} | {"lag_s": lag_s}
+        return numbers(signs, lag_s, by_door(self.doors))
 
     def _start(self, sink: Sink, stop: threading.Event) -> threading.Thread:
         thread = threading.Thread(
@@ -283,8 +284,10 @@ class Gateway:
         """Run every sensor to its end; True where each of them failed."""
         tasks = [asyncio.create_task(self._run_sensor(*line), name=f"sensor-{line[0]}") for line in self._lines]
         try:
-            return all(await asyncio.gather(*tasks))
+            await asyncio.wait(tasks)
+            return all(task.result() for task in tasks)
         finally:
+            # Once each: gather, cancelled, ends with the first of them, and another cancelling would cut off hanging up.
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -307,7 +310,7 @@ class Gateway:
         await asyncio.to_thread(importlib.import_module, "sensor_gateway.web.app")
         from sensor_gateway.web.app import Access, create_app, serve
 
-        access = Access(self._tokens)
+        access = Access(self._tokens, self.doors[0])
         app = create_app(
             self.store_path, self.hub, self.settings, self.clock, self.command, self.study, self.guidance, access
         )

@@ -72,6 +72,7 @@ def _state(role: str, folder: Path, books: Books) -> dict[str, Any]:
             for seen in books.sensors
         ],
         "gateways": live.get("gateways", {}),
+        "refusals": live.get("refusals", {}),
         "vitals": live.get("vitals", {}),
         "extra": books.extra,
     }
@@ -114,6 +115,9 @@ def _print(role: str, state: dict[str, Any]) -> None:
             else f", {signs['open_fds']} descriptors, {signs['dbus_connections']} to D-Bus"
         )
         print(f"  {free}{memory}{fds}, clock set by {signs['clock_step_s']:+.1f} s since the start")
+    for door, kinds in state["refusals"].items():
+        counts = ", ".join(f"{kind} {n}" for kind, n in kinds.items())
+        print(f"  refused since the start, {door}: {counts or 'nothing'}")
     for name, n in state["extra"].items():
         if n:
             print(f"  {name.replace('_', ' ')}: {n}")

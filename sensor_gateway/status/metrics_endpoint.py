@@ -34,6 +34,7 @@ HELP: Final = {
     "tiltline_sensor_data_age_seconds": ("gauge", "Age of the sensor's newest payload."),
     "tiltline_sensor_battery_percent": ("gauge", "Charge the sensor last reported."),
     "tiltline_sensor_streaming": ("gauge", "1 while the sensor's connection streams."),
+    "tiltline_refused_total": ("counter", "Refused at a door since the start: page, commands, messages; by reason."),
     "tiltline_trouble": ("gauge", "1 for each thing that troubles the process now."),
 }
 """Every metric: its type and what it says."""
@@ -70,6 +71,9 @@ def samples(report: dict[str, Any]) -> Iterator[Sample]:
             yield "tiltline_sensor_battery_percent", labels, float(seen["battery_percent"])
     for sensor, link in report["links"].items():
         yield "tiltline_sensor_streaming", own | {"sensor": sensor}, float(link == "streaming")
+    for door, kinds in report["refusals"].items():
+        for kind, n in kinds.items():
+            yield "tiltline_refused_total", own | {"door": door, "reason": kind}, float(n)
     for name, said in report["gateways"].items():
         if "clock_offset_s" in said:
             yield "tiltline_clock_offset_seconds", own | {"of": name}, float(said["clock_offset_s"])

@@ -13,7 +13,7 @@ import os
 import shutil
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -30,6 +30,7 @@ REPORT_FILE: Final = "status-{role}.json"
 EVERY_S: Final = 5.0
 FRESH_S: Final = 20.0
 """A report older than this was left behind by a process that is gone or stands still."""
+REFUSED: Final = "refused_"
 _DBUS: Final = "/dbus/system_bus_socket"
 
 
@@ -59,6 +60,7 @@ class Report:
     troubles: tuple[str, ...] = ()
     links: dict[str, str] = field(default_factory=dict)  # sensor to the state of its connection
     gateways: dict[str, dict[str, float]] = field(default_factory=dict)  # a bridge: what its gateways last said
+    refusals: dict[str, dict[str, int]] = field(default_factory=dict)  # door to kind to how many since the start
 
 
 class ClockWatch:
@@ -75,6 +77,12 @@ class ClockWatch:
 def vitals(folder: Path, watch: ClockWatch) -> Vitals:
     """The vital signs of this process; ``folder`` is on the disk that matters."""
     return Vitals(shutil.disk_usage(folder).free, _memory(), *_descriptors(), watch.step_s())
+
+
+def numbers(signs: Vitals, lag_s: float, refusals: Mapping[str, Mapping[str, int]]) -> dict[str, float]:
+    """A report's numbers for the status over MQTT; what was refused as `refused_DOOR_KIND`."""
+    found = {name: float(n) for name, n in asdict(signs).items() if n is not None} | {"lag_s": lag_s}
+    return found | {f"{REFUSED}{door}_{kind}": float(n) for door, by in refusals.items() for kind, n in by.items()}
 
 
 def _memory() -> int | None:

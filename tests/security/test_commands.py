@@ -315,7 +315,7 @@ def test_a_command_travels_from_the_command_line_into_the_journal_once(
             subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=dict(os.environ))
         )
 
-    async def main() -> dict[str, int]:
+    async def main() -> dict[str, dict[str, int]]:
         gateway = Gateway(settings, Study(), base, SystemClock())
         stop = asyncio.Event()
         running = asyncio.create_task(gateway.run(stop))
@@ -335,13 +335,13 @@ def test_a_command_travels_from_the_command_line_into_the_journal_once(
         finally:
             stop.set()
             await asyncio.wait_for(running, 60)
-        assert gateway.receiver is not None
-        return gateway.receiver.refusals.counts()
+        assert gateway._vital_numbers()["refused_command_replay"] == 2
+        return gateway.report().refusals
 
     counts = asyncio.run(main())
     assert said[0].returncode == 0, said[0].stderr
     assert said[1].returncode == 1
     assert "may not command for w-009" in said[1].stderr
-    assert counts == {"wearer": 1, "replay": 2, "size": 1}
+    assert counts == {"page": {}, "command": {"wearer": 1, "replay": 2, "size": 1}}
     assert "command refused (replay)" in caplog.text
     assert KEY not in caplog.text + said[0].stdout + said[0].stderr

@@ -20,6 +20,7 @@ from sensor_gateway.bridge.queue import BridgeQueue
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import Metrics
 from sensor_gateway.drivers.base import Received
+from sensor_gateway.refusals import Refusals, by_door
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.spool.block import Source
@@ -60,9 +61,16 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 def a_report(data: Path, troubles: tuple[str, ...] = ()) -> Report:
     clock = SystemClock()
     signs, now = vitals(data, ClockWatch(clock)), clock.utc_ns()
-    return Report(
-        "gateway", "home", "gw-1", os.getpid(), now, now, signs, gateway_books(data), troubles, {"clip-1": "lost"}
-    )
+    names = ("gateway", "home", "gw-1", os.getpid(), now, now)
+    return Report(*names, signs, gateway_books(data), troubles, {"clip-1": "lost"}, refusals=by_door(refused()))
+
+
+def refused() -> list[Refusals]:
+    """Two doors; one has turned three away."""
+    page, command = Refusals("page"), Refusals("command")
+    for kind in ("signature", "expired", "signature"):
+        command.note(kind, "the broker", "a test")
+    return [page, command]
 
 
 def test_the_books_of_a_gateway_balance_hop_by_hop(folder: Path) -> None:
@@ -107,6 +115,11 @@ def test_status_of_a_running_and_a_stopped_gateway(folder: Path, capsys: pytest.
     state = json.loads(capsys.readouterr().out)["gateway"]
     assert (state["running"], state["pid"], state["unbalanced"]) == (True, os.getpid(), [])
     assert state["sensors"][0]["link"] == "lost"
+    assert state["refusals"] == {"page": {}, "command": {"expired": 1, "signature": 2}}
+    assert cli.main(["status", "--config", config]) == 1
+    said = capsys.readouterr().out
+    assert "refused since the start, page: nothing\n" in said
+    assert "refused since the start, command: expired 1, signature 2\n" in said
     assert state["sensors"][0]["data_age_s"] == pytest.approx(3, abs=3)
     cli.main(["status", "--config", config])
     shown = capsys.readouterr().out
@@ -173,6 +186,8 @@ def test_prometheus_reads_the_endpoint_and_every_metric_is_described(folder: Pat
     assert all(s.value == 0 for s in families["tiltline_unaccounted"].samples)
     assert families["tiltline_sensor_battery_percent"].samples[0].value == 37
     assert families["tiltline_received"].type == "counter"
+    refusals = {(s.labels["door"], s.labels["reason"]): s.value for s in families["tiltline_refused"].samples}
+    assert refusals == {("command", "expired"): 1, ("command", "signature"): 2}
     assert {name for f in families.values() for name in {s.name for s in f.samples}} <= set(HELP)
     assert "w-001" not in text, "no wearer stands in the metrics"
     left = threading.enumerate()

@@ -80,6 +80,7 @@ def states(sites: tuple[str, ...] = ("home", "clinic")) -> Iterator[str]:
                 "memory_mb": 160.0,
                 "open_fds": 40,
                 "dbus_connections": 1,
+                "refused": 2,
             }
             yield point("gateway", {"site": site, "gateway": f"gw-{site}"}, gateway, t_ns)
             bridge: dict[str, float] = {
