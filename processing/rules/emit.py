@@ -31,7 +31,7 @@ class Emitter:
 
     def has_since(self, mark: int, type_: str) -> bool:
         """Whether an event of the type was emitted after `mark`."""
-        return any(event.type == type_ for event in self._out[mark:])
+        return len(self._out) > mark and any(event.type == type_ for event in self._out[mark:])
 
     def take(self) -> list[Event]:
         """All events since the last call."""

@@ -118,7 +118,9 @@ def median_of_recent(tilts: tuple[int, ...]) -> int:
     """Median of one to three integers; of two the mean, rounded down."""
     if len(tilts) == 3:
         a, b, c = tilts
-        return max(min(a, b), min(max(a, b), c))
+        if a > b:
+            a, b = b, a
+        return a if c < a else min(b, c)
     return sum(tilts) // len(tilts)
 
 

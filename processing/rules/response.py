@@ -80,6 +80,8 @@ class Responses:
 
     def passed(self, k: int) -> None:
         """Epochs before k are decided: tell what is complete."""
+        if not self._open:
+            return
         now_ns = k * EPOCH_NS
         left: list[_Comparison] = []
         for one in sorted(self._open, key=_in_order):

@@ -58,8 +58,9 @@ class StaticPosture:
         self._absent_s = 0
         self._last_k = epoch.k
         self._still_s += EPOCH_S
-        if self._runs and sum(self._runs[-1]) == epoch.k:
-            self._runs[-1][1] += 1
+        run = self._runs[-1] if self._runs else None
+        if run is not None and run[0] + run[1] == epoch.k:
+            run[1] += 1
         else:
             self._runs.append([epoch.k, 1])
         n, total, least = self._coverage

@@ -32,20 +32,18 @@ class Clip:
     def __init__(self, sensor: str, study_hash: str, battery_h: float) -> None:
         self.notices = Notices(sensor, study_hash)
         self.mount_id = "mount-synthetic"
+        self.alignment_id = ""
         self._alignment = Alignment("", self.mount_id, "nominal", _AXES, NOMINAL_UNCERTAINTY_DEG, 0)
         self._last_k: int | None = None
         self._battery_h, self._charge, self._frames = battery_h, 100.0, 0
-
-    @property
-    def alignment_id(self) -> str:
-        return self._alignment.id if self._alignment.has_neutral else ""
 
     def set_neutral(self, day: Day, number: int) -> None:
         """The wearer takes the neutral pose with the first data of the day."""
         t_ns = (day.first_k + int(np.flatnonzero(day.received)[0]) + 1) * EPOCH_NS
         name = f"static-synthetic-{number}"
-        self._alignment = Alignment(name, self.mount_id, "static", _AXES, STATIC_UNCERTAINTY_DEG, t_ns)
-        self.notices.alignment(t_ns, self._alignment)
+        found = Alignment(name, self.mount_id, "static", _AXES, STATIC_UNCERTAINTY_DEG, t_ns)
+        self._hold(found)
+        self.notices.alignment(t_ns, found)
 
     def notice(self, day: Day, i: int, k: int, code: int) -> None:
         """Pass epoch ``k``, the ``i``-th of the day: holes, wear, and a clip that slips and is found again."""
@@ -72,7 +70,10 @@ class Clip:
         since_ns = t_ns - 300 * NS_PER_S
         note = SlipNote(kind, "slip" if new else "walk", t_ns, since_ns, t_ns, found, 6.5, 4.0, _REMEDY if new else "")
         self.notices.add(t_ns, "mount" if new else "alignment", note.data())
-        self._alignment = found
+        self._hold(found)
+
+    def _hold(self, found: Alignment) -> None:
+        self._alignment, self.alignment_id = found, found.id if found.has_neutral else ""
 
     def reports(self, day: Day) -> Iterator[DeviceReport]:
         """What the clip says of itself through the day."""

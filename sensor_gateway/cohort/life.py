@@ -35,7 +35,7 @@ from processing.rules.asymmetry import StrideDay
 from processing.rules.base import EPOCH_NS, EPOCH_S, LocalClock
 from processing.rules.dose import DoseMeter
 from processing.rules.study import Assignment, Study, study_hash
-from processing.types import NS_PER_S, POSTURES, Bool, Epoch, Event, Record, RuleEpoch
+from processing.types import F64, NS_PER_S, POSTURES, Bool, Epoch, Event, Record, RuleEpoch
 from sensor_gateway.cohort.clip import Clip
 from sensor_gateway.cohort.days import LIE, MINUTE, NOT_WORN, SIT, WALK, Day, draw_day
 from sensor_gateway.cohort.minutes import minutes, nothing, seconds
@@ -45,6 +45,7 @@ MINUTE_NS: Final = 60 * NS_PER_S
 RATER: Final = "pt-demo"
 REVIEW_WEEKDAYS: Final = (1, 4)
 FADES_S: Final = 3600.0
+OBLIQUITY_MDEG: Final = 400
 SEATED: Final = (SIT, LIE, NOT_WORN)
 
 
@@ -139,19 +140,22 @@ class Life:
     def _through(self, day: Day) -> dict[int, float | None]:
         """Feed the rules minute by minute, answer what they ask; dose per minute."""
         self._lift = np.zeros(len(day.posture))
-        tilt = np.median(day.tilt_deg, axis=1)
+        tilt = np.nan_to_num(np.median(day.tilt_deg, axis=1))
         doses: dict[int, float | None] = {}
-        known, feet = day.received, _on_feet(day)
+        feet = _on_feet(day)
+        # Plain lists: a day has thousands of epochs, and to take one number out of an array costs more than to use it.
+        known, told, tilt_mdeg = day.received.tolist(), _as_told(day), _milli(tilt)
         for start in range(0, len(known), MINUTE):
-            stop = min(start + MINUTE, len(known))
             now_ns = (day.first_k + start) * EPOCH_NS
-            while self._due and self._due[0][0] <= now_ns:
-                t_ns, _, control = self._due[0]
-                self._apply(t_ns, control, start)
-            if not known[start:stop].any():
+            if self._due and self._due[0][0] <= now_ns:
+                while self._due and self._due[0][0] <= now_ns:
+                    t_ns, _, control = self._due[0]
+                    self._apply(t_ns, control, start)
+                tilt_mdeg = _milli(tilt - self._lift * feet)
+            rows = [i for i in range(start, min(start + MINUTE, len(known))) if known[i]]
+            if not rows:
                 continue
-            rows = (start + np.flatnonzero(known[start:stop])).tolist()
-            epochs = [self._epoch(day, i, float(tilt[i] - self._lift[i] * feet[i])) for i in rows]
+            epochs = [self._epoch(day, i, *told[i], tilt_mdeg[i]) for i in rows]
             for epoch in epochs:
                 self.dose.update(epoch)
             minute = epochs[0].k // MINUTE
@@ -160,21 +164,23 @@ class Life:
         day.tilt_deg -= (self._lift * _on_feet(day))[:, None]
         return doses
 
-    def _epoch(self, day: Day, i: int, tilt_deg: float) -> RuleEpoch:
-        k, code = day.first_k + i, int(day.posture[i])
-        self.clip.notice(day, i, k, code)
-        has_tilt = code != NOT_WORN
+    def _epoch(
+        self, day: Day, i: int, code: int, coverage: int, confidence: int, shaken: int, tilt_mdeg: int
+    ) -> RuleEpoch:
+        k, clip = day.first_k + i, self.clip
+        clip.notice(day, i, k, code)
+        tilt, obliquity = (None, None) if code == NOT_WORN else (tilt_mdeg, OBLIQUITY_MDEG)
         return RuleEpoch(
             k,
-            round(1000 * float(day.coverage[i])),
+            coverage,
             POSTURES[code],
-            round(1000 * float(day.confidence[i])),
-            round(1000 * tilt_deg) if has_tilt else None,
-            400 if has_tilt else None,
+            confidence,
+            tilt,
+            obliquity,
             False,
-            self.clip.mount_id,
-            self.clip.alignment_id,
-            1000 if day.shaken[i] else 0,
+            clip.mount_id,
+            clip.alignment_id,
+            shaken,
         )
 
     # ---- answers ----
@@ -239,6 +245,17 @@ class Life:
         mdeg = (round(left * 1000), round(right * 1000), round(rng.uniform(0.9, 1.4) * 1000))
         strides = StrideDay(midnight.date().isoformat(), walked * 9, *mdeg)
         self.records += self.coach.engine.update_strides([strides])
+
+
+def _as_told(day: Day) -> list[tuple[int, int, int, int]]:
+    """Per epoch: posture code, coverage, confidence and shaking [permille]."""
+    columns = (day.posture.tolist(), _milli(day.coverage), _milli(day.confidence), _milli(day.shaken))
+    return list(zip(*columns, strict=True))
+
+
+def _milli(values: F64 | Bool) -> list[int]:
+    found: list[int] = np.rint(1000 * values).astype(int).tolist()
+    return found
 
 
 def _on_feet(day: Day) -> Bool:

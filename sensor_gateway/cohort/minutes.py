@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from processing.rules.base import EPOCH_S
 from processing.types import F64, NS_PER_S, POSTURES, DeviceReport, Epoch, Metric
-from sensor_gateway.cohort.days import LIE, MINUTE, NOT_WORN, NOTHING, SIT, STAND, WALK, Day
+from sensor_gateway.cohort.days import LIE, MINUTE, NOT_WORN, NOTHING, PER_EPOCH, SIT, STAND, WALK, Day
 
 UNCERTAINTY_DEG: Final = 2.1
 UNCERTAINTY_SLIPPED_DEG: Final = 10.0
@@ -32,17 +33,20 @@ def minutes(day: Day, doses: Mapping[int, float | None], rng: np.random.Generato
     coverage = day.coverage[: rows * MINUTE].reshape(rows, MINUTE).mean(axis=1)
     tilt = day.tilt_deg[: rows * MINUTE].reshape(rows, -1).copy()
     tilt[np.repeat(posture == LIE, tilt.shape[1] // MINUTE, axis=1)] = np.nan
-    n, found = _statistics(tilt)
-    shifts = rng.poisson(0.55, rows)
+    n, statistics = _statistics(tilt)
+    shifts = rng.poisson(0.55, rows).tolist()
     changed = _since_change(day)
-    transfers = _transfers(day, rows)
-    still = ((posture == SIT) | (posture == STAND)).any(axis=1)
+    transfers = _transfers(day, rows).tolist()
+    still = ((posture == SIT) | (posture == STAND)).any(axis=1).tolist()
+    per_posture = list(zip(*(count.tolist() for count in counts), strict=True))
+    found = list(zip(*(column.tolist() for column in statistics), strict=True))
+    values, received, covered = n.tolist(), got.tolist(), coverage.tolist()
     first, last = (int(i) for i in np.flatnonzero(got)[[0, -1]])
     for i in range(first, last + 1):
-        has, some = bool(n[i]), bool(got[i])
-        worn = int(got[i]) - int(counts[NOT_WORN][i])
+        some = received[i]
+        worn = some - per_posture[i][NOT_WORN]
         since = changed[(i + 1) * MINUTE - 1]
-        mean, middle, low, high, sd = (float(column[i]) if has else None for column in found)
+        mean, middle, low, high, sd = found[i] if values[i] else (None,) * 5
         yield Epoch(
             t_utc_ns=(day.first_k + i * MINUTE) * EPOCH_S * NS_PER_S,
             tilt_mean_deg=mean,
@@ -50,12 +54,12 @@ def minutes(day: Day, doses: Mapping[int, float | None], rng: np.random.Generato
             tilt_p5_deg=low,
             tilt_p95_deg=high,
             tilt_sd_deg=sd,
-            **{name: int(count[i]) for name, count in zip(_SECONDS, counts, strict=True)},
+            **dict(zip(_SECONDS, per_posture[i], strict=True)),
             dose_deg_min=doses.get(day.first_k // MINUTE + i),
-            coverage=round(float(coverage[i]), 4),
-            wear=worn / int(got[i]) if some else 0.0,
-            shifts=int(shifts[i]) if still[i] else None,
-            transfers=int(transfers[i]) if some else None,
+            coverage=round(covered[i], 4),
+            wear=worn / some if some else 0.0,
+            shifts=shifts[i] if still[i] else None,
+            transfers=transfers[i] if some else None,
             since_change_s=float(since) if some and since >= 0 else None,
         )
 
@@ -99,13 +103,13 @@ def _since_change(day: Day) -> list[int]:
     return found
 
 
-def _transfers(day: Day, rows: int) -> F64:
+def _transfers(day: Day, rows: int) -> NDArray[np.int64]:
     """Changes between lying, sitting and upright per minute."""
     kind = np.select(
         [day.posture == LIE, day.posture == SIT, day.posture < 0, day.posture > WALK + 2], [0, 1, -1, -1], 2
     )
     change = (np.diff(kind, prepend=kind[:1]) != 0) & (kind >= 0) & (np.roll(kind, 1) >= 0)
-    per_minute: F64 = change[: rows * MINUTE].reshape(rows, MINUTE).sum(axis=1).astype(float)
+    per_minute: NDArray[np.int64] = change[: rows * MINUTE].reshape(rows, MINUTE).sum(axis=1)
     return per_minute
 
 
@@ -113,24 +117,26 @@ def seconds(day: Day, rng: np.random.Generator, from_ns: int) -> Iterator[Metric
     """The day's seconds from ``from_ns`` on."""
     first_ns = day.first_k * EPOCH_S * NS_PER_S
     noise = rng.normal(0, 0.2, (len(day.posture), EPOCH_S))
+    tilts = (np.repeat(day.tilt_deg, EPOCH_S // PER_EPOCH, axis=1) + noise).tolist()
+    wobbles = (2 * noise + 0.4).tolist()
     for i in np.flatnonzero(day.received).tolist():
         code = int(day.posture[i])
         worn, off = code != NOT_WORN, day.slipped(i)
         wide = UNCERTAINTY_SLIPPED_DEG if off else UNCERTAINTY_DEG
+        confidence, coverage = round(float(day.confidence[i]), 3), round(float(day.coverage[i]), 3)
         quality = 0.2 if not worn else 0.35 if off else round(0.96 * float(day.coverage[i]), 3)
-        for s in range(EPOCH_S):
+        for s, (tilt, wobble) in enumerate(zip(tilts[i], wobbles[i], strict=True)):
             t_ns = first_ns + (i * EPOCH_S + s) * NS_PER_S
             if t_ns < from_ns:
                 continue
-            tilt = float(day.tilt_deg[i, s // 2] + noise[i, s])
             yield Metric(
                 t_ns,
                 round(tilt, 3) if worn else None,
-                round(float(noise[i, s]) * 2 + 0.4, 3) if worn else None,
+                round(wobble, 3) if worn else None,
                 wide if worn else None,
                 POSTURES[code],
-                round(float(day.confidence[i]), 3),
-                round(float(day.coverage[i]), 3),
+                confidence,
+                coverage,
                 quality,
             )
 

@@ -10,10 +10,11 @@ import json
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from processing.dictionary import KINDS, Field
+from processing.dictionary import KINDS
 from processing.types import KIND_OF, DeviceReport, Epoch, Event, Metric, Record
 from sensor_gateway.sinks.base import Owned
 
@@ -25,6 +26,8 @@ SCHEMA_VERSION: Final = 1
 _FAR_NS: Final = 2**63 - 1
 _SQL_TYPE: Final = {"int64": "INTEGER", "float64": "REAL", "string": "TEXT", "json": "TEXT", "bool": "INTEGER"}
 _PAGE: Final = 4096
+_VALUES: Final = {kind: attrgetter(*(f.name for f in fields)) for kind, fields in KINDS.items()}
+_JSON: Final = {kind: [i for i, f in enumerate(fields) if f.type == "json"] for kind, fields in KINDS.items()}
 _KEY: Final = {kind: "event_id" if kind == "event" else "wearer, t_utc_ns, sensor" for kind in KINDS}
 
 
@@ -70,10 +73,10 @@ class Store:
 
     def write(self, records: Iterable[Owned]) -> int:
         """Store the records in one transaction, durably; a known record is replaced. Gives how many were stored."""
-        rows: dict[str, list[list[Cell]]] = {}
+        rows: dict[str, list[Row]] = {}
         for owned in records:
             kind = KIND_OF[type(owned.record)]
-            rows.setdefault(kind, []).append([owned.wearer, owned.sensor, *_cells(owned.record, KINDS[kind])])
+            rows.setdefault(kind, []).append((owned.wearer, owned.sensor, *_cells(owned.record, kind)))
         with self._lock, self._db:
             self._db.execute("BEGIN IMMEDIATE")
             for kind, cells in rows.items():
@@ -196,12 +199,11 @@ def _event(row: Row) -> Event:
     return Event(t_utc_ns, event_id, type_, rule, json.loads(data))
 
 
-def _cells(record: Record, fields: tuple[Field, ...]) -> list[Cell]:
-    cells: list[Cell] = []
-    for field in fields:
-        value = getattr(record, field.name)
-        cells.append(json.dumps(value, sort_keys=True, separators=(",", ":")) if field.type == "json" else value)
-    return cells
+def _cells(record: Record, kind: str) -> Row:
+    values: Row = _VALUES[kind](record)
+    for i in _JSON[kind]:
+        values = (*values[:i], json.dumps(values[i], sort_keys=True, separators=(",", ":")), *values[i + 1 :])
+    return values
 
 
 def _prepare(db: sqlite3.Connection, path: Path, readonly: bool) -> None:
