@@ -70,12 +70,14 @@ tar -c --exclude=__pycache__ pyproject.toml README.md LICENSE processing sensor_
 "$python" -m pip install --quiet --disable-pip-version-check --no-deps --target "$share/app" "$share/src"
 cat > "$share/trial.sh" <<GUEST
 set -e
-export PYTHONPATH=/share/app:/packages PYTHONPYCACHEPREFIX=/run/pycache HOME=/root
+export PYTHONPATH=/run/app:/packages PYTHONPYCACHEPREFIX=/run/pycache HOME=/root
 mkdir /run/pycache
 [ ! -e /share/pycache.tar ] || tar -xf /share/pycache.tar -C /run/pycache
-cd /share/src
+# The gateway's own files lie in memory, as on a machine's own disk: a look into the shared folder waits for the host.
+cp -r /share/app /share/src /run
+cd /run/src
 # Compiled by the guest's own Python before anything is timed; what the packages are compiled to is kept for the next run.
-python3 -c "import sensor_gateway.cli.run, sensor_gateway.radio.sensors, tests.bluez.trial"
+python3 -c "import scipy.signal, sensor_gateway.cli.run, sensor_gateway.radio.sensors, tests.bluez.trial"
 [ -e /share/pycache.tar ] || { tar -cf /share/pycache.part -C /run/pycache packages usr; mv /share/pycache.part /share/pycache.new; }
 sync
 exec python3 -m tests.bluez.trial --out /share/result.json ${STEPS:+--steps=$STEPS}

@@ -1,8 +1,7 @@
 """The gateway of one site: sensors, spool, sinks and the page, put together from the settings and taken down in order.
 
 Order of going down: transports stop, what was received is computed and stored, the sinks get a moment to catch up, then
-everything closes. Whatever is not delivered by then waits in the outbox. Longer than other modules: going up and coming down are
-one order, told in one place.
+everything closes. Whatever is not delivered by then waits in the outbox. Longer than other modules: one order, in one place.
 """
 
 from __future__ import annotations
@@ -306,8 +305,7 @@ class Gateway:
         web = self.settings.web
         if not web.enabled:
             await asyncio.Event().wait()
-        # It takes long to load; no sensor need wait for that.
-        await asyncio.to_thread(importlib.import_module, "sensor_gateway.web.app")
+        await asyncio.to_thread(importlib.import_module, "sensor_gateway.web.app")  # long; no sensor waits for it
         from sensor_gateway.web.app import Access, create_app, serve
 
         access = Access(self._tokens, self.doors[0])
