@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Final
 
 from sensor_gateway.bridge.intake import sort_out
-from sensor_gateway.bridge.queue import BridgeQueue, Queued, QueueError
+from sensor_gateway.bridge.queue import Bad, BridgeQueue, Queued, QueueError
 from sensor_gateway.bridge.share import Part, Share
 from sensor_gateway.bridge.states import GatewayStates, own_line
 from sensor_gateway.clock import Clock, SystemClock
 from sensor_gateway.config import ConfigError, Settings
 from sensor_gateway.mqtt_link import Incoming, Link, LinkError, LinkSettings
+from sensor_gateway.refusals import Refusals, by_door, shown
 from sensor_gateway.secrets import INFLUX_VARIABLE, read_secret
 from sensor_gateway.sinks.base import Backoff
 from sensor_gateway.sinks.influx import InfluxDownError, InfluxWriter
@@ -68,7 +69,8 @@ class Bridge:
         self._arrived = threading.Event()
         self.trouble: str | None = "not connected yet"
         self.database_trouble: str | None = None
-        self._states = GatewayStates(self._clock)
+        self._refusals = Refusals("message")
+        self._states = GatewayStates(self._clock, self._refusals)
         self._watch, self._began_ns = ClockWatch(self._clock), self._clock.utc_ns()
         self._reporter = Reporter(self._folder, "bridge", self.report, settings.metrics)
 
@@ -78,9 +80,11 @@ class Bridge:
         troubles = tuple(t for t in (self.trouble, self.database_trouble) if t is not None)
         now_ns, books = self._clock.utc_ns(), bridge_books(self._folder)
         signs, said = vitals(self._folder, self._watch), self._states.numbers()
-        return Report(
-            "bridge", site.id, site.gateway, os.getpid(), self._began_ns, now_ns, signs, books, troubles, gateways=said
+        names, refused = (
+            ("bridge", site.id, site.gateway, os.getpid(), self._began_ns, now_ns),
+            by_door([self._refusals]),
         )
+        return Report(*names, signs, books, troubles, gateways=said, refusals=refused)
 
     def run(self, stop: threading.Event) -> dict[str, int]:
         """Carry records until ``stop``; outages of either side are waited out. Gives the queue's counters at the end."""
@@ -147,7 +151,11 @@ class Bridge:
     def _take(self, messages: list[Incoming], link: Link) -> None:
         """Records into the queue, durably; states of gateways into the memory."""
         states = [m for m in messages if m.topic.endswith("/status")]
-        self.queue.receive([sort_out(m) for m in messages if not m.topic.endswith("/status")])
+        sorted_out = [sort_out(m) for m in messages if not m.topic.endswith("/status")]
+        self.queue.receive(sorted_out)
+        for bad in sorted_out:
+            if isinstance(bad, Bad):
+                self._refusals.note(bad.kind, shown(bad.topic), shown(bad.reason))
         for message in states:
             state = self._states.take(message)
             if state is None:
@@ -203,7 +211,7 @@ class Bridge:
             self.database_trouble = None
             backoff.reset()
             for _, reason in outcome.rejected:
-                log.warning("bridge: a point was set aside: %s", reason)
+                self._refusals.note("line", "the database", shown(reason))
 
     def _write_states(self) -> None:
         """Newest states of the gateways and of the bridge itself, as points of their own; a refusal costs nothing else."""

@@ -20,8 +20,10 @@ def sort_out(incoming: Incoming) -> Good | Bad:
         if where != RecordTopic(message.site, message.gateway, message.wearer, message.kind):
             # Access is granted by topic, so a message must not speak for anybody else.
             named = f"{message.site}/{message.gateway}/{message.wearer}/{message.kind}"
-            return Bad(topic, payload, f"names {named}, its topic does not")
+            return Bad(topic, payload, f"names {named}, its topic does not", kind="speaker")
         record = message_record(message)
-    except (TopicError, MessageError) as e:
-        return Bad(topic, payload, str(e), message)
+    except TopicError as e:
+        return Bad(topic, payload, str(e), kind="topic")
+    except MessageError as e:
+        return Bad(topic, payload, str(e), message, "form" if message is None else "record")
     return Good(message, line(message.site, message.wearer, message.sensor, record))

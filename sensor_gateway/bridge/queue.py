@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from sensor_gateway.bridge import letters as bridge_letters
+from sensor_gateway.bridge import sources
 from sensor_gateway.bridge.letters import BYTES_MAX, LETTERS_MAX, Letter
 from sensor_gateway.clock import Clock, SystemClock
 from sensor_gateway.wire.messages import Message
 
 SCHEMA_VERSION: Final = 1
-SPOOLS_KEPT: Final = 20
-"""Spools remembered per gateway: a replaced one may still have messages on their way, an old one has none."""
 AGAIN: Final = 0
 """Source of lines that a person has sent again; no gateway waits for word on them."""
 _SCHEMA: Final = """
@@ -68,12 +67,15 @@ class Good:
 
 @dataclass(frozen=True, slots=True)
 class Bad:
-    """A message that cannot be written; ``message`` is its envelope where that much could be read."""
+    """A message that cannot be written; ``message`` is its envelope where that much could be read, ``kind`` what is wrong:
+    its topic, its form, its speaker (who is another than the topic says) or its record.
+    """
 
     topic: str
     payload: bytes
     reason: str
     message: Message | None = None
+    kind: str = "form"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,21 +159,21 @@ class BridgeQueue:
         tally: Counter[str] = Counter()
         now_ns = self._clock.utc_ns()
         with self._transaction() as db:
-            sources: dict[tuple[str, str, str, int], tuple[int, int]] = {}
+            known: dict[tuple[str, str, str, int], tuple[int, int]] = {}
             reached: dict[int, int] = {}  # source to the last row that came, with all before it
             for arrival in arrivals:
                 m = arrival.message
                 source = None
                 if m is not None:
                     key = (m.site, m.gateway, m.spool, m.floor)
-                    source = sources.get(key) or sources.setdefault(key, _source(db, m))
+                    source = known.get(key) or known.setdefault(key, sources.source(db, m))
                 if self._in_order and source is not None and m is not None:
-                    reach = max(reached.get(source[0]) or _reach(db, source[0]), source[1])
+                    reach = max(reached.get(source[0]) or sources.reach(db, source[0]), source[1])
                     if m.after > reach:
                         tally["early"] += 1
                         continue
                     reached[source[0]] = max(reach, m.seq)
-                fresh = source is None or m is None or _is_new(db, *source, m)
+                fresh = source is None or m is None or sources.is_new(db, *source, m)
                 if isinstance(arrival, Bad):
                     fresh = bridge_letters.bury(db, arrival.reason, arrival.topic, arrival.payload, now_ns) and fresh
                 tally["received" if fresh else "duplicates"] += 1
@@ -187,7 +189,7 @@ class BridgeQueue:
             for name, n in tally.items():
                 _count(db, name, n)
             for source_id in [row[0] for row in db.execute("SELECT DISTINCT source FROM settled").fetchall()]:
-                _advance(db, source_id)
+                sources.advance(db, source_id)
             if tally["rejected"]:
                 bridge_letters.bound(db, self._letters_max, BYTES_MAX)
 
@@ -196,7 +198,7 @@ class BridgeQueue:
         so that it need not wait long for the first one. Gives up to where all is safe. Raises `QueueError`.
         """
         with self._transaction() as db:
-            return _source_of(db, site, gateway, spool, durable_up_to)[1]
+            return sources.source_of(db, site, gateway, spool, durable_up_to)[1]
 
     def take(self, limit: int) -> list[Queued]:
         """The oldest waiting lines; they stay in the queue until `settle`."""
@@ -214,14 +216,14 @@ class BridgeQueue:
             db.execute("CREATE TEMP TABLE IF NOT EXISTS done (id INTEGER PRIMARY KEY)")
             db.executemany("INSERT INTO done VALUES (?)", done)
             settled = f"SELECT source, seq, after FROM queue WHERE id IN (SELECT id FROM done) AND source != {AGAIN}"
-            sources = {row[0] for row in db.execute(settled).fetchall()}
+            moved = {row[0] for row in db.execute(settled).fetchall()}
             db.execute(f"INSERT OR REPLACE INTO settled {settled}")
             db.execute("DELETE FROM queue WHERE id IN (SELECT id FROM done)")
             db.execute("DELETE FROM done")
             _count(db, "written", len(written))
             _count(db, "rejected", len(rejected))
-            for source_id in sources:
-                _advance(db, source_id)
+            for source_id in moved:
+                sources.advance(db, source_id)
             if rejected:
                 bridge_letters.bound(db, self._letters_max, BYTES_MAX)
 
@@ -255,55 +257,6 @@ class BridgeQueue:
         """Dead letters, oldest first; only the one with this id, where given."""
         with self._lock:
             return bridge_letters.read(self._db, letter_id, limit)
-
-
-def _source(db: sqlite3.Connection, m: Message) -> tuple[int, int]:
-    """Row id and ``up_to`` of the message's spool; what lies below its floor is safe already."""
-    return _source_of(db, m.site, m.gateway, m.spool, m.floor - 1)
-
-
-def _source_of(db: sqlite3.Connection, site: str, gateway: str, spool: str, safe: int) -> tuple[int, int]:
-    heard = db.execute("SELECT coalesce(max(heard), 0) + 1 FROM gateway").fetchone()[0]
-    row = db.execute(
-        "INSERT INTO gateway (site, gateway, spool, up_to, heard) VALUES (?, ?, ?, ?, ?) "
-        "ON CONFLICT DO UPDATE SET up_to = max(up_to, excluded.up_to), heard = excluded.heard RETURNING id, up_to",
-        (site, gateway, spool, safe, heard),
-    ).fetchone()
-    mine = "SELECT id FROM gateway WHERE site = ? AND gateway = ? ORDER BY heard DESC LIMIT -1 OFFSET ?"
-    old = db.execute(mine, (site, gateway, SPOOLS_KEPT)).fetchall()
-    for (source,) in old:
-        busy = "SELECT 1 FROM queue WHERE source = ?1 UNION ALL SELECT 1 FROM settled WHERE source = ?1 LIMIT 1"
-        if db.execute(busy, (source,)).fetchone() is None:
-            db.execute("DELETE FROM gateway WHERE id = ?", (source,))
-    return row[0], row[1]
-
-
-def _is_new(db: sqlite3.Connection, source: int, up_to: int, m: Message) -> bool:
-    if m.seq <= up_to:
-        return False
-    known = False
-    # A repeat may close a hole: its sender has dropped what once stood before it.
-    for table in ("queue", "settled"):
-        sql = f"UPDATE {table} SET after = min(after, ?) WHERE source = ? AND seq = ?"
-        known |= db.execute(sql, (m.after, source, m.seq)).rowcount > 0
-    return not known
-
-
-def _reach(db: sqlite3.Connection, source: int) -> int:
-    """The newest row of this source that lies here."""
-    newest = "SELECT max(seq) FROM {} WHERE source = ?1"
-    sql = f"SELECT max(coalesce(({newest.format('queue')}), 0), coalesce(({newest.format('settled')}), 0))"
-    return int(db.execute(sql, (source,)).fetchone()[0])
-
-
-def _advance(db: sqlite3.Connection, source: int) -> None:
-    up_to = db.execute("SELECT up_to FROM gateway WHERE id = ?", (source,)).fetchone()[0]
-    for seq, after in db.execute("SELECT seq, after FROM settled WHERE source = ? ORDER BY seq", (source,)):
-        if after > up_to:
-            break
-        up_to = max(up_to, seq)
-    db.execute("UPDATE gateway SET up_to = ? WHERE id = ?", (up_to, source))
-    db.execute("DELETE FROM settled WHERE source = ? AND seq <= ?", (source, up_to))
 
 
 def _count(db: sqlite3.Connection, name: str, by: int) -> None:

@@ -6,7 +6,6 @@ Measurements `gateway` (tags site, gateway) and `bridge` (tag site), by the brid
 
 from __future__ import annotations
 
-import logging
 import math
 from dataclasses import dataclass
 from typing import Final
@@ -14,14 +13,13 @@ from typing import Final
 from processing.dictionary import STATES
 from sensor_gateway.clock import Clock
 from sensor_gateway.mqtt_link import Incoming
+from sensor_gateway.refusals import Refusals, shown
 from sensor_gateway.spool.books import DROPPED
-from sensor_gateway.status.report import Report
+from sensor_gateway.status.report import REFUSED, Report
 from sensor_gateway.status.status import NS
 from sensor_gateway.wire import topics
 from sensor_gateway.wire.messages import MessageError, Status, decode_status
 from sensor_gateway.wire.topics import TopicError
-
-log = logging.getLogger(__name__)
 
 GATEWAYS_MAX: Final = 1000
 MB: Final = 1_000_000
@@ -41,19 +39,20 @@ class State:
 class GatewayStates:
     """The newest status of each gateway."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock, refusals: Refusals) -> None:
+        self._clock, self._refusals = clock, refusals
         self._states: dict[tuple[str, str], State] = {}
 
     def take(self, message: Incoming) -> State | None:
-        """Keep a status; None where it is none of ours (said in the log)."""
+        """Keep a status; None where it is none of ours (a refusal)."""
         try:
             site, gateway = topics.parse_status(message.topic)
             status = decode_status(message.payload)
         except (TopicError, MessageError) as e:
-            log.warning("bridge: a status cannot be read: %s", e)
+            self._refusals.note("status", shown(message.topic), shown(str(e)))
             return None
         if (site, gateway) not in self._states and len(self._states) >= GATEWAYS_MAX:
+            self._refusals.note("status", shown(message.topic), f"more than {GATEWAYS_MAX} gateways")
             return None
         state = State(site, gateway, status, self._clock.utc_ns(), not message.retain)
         self._states[site, gateway] = state
@@ -86,6 +85,7 @@ def _gateway_fields(state: State) -> dict[str, float]:
         "dropped": sum(n for name, n in counters.items() if name.startswith(DROPPED)),
         "set_aside": counters.get("records_set_aside", 0),
         "queued": status.queued or 0,
+        "refused": sum(n for name, n in signs.items() if name.startswith(REFUSED) and math.isfinite(n)),
     }
     if state.live:
         fields["clock_offset_s"] = round((status.t_utc_ns - state.heard_utc_ns) / NS, 3)
