@@ -1,8 +1,7 @@
 """How often the wearer moves on: shifts of the pelvis, changes of posture, and how long ago the last one was, minute by minute.
 
 Beside the rules in the core; what it counts goes into the minute's epoch. Counts are per minute so that any rate can be had by
-adding up: shifts per 15 min of sitting and standing are ``900 * sum(shifts) / sum(sitting_s + standing_s)``, transfers per hour
-``3600 * sum(transfers) / worn seconds``.
+adding up: `shifts_per_15_min` here, transfers per hour as ``3600 * sum(transfers) / worn seconds``.
 """
 
 from __future__ import annotations
@@ -15,9 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.context.periods import BoutStage, ShiftStage
-from processing.types import F64, I64, NS_PER_S
+from processing.types import F64, I64, NS_PER_S, Epoch
 
 _MINUTE_S: Final = 60
+_QUARTER_S: Final = 900
+_LEAST_RESTED_S: Final = 300
+"""Of less sitting and standing a rate says nothing."""
 
 
 @dataclass(slots=True)
@@ -72,3 +74,10 @@ class ChangeMeter:
         self._bouts.restore(state["bouts"])
         self._shifts.restore(state["shifts"])
         self._minutes = {k: MinuteChanges(*v) for k, *v in state["minutes"]}
+
+
+def shifts_per_15_min(epochs: Iterable[Epoch]) -> float | None:
+    """Shifts in a quarter of an hour of sitting and standing with a known tilt; None with less than five minutes of it."""
+    counted = [(e.shifts, e.sitting_s + e.standing_s) for e in epochs if e.shifts is not None]
+    rested_s = sum(rested for _, rested in counted)
+    return sum(shifts for shifts, _ in counted) * _QUARTER_S / rested_s if rested_s >= _LEAST_RESTED_S else None

@@ -93,13 +93,6 @@ def heading_of(windows: Sequence[GaitWindow]) -> WalkingHeading | str:
     )
 
 
-def walking_heading(
-    t_utc_ns: I64, acc_mps2: F64, gyr_rps: F64, up_s: F64, params: WindowParams | None = None
-) -> WalkingHeading | str:
-    """Heading from samples that may hold anything; see `gait_windows` for the arrays and `heading_of` for the rest."""
-    return heading_of(gait_windows(t_utc_ns, acc_mps2, gyr_rps, up_s, params))
-
-
 def mean_up(windows: Sequence[GaitWindow]) -> Three:
     """Mean direction of up, each window counting the same."""
     x, y, z = (sum(w.up[i] for w in windows) for i in range(3))

@@ -1,7 +1,7 @@
 """From posture second by second to bouts, and how often the wearer shifts within them: for the day's tables and the report.
 
 After `stage.py` or `retro.py`; nothing here changes a posture. Both stages take seconds in order, grouped in any way, and give
-the same bouts and quarters for all groupings.
+the same bouts and shifts for all groupings.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from processing.types import F64, I64, NS_PER_S, POSTURES
 
 _ON_FOOT: Final = ("walking", "running", "stairs")
 _RESTING: Final = ("sitting", "standing")
-QUARTER_S: Final = 900
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,22 +127,6 @@ def _bout(run: _Run) -> Bout:
     return Bout(run.first * NS_PER_S, (run.last + 1) * NS_PER_S, POSTURES[run.code])
 
 
-@dataclass(frozen=True, slots=True)
-class Quarter:
-    """Shifts in a quarter of an hour of the UTC grid. ``rested_s`` says how much of it was sitting or standing: a rate is
-    `shifts` times 900 over it, and says little below five minutes.
-    """
-
-    t_utc_ns: int
-    rested_s: int
-    shifts: int
-
-    @property
-    def per_15_min(self) -> float | None:
-        """Shifts per 15 min of rest; None with less than five minutes of it."""
-        return self.shifts * QUARTER_S / self.rested_s if self.rested_s >= QUARTER_S // 3 else None
-
-
 @dataclass(slots=True)
 class ShiftStage:
     """Counts shifts: the pelvis comes to rest in another direction without a change of posture.
@@ -160,32 +143,17 @@ class ShiftStage:
     _away_s: int = 0
     _code: int = -1
     _last: int = 0
-    _quarter: int = -1
-    _rested_s: int = 0
-    _shifts: int = 0
 
-    def update(self, second: I64, posture: NDArray[np.int8], tilt_deg: F64, obliquity_deg: F64) -> list[Quarter]:
-        """Quarters that ended, from (m,) seconds, codes and mean angles; NaN angles say nothing and count nowhere."""
-        out: list[Quarter] = []
+    def update(self, second: I64, posture: NDArray[np.int8], tilt_deg: F64, obliquity_deg: F64) -> None:
+        """Take (m,) seconds, codes and mean angles; NaN angles say nothing and count nowhere."""
         columns = zip(second.tolist(), posture.tolist(), tilt_deg.tolist(), obliquity_deg.tolist(), strict=True)
         for at, code, tilt, obliquity in columns:
-            if at // QUARTER_S != self._quarter:
-                out += self.finish()
-                self._quarter = at // QUARTER_S
             if code != self._code or at != self._last + 1:
                 self._at, self._away_s = [], 0
             self._code, self._last = code, at
             if POSTURES[code] in _RESTING and not math.isnan(tilt + obliquity):
-                self._rested_s += 1
                 self.rested += 1
                 self._second(tilt, obliquity)
-        return out
-
-    def finish(self) -> list[Quarter]:
-        """The quarter in hand."""
-        rested_s, shifts = self._rested_s, self._shifts
-        self._rested_s = self._shifts = 0
-        return [Quarter(self._quarter * QUARTER_S * NS_PER_S, rested_s, shifts)] if rested_s else []
 
     def _second(self, tilt: float, obliquity: float) -> None:
         if not self._at:
@@ -195,15 +163,12 @@ class ShiftStage:
         else:
             self._away_s += 1
             if self._away_s == self.settled_s:
-                self._shifts += 1
                 self.shifted += 1
                 self._at, self._away_s = [tilt, obliquity], 0
 
     def snapshot(self) -> list[Any]:
-        counts = [self._away_s, self._code, self._last, self._quarter, self._rested_s, self._shifts]
-        return [list(self._at), self.rested, self.shifted, *counts]
+        return [list(self._at), self.rested, self.shifted, self._away_s, self._code, self._last]
 
     def restore(self, state: list[Any]) -> None:
-        at, self.rested, self.shifted, *counts = state
-        self._away_s, self._code, self._last, self._quarter, self._rested_s, self._shifts = counts
+        at, self.rested, self.shifted, self._away_s, self._code, self._last = state
         self._at = list(at)

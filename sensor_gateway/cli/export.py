@@ -18,6 +18,7 @@ from sensor_gateway.cli.times import utc_ns
 from sensor_gateway.config import ConfigError, Settings, load_settings
 from sensor_gateway.export.deidentify import KeyFileError, Shift, Veil, veil
 from sensor_gateway.export.export import FAR_NS, KIND_OF_TABLE, ExportError, Selection, export_store
+from sensor_gateway.export.manifest import check_manifest
 from sensor_gateway.export.raw import TABLE as RAW_TABLE
 from sensor_gateway.export.raw import RawSource, export_raw
 from sensor_gateway.export.registry import enter
@@ -39,9 +40,12 @@ Where a therapist's offset was entered (`tiltline alignment offset`), a table "a
 Raw samples come from the gateway's journal (--config, --kind raw). --format bids writes a Motion-BIDS data set: tilt and events
 of the store, and with --config the physical channels as well; sessions are UTC days.
 
+--check tells whether a folder's files are still those of its manifest: of an export, or of `tiltline process`.
+
 Examples: tiltline export --store tiltline-data/store.db --wearer w-001 --from 2026-03-01 --to 2026-03-08 --out week
           tiltline export --config gateway.toml --kind raw --out raw
           tiltline export --config gateway.toml --format bids --out dataset
+          tiltline export --check week
           tiltline export --store tiltline-data/store.db --shift-days random --remap-ids --out to-share
 
 To share data: --shift-days moves all times by whole days, random by another number for each wearer (one to ten years back);
@@ -59,7 +63,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     source.add_argument(
         "--config", metavar="FILE", type=Path, help="the gateway's file: its store, and its journal for raw"
     )
-    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for the files (made if absent)")
+    source.add_argument("--check", metavar="DIR", type=Path, help="write nothing: compare this folder with its manifest")
+    parser.add_argument("--out", metavar="DIR", type=Path, help="folder for the files (made if absent)")
     parser.add_argument(
         "--wearer", metavar="W", action="append", default=[], help="pseudonym; repeatable (default: all)"
     )
@@ -87,7 +92,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Export; 1 with a sentence where the store, the journal or the folder cannot be used."""
+    """Export; 1 with a sentence where the store, the journal or the folder cannot be used, or --check finds a difference."""
+    if args.check is not None:
+        return _checked(args)
+    if args.out is None:
+        print("tiltline export: name the folder for the files with --out", file=sys.stderr)
+        return 2
     if args.to_ns is not None and args.to_ns <= args.from_ns:
         print("tiltline export: --to must lie after --from", file=sys.stderr)
         return 2
@@ -124,6 +134,20 @@ def run(args: argparse.Namespace) -> int:
         text = f"{args.out}: cannot be written ({e.strerror or e}); choose another --out or free some space"
         print(f"tiltline export: {text}", file=sys.stderr)
         return 1
+
+
+def _checked(args: argparse.Namespace) -> int:
+    try:
+        wrong = check_manifest(args.check)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
+        text = f"{args.check}: holds no manifest that can be read ({type(e).__name__}); name the folder of an export"
+        print(f"tiltline export: {text}", file=sys.stderr)
+        return 1
+    if args.json:
+        print(json.dumps({"check": str(args.check), "missing_or_changed": wrong}))
+    else:
+        print(f"{args.check}: " + (f"missing or changed: {', '.join(wrong)}" if wrong else "as the manifest says"))
+    return 1 if wrong else 0
 
 
 def _records(args: argparse.Namespace, path: Path, span: tuple[int, int]) -> int:

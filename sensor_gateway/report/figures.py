@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from processing.changes import shifts_per_15_min
 from processing.types import NS_PER_S, POSTURES, Epoch, Event
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.web.views import RANGE_DAYS, OwnRange, day_bounds_ns, main_posture, own_range, upright_medians
@@ -48,7 +49,7 @@ class Followed:
 class DayFigures:
     """One local day. Times in UTC nanoseconds, durations in seconds, angles in degrees from the neutral.
 
-    ``gaps`` are minutes without any data between the first and the last; None angles were not measured.
+    ``gaps`` are minutes without any data between the first and the last; None angles were not measured, and rates of too little.
     """
 
     wearer: str
@@ -64,6 +65,7 @@ class DayFigures:
     own: OwnRange | None
     uncertainty_deg: float | None
     quality: float | None
+    shifts_per_15_min: float | None
     flags: tuple[Followed, ...]
     exercises: tuple[Event, ...]
     pain: tuple[Event, ...]
@@ -108,6 +110,7 @@ def day_figures(store: Store, wearer: str, day: date, zone: ZoneInfo) -> DayFigu
         own=own_range(store.epochs(wearer, t1 - RANGE_DAYS * 86_400 * NS_PER_S, t1)),
         uncertainty_deg=uncertainty,
         quality=quality,
+        shifts_per_15_min=shifts_per_15_min(epochs),
         flags=tuple(_followed(e, events) for e in mine if e.type == "flag"),
         exercises=_exercises(mine),
         pain=tuple(e for e in mine if e.type == "pain"),

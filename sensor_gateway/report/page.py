@@ -34,7 +34,7 @@ def day_page(day: DayFigures, zone: ZoneInfo, made_ns: int, name: str | None = N
         _tiles(day),
         f"<figure><h2>{say('chart.day')}</h2>{day_chart(day, zone, say('chart.about', lead=''))}{_key(day)}</figure>",
         '<div class="two">',
-        _section("tilt.title", _tilt_table(day) + _own(day) + _sure(day)),
+        _section("tilt.title", _tilt_table(day) + _own(day) + _shifts(day) + _sure(day)),
         _section("flags.title", _flags(day.flags, zone)),
         _section("log.title", _log(day, zone)),
         _section("after.title", _responses([day], zone)),
@@ -159,6 +159,12 @@ def _own(day: DayFigures) -> str:
     return f"<p>{say('own.some', low=degrees(day.own.low_deg), high=degrees(day.own.high_deg))}</p>"
 
 
+def _shifts(day: DayFigures) -> str:
+    if day.shifts_per_15_min is None:
+        return ""
+    return f"<p>{say('shifts.some', n=f'{day.shifts_per_15_min:.1f}')}</p>"
+
+
 def _sure(day: DayFigures) -> str:
     if day.uncertainty_deg is None:
         said = say("sure.none")
@@ -258,7 +264,7 @@ def _questions() -> str:
 
 
 def _week_table(week: WeekFigures) -> str:
-    columns = ("day", "worn", "standing", "walking", "sitting", "flags", "prompts", "done", "pain")
+    columns = ("day", "worn", "standing", "walking", "sitting", "shifts", "flags", "prompts", "done", "pain")
     head = "".join(f"<th>{say(f'week.{c}')}</th>" for c in columns)
     rows = "".join(f"<tr>{_week_row(d)}</tr>" for d in week.days)
     return f'<div class="wide"><table><tr>{head}</tr>{rows}</table></div><p class="soft">{say("week.table_note")}</p>'
@@ -272,6 +278,7 @@ def _week_row(day: DayFigures) -> str:
         f"{day.day:%a %d}",
         duration(day.worn_s) if known else DASH,
         *(tilt.get(p, DASH) for p in ("standing", "walking", "sitting")),
+        DASH if day.shifts_per_15_min is None else f"{day.shifts_per_15_min:.1f}",
         *((str(n) if known else DASH) for n in (len(day.flags), day.prompts)),
         str(day.done) if known or day.exercises else DASH,
         ", ".join(scores) if scores else DASH,

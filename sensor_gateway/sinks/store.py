@@ -24,6 +24,7 @@ Row = tuple[Any, ...]
 
 SCHEMA_VERSION: Final = 1
 _FAR_NS: Final = 2**63 - 1
+_DAY_NS: Final = 86_400 * 10**9
 _SQL_TYPE: Final = {"int64": "INTEGER", "float64": "REAL", "string": "TEXT", "json": "TEXT", "bool": "INTEGER"}
 _PAGE: Final = 4096
 _VALUES: Final = {kind: attrgetter(*(f.name for f in fields)) for kind, fields in KINDS.items()}
@@ -97,11 +98,9 @@ class Store:
 
     def latest_metric(self, wearer: str) -> Metric | None:
         """The newest second of any of the wearer's sensors."""
-        return self._latest(wearer, "metric", lambda row: Metric(*row))
-
-    def latest_device(self, wearer: str) -> DeviceReport | None:
-        """The newest device report of any of the wearer's sensors."""
-        return self._latest(wearer, "device", lambda row: DeviceReport(*row))
+        names = ", ".join(f.name for f in KINDS["metric"])
+        rows = self._all(f"SELECT {names} FROM metric WHERE wearer = ? ORDER BY t_utc_ns DESC LIMIT 1", (wearer,))
+        return Metric(*rows[0]) if rows else None
 
     def metrics(self, wearer: str, t0_ns: int = 0, t1_ns: int = _FAR_NS) -> Iterator[Metric]:
         """Seconds in time order."""
@@ -157,6 +156,17 @@ class Store:
         for rows in self._pages(kind, names, wearer, t0_ns, t1_ns, page):
             yield dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
 
+    def days(self, kind: str, wearer: str, t0_ns: int = 0, t1_ns: int = _FAR_NS) -> dict[int, str]:
+        """UTC days (since 1970) that hold records, each with a word that changes when its records do."""
+        value = next((f.name for f in KINDS[kind] if f.type == "float64"), "0")
+        key = "max(event_id)" if kind == "event" else f"total({value})"
+        rows = self._all(
+            f"SELECT t_utc_ns / {_DAY_NS}, count(*), {key} FROM {kind} "
+            "WHERE wearer = ? AND t_utc_ns >= ? AND t_utc_ns < ? GROUP BY 1 ORDER BY 1",
+            (wearer, t0_ns, t1_ns),
+        )
+        return {int(day): f"{n} {sign}" for day, n, sign in rows}
+
     def count(self, kind: str, wearer: str, t0_ns: int = 0, t1_ns: int = _FAR_NS) -> int:
         """How many records `columns` would give."""
         where = f"FROM {kind} WHERE wearer = ? AND t_utc_ns >= ? AND t_utc_ns < ?"
@@ -165,12 +175,6 @@ class Store:
     def _all(self, sql: str, params: Row | dict[str, Cell] = ()) -> list[Row]:
         with self._lock:
             return self._db.execute(sql, params).fetchall()
-
-    def _latest(self, wearer: str, kind: str, build: Callable[[Row], R]) -> R | None:
-        names = ", ".join(f.name for f in KINDS[kind])
-        newest = "WHERE wearer = ? ORDER BY t_utc_ns DESC LIMIT 1"
-        rows = self._all(f"SELECT {names} FROM {kind} {newest}", (wearer,))
-        return build(rows[0]) if rows else None
 
     def _records(self, kind: str, wearer: str, t0_ns: int, t1_ns: int, build: Callable[[Row], R]) -> Iterator[R]:
         names = [f.name for f in KINDS[kind]]

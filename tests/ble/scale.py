@@ -24,7 +24,7 @@ from pathlib import Path
 
 from processing.pipeline import DeviceStatus
 from processing.rules.study import Study
-from processing.types import DeviceReport, ImuBatch
+from processing.types import ImuBatch
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import Adapter, RadioSettings, Sensor, Settings, Site, Web
 from sensor_gateway.drivers.open_profile import OpenProfileDriver
@@ -151,8 +151,7 @@ def _count(
             journaled += len(payloads)
             samples += sum(len(b.t_dev_ticks) for b in batches)
             in_order &= [b.seq for b in batches] == sent[sensor.address]
-            last = store.latest_device(sensor.wearer)
-            assert isinstance(last, DeviceReport)
+            *_, last = store.devices(sensor.wearer)
             received += last.frames_received or 0
             missing += last.frames_lost or 0
             refused += last.frames_rejected or 0

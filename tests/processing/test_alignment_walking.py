@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from processing.alignment.gait_window import GaitWindow, WindowStage, cells_of
 from processing.alignment.realign import angle_deg
-from processing.alignment.walking import WalkingHeading, gait_windows, heading_of, walking_heading, walking_seconds
+from processing.alignment.walking import WalkingHeading, gait_windows, heading_of, walking_seconds
 from processing.synthetic import render, sample_times
 from processing.types import F64, NS_PER_S
 from tests.processing.alignment_chain import T0_NS, oriented, recording
@@ -36,7 +36,7 @@ def test_every_clip_orientation_is_found(
     t, acc, gyr, up = walk
     rng = np.random.default_rng(sum(map(ord, text)))
     to_sensor = sensor_from_pelvis @ Rotation.from_rotvec(np.radians(rng.uniform(-20, 20, 3))).as_matrix()
-    found = walking_heading(t, acc @ to_sensor.T, gyr @ to_sensor.T, up @ to_sensor.T)
+    found = heading_of(gait_windows(t, acc @ to_sensor.T, gyr @ to_sensor.T, up @ to_sensor.T))
     assert isinstance(found, WalkingHeading)
     x, y = to_sensor[:, 0], to_sensor[:, 1]
     # The wearer leans forward by two degrees in walking: that is the up to find.
@@ -70,10 +70,10 @@ def test_where_nobody_walks_there_is_a_reason() -> None:
     t = T0_NS + np.arange(3000) * (NS_PER_S // 50)
     rng = np.random.default_rng(3)
     still = np.array([9.81, 0, 0]) + rng.normal(0, 0.05, (3000, 3))
-    reason = walking_heading(t, still, rng.normal(0, 0.01, (3000, 3)), np.tile([1.0, 0, 0], (3000, 1)))
+    reason = heading_of(gait_windows(t, still, rng.normal(0, 0.01, (3000, 3)), np.tile([1.0, 0, 0], (3000, 1))))
     assert isinstance(reason, str)
     assert "walk straight ahead" in reason
-    assert walking_heading(t[:0], still[:0], still[:0], still[:0]) == reason
+    assert heading_of(gait_windows(t[:0], still[:0], still[:0], still[:0])) == reason
 
 
 def test_shaking_by_hand_is_not_walking() -> None:

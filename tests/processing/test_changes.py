@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processing.batch import Mode, blocks, process_recording
-from processing.changes import ChangeMeter, MinuteChanges
+from processing.changes import ChangeMeter, MinuteChanges, shifts_per_15_min
 from processing.core import CoreSetup
 from processing.rules.study import Study
 from processing.snapshot import dump, load
@@ -16,6 +18,7 @@ from processing.types import NS_PER_S, POSTURE_CODE, Epoch
 from tests.processing.alignment_chain import T0_NS, neutral, recording
 
 MINUTE0 = T0_NS // (60 * NS_PER_S)
+NO_MINUTE = Epoch(T0_NS, None, None, None, None, None, 0, 0, 0, 0, 0, 0, 0, 0, None, 1.0, 1.0)
 SECOND0 = MINUTE0 * 60
 SITTING, STANDING, LYING = (POSTURE_CODE[p] for p in ("sitting", "standing", "lying"))
 
@@ -92,3 +95,13 @@ def test_the_epochs_of_a_recording_hold_what_happened(mode: Mode) -> None:
     assert grown
     assert set(grown) == {60.0}
     assert len(script.transitions) > 0
+
+
+def test_shifts_per_quarter_of_an_hour_leave_out_minutes_that_counted_none() -> None:
+    def minutes(n: int, shifts: int | None, sitting: int, standing: int) -> list[Epoch]:
+        return [replace(NO_MINUTE, shifts=shifts, sitting_s=sitting, standing_s=standing) for _ in range(n)]
+
+    assert shifts_per_15_min([*minutes(10, 1, 60, 0), *minutes(10, 0, 10, 20)]) == pytest.approx(10.0)
+    assert shifts_per_15_min([*minutes(5, 2, 30, 30), *minutes(60, None, 60, 0)]) == pytest.approx(30.0)
+    assert shifts_per_15_min(minutes(4, 2, 60, 0)) is None
+    assert shifts_per_15_min([]) is None

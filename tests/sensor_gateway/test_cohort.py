@@ -77,8 +77,7 @@ def test_every_view_has_something_to_show(store: Store) -> None:
 
 def test_everything_is_marked_as_synthetic(seeded: tuple[CohortOptions, Seeded], store: Store) -> None:
     for wearer in store.wearers():
-        report = store.latest_device(wearer)
-        assert report is not None
+        *_, report = store.devices(wearer)
         assert report.firmware == "synthetic-1"
         for event in store.events(wearer):
             owned = store.event(event.event_id)

