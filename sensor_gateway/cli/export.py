@@ -63,7 +63,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     source.add_argument(
         "--config", metavar="FILE", type=Path, help="the gateway's file: its store, and its journal for raw"
     )
-    source.add_argument("--check", metavar="DIR", type=Path, help="write nothing: compare this folder with its manifest")
+    source.add_argument(
+        "--check", metavar="DIR", type=Path, help="write nothing: compare this folder with its manifest"
+    )
     parser.add_argument("--out", metavar="DIR", type=Path, help="folder for the files (made if absent)")
     parser.add_argument(
         "--wearer", metavar="W", action="append", default=[], help="pseudonym; repeatable (default: all)"
