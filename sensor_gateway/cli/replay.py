@@ -7,19 +7,25 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from processing.alignment.static import AlignmentError
 from processing.dictionary import KINDS
 from processing.rules.study import Study, study_hash
+from sensor_gateway.alignments.correct import DERIVED
 from sensor_gateway.cli.progress import Progress
 from sensor_gateway.config import ConfigError, Settings, load_settings
 from sensor_gateway.garbage import collect_rarely
 from sensor_gateway.gateway import SPOOL_FILE, STORE_FILE
 from sensor_gateway.replay import diff as replay_diff
 from sensor_gateway.replay.cluster import connect, replay_cohort
+from sensor_gateway.replay.publish import Published, publish
 from sensor_gateway.replay.rederive import Difference, ReplayError, SpoolReader, compare, rederive
 from sensor_gateway.replay.retro import rederive_retro
+from sensor_gateway.secrets import INFLUX_VARIABLE, read_secret
+from sensor_gateway.sinks.influx import InfluxDownError, InfluxWriter
+from sensor_gateway.sinks.influx_admin import Database, RemoteError
 from sensor_gateway.sinks.store import Store, StoreError
 from sensor_gateway.spool.block import BlockError
 from sensor_gateway.study_file import load_study, study_of
@@ -32,11 +38,14 @@ a report of what changed, where and how much, with the flags gained and lost.
 --mode retro takes the journal with hindsight: samples that a sensor sent after a time out of range stand at their own time,
 clocks and angles are estimated from what follows as well. The live records stay as they are. Poses and movements of the
 set-up hold as the gateway's store tells them; where the clip slipped is searched anew, as `tiltline process --mode retro` does.
+--influx writes the result into the database too, beside the live series, in measurements of its own (tilt_retro, epoch_retro,
+event_retro, device_retro; tag source=retro), in place of what an earlier night wrote there; --out may be left out then.
 
 --scheduler gives the work to a Dask cluster, a day of a sensor at a time; its workers need Tiltline and the same data folder.
 
 Examples: tiltline replay --config gateway.toml --out again.db --check
           tiltline replay --config gateway.toml --out retro.db --mode retro
+          tiltline replay --config gateway.toml --mode retro --influx
           tiltline replay --config gateway.toml --study stricter.toml --out stricter.db --diff stricter.html
 """
 
@@ -45,10 +54,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = _TEXT
     parser.add_argument("--config", type=Path, required=True, help="the gateway's file: where its journal is")
-    parser.add_argument("--out", metavar="DB", type=Path, required=True, help="new store to write (must not exist)")
+    parser.add_argument("--out", metavar="DB", type=Path, help="new store to write (must not exist)")
     parser.add_argument("--sensor", action="append", default=[], help="only this sensor; repeatable (default: all)")
     parser.add_argument("--study", type=Path, help="another study than the configuration's")
     parser.add_argument("--mode", choices=("live", "retro"), default="live", help="default: %(default)s")
+    parser.add_argument(
+        "--influx",
+        metavar="FILE",
+        type=Path,
+        nargs="?",
+        const=Path(),
+        help="with --mode retro: write into the database of --config, or of another FILE with [influx], such as the bridge's",
+    )
     parser.add_argument("--scheduler", metavar="ADDRESS", help="a Dask cluster's scheduler, e.g. tcp://host:8786")
     parser.add_argument("--check", action="store_true", help="compare with the gateway's store; status 1 if it differs")
     parser.add_argument(
@@ -62,7 +79,9 @@ def run(args: argparse.Namespace) -> int:
     collect_rarely()
     try:
         return _run(args)
-    except (ConfigError, ReplayError, StoreError, AlignmentError, BlockError) as e:
+    except (
+        ConfigError, ReplayError, StoreError, AlignmentError, BlockError, RemoteError, InfluxDownError,
+    ) as e:  # fmt: skip
         print(f"tiltline replay: {e}", file=sys.stderr)
         return 1
 
@@ -78,13 +97,27 @@ def _run(args: argparse.Namespace) -> int:
         raise ReplayError("--check compares live records; leave out --mode retro")
     if args.scheduler and args.mode == "retro":
         raise ReplayError("--scheduler replays as live; leave out --mode retro")
-    if args.out.exists():
+    if args.influx is not None and args.mode != "retro":
+        raise ReplayError("--influx writes the retro derivation; add --mode retro")
+    if args.out is None and args.influx is None:
+        raise ReplayError("nowhere to write to; give --out a name")
+    if args.out is not None and args.out.exists():
         raise ReplayError(f"{args.out}: exists; give --out a new name")
     if args.diff is not None and args.diff.suffix not in replay_diff.FORMS:
         raise ReplayError(f"{args.diff}: --diff writes {', '.join(replay_diff.FORMS)}; give the file one of these ends")
     folder = base / settings.site.data_dir
     spool = SpoolReader(folder / SPOOL_FILE)
-    store = Store.open(args.out)
+    if args.out is not None:
+        return _replay(args, settings, study, spool, args.out)
+    (folder / DERIVED).mkdir(exist_ok=True)  # where an erasure looks, should this process be killed
+    with TemporaryDirectory(prefix="retro-", dir=folder / DERIVED) as scratch:
+        return _replay(args, settings, study, spool, Path(scratch) / "retro.db")
+
+
+def _replay(args: argparse.Namespace, settings: Settings, study: Study, spool: SpoolReader, out: Path) -> int:
+    base = args.config.parent
+    folder = base / settings.site.data_dir
+    store = Store.open(out)
     report: dict[str, Any] = {}
     if args.scheduler:
         chosen = [s for s in settings.sensors if not args.sensor or s.id in args.sensor]
@@ -106,6 +139,9 @@ def _run(args: argparse.Namespace) -> int:
         usual = study_of(settings, base)
         wearers = list(dict.fromkeys(s.wearer for s in settings.sensors if s.id in report))
         report["diff"] = _diff(args.diff, folder / STORE_FILE, store, wearers, (usual, study))
+    if args.influx is not None:
+        report["influx"] = asdict(_publish(args, settings, store))
+        same = not report["influx"]["rejected"]
     store.close()
     spool.close()
     if args.json:
@@ -114,6 +150,25 @@ def _run(args: argparse.Namespace) -> int:
         for name, facts in report.items():
             print(f"{name}: {', '.join(f'{key} {value}' for key, value in facts.items())}")
     return 0 if same else 1
+
+
+def _publish(args: argparse.Namespace, settings: Settings, store: Store) -> Published:
+    """The store's records into the database, wearer by wearer."""
+    file = args.config if args.influx == Path() else args.influx
+    influx = load_settings(file).influx
+    token = read_secret(influx.token_file, INFLUX_VARIABLE, file.parent, "influx.token_file")
+    writer, database = InfluxWriter(influx, token), Database(influx, token)
+    total = Published()
+    try:
+        for wearer in store.wearers():
+            with Progress(f"{wearer}: writing to the database"):
+                done = publish(store, settings.site.id, wearer, database, writer, influx.batch)
+            total.written += done.written
+            total.rejected += done.rejected
+            total.reason = total.reason or done.reason
+    finally:
+        writer.close()
+    return total
 
 
 def _diff(path: Path, stored: Path, derived: Store, wearers: list[str], studies: tuple[Study, Study]) -> dict[str, Any]:

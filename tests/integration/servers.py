@@ -238,7 +238,7 @@ class Influxd(Process):
 
 
 class Shim(Process):
-    """nginx before InfluxDB 1.6.7: `/api/v2/write` with a token, as InfluxDB 2 has it, and `/health`."""
+    """nginx before InfluxDB 1.6.7: `/api/v2/write` and `/query` with a token, as InfluxDB 2 has them, and `/health`."""
 
     def __init__(self, folder: Path, influx_port: int) -> None:
         need("nginx")
@@ -261,6 +261,11 @@ http {{
       if ($allowed = 0) {{ return 401 '{{"code":"unauthorized","message":"unauthorized access"}}'; }}
       proxy_set_header Authorization "";
       rewrite ^ /write?db=$arg_bucket&precision=$precision? break;
+      proxy_pass http://127.0.0.1:{influx_port};
+    }}
+    location = /query {{
+      if ($allowed = 0) {{ return 401 '{{"code":"unauthorized","message":"unauthorized access"}}'; }}
+      proxy_set_header Authorization "";
       proxy_pass http://127.0.0.1:{influx_port};
     }}
     location = /health {{ default_type application/json; return 200 '{{"name":"influxdb","status":"pass"}}'; }}
@@ -321,16 +326,16 @@ class Stack:
     def gateway(self, sensors: str, *options: str, site: str = "") -> Tiltline:
         """A gateway with ``sensors`` (TOML), delivering over MQTT, without a page."""
         config = f'[site]\ndata_dir = "data"\n{site}{sensors}\n[web]\nenabled = false\n{self.mqtt_toml("gw-1")}'
-        return self._add(Tiltline(self.folder / "gateway", "run", config, *options))
+        return self.add(Tiltline(self.folder / "gateway", "run", config, *options))
 
     def bridge(self, name: str = "bridge", *options: str) -> Tiltline:
         config = (
             f'[site]\ngateway = "{name}"\ndata_dir = "data"\n{self.mqtt_toml("bridge")}'
             f'[influx]\nurl = "{self.shim.url}"\ntoken_file = "{self.folder}/token"\nbatch = 500\n'
         )
-        return self._add(Tiltline(self.folder / name, "bridge", config, *options))
+        return self.add(Tiltline(self.folder / name, "bridge", config, *options))
 
-    def _add(self, process: Tiltline) -> Tiltline:
+    def add(self, process: Tiltline) -> Tiltline:
         self._others.append(process)
         return process
 

@@ -108,6 +108,7 @@ async def wear(stack: Stack, folder: Path) -> dict[str, dict[tuple[Any, ...], An
         await until("20 s in the database", lambda: stack.influx.count("tilt", "coverage") >= 20)
         await gateway.command("w-001", CaptureNeutral(5.0))
         body.leans_s = (clock.mono_ns() - clip.boot_ns) / 1e9 + 10.0
+        await until("leaning", lambda: clock.mono_ns() - clip.boot_ns >= (body.leans_s + 60) * 1e9)
         await until("3 minutes in the database", lambda: stack.influx.count("tilt", "coverage") >= 180)
         clip.leave()
         left_ns = clock.mono_ns()
@@ -177,6 +178,19 @@ async def test_ten_minutes_out_of_range_are_missing_live_and_whole_in_retro(
     assert len(tilts) > 0.99 * len(inside)
     assert np.abs(np.array(tilts) - TILT_DEG).max() < 2.0
     assert not [e for e in events if e.type == "gap"]
+
+    # The same day in the database, beside the live one; a second night replaces the first.
+    (folder / "bridge.toml").write_text(f'[influx]\nurl = "{stack.shim.url}"\ntoken_file = "{stack.folder}/token"\n')
+    for _ in range(2):
+        assert main([*replay, "--mode", "retro", "--influx", str(folder / "bridge.toml")]) == 0
+        sent = json.loads(capsys.readouterr().out)["influx"]
+        points = {k: stack.influx.query(f'SELECT * FROM "{k}_retro"') for k in ("tilt", "epoch", "event", "device")}
+        assert sent["rejected"] == 0
+        assert sent["written"] == sum(counts["records"].values()) == sum(map(len, points.values()))
+        assert {p["source"] for of in points.values() for p in of} == {"retro"}
+    assert sorted(p["time"] for p in points["tilt"]) == [m.t_utc_ns for m in metrics]
+    assert max(np.diff(sorted(p["time"] for p in points["tilt"]))) == 10**9
+    assert not list((folder / "data" / "derived").iterdir())
 
     # And nothing of that went to the live side.
     assert told(stack) == after

@@ -14,7 +14,7 @@ import pytest
 from sensor_gateway.bridge.queue import BridgeQueue
 from sensor_gateway.privacy.remote import Database
 from sensor_gateway.privacy.sqlite_files import owner_of_line
-from tests.integration.servers import PASSWORDS, TOKEN, Shim, Stack, wait_until
+from tests.integration.servers import PASSWORDS, TOKEN, Stack, wait_until
 from tests.integration.test_delivery import START, write_recording
 from tests.privacy.world import others
 
@@ -23,23 +23,9 @@ pytestmark = [pytest.mark.servers, pytest.mark.slow]
 HER, OTHER = "w-001", "w-011"
 
 
-class QueryShim(Shim):
-    """The shim with InfluxQL beside: `/query` for whoever has the token."""
-
-    def __init__(self, folder: Path, influx_port: int) -> None:
-        super().__init__(folder, influx_port)
-        path = folder / "nginx.conf"
-        query = (
-            f"location = /query {{ if ($allowed = 0) {{ return 401; }} "
-            f'proxy_set_header Authorization ""; proxy_pass http://127.0.0.1:{influx_port}; }}\n    location = /health'
-        )
-        path.write_text(path.read_text().replace("location = /health", query))
-
-
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
     servers = Stack(tmp_path)
-    servers.shim = QueryShim(tmp_path / "nginx", servers.influx.port)
     try:
         servers.start()
         yield servers
