@@ -19,7 +19,8 @@ from sensor_gateway.drivers.base import Received
 from sensor_gateway.spool.block import Logged, Source
 from sensor_gateway.spool.database import SpoolFullError
 from sensor_gateway.spool.journal import CONTROL, Journal
-from sensor_gateway.spool.outbox import Outbox, Run, Snapshot
+from sensor_gateway.spool.outbox import Outbox
+from sensor_gateway.spool.run import Run, Snapshot
 
 log = logging.getLogger(__name__)
 

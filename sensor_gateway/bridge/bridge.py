@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 
 SESSION_S: Final = 7 * 86_400
 POLL_S: Final = 0.1
+GATHER_S: Final = 0.05
+FEW: Final = 20
+"""After fewer messages than these at once the next ones are let gather: each commit and each write costs the same for many."""
 STATUS_S: Final = 30.0
 DATABASE_FILE: Final = BRIDGE_FILE
 QUEUE_MAX: Final = 1_000_000
@@ -80,11 +83,8 @@ class Bridge:
         troubles = tuple(t for t in (self.trouble, self.database_trouble) if t is not None)
         now_ns, books = self._clock.utc_ns(), bridge_books(self._folder)
         signs, said = vitals(self._folder, self._watch), self._states.numbers()
-        names, refused = (
-            ("bridge", site.id, site.gateway, os.getpid(), self._began_ns, now_ns),
-            by_door([self._refusals]),
-        )
-        return Report(*names, signs, books, troubles, gateways=said, refusals=refused)
+        names = ("bridge", site.id, site.gateway, os.getpid(), self._began_ns, now_ns)
+        return Report(*names, signs, books, troubles, gateways=said, refusals=by_door([self._refusals]))
 
     def run(self, stop: threading.Event) -> dict[str, int]:
         """Carry records until ``stop``; outages of either side are waited out. Gives the queue's counters at the end."""
@@ -137,6 +137,8 @@ class Bridge:
                         link.acknowledge(message)
                     self._arrived.set()
                     backoff.reset()
+                    if len(heard.messages) < FEW:
+                        stop.wait(GATHER_S)
                 if self._share is not None:
                     for site, gateway in self._share.due():
                         self._carry(link, site, gateway)

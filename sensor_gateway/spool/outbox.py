@@ -10,50 +10,22 @@ Every sink has its books, in the same transactions: received = delivered + dropp
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from processing.types import KIND_OF, Record
 from sensor_gateway.sinks.base import Entry
 from sensor_gateway.spool.books import DELIVERED, EXPENDABLE, RECEIVED, SINK_DROPPED, delete, drop
 from sensor_gateway.spool.database import Spool, count
+from sensor_gateway.spool.run import Run, Snapshot, current, note_done, save
 from sensor_gateway.wire.messages import MAX_BYTES, MessageError, check_record, decode_record, encode_record
-
-log = logging.getLogger(__name__)
 
 SET_ASIDE: Final = "records_set_aside"
 ADDED: Final = "records_added"
 _DAY_NS: Final = 86_400 * 1_000_000_000
 _DROP_SHARE: Final = 100  # drop a hundredth of the bound at a time: one pass of housekeeping, not one a record
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One configuration of one sensor's pipeline, and how far it has come. See `schema.sql`.
-
-    ``warm_seq`` is the first journal entry of this wearer with this sensor: what came before is another person's.
-    """
-
-    sensor: str
-    run: int
-    wearer: str
-    warm_seq: int
-    start_seq: int
-    next_ordinal: int | None
-    snapshot_seq: int | None
-    snapshot: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """A pipeline's state after journal entry ``seq``."""
-
-    seq: int
-    blob: bytes
 
 
 class Outbox:
@@ -94,36 +66,8 @@ class Outbox:
         return self._spool.id
 
     def run(self, sensor: str, wearer: str, setup_hash: str, journal_seq: int, fresh: bool = False) -> Run:
-        """The sensor's run: the newest one where wearer and the configuration's hash are unchanged, otherwise a new one.
-
-        A new run gives out records from the journal entry on that the old one had not come to; ``journal_seq`` is the
-        journal's newest. ``fresh`` asks for a new one in any case, because the old one's snapshot cannot be read.
-        """
-        columns = "run, wearer, warm_seq, start_seq, next_ordinal, snapshot_seq, snapshot, setup_hash, done_seq"
-        found = self._spool.query(f"SELECT {columns} FROM run WHERE sensor = ? ORDER BY run DESC LIMIT 1", (sensor,))
-        newest = Run(sensor, *found[0][:7]) if found else None
-        known_hash, done_seq = found[0][7:] if found else ("", None)
-        if newest and not fresh and (newest.wearer, known_hash) == (wearer, setup_hash):
-            return newest
-        # A run of an earlier release did not note how far it came: then the journal's end, so that nothing comes twice.
-        done_seq = journal_seq if done_seq is None else min(done_seq, journal_seq)
-        warm_seq = newest.warm_seq if newest and newest.wearer == wearer else journal_seq + 1
-        if warm_seq > done_seq + 1:
-            log.warning(
-                "%s: %d journal entries of its last wearer were never computed; they remain in the raw journal",
-                sensor,
-                journal_seq - done_seq,
-            )
-            done_seq = journal_seq
-        run = Run(sensor, newest.run + 1 if newest else 1, wearer, warm_seq, done_seq + 1, None, None, None)
-        with self._spool.transaction(durable=True) as db:
-            db.execute("UPDATE run SET snapshot = NULL WHERE sensor = ?", (sensor,))
-            db.execute(
-                "INSERT INTO run (sensor, run, wearer, setup_hash, warm_seq, start_seq, done_seq) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (sensor, run.run, wearer, setup_hash, run.warm_seq, run.start_seq, done_seq),
-            )
-        return run
+        """The sensor's run for this configuration, the old one or a new one: see `run.current`."""
+        return current(self._spool, sensor, wearer, setup_hash, journal_seq, fresh)
 
     def store(
         self,
@@ -164,9 +108,9 @@ class Outbox:
             count(db, SET_ASIDE, len(bad))
             db.execute("UPDATE run SET next_ordinal = ? WHERE sensor = ? AND run = ?", (end, run.sensor, run.run))
             if done_seq is not None:
-                _note_done(db, run, done_seq)
+                note_done(db, run, done_seq)
             if snapshot is not None:
-                _save(db, run, snapshot)
+                save(db, run, snapshot)
             held = self._rows + len(rows)
             if held > self._max_rows:
                 held -= drop(db, held - self._max_rows + self._max_rows // _DROP_SHARE)
@@ -190,7 +134,7 @@ class Outbox:
     def save(self, run: Run, snapshot: Snapshot) -> None:
         """Store a snapshot alone; every record up to it must have been stored."""
         with self._spool.transaction(durable=True) as db:
-            _save(db, run, snapshot)
+            save(db, run, snapshot)
 
     def read(self, sink: str, after: int, limit: int) -> list[Entry]:
         """At most ``limit`` rows above ``after`` in order, with the links that sink's receiver needs."""
@@ -285,20 +229,6 @@ def _objection(record: Record, kind: str, body: bytes) -> str | None:
     except (MessageError, TypeError) as e:
         return str(e)
     return None
-
-
-def _save(db: sqlite3.Connection, run: Run, snapshot: Snapshot) -> None:
-    db.execute(
-        "UPDATE run SET snapshot_seq = ?, snapshot = ? WHERE sensor = ? AND run = ?",
-        (snapshot.seq, snapshot.blob, run.sensor, run.run),
-    )
-    _note_done(db, run, snapshot.seq)
-
-
-def _note_done(db: sqlite3.Connection, run: Run, seq: int) -> None:
-    """Never back: what a restart computes again is stored already."""
-    where = "WHERE sensor = ? AND run = ? AND coalesce(done_seq, 0) < ?"
-    db.execute(f"UPDATE run SET done_seq = ? {where}", (seq, run.sensor, run.run, seq))
 
 
 def _forget_delivered(db: sqlite3.Connection) -> int:

@@ -254,6 +254,7 @@ def test_bad_messages_are_set_aside_with_reasons_and_the_rest_goes_on(stack: Sta
         assert len(reasons) == 3
         assert any("coverage is 7.0" in r for r in reasons)
         assert any("its topic does not" in r for r in reasons)
+        assert bridge.report().refusals == {"message": {"form": 1, "record": 1, "speaker": 1}}
     finally:
         link.close()
         stop.set()

@@ -23,7 +23,8 @@ from sensor_gateway.spool import block
 from sensor_gateway.spool.block import Source
 from sensor_gateway.spool.database import Spool
 from sensor_gateway.spool.journal import CONTROL, Journal
-from sensor_gateway.spool.outbox import Outbox, Snapshot
+from sensor_gateway.spool.outbox import Outbox
+from sensor_gateway.spool.run import Snapshot
 
 HER, OTHER, LONGER = "w-001", "w-002", "w-0011"
 START_NS = 1_772_352_000 * 10**9

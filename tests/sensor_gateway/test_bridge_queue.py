@@ -147,7 +147,7 @@ def test_a_message_cannot_speak_for_another_wearer_or_gateway() -> None:
     ):
         spoofed = sort_out(Incoming(topic, payload, 1, 1))
         assert isinstance(spoofed, Bad), topic
-        assert "its topic does not" in spoofed.reason
+        assert (spoofed.kind, "its topic does not" in spoofed.reason) == ("speaker", True)
         assert spoofed.message is None  # so it cannot move that gateway's word either
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from processing.types import DeviceReport, Epoch, Event, Metric, Record
 from sensor_gateway.spool.books import DELIVERED, DROPPED, RECEIVED, SINK_DROPPED
 from sensor_gateway.spool.database import Spool, SpoolFullError
-from sensor_gateway.spool.outbox import ADDED, SET_ASIDE, Outbox, Run, Snapshot
+from sensor_gateway.spool.outbox import ADDED, SET_ASIDE, Outbox
+from sensor_gateway.spool.run import Run, Snapshot
 
 S = 1_000_000_000
 T0 = 1_790_000_000 * S

@@ -17,9 +17,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from processing.types import DeviceReport, Event, Metric
 from sensor_gateway import cli
 from sensor_gateway.bridge.queue import BridgeQueue
+from sensor_gateway.bridge.states import GatewayStates
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import Metrics
 from sensor_gateway.drivers.base import Received
+from sensor_gateway.mqtt_link import Incoming
 from sensor_gateway.refusals import Refusals, by_door
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
@@ -28,8 +30,10 @@ from sensor_gateway.spool.database import Spool
 from sensor_gateway.spool.journal import Journal
 from sensor_gateway.spool.outbox import Outbox
 from sensor_gateway.status.metrics_endpoint import HELP, as_text
-from sensor_gateway.status.report import ClockWatch, Report, Reporter, plain, read, vitals, write
+from sensor_gateway.status.report import ClockWatch, Report, Reporter, numbers, plain, read, vitals, write
 from sensor_gateway.status.status import StatusError, bridge_books, gateway_books
+from sensor_gateway.wire import topics
+from sensor_gateway.wire.messages import Status, encode_status
 from tests.integration.servers import wait_until
 from tests.sensor_gateway.test_bridge_queue import arrival
 
@@ -160,6 +164,19 @@ class Stepped(SystemClock):
 
     def utc_ns(self) -> int:
         return super().utc_ns() + round(self.ahead_s * NS)
+
+
+def test_the_bridge_shows_what_a_gateway_refused_and_counts_what_it_cannot_read(folder: Path) -> None:
+    door = Refusals("message")
+    states = GatewayStates(SystemClock(), door)
+    told = numbers(a_report(folder).vitals, 2.0, by_door(refused()))
+    assert (told["refused_command_signature"], told["lag_s"]) == (2, 2)
+    status = encode_status(Status(1, True, 1, "0" * 16, 3, 9, {}, told))
+    assert states.take(Incoming(topics.status("home", "gw-1"), status, 1, 1)) is not None
+    assert states.numbers()["home/gw-1"]["refused"] == 3
+    assert "refused=3i" in states.lines()[0]
+    assert states.take(Incoming(topics.status("home", "gw-1"), b"no status", 1, 1)) is None
+    assert door.counts() == {"status": 1}
 
 
 def test_a_clock_that_is_set_is_noticed() -> None:
