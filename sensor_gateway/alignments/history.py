@@ -17,7 +17,7 @@ from processing.alignment.static import Alignment
 from processing.types import Event
 from sensor_gateway.alignments.absolute_tilt import NeutralTimes
 from sensor_gateway.alignments.notes import Correction, Note, offset_at, offsets_of, plain
-from sensor_gateway.sinks.store import Store
+from sensor_gateway.sinks.records import Records
 
 KINDS: Final = ("alignment", "mount")
 _FACTS: Final = ("step", "heading_uncertainty_deg", "sign_confidence", "walking_s", "range_deg")
@@ -66,7 +66,7 @@ class WearerHistory:
         )
 
 
-def read_history(store: Store, wearer: str, notes: Sequence[Note]) -> WearerHistory:
+def read_history(store: Records, wearer: str, notes: Sequence[Note]) -> WearerHistory:
     """From the events of ``wearer`` in a store and the notes of its folder."""
     told: list[Told] = []
     for page in store.columns("event", wearer):

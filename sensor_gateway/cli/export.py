@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,21 +18,26 @@ from sensor_gateway.cli.progress import Progress
 from sensor_gateway.cli.times import utc_ns
 from sensor_gateway.config import ConfigError, Settings, load_settings
 from sensor_gateway.export.deidentify import KeyFileError, Shift, Veil, veil
-from sensor_gateway.export.export import FAR_NS, KIND_OF_TABLE, ExportError, Selection, export_store
+from sensor_gateway.export.export import KIND_OF_TABLE, ExportError, Selection, export_store
 from sensor_gateway.export.manifest import check_manifest
+from sensor_gateway.export.partitioned import export_by_day
 from sensor_gateway.export.raw import TABLE as RAW_TABLE
 from sensor_gateway.export.raw import RawSource, export_raw
 from sensor_gateway.export.registry import enter
 from sensor_gateway.gateway import STORE_FILE
 from sensor_gateway.privacy.consent import ConsentError, objection
 from sensor_gateway.replay.rederive import ReplayError
+from sensor_gateway.secrets import INFLUX_VARIABLE, read_secret
+from sensor_gateway.sinks.influx_admin import Database, RemoteError
+from sensor_gateway.sinks.influx_reader import InfluxRecords
+from sensor_gateway.sinks.records import FAR_NS, Records
 from sensor_gateway.sinks.store import Store, StoreError
 from sensor_gateway.spool.block import BlockError
 from sensor_gateway.study_file import study_of
 
-NAME: Final = "export"
-HELP: Final = "write records and raw samples as CSV, Parquet or Motion-BIDS"
-
+_REFUSALS: Final = (
+    KeyFileError, ConfigError, StoreError, ExportError, NotesError, ReplayError, BlockError, AlignmentError, ConsentError, RemoteError
+)  # fmt: skip
 _TEXT: Final = """\
 Writes one file per kind, dictionary.md and dictionary.json (every column explained) and manifest.json (what, from which
 versions, with SHA-256). Times are UTC; missing is null (an empty cell in CSV). It may run beside the gateway.
@@ -47,6 +53,9 @@ Examples: tiltline export --store tiltline-data/store.db --wearer w-001 --from 2
           tiltline export --config gateway.toml --format bids --out dataset
           tiltline export --check week
           tiltline export --store tiltline-data/store.db --shift-days random --remap-ids --out to-share
+
+--by-day keeps an export up to date: metrics/wearer=w-001/day=2026-03-01/metrics.parquet and so on. Run it again (nightly, say) and
+only days that have changed are written; stopped half-way it goes on. pandas, polars, DuckDB and Spark read the folder as one table.
 
 To share data: --shift-days moves all times by whole days, random by another number for each wearer (one to ten years back);
 --remap-ids renames wearers, sensors and people. With either, ids that are hashes of a time are renamed and typed notes left
@@ -80,6 +89,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help=f"comma-separated, of {', '.join(KIND_OF_TABLE)}; or raw alone (default: metrics,epochs,events)",
     )
     parser.add_argument("--format", choices=("csv", "parquet", "bids"), default="parquet", help="default: %(default)s")
+    parser.add_argument(
+        "--by-day",
+        action="store_true",
+        help="one Parquet file a table, wearer and UTC day; only changed days are written",
+    )
+    parser.add_argument(
+        "--influx", action="store_true", help="read the InfluxDB of --config instead of the store; the same records"
+    )
     parser.add_argument(
         "--shift-days", metavar="N|random", type=_shift, help="move all times by N days, or each wearer's at random"
     )
@@ -118,18 +135,13 @@ def run(args: argparse.Namespace) -> int:
             return _bids(args, settings, path, span)
         if settings is not None and args.kind == (RAW_TABLE,):
             return _raw(args, settings, span)
-        return _records(args, path, span)
-    except (
-        KeyFileError,
-        ConfigError,
-        StoreError,
-        ExportError,
-        NotesError,
-        ReplayError,
-        BlockError,
-        AlignmentError,
-        ConsentError,
-    ) as e:
+        if settings is not None and args.influx:
+            token = read_secret(settings.influx.token_file, INFLUX_VARIABLE, args.config.parent, "influx.token_file")
+            remote = InfluxRecords(Database(settings.influx, token), settings.site.id)
+            return _records(args, remote, _folder(path), span)
+        with closing(Store.open(path, readonly=True)) as store:
+            return _records(args, store, _folder(path), span)
+    except _REFUSALS as e:
         print(f"tiltline export: {e}", file=sys.stderr)
         return 1
     except OSError as e:
@@ -152,16 +164,15 @@ def _checked(args: argparse.Namespace) -> int:
     return 1 if wrong else 0
 
 
-def _records(args: argparse.Namespace, path: Path, span: tuple[int, int]) -> int:
-    store = Store.open(path, readonly=True)
+def _records(args: argparse.Namespace, records: Records, folder: Path, span: tuple[int, int]) -> int:
     selection = Selection(tuple(args.wearer), *span, args.kind, args.format)
-    try:
-        _allowed(_folder(path), args.out, selection.wearers or store.wearers())
-        with Progress("export") as progress:
-            hidden = _veil(args, lambda: _ids(store))
-            manifest = export_store(store, selection, args.out, progress, read_notes(_folder(path)), hidden)
-    finally:
-        store.close()
+    _allowed(folder, args.out, selection.wearers or records.wearers())
+    with Progress("export") as progress:
+        hidden = _veil(args, lambda: _ids(records))
+        if args.by_day:
+            manifest = export_by_day(records, selection, args.out, progress, hidden)
+        else:
+            manifest = export_store(records, selection, args.out, progress, read_notes(folder), hidden)
     return _told(args, manifest)
 
 
@@ -217,6 +228,11 @@ def _told(args: argparse.Namespace, manifest: Mapping[str, Any]) -> int:
         print("tiltline export: warning: no record lies in this span; the files hold a header only", file=sys.stderr)
     if args.json:
         print(json.dumps({"out": str(args.out), **manifest}, ensure_ascii=False))
+    elif "files" in manifest:
+        files = manifest["files"]
+        print(
+            f"{args.out}: {files['written']} files written, {files['as_before']} as before, {sum(rows.values())} rows"
+        )
     else:
         print(f"{args.out}: " + ", ".join(f"{name} {count} rows" for name, count in rows.items()))
     return 0
@@ -225,6 +241,12 @@ def _told(args: argparse.Namespace, manifest: Mapping[str, Any]) -> int:
 def _unfit(args: argparse.Namespace) -> str:
     """Why the options of de-identification cannot be used; empty where they can."""
     asked = args.shift_days is not None or args.remap_ids
+    if args.by_day and (args.format != "parquet" or args.kind == (RAW_TABLE,)):
+        return "--by-day writes records as Parquet; leave --format and --kind raw out"
+    if args.by_day and asked and args.key is None:
+        return "--by-day with renamed ids or moved days needs --key, so that the next run does the same"
+    if args.influx and (args.config is None or args.format == "bids" or args.kind == (RAW_TABLE,)):
+        return "--influx reads records with the address and token of --config; raw samples and BIDS come from the gateway's files"
     if asked and args.format == "bids":
         return "--shift-days and --remap-ids write tables; choose --format parquet or csv"
     if args.key is not None and not asked:
@@ -240,7 +262,7 @@ def _veil(args: argparse.Namespace, ids: Callable[[], dict[str, str]]) -> Veil:
     return veil(args.shift_days, args.remap_ids, ids(), args.key)
 
 
-def _ids(store: Store) -> dict[str, str]:
+def _ids(store: Records) -> dict[str, str]:
     """Every wearer and sensor of the store, with its kind. Sensors tell of themselves, or have events at least."""
     wearers = store.wearers()
     pages = (page for w in wearers for kind in ("device", "event") for page in store.columns(kind, w))

@@ -19,12 +19,10 @@ from sensor_gateway.export.deidentify import Veil
 from sensor_gateway.export.dictionary_doc import dictionary_json, dictionary_markdown
 from sensor_gateway.export.manifest import write_manifest
 from sensor_gateway.export.tables import IDENTITY, column_table, schema_of
-from sensor_gateway.sinks.store import Store
+from sensor_gateway.sinks.records import FAR_NS, PAGE, Records
 
 Form = Literal["csv", "parquet"]
 KIND_OF_TABLE: Final = {"metrics": "metric", "epochs": "epoch", "events": "event", "devices": "device"}
-FAR_NS: Final = 2**63 - 1
-_PAGE: Final = 50_000
 _AS_IT_IS: Final = Veil()
 
 
@@ -44,7 +42,7 @@ class Selection:
 
 
 def export_store(
-    store: Store,
+    store: Records,
     selection: Selection,
     folder: Path,
     progress: Callable[[float], None] | None = None,
@@ -59,7 +57,7 @@ def export_store(
     Raises `ExportError` for a wearer the store does not know; then nothing in ``folder`` has changed.
     """
     # In the order of the names that are written: that of the old ones would say something about them.
-    wearers = sorted(_wearers(store, selection), key=lambda w: veil.name("wearer", w))
+    wearers = sorted(chosen_wearers(store, selection), key=lambda w: veil.name("wearer", w))
     notes = list(notes)
     span = (selection.from_ns, selection.to_ns)
     total = sum(store.count(KIND_OF_TABLE[t], w, *span) for t in selection.tables for w in wearers)
@@ -72,7 +70,7 @@ def export_store(
             name = f"{table}.{selection.form}"
             writer = open_table(files.path(name), schema_of(fields), selection.form)
             for wearer in wearers:
-                for page in store.columns(kind, wearer, *span, page=_PAGE):
+                for page in store.columns(kind, wearer, *span, page=PAGE):
                     count = len(page["sensor"])
                     writer.write(column_table(veil.columns(wearer, {"wearer": [wearer] * count, **page}), fields))
                     done += count
@@ -100,7 +98,7 @@ def export_store(
 
 
 def _write_absolute(
-    store: Store, selection: Selection, wearers: Sequence[str], notes: Sequence[Note], path: Path, veil: Veil
+    store: Records, selection: Selection, wearers: Sequence[str], notes: Sequence[Note], path: Path, veil: Veil
 ) -> int:
     """Seconds with their absolute tilt, where a therapist's offset was entered; the rows written."""
     fields = (*IDENTITY, *ABSOLUTE)
@@ -109,7 +107,7 @@ def _write_absolute(
         offset = offsets_by_time(notes, wearer)
         history = read_history(store, wearer, ())
         times = {s: history.neutral_times(s) for s in history.sensors}
-        for page in store.columns("metric", wearer, selection.from_ns, selection.to_ns, page=_PAGE):
+        for page in store.columns("metric", wearer, selection.from_ns, selection.to_ns, page=PAGE):
             sensors = page["sensor"]
             for sensor in dict.fromkeys(map(str, sensors)):
                 mine = [i for i, s in enumerate(sensors) if s == sensor]
@@ -128,7 +126,8 @@ def _never(_: int) -> bool:
     return False
 
 
-def _wearers(store: Store, selection: Selection) -> Sequence[str]:
+def chosen_wearers(store: Records, selection: Selection) -> Sequence[str]:
+    """The selection's wearers, sorted; raises `ExportError` where the store has not all of them."""
     known = store.wearers()
     if not known:
         raise ExportError(f"{store.path}: holds no records yet; let the gateway run first")

@@ -29,12 +29,19 @@ def versions() -> dict[str, str]:
     return found
 
 
-def write_manifest(files: FileSet, content: Mapping[str, Any], rows: Mapping[str, int]) -> dict[str, Any]:
-    """Add hashes and sizes of the files written so far to ``content``, write it as manifest.json, and return it."""
-    outputs = {
-        name: {"rows": rows.get(name), "bytes": path.stat().st_size, "sha256": sha256_of(path)}
-        for name, path in files.written()
-    }
+def output_of(path: Path, rows: int | None) -> dict[str, Any]:
+    """What a manifest says of one file."""
+    return {"rows": rows, "bytes": path.stat().st_size, "sha256": sha256_of(path)}
+
+
+def write_manifest(
+    files: FileSet, content: Mapping[str, Any], rows: Mapping[str, int], more: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Add hashes and sizes of the files written so far to ``content``, write it as manifest.json, and return it.
+
+    ``more``: files below the folder that were written before, by name, as `output_of` tells them.
+    """
+    outputs = {name: output_of(path, rows.get(name)) for name, path in files.written()} | dict(more or {})
     manifest = {"format": FORMAT, "versions": versions(), **content, "outputs": outputs}
     files.write_text(MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     return manifest

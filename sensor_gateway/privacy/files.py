@@ -25,6 +25,7 @@ from sensor_gateway.bids.layout import label
 from sensor_gateway.export import registry
 from sensor_gateway.export.csv_parquet import open_table
 from sensor_gateway.export.manifest import MANIFEST
+from sensor_gateway.export.partitioned import BY_DAY
 from sensor_gateway.privacy.consent import CONSENT_FILE
 from sensor_gateway.privacy.sqlite_files import erase_store, mentions
 from sensor_gateway.recording.files import sha256_of
@@ -144,6 +145,9 @@ def erase_exports(folder: Path, wearer: str) -> dict[str, int]:
         elif (path / BIDS).is_file() and (path / f"sub-{label(wearer)}").is_dir():
             _erase_bids(path, wearer)
             done["exports_rewritten"] += 1
+        elif (path / MANIFEST).is_file() and (gone := _erase_days(path, wearer)) is not None:
+            done["export_rows"] += gone
+            done["exports_rewritten"] += 1
         elif (path / MANIFEST).is_file() and wearers == {wearer}:
             done["export_rows"] += _delete_export(path)
             done["exports_deleted"] += 1
@@ -173,6 +177,21 @@ def _delete_export(folder: Path) -> int:
     if not any(folder.iterdir()):
         folder.rmdir()
     return sum(outputs[name]["rows"] or 0 for name in names)
+
+
+def _erase_days(folder: Path, wearer: str) -> int | None:
+    """The wearer's folders of an export by day; the rows that went. None: it is none, or hides who is who."""
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    hers = [path for path in sorted(folder.glob(f"*/wearer={wearer}")) if path.is_dir()]
+    if manifest["kind"] != BY_DAY or not hers:
+        return None
+    outputs: dict[str, Any] = manifest["outputs"]
+    names = [name for name in outputs if f"/wearer={wearer}/" in name]
+    gone = sum(outputs.pop(name)["rows"] or 0 for name in names)
+    for path in hers:
+        shutil.rmtree(path)
+    write_whole(folder / MANIFEST, (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode())
+    return gone
 
 
 def _rewrite_export(folder: Path, wearer: str) -> int:

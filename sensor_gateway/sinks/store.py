@@ -17,9 +17,9 @@ from typing import Any, Final, TypeVar
 from processing.dictionary import KINDS
 from processing.types import KIND_OF, DeviceReport, Epoch, Event, Metric, Record
 from sensor_gateway.sinks.base import Owned
+from sensor_gateway.sinks.records import Cell
 
 R = TypeVar("R", Metric, Epoch, Event, DeviceReport)
-Cell = str | int | float | None
 Row = tuple[Any, ...]
 
 SCHEMA_VERSION: Final = 1

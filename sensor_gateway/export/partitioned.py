@@ -1,0 +1,136 @@
+"""An export that grows: one Parquet file a table, wearer and UTC day, and only days that have changed are written again.
+
+Layout ``metrics/wearer=w-001/day=2026-03-01/metrics.parquet``, which pandas, polars, DuckDB and Spark read as one table. Each file
+holds, in its own metadata, the word by which its source had described that day (`Store.days`), so no other state is needed: a
+killed run goes on where it stopped, a repeated one writes nothing. Days that have left the source since stay, as an archive does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from processing.dictionary import KINDS
+from sensor_gateway.export.csv_parquet import FileSet, open_table
+from sensor_gateway.export.deidentify import Veil
+from sensor_gateway.export.dictionary_doc import dictionary_json, dictionary_markdown
+from sensor_gateway.export.export import KIND_OF_TABLE, ExportError, Selection, chosen_wearers
+from sensor_gateway.export.manifest import MANIFEST, output_of, write_manifest
+from sensor_gateway.export.tables import IDENTITY, column_table, schema_of
+from sensor_gateway.sinks.records import FAR_NS, PAGE, Records
+
+DAY_NS: Final = 86_400 * 10**9
+BY_DAY: Final = "export by day"
+_EPOCH: Final = date(1970, 1, 1)
+_WORD: Final = b"tiltline_source"
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One file: which day of which table and wearer, under which name, as its source describes it."""
+
+    table: str
+    wearer: str
+    day: int
+    name: str
+    word: str
+
+
+def export_by_day(
+    records: Records,
+    selection: Selection,
+    folder: Path,
+    progress: Callable[[float], None] | None = None,
+    veil: Veil | None = None,
+) -> dict[str, Any]:
+    """Bring ``folder`` up to date with the selection and return the manifest, with what was written and what stood already.
+
+    Raises `ExportError` for an unknown wearer, a span of parts of days, or a folder that holds another export.
+    """
+    veil = veil or Veil()
+    if selection.from_ns % DAY_NS or (selection.to_ns != FAR_NS and selection.to_ns % DAY_NS):
+        raise ExportError("an export by day takes whole UTC days; give --from and --to as dates")
+    content = _content(records, selection, veil)
+    before = _manifest_of(folder, content)
+    parts = list(_parts(records, selection, veil))
+    outputs: dict[str, dict[str, Any]] = dict(before.get("outputs", {}))
+    if not outputs:  # whatever happens from here on, the folder says what it is and that it is not whole
+        _write(folder, selection, {**content, "complete": False}, {})
+    written = 0
+    for i, part in enumerate(parts):
+        path = folder / part.name
+        stands = _word_of(path) == part.word
+        if not stands:
+            _write_part(records, part, path, veil)
+            written += 1
+        if not stands or outputs.get(part.name, {}).get("bytes") != path.stat().st_size:
+            outputs[part.name] = output_of(path, pq.read_metadata(path).num_rows)
+        if progress is not None:
+            progress((i + 1) / len(parts))
+    counts = {"written": written, "as_before": len(parts) - written}
+    return _write(folder, selection, {**content, "complete": True, "files": counts}, outputs)
+
+
+def _content(records: Records, selection: Selection, veil: Veil) -> dict[str, Any]:
+    """What makes two exports the same one: where from, and which names and times its files bear."""
+    content: dict[str, Any] = {"kind": BY_DAY, "source": str(records.path), "tables": list(selection.tables)}
+    return content if veil.is_none else {**content, "deidentified": veil.facts(), "key": veil.mark()}
+
+
+def _manifest_of(folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        raise ExportError(f"{folder / MANIFEST}: cannot be read; choose an empty folder with --out") from None
+    for key in ("kind", "source", "tables", "key"):
+        if found.get(key) != content.get(key):
+            raise ExportError(
+                f"{folder}: holds another export ('{key}' is {found.get(key)!r}, not {content.get(key)!r}); choose another --out"
+            )
+    return found
+
+
+def _parts(records: Records, selection: Selection, veil: Veil) -> Iterator[_Part]:
+    for table in selection.tables:
+        for wearer in chosen_wearers(records, selection):
+            shift = veil.shift_ns(wearer) // DAY_NS
+            for day, word in records.days(KIND_OF_TABLE[table], wearer, selection.from_ns, selection.to_ns).items():
+                shown = _EPOCH + timedelta(days=day + shift)
+                name = f"{table}/wearer={veil.name('wearer', wearer)}/day={shown}/{table}.parquet"
+                yield _Part(table, wearer, day, name, word)
+
+
+def _write_part(records: Records, part: _Part, path: Path, veil: Veil) -> None:
+    kind = KIND_OF_TABLE[part.table]
+    fields = (*IDENTITY[1:], *KINDS[kind])  # the wearer is the folder
+    schema = schema_of(fields).with_metadata({_WORD: part.word.encode()})
+    with FileSet(path.parent) as files:
+        writer = open_table(files.path(path.name), schema, "parquet")
+        for page in records.columns(kind, part.wearer, part.day * DAY_NS, (part.day + 1) * DAY_NS, page=PAGE):
+            writer.write(column_table(veil.columns(part.wearer, page), fields).replace_schema_metadata(schema.metadata))
+        writer.close()
+
+
+def _write(folder: Path, selection: Selection, content: dict[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
+    with FileSet(folder) as files:
+        files.write_text("dictionary.json", dictionary_json(selection.tables, IDENTITY))
+        files.write_text("dictionary.md", dictionary_markdown(selection.tables, IDENTITY))
+        return write_manifest(files, content, {}, dict(sorted(outputs.items())))
+
+
+def _word_of(path: Path) -> str | None:
+    """The source's word that a file was written under; None: there is no whole file."""
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except (FileNotFoundError, pa.ArrowInvalid):
+        return None
+    return metadata.get(_WORD, b"").decode() or None
