@@ -1,1 +1,1 @@
-"""Grafana dashboards, data source and provisioning as code."""
+"""Grafana dashboards and alerts as code."""

@@ -13,7 +13,6 @@ from typing import Final
 
 from dashboards.alerts import alert_file
 from dashboards.operations import operations
-from dashboards.provisioning import FILES
 from dashboards.researcher import research
 from dashboards.therapist import client_day, client_weeks, cohort, review
 
@@ -22,7 +21,7 @@ DEFAULT_DIRECTORY: Final = Path(__file__).parent / "grafana"
 
 def generated() -> dict[str, str]:
     """Relative path → content of every generated file."""
-    files = {**FILES, "provisioning/alerting/tiltline.yaml": alert_file()}
+    files = {"provisioning/alerting/tiltline.yaml": alert_file()}
     for dashboard in (cohort(), client_day(), client_weeks(), review(), research(), operations()):
         text = json.dumps(dashboard.to_json(), indent=2, ensure_ascii=False)
         files[f"json/{dashboard.uid}.json"] = f"{text}\n"

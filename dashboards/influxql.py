@@ -132,9 +132,13 @@ class Source:
         zone = " tz('${timezone:raw}')" if local_days else ""
         return f"{self._select(columns, where)} GROUP BY {', '.join(groups)} fill({fill}){zone}"
 
+    def source(self, *where: str) -> str:
+        """What follows FROM: the measurement, and what the reader chose as the condition."""
+        return f'"{self.measurement}" WHERE $timeFilter AND {" AND ".join([*self._who, *where])}'
+
     def _select(self, columns: Mapping[str, str], where: Sequence[str]) -> str:
         chosen = ", ".join(f'{expression} AS "{label}"' for label, expression in columns.items())
-        return f'SELECT {chosen} FROM "{self.measurement}" WHERE $timeFilter AND {" AND ".join([*self._who, *where])}'
+        return f"SELECT {chosen} FROM {self.source(*where)}"
 
     def _grouping(self, tags: Sequence[str]) -> list[str]:
         for tag in tags:
@@ -149,6 +153,8 @@ EVENT: Final = Source(MEASUREMENT["event"])
 DEVICE: Final = Source(MEASUREMENT["device"])
 RECEIVED: Final = f"{EPOCH.field('coverage')} > 0"
 """Minutes told as empty are no zero: a day of them alone has no cell."""
+ON_FEET: Final = tuple(f"{EPOCH.field(f'{p}_s')} = 0" for p in ("sitting", "lying"))
+"""Minutes spent on the feet alone: the tilt of sitting is the seat's, and mixed in it would only tell how long somebody sat."""
 GATEWAY: Final = Source("gateway")
 BRIDGE: Final = Source("bridge")
 
@@ -166,3 +172,18 @@ def worn_hours() -> str:
     which would count a minute of which only five seconds arrived as a whole one.
     """
     return f"({' + '.join(EPOCH.call('sum', f'{p}_s') for p in WORN_POSTURES)}) / 3600"
+
+
+def unanswered() -> str:
+    """Prompts less answers, per wearer; a wearer without any prompt has no row."""
+    prompts = EVENT.latest({"n": EVENT.call("count", "event_id")}, by=("wearer",), where=(of_type("prompt"),))
+    answers = EVENT.latest({"n": f"{EVENT.call('count', 'event_id')} * -1"}, by=("wearer",), where=(of_type("answer"),))
+    return f"({prompts}), ({answers})"
+
+
+def at_least(value: str, limit: float) -> str:
+    """1 where the value reaches the limit, else 0. InfluxQL has no conditions: |y| - |y - 1| is 1 from y = 1 on, -1 up to 0.
+    In floats: of a negative integer InfluxDB 1.6 gives a wrong absolute value.
+    """
+    above = f"floor(({value}) * 1.0 - {limit:g}) + 1"
+    return f"(abs({above}) - abs({above} - 1) + 1) / 2"

@@ -21,11 +21,11 @@ SCHEMA_VERSION: Final = 41
 
 UNITS: Final[Mapping[str, str]] = {
     "deg": "degree",
-    "deg*min": "suffix: °·min",
+    "deg*min": "suffix:°·min",
     "%": "percent",
     "1": "percentunit",
     "s": "s",
-    "h": "suffix: h",
+    "h": "suffix:h",
     "Hz": "hertz",
     "dBm": "dBm",
     "count": "none",
@@ -87,6 +87,8 @@ class Panel:
     overrides: Sequence[Override] = ()
     transformations: Sequence[Mapping[str, Json]] = ()
     min_interval: str = ""
+    own_range: str = ""
+    """Looks at this long before now, whatever the dashboard's range is; e.g. "7d"."""
 
     def to_json(self, panel_id: int, x: int, y: int) -> dict[str, Json]:
         defaults: dict[str, Json] = {"noValue": "no data", **self.defaults}
@@ -107,6 +109,8 @@ class Panel:
         }
         if self.min_interval:
             panel["interval"] = self.min_interval
+        if self.own_range:
+            panel["timeFrom"] = self.own_range
         if self.transformations:
             panel["transformations"] = [dict(t) for t in self.transformations]
         return panel

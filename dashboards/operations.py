@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from dashboards.influxql import BRIDGE, DEVICE, EPOCH, EVENT, GATEWAY, TILT, Source, of_type
+from dashboards.influxql import BRIDGE, DEVICE, EPOCH, EVENT, GATEWAY, RECEIVED, TILT, Source, of_type
 from dashboards.model import Dashboard, Override, Panel, Query
 from dashboards.panels import stat, state_timeline, table, time_series
-from dashboards.shared import about, wearers
+from dashboards.shared import about, event_columns, hidden, named, wearers
 
 OPERATIONS_UID: Final = "tiltline-operations"
 
@@ -37,6 +37,7 @@ def operations() -> Dashboard:
             _age(),
             _state(),
             _link(),
+            *_counts(),
             _battery(),
             _rssi(),
             _rate(),
@@ -44,7 +45,6 @@ def operations() -> Dashboard:
             _lost(),
             _rejected(),
             _coverage(),
-            *_counts(),
             _gateways(),
             _bridge(),
             _waiting(GATEWAY, "Records that wait at the gateways", by=("gateway",), alias="$tag_gateway"),
@@ -62,9 +62,10 @@ def _age() -> Panel:
         # A selector alone keeps the time of its point: the row's time is the newest second.
         [Query(TILT.latest({"Coverage": TILT.call("last", "coverage")}, by=("site", *_SENSOR)), table=True)],
         width=10,
-        sort_by=("Newest data", False),
+        sort_by=(("Newest data", False),),
         overrides=(
-            Override("Time", {"displayName": "Newest data", "unit": "dateTimeFromNow"}),
+            Override("Time", {"displayName": "Newest data", "unit": "dateTimeFromNow", "custom.width": 180}),
+            *named(wearer="Wearer", sensor="Sensor", site="Site"),
             Override("Coverage", {"unit": "percentunit", "decimals": 0}),
         ),
     )
@@ -87,7 +88,8 @@ def _state() -> Panel:
         [Query(DEVICE.latest(columns, by=("site", *_SENSOR)), table=True)],
         width=14,
         overrides=(
-            Override("Time", {"custom.hideFrom": {"viz": True, "legend": True, "tooltip": True}}),
+            hidden("Time"),
+            *named(wearer="Wearer", sensor="Sensor", site="Site", gateway="Gateway"),
             Override("Battery", {"unit": "percent", "decimals": 0}),
             Override("Signal", {"unit": "dBm"}),
             Override("Rate", {"unit": "hertz", "decimals": 1}),
@@ -101,6 +103,7 @@ def _link() -> Panel:
         f"{about('device', 'link')} Blank: no report in that interval.",
         [Query(DEVICE.series({"Link": DEVICE.call("last", "link")}, by=_SENSOR), alias=_NAME)],
         states=_LINK_LOOKS,
+        height=8,
         min_interval="1m",
     )
 
@@ -139,6 +142,7 @@ def _records() -> Panel:
         style="points",
         low=0,
         high=60,
+        many=True,
     )
 
 
@@ -154,11 +158,11 @@ def _coverage() -> Panel:
     return time_series(
         "Coverage",
         f"{about('epoch', 'coverage')} Blank: no minute was stored.",
-        [Query(EPOCH.series({"Coverage": EPOCH.call("mean", "coverage")}, by=_SENSOR), alias=_NAME)],
+        [Query(EPOCH.series({"Coverage": EPOCH.call("mean", "coverage")}, by=_SENSOR, where=(RECEIVED,)), alias=_NAME)],
         unit="1",
-        width=12,
         low=0,
         high=1,
+        many=True,
     )
 
 
@@ -194,8 +198,10 @@ def _gateways() -> Panel:
         "What each gateway last said of itself. Computed = durable + dropped + waiting. Clock ahead: against the bridge's clock. "
         "Refused: page requests, sign-ins and commands since its start; `tiltline status` there says why.",
         [Query(GATEWAY.latest(columns, by=("site", "gateway")), table=True)],
+        height=5,
         overrides=(
-            Override("Time", {"custom.hideFrom": {"viz": True, "legend": True, "tooltip": True}}),
+            hidden("Time"),
+            *named(wearer="Wearer", sensor="Sensor", site="Site", gateway="Gateway"),
             Override("Lag", {"unit": "s", "decimals": 0}),
             Override("Clock ahead", {"unit": "s", "decimals": 1}),
             Override("Disk free", {"unit": "decmbytes", "decimals": 0}),
@@ -214,8 +220,10 @@ def _bridge() -> Panel:
         "Received = written + rejected + dropped + queued; anything not accounted for is an error of ours. `tiltline deadletter` "
         "shows what was rejected and why.",
         [Query(BRIDGE.latest(columns, by=("site",)), table=True)],
+        height=5,
         overrides=(
-            Override("Time", {"custom.hideFrom": {"viz": True, "legend": True, "tooltip": True}}),
+            hidden("Time"),
+            *named(wearer="Wearer", sensor="Sensor", site="Site", gateway="Gateway"),
             Override("Lag", {"unit": "s", "decimals": 0}),
             Override("Disk free", {"unit": "decmbytes", "decimals": 0}),
         ),
@@ -240,6 +248,7 @@ def _log() -> Panel:
         "Gaps, clocks, mounts and wear",
         "What happened to the sensors, newest first, with the reason.",
         [Query(EVENT.rows(("wearer", "sensor", "type", "summary"), where=(types,)), table=True)],
+        overrides=event_columns(),
     )
 
 
@@ -263,6 +272,7 @@ def _per_sensor(
         steps=steps,
         low=low,
         high=high,
+        many=True,
     )
 
 
@@ -276,4 +286,5 @@ def _growth(title: str, name: str, note: str) -> Panel:
         width=12,
         style="bars",
         min_interval="5m",
+        many=True,
     )

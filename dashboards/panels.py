@@ -12,8 +12,11 @@ from typing import Final, Literal
 from dashboards.model import Override, Panel, Query
 from processing.types import Json
 
-_LEGEND: Final[Json] = {"showLegend": True, "displayMode": "list", "placement": "bottom", "calcs": []}
+_LEGEND: Final[dict[str, Json]] = {"showLegend": True, "displayMode": "list", "placement": "bottom", "calcs": []}
 _TOOLTIP: Final[Json] = {"mode": "multi", "sort": "none"}
+
+# In every column: "no data" a dozen times in a row hides the cells that say something.
+_EMPTY_CELL: Final = Override("/.*/", {"noValue": "–"})
 
 Thresholds = Sequence[tuple[float | None, str]]
 
@@ -27,11 +30,12 @@ def thresholds(steps: Thresholds) -> dict[str, Json]:
 
 
 def band(lower: str, upper: str, color: str) -> tuple[Override, Override]:
-    """Two series drawn as one shaded band without edges."""
+    """Two series drawn as one shaded band without edges, named by the panel's description and not in the legend."""
     hidden_line: dict[str, Json] = {
         "custom.lineWidth": 0,
         "color": {"mode": "fixed", "fixedColor": color},
         "custom.showPoints": "never",
+        "custom.hideFrom": {"legend": True, "tooltip": False, "viz": False},
     }
     fill: dict[str, Json] = {"custom.fillBelowTo": lower, "custom.fillOpacity": 22}
     return Override(lower, hidden_line), Override(upper, {**hidden_line, **fill})
@@ -57,8 +61,9 @@ def time_series(
     steps: Thresholds | None = None,
     overrides: Sequence[Override] = (),
     min_interval: str = "1m",
+    many: bool = False,
 ) -> Panel:
-    """Values over time. ``min_interval`` is how often a value can exist at all: 1m for epochs, 1s for metrics."""
+    """Values over time. ``many`` series have their legend at the side, where a dozen names leave the drawing its room. ``min_interval`` is how often a value can exist at all: 1m for epochs, 1s for metrics."""
     custom: dict[str, Json] = {
         "drawStyle": style,
         "lineInterpolation": "linear",
@@ -71,8 +76,8 @@ def time_series(
         "stacking": {"mode": "normal" if stacked else "none", "group": "A"},
     }
     defaults: dict[str, Json] = {"color": {"mode": "palette-classic"}}
-    if steps is not None:
-        defaults = thresholds(steps)
+    if steps is not None:  # as lines: the colours go on telling the series apart
+        defaults["thresholds"] = thresholds(steps)["thresholds"]
         custom["thresholdsStyle"] = {"mode": "dashed"}
     if style == "bars":
         low = 0 if low is None else low
@@ -85,7 +90,7 @@ def time_series(
         unit=unit,
         width=width,
         height=height,
-        options={"legend": _LEGEND, "tooltip": _TOOLTIP},
+        options={"legend": {**_LEGEND, "placement": "right"} if many else _LEGEND, "tooltip": _TOOLTIP},
         custom=custom,
         defaults=defaults,
         overrides=overrides,
@@ -141,6 +146,7 @@ def status_history(
     steps: Thresholds,
     width: int = 24,
     height: int = 10,
+    decimals: int = 0,
     min_interval: str = "1d",
 ) -> Panel:
     """A heat map: a row per series, a cell per bucket, coloured by ``steps``; a bucket without data has no cell."""
@@ -156,11 +162,11 @@ def status_history(
             "rowHeight": 0.9,
             "colWidth": 0.95,
             "showValue": "auto",
-            "legend": _LEGEND,
+            "legend": {**_LEGEND, "showLegend": False},
             "tooltip": {"mode": "single", "sort": "none"},
         },
         custom={"fillOpacity": 75, "lineWidth": 0},
-        defaults={**thresholds(steps), "decimals": 0},
+        defaults={**thresholds(steps), "decimals": decimals},
         min_interval=min_interval,
     )
 
@@ -218,12 +224,13 @@ def table(
     height: int = 8,
     overrides: Sequence[Override] = (),
     transformations: Sequence[Mapping[str, Json]] = (),
-    sort_by: tuple[str, bool] | None = None,
+    sort_by: Sequence[tuple[str, bool]] = (),
+    own_range: str = "",
 ) -> Panel:
-    """Rows; ``sort_by`` is (displayed column name, descending)."""
+    """Rows; ``sort_by`` are (displayed column name, descending), the first one first."""
     options: dict[str, Json] = {"showHeader": True, "cellHeight": "sm"}
-    if sort_by is not None:
-        options["sortBy"] = [{"displayName": sort_by[0], "desc": sort_by[1]}]
+    if sort_by:
+        options["sortBy"] = [{"displayName": name, "desc": descending} for name, descending in sort_by]
     return Panel(
         type="table",
         title=title,
@@ -234,6 +241,7 @@ def table(
         height=height,
         options=options,
         custom={"align": "auto", "cellOptions": {"type": "auto"}, "wrapText": True, "inspect": False},
-        overrides=overrides,
+        overrides=(_EMPTY_CELL, *overrides),
         transformations=transformations,
+        own_range=own_range,
     )

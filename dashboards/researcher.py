@@ -7,7 +7,7 @@ from typing import Final
 from dashboards.influxql import DEVICE, EPOCH, EVENT, RECEIVED, TILT, of_type, worn_hours
 from dashboards.model import Dashboard, Override, Panel, Query
 from dashboards.panels import stat, status_history, table
-from dashboards.shared import about, wearers
+from dashboards.shared import about, hidden, hours_worn, named, rule_column, wearers
 
 RESEARCH_UID: Final = "tiltline-research"
 DICTIONARY: Final = "docs/data_dictionary.md"
@@ -55,14 +55,7 @@ def _heat() -> Panel:
 def _totals() -> tuple[Panel, ...]:
     count = EVENT.call("count", "event_id")
     return (
-        stat(
-            "Hours worn",
-            "Hours received and worn, all chosen wearers together.",
-            [Query(EPOCH.latest({"Hours worn": worn_hours()}))],
-            unit="h",
-            width=6,
-            decimals=0,
-        ),
+        hours_worn("all chosen wearers together", width=6),
         stat(
             "Mean quality",
             f"{about('tilt', 'quality')} Over the seconds that are kept in the database.",
@@ -103,11 +96,11 @@ def _quality() -> Panel:
         width=12,
         height=11,
         overrides=(
-            _hidden_time(),
-            Override("wearer", {"displayName": "Wearer"}),
+            hidden("Time"),
+            *named(wearer="Wearer"),
             Override("Coverage", {"unit": "percentunit", "decimals": 0}),
             Override("Wear", {"unit": "percentunit", "decimals": 0}),
-            Override("Hours worn", {"unit": "suffix: h", "decimals": 0}),
+            Override("Hours worn", {"unit": "suffix:h", "decimals": 0}),
             Override("Spread", {"unit": "degree", "decimals": 1}),
         ),
     )
@@ -120,11 +113,10 @@ def _kinds() -> Panel:
         [Query(EVENT.latest({"Events": EVENT.call("count", "event_id")}, by=("type", "wearer")), table=True)],
         width=12,
         height=11,
-        sort_by=("Events", True),
+        sort_by=(("Events", True),),
         overrides=(
-            _hidden_time(),
-            Override("type", {"displayName": "Type"}),
-            Override("wearer", {"displayName": "Wearer"}),
+            hidden("Time"),
+            *named(type="Type", wearer="Wearer"),
         ),
     )
 
@@ -138,9 +130,8 @@ def _firmware() -> Panel:
         [Query(DEVICE.latest(columns, by=("wearer", "sensor")), table=True)],
         width=12,
         overrides=(
-            _hidden_time(),
-            Override("wearer", {"displayName": "Wearer"}),
-            Override("sensor", {"displayName": "Sensor"}),
+            hidden("Time"),
+            *named(wearer="Wearer", sensor="Sensor"),
             Override("Rate", {"unit": "hertz"}),
         ),
     )
@@ -154,12 +145,8 @@ def _rules() -> Panel:
         [Query(EVENT.latest(columns, by=("rule",), where=(of_type("verdict"),)), table=True)],
         width=12,
         overrides=(
-            _hidden_time(),
-            Override("rule", {"displayName": "Rule"}),
+            hidden("Time"),
+            rule_column(),
             Override("Precision", {"unit": "percentunit", "decimals": 0}),
         ),
     )
-
-
-def _hidden_time() -> Override:
-    return Override("Time", {"custom.hideFrom": {"viz": True, "legend": True, "tooltip": True}})

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from dashboards.influxql import EPOCH, dictionary_field
+from dashboards.influxql import EPOCH, RECEIVED, dictionary_field, worn_hours
 from dashboards.model import Override, Panel, Query, Variable
-from dashboards.panels import line_color, time_series
-from processing.types import POSTURES
+from dashboards.panels import line_color, stat, time_series
+from processing.types import POSTURES, Json
 
 POSTURE_LOOKS: Final[Mapping[str, tuple[str, str]]] = {
     "lying": ("lying", "dark-purple"),
@@ -21,6 +21,19 @@ POSTURE_LOOKS: Final[Mapping[str, tuple[str, str]]] = {
     "not_worn": ("not worn", "#5a5a5a"),
 }
 """Posture → word and colour, in the dictionary's order. The word is always shown with the colour."""
+
+RULE_WORDS: Final[Mapping[str, str]] = {
+    "tilt_dose": "tilt over the last hour",
+    "sustained_tilt": "tilt for ten minutes",
+    "static_posture": "one position for long",
+    "asymmetry": "left and right differ",
+}
+"""Rule → the words of the review page."""
+VERDICT_WORDS: Final[Mapping[str, str]] = {
+    "useful": "useful",
+    "not_useful": "not useful",
+    "wrong_posture": "wrong posture",
+}
 
 GAPS_STAY: Final = "Where nothing was received nothing is drawn: missing is never zero."
 
@@ -39,15 +52,43 @@ def about(measurement: str, *names: str) -> str:
     return " ".join(dictionary_field(measurement, name).meaning for name in names)
 
 
+def words(of: Mapping[str, str]) -> dict[str, Json]:
+    """Show stored names as words."""
+    return {"mappings": [{"type": "value", "options": {name: {"text": text} for name, text in of.items()}}]}
+
+
+def hidden(name: str) -> Override:
+    """A column that is not shown, such as the time of a row over the whole range."""
+    return Override(name, {"custom.hideFrom": {"viz": True, "legend": True, "tooltip": True}})
+
+
+def named(**shown: str) -> Sequence[Override]:
+    """Columns shown under another name."""
+    return tuple(Override(name, {"displayName": text}) for name, text in shown.items())
+
+
+def rule_column() -> Override:
+    """The rule in words."""
+    return Override("rule", {"displayName": "Rule", "custom.width": 190, **words(RULE_WORDS)})
+
+
 def event_columns() -> Sequence[Override]:
+    """The columns of a list of events."""
     return (
         Override("Time", {"custom.width": 180}),
         Override("wearer", {"displayName": "Wearer", "custom.width": 110}),
+        Override("sensor", {"displayName": "Sensor", "custom.width": 150}),
         Override("type", {"displayName": "What", "custom.width": 130}),
-        Override("rule", {"displayName": "Rule", "custom.width": 150}),
+        rule_column(),
         Override("summary", {"displayName": "Reason"}),
         Override("event_id", {"displayName": "Event id", "custom.width": 170}),
     )
+
+
+def hours_worn(text: str, *, width: int = 4, decimals: int = 0) -> Panel:
+    """The stat of that name; ``text`` says whose hours."""
+    query = Query(EPOCH.latest({"Hours worn": worn_hours()}))
+    return stat("Hours worn", f"Hours received and worn, {text}.", [query], unit="h", width=width, decimals=decimals)
 
 
 def posture_bars(
@@ -57,7 +98,7 @@ def posture_bars(
     return time_series(
         title,
         description,
-        [Query(EPOCH.series(columns, every=every, local_days=local_days))],
+        [Query(EPOCH.series(columns, every=every, where=(RECEIVED,), local_days=local_days))],
         unit=unit or "count",
         width=width,
         style="bars",

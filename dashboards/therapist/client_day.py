@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from dashboards.influxql import EPOCH, EVENT, TILT, of_type, worn_hours
+from dashboards.influxql import EPOCH, EVENT, ON_FEET, RECEIVED, TILT, of_type
 from dashboards.model import Annotation, Dashboard, Panel, Query
 from dashboards.panels import band, line_color, stat, state_timeline, status_history, table, time_series
-from dashboards.shared import GAPS_STAY, POSTURE_LOOKS, about, event_columns, posture_bars, wearers
+from dashboards.shared import GAPS_STAY, POSTURE_LOOKS, about, event_columns, hours_worn, posture_bars, wearers
 from processing.dictionary import EVENT_TYPES
 
 DAY_UID: Final = "tiltline-day"
@@ -59,19 +59,13 @@ def _day_stats() -> Sequence[Panel]:
 
     return (
         stat(
-            "Median tilt",
-            f"{about('epoch', 'tilt_median_deg')} The median of the one-minute medians.",
-            [Query(EPOCH.latest({"Median tilt": EPOCH.call("median", "tilt_median_deg")}))],
+            "Tilt on the feet",
+            "The median of the minutes in which the wearer neither sat nor lay. 0° is the wearer's own neutral.",
+            [Query(EPOCH.latest({"Tilt": EPOCH.call("median", "tilt_median_deg")}, where=ON_FEET))],
             unit="deg",
             decimals=1,
         ),
-        stat(
-            "Hours worn",
-            "Hours received and worn in the chosen time.",
-            [Query(EPOCH.latest({"Hours worn": worn_hours()}))],
-            unit="h",
-            decimals=1,
-        ),
+        hours_worn("in the chosen time", decimals=1),
         stat(
             "Dose",
             f"{about('epoch', 'dose_deg_min')} Summed over the chosen time.",
@@ -99,7 +93,7 @@ def _day_tilt() -> Panel:
         "95 %": EPOCH.call("mean", "tilt_p95_deg"),
     }
     return time_series(
-        "Tilt while upright",
+        "Tilt, minute by minute",
         f"{about('epoch', 'tilt_mean_deg')} The line is the median, the band runs from the 5th to the 95th percentile. "
         "0° is the wearer's own neutral; up is the top of the pelvis forward. Wider intervals than a minute show the mean "
         f"of the minutes. {GAPS_STAY} Marks: flags, prompts, alignment; point at one for its reason.",
@@ -139,13 +133,15 @@ def _day_received() -> Panel:
         [
             Query(
                 EPOCH.series(
-                    {"Received": EPOCH.call("mean", "coverage"), "Worn": EPOCH.call("mean", "wear")}, every="5m"
+                    {"Received": EPOCH.call("mean", "coverage"), "Worn": EPOCH.call("mean", "wear")},
+                    every="5m",
+                    where=(RECEIVED,),
                 )
             )
         ],
         unit="1",
         height=4,
-        steps=((None, "red"), (0.01, "orange"), (0.8, "green")),
+        steps=((None, "orange"), (0.8, "green")),
         min_interval="5m",
     )
 
@@ -180,7 +176,11 @@ def _day_quality() -> Panel:
         f"{about('epoch', 'coverage', 'wear')} Quality: {about('tilt', 'quality')} Read the tilt with care where these are "
         f"low. {GAPS_STAY}",
         [
-            Query(EPOCH.series({"Coverage": EPOCH.call("mean", "coverage"), "Wear": EPOCH.call("mean", "wear")})),
+            Query(
+                EPOCH.series(
+                    {"Coverage": EPOCH.call("mean", "coverage"), "Wear": EPOCH.call("mean", "wear")}, where=(RECEIVED,)
+                )
+            ),
             Query(TILT.series({"Quality": TILT.call("mean", "quality")})),
         ],
         unit="1",
@@ -200,10 +200,14 @@ def _event_tables() -> Sequence[Panel]:
         ),
         table(
             "What else happened",
-            "Prompts, prompts kept quiet with the reason, episodes, alignment, wear, gaps and clock, newest first.",
+            "Prompts, prompts kept quiet with the reason, episodes, alignment, wear, gaps and clock, newest first. Verdicts are on "
+            "the review dashboard.",
             [
                 Query(
-                    EVENT.rows(("type", "rule", "summary"), where=(of_type(*(t for t in EVENT_TYPES if t != "flag")),)),
+                    EVENT.rows(
+                        ("type", "rule", "summary"),
+                        where=(of_type(*(t for t in EVENT_TYPES if t not in ("flag", "verdict"))),),
+                    ),
                     table=True,
                 )
             ],

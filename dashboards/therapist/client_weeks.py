@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from dashboards.influxql import EPOCH, EVENT, of_type, worn_hours
+from dashboards.influxql import EPOCH, EVENT, ON_FEET, RECEIVED, of_type, worn_hours
 from dashboards.model import Dashboard, Override, Panel, Query, Variable
 from dashboards.panels import band, line_color, stat, time_series
 from dashboards.shared import about, posture_bars, wearers
@@ -55,13 +55,13 @@ def _weeks_tilt() -> Panel:
         "95 %": EPOCH.call("percentile", "tilt_median_deg", 95),
     }
     return time_series(
-        "Tilt per day",
-        "Median of the day's one-minute medians while upright, with the band from the 5th to the 95th percentile of those "
-        "minutes. A change smaller than the uncertainty of one put-on clip (about 5°) may come from the clip. "
+        "Tilt on the feet, per day",
+        "Median of the day's minutes in which the wearer neither sat nor lay, with the band from the 5th to the 95th percentile of "
+        "those minutes. A change smaller than the uncertainty of one put-on clip (about 5°) may come from the clip. "
         "Days without data are blank.",
-        [_per_day(columns)],
+        [_per_day(columns, *ON_FEET)],
         unit="deg",
-        height=9,
+        height=8,
         overrides=(*band("5 %", "95 %", "blue"), line_color("Median", "blue")),
         min_interval="1d",
     )
@@ -84,15 +84,20 @@ def _weeks_events() -> Panel:
         return Query(EVENT.counts(label, "event_id", every="1d", where=(of_type(event_type),), local_days=True))
 
     return time_series(
-        "Flags and prompts per day",
-        "Flags raised, prompts offered, prompts kept quiet. No bar means none that day, or that the sensor was not worn: see "
+        "What became of flags, per day",
+        "Each flag leads to a prompt or is kept quiet: the bars stand on each other, the point is all flags of the day. No bar means none that day, or that the sensor was not worn: see "
         "the hours beside.",
-        [daily("Flags", "flag"), daily("Prompts", "prompt"), daily("Kept quiet", "suppressed")],
+        [daily("Prompts", "prompt"), daily("Kept quiet", "suppressed"), daily("Flags", "flag")],
         unit="count",
         width=12,
         style="bars",
+        stacked=True,
         min_interval="1d",
-        overrides=(line_color("Flags", "orange"), line_color("Prompts", "blue"), line_color("Kept quiet", "#8e8e8e")),
+        overrides=(
+            line_color("Prompts", "blue", 1),
+            line_color("Kept quiet", "#8e8e8e", 1),
+            _dots("Flags", "orange", 6, {"custom.drawStyle": "points", "custom.stacking": {"mode": "none"}}),
+        ),
     )
 
 
@@ -124,7 +129,7 @@ def _weeks_coverage() -> Panel:
     columns = {"Coverage": EPOCH.call("mean", "coverage"), "Wear": EPOCH.call("mean", "wear")}
     return time_series(
         "Coverage and wear per day",
-        f"{about('epoch', 'coverage', 'wear')} Averaged over the minutes that have a record.",
+        f"{about('epoch', 'coverage', 'wear')} Averaged over the minutes in which anything was received.",
         [_per_day(columns)],
         unit="1",
         low=0,
@@ -157,8 +162,8 @@ def _answers() -> Sequence[Panel]:
         count("Answered", f"{EVENT_TYPES['answer']} Fewer than prompts: some went unheard.", of_type("answer")),
         count("Answered: done", "Prompts answered with: done.", of_type("answer"), "\"word\" = 'done'"),
         count("Exercises", EVENT_TYPES["exercise"], of_type("exercise")),
-        change("Change after exercise", "exercise"),
-        change("Change without a prompt", "control"),
+        change("After exercise", "exercise"),
+        change("Without a prompt", "control"),
     )
 
 
@@ -178,7 +183,7 @@ def _habit(posture: str, color: str) -> Panel:
         style="points",
         min_interval="1d",
         overrides=(
-            Override("The day", {"color": {"mode": "fixed", "fixedColor": color}, "custom.pointSize": 8}),
+            _dots("The day", color, 8),
             Override(
                 "Usual",
                 {"color": {"mode": "fixed", "fixedColor": "blue"}, "custom.drawStyle": "line", "custom.lineWidth": 2},
@@ -204,9 +209,9 @@ def _responses(compared: str, title: str, color: str) -> Panel:
         width=12,
         style="points",
         overrides=(
-            Override("Change", {"color": {"mode": "fixed", "fixedColor": color}, "custom.pointSize": 8}),
-            Override("Low", {"color": {"mode": "fixed", "fixedColor": color}, "custom.pointSize": 3}),
-            Override("High", {"color": {"mode": "fixed", "fixedColor": color}, "custom.pointSize": 3}),
+            _dots("Change", color, 8),
+            _dots("Low", color, 3),
+            _dots("High", color, 3),
         ),
     )
 
@@ -229,7 +234,7 @@ def _sides() -> Panel:
         style="points",
         min_interval="1d",
         overrides=(
-            Override("Left minus right", {"color": {"mode": "fixed", "fixedColor": "blue"}, "custom.pointSize": 8}),
+            _dots("Left minus right", "blue", 8),
             Override("Can be told, left", hidden),
             Override("Can be told, right", hidden),
         ),
@@ -248,9 +253,14 @@ def _pain() -> Panel:
         low=0,
         high=10,
         min_interval="1d",
-        overrides=(line_color("Pain", "orange"), line_color("Highest", "red")),
+        overrides=(_dots("Pain", "orange", 9), _dots("Highest", "red", 4)),
     )
 
 
-def _per_day(columns: Mapping[str, str]) -> Query:
-    return Query(EPOCH.series(columns, every="1d", local_days=True))
+def _dots(name: str, color: str, size: int, more: Mapping[str, Json] | None = None) -> Override:
+    fixed: dict[str, Json] = {"color": {"mode": "fixed", "fixedColor": color}, "custom.pointSize": size}
+    return Override(name, fixed | dict(more or {}))
+
+
+def _per_day(columns: Mapping[str, str], *where: str) -> Query:
+    return Query(EPOCH.series(columns, every="1d", where=(RECEIVED, *where), local_days=True))

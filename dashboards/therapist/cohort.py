@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
-from dashboards.influxql import DEVICE, EPOCH, EVENT, RECEIVED, of_type, worn_hours
+from dashboards.influxql import DEVICE, EPOCH, EVENT, RECEIVED, TILT, at_least, of_type, unanswered, worn_hours
 from dashboards.model import Dashboard, Override, Panel, Query
-from dashboards.panels import coloured, stat, status_history, table, time_series
-from dashboards.shared import GAPS_STAY, about, event_columns, wearers
+from dashboards.panels import Thresholds, coloured, stat, status_history, table
+from dashboards.shared import about, event_columns, hidden, hours_worn, wearers
 from dashboards.therapist.client_day import DAY_UID
-from processing.dictionary import EVENT_TYPES
+from processing.dictionary import EVENT_TYPES, MEASUREMENT
 from processing.types import Json
 
 COHORT_UID: Final = "tiltline-cohort"
+REASONS: Final = "Reasons"
 
 
 def cohort() -> Dashboard:
-    """Everybody in one table, and the day's flags."""
+    """Everybody in one table, and the week in three maps."""
     return Dashboard(
         uid=COHORT_UID,
         title="Tiltline · Cohort",
@@ -25,46 +27,110 @@ def cohort() -> Dashboard:
         tags=("therapist",),
         variables=wearers(several=True),
         time_from="now-7d/d",
-        panels=(_cohort_table(), *_cohort_stats(), _cohort_pain(), _cohort_wear(), _cohort_flags(), _cohort_tilt()),
+        panels=(_wearers(), *_stats(), _wear(), _pain(), _tilt(), _flags()),
     )
 
 
-def _cohort_table() -> Panel:
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A column whose value may be a reason to look: from ``limit`` on, or where ``below`` under it. ``value`` is one InfluxQL
+    expression over ``source``, which ends before the grouping.
+    """
+
+    name: str
+    value: str
+    source: str
+    limit: float
+    color: str
+    below: bool = False
+    looks: dict[str, Json] = field(default_factory=dict)
+
+    @property
+    def reason(self) -> str:
+        """The column that holds 1 where this is a reason, else 0; added up and not shown."""
+        return f"{self.name}: reason"
+
+    def query(self) -> Query:
+        reached = at_least(self.value, self.limit)
+        counted = f"1 - {reached}" if self.below else reached
+        chosen = f'{self.value} AS "{self.name}", {counted} AS "{self.reason}"'
+        return Query(f'SELECT {chosen} FROM {self.source} GROUP BY "wearer"', table=True)
+
+    def column(self) -> Override:
+        first, then = (self.color, "transparent") if self.below else ("transparent", self.color)
+        steps: Thresholds = ((None, first), (self.limit, then))
+        return Override(self.name, {"displayName": self.name, **self.looks, **coloured(steps)})
+
+
+NEEDS: Final = (
+    Need(
+        "Flags",
+        EVENT.call("count", "event_id"),
+        EVENT.source(of_type("flag")),
+        35,
+        "orange",
+    ),
+    Need(
+        "Hours worn", worn_hours(), EPOCH.source(), 20, "orange", below=True, looks={"unit": "suffix:h", "decimals": 0}
+    ),
+    Need(
+        "Sure within",
+        TILT.call("last", "tilt_uncertainty_deg"),
+        TILT.source(),
+        5,
+        "purple",
+        looks={"unit": "degree", "decimals": 0},
+    ),
+    Need("Unanswered", "sum(n)", unanswered(), 10, "blue"),
+    Need(
+        "Pain above mean",
+        f"{EVENT.call('last', 'pain')} - {EVENT.call('mean', 'pain')}",
+        EVENT.source(of_type("pain")),
+        2,
+        "red",
+        looks={"decimals": 1},
+    ),
+    Need(
+        "Battery",
+        DEVICE.call("last", "battery_percent"),
+        DEVICE.source(),
+        20,
+        "yellow",
+        below=True,
+        looks={"unit": "percent", "decimals": 0},
+    ),
+)
+"""In the order of the columns. The limits are for a week: five flags a day, three hours worn a day."""
+
+
+def _wearers() -> Panel:
     by = ("wearer",)
     day_link: Json = [
         {
             "title": "Open this wearer's day",
-            "url": f"/d/{DAY_UID}?var-wearer=${{__value.raw}}&from=${{__from}}&to=${{__to}}",
+            "url": f"/d/{DAY_UID}?var-wearer=${{__value.raw}}&from=now/d&to=now",
             "targetBlank": False,
         }
     ]
-    queries = (
+    plain = (
         # A selector alone keeps the time of its point, so this row's time is when the wearer's last minute ended up here.
-        EPOCH.latest({"Coverage of last minute": EPOCH.call("last", "coverage")}, by=by),
-        EPOCH.latest({"Hours worn": worn_hours()}, by=by),
-        EPOCH.latest({"Mean coverage": EPOCH.call("mean", "coverage")}, by=by),
-        EPOCH.latest({"Median tilt": EPOCH.call("median", "tilt_median_deg")}, by=by),
-        EVENT.latest({"Flags": EVENT.call("count", "event_id")}, by=by, where=(of_type("flag"),)),
-        EVENT.latest({"Clip moved": EVENT.call("count", "event_id")}, by=by, where=(of_type("mount"),)),
-        EVENT.latest({"Prompts": EVENT.call("count", "event_id")}, by=by, where=(of_type("prompt"),)),
-        EVENT.latest({"Answered": EVENT.call("count", "event_id")}, by=by, where=(of_type("answer"),)),
-        EVENT.latest({"Exercises": EVENT.call("count", "event_id")}, by=by, where=(of_type("exercise"),)),
+        EPOCH.latest({"Last minute": EPOCH.call("last", "coverage")}, by=by, where=(RECEIVED,)),
         EVENT.latest({"Pain now": EVENT.call("last", "pain")}, by=by, where=(of_type("pain"),)),
-        EVENT.latest({"Pain against mean": _pain_rise()}, by=by, where=(of_type("pain"),)),
-        EVENT.latest({"Kept quiet": EVENT.call("count", "event_id")}, by=by, where=(of_type("suppressed"),)),
-        DEVICE.latest({"Battery": DEVICE.call("last", "battery_percent")}, by=by),
+        EVENT.latest({"Clip moved": EVENT.call("count", "event_id")}, by=by, where=(of_type("mount"),)),
     )
-    hours: dict[str, Json] = {"unit": "suffix: h", "decimals": 1}
-    share: dict[str, Json] = {"unit": "percentunit", "decimals": 0}
-    pain: dict[str, Json] = {"decimals": 1, **coloured(((None, "transparent"), (1, "orange"), (2, "red")))}
+    columns = ["wearer", REASONS, *(need.name for need in NEEDS), "Pain now", "Clip moved", "Time"]
+    order: dict[str, Json] = {}
+    for i, name in enumerate(columns):
+        order |= dict.fromkeys((name, *(f"{name} {source}" for source in MEASUREMENT.values())), i)
     return table(
         "Wearers",
-        "One row per wearer in the chosen time, most flags first; click a column to sort by another need. 'Last data' is the "
-        "newest minute received. Coloured cells are worth a look: little wear, a clip that moved, pain above its mean, a low "
-        "battery. Prompts far above answered: they go unheard. An empty cell means there is no such record, not zero.",
-        [Query(text, table=True) for text in queries],
+        "One row per wearer, the last seven days, most reasons to look first. A reason is a coloured cell: 35 flags or more; under 20 "
+        "hours worn; a tilt that is only sure within 5° or more, as after the clip slipped; ten prompts without an answer; pain now "
+        "two or more above its mean; a battery under 20 %. Click a wearer for today. An empty cell: there is no such record, not zero.",
+        [*(Query(text, table=True) for text in plain), *(need.query() for need in NEEDS)],
         height=12,
-        sort_by=("Flags", True),
+        sort_by=((REASONS, True), ("Flags", True)),
+        own_range="7d",
         transformations=(
             # Only the first query's time says something (the last data); the others' is the start of the range.
             {
@@ -73,64 +139,47 @@ def _cohort_table() -> Panel:
                 "options": {"excludeByName": {"Time": True}, "indexByName": {}, "renameByName": {}},
             },
             {"id": "joinByField", "options": {"byField": "wearer", "mode": "outer"}},
+            {
+                "id": "calculateField",
+                "options": {
+                    "mode": "reduceRow",
+                    "alias": REASONS,
+                    "reduce": {"reducer": "sum", "include": [need.reason for need in NEEDS]},
+                },
+            },
+            {
+                "id": "organize",
+                "options": {
+                    "excludeByName": {},
+                    "indexByName": {n: i for i, n in enumerate(order)},
+                    "renameByName": {},
+                },
+            },
         ),
-        # The join may add the measurement's name to a column's, hence the patterns and the explicit names.
         overrides=(
             Override("wearer", {"displayName": "Wearer", "links": day_link}),
-            _column("Time", "Last data", {"unit": "dateTimeFromNow"}),
-            _column("Coverage of last minute", "Last minute's coverage", share),
-            _column("Hours worn", "Hours worn", hours | coloured(((None, "orange"), (20, "transparent")))),
-            _column("Mean coverage", "Mean coverage", share),
-            _column("Median tilt", "Median tilt", {"unit": "degree", "decimals": 1}),
-            _column("Flags", "Flags", {}),
-            _column("Clip moved", "Clip moved", coloured(((None, "transparent"), (1, "purple")))),
-            _column("Prompts", "Prompts", {}),
-            _column("Answered", "Answered", {}),
-            _column("Exercises", "Exercises", {}),
-            _column("Pain now", "Pain now", {"decimals": 0}),
-            _column("Pain against mean", "Pain against mean", pain),
-            _column("Kept quiet", "Kept quiet", {}),
-            _column(
-                "Battery",
-                "Battery",
-                {"unit": "percent", "decimals": 0, **coloured(((None, "red"), (20, "transparent")))},
-            ),
+            Override("Time", {"displayName": "Last data", "unit": "dateTimeFromNow"}),
+            Override("Pain now", {"displayName": "Pain now", "decimals": 0}),
+            Override("Clip moved", {"displayName": "Clip moved"}),
+            *(need.column() for need in NEEDS),
+            *(hidden(name) for name in ("Last minute", *(need.reason for need in NEEDS))),
         ),
     )
 
 
-def _column(name: str, shown: str, properties: Mapping[str, Json]) -> Override:
-    return Override(f"/^{name}\\b/", {"displayName": shown, **properties})
+def _stats() -> Sequence[Panel]:
+    def count(title: str, type_: str, description: str) -> Panel:
+        query = EVENT.latest({title: EVENT.call("count", "event_id")}, where=(of_type(type_),))
+        return stat(title, description, [Query(query)], unit="count", width=6)
 
-
-def _cohort_stats() -> Sequence[Panel]:
     return (
-        stat(
-            "Flags",
-            "Flags raised in the chosen time, all chosen wearers. No data: none was raised.",
-            [Query(EVENT.latest({"Flags": EVENT.call("count", "event_id")}, where=(of_type("flag"),)))],
-            unit="count",
-            width=6,
-        ),
-        stat(
-            "Prompts offered",
-            "Activation prompts offered to the chosen wearers in the chosen time.",
-            [Query(EVENT.latest({"Prompts": EVENT.call("count", "event_id")}, where=(of_type("prompt"),)))],
-            unit="count",
-            width=6,
-        ),
-        stat(
-            "Hours worn",
-            "Hours received and worn, all chosen wearers together.",
-            [Query(EPOCH.latest({"Hours worn": worn_hours()}))],
-            unit="h",
-            width=6,
-            decimals=1,
-        ),
+        count("Flags", "flag", "Flags raised in the chosen time, all chosen wearers. No data: none was raised."),
+        count("Prompts offered", "prompt", "Activation prompts offered to the chosen wearers in the chosen time."),
+        hours_worn("all chosen wearers together", width=6),
         stat(
             "Mean coverage",
-            f"{about('epoch', 'coverage')} Averaged over the minutes that have a record.",
-            [Query(EPOCH.latest({"Mean coverage": EPOCH.call("mean", "coverage")}))],
+            f"{about('epoch', 'coverage')} Averaged over the minutes in which anything was received.",
+            [Query(EPOCH.latest({"Mean coverage": EPOCH.call("mean", "coverage")}, where=(RECEIVED,)))],
             unit="1",
             width=6,
             decimals=0,
@@ -139,63 +188,47 @@ def _cohort_stats() -> Sequence[Panel]:
     )
 
 
-def _pain_rise() -> str:
-    return f"{EVENT.call('last', 'pain')} - {EVENT.call('mean', 'pain')}"
-
-
-def _cohort_pain() -> Panel:
-    return time_series(
-        "Pain by wearer",
-        f"{EVENT_TYPES['pain']} The mean of each day with an entry, as a point; a day without an entry has none.",
-        [
-            Query(
-                EVENT.series(
-                    {"Pain": EVENT.call("mean", "pain")}, every="1d", by=("wearer",), where=(of_type("pain"),)
-                ),
-                alias="$tag_wearer",
-            )
-        ],
-        unit="count",
-        width=12,
-        style="points",
-        low=0,
-        high=10,
-        min_interval="1d",
-    )
-
-
-def _cohort_wear() -> Panel:
+def _map(title: str, description: str, query: str, unit: str, steps: Thresholds, decimals: int = 0) -> Panel:
     return status_history(
-        "Hours worn per day",
-        "A cell per wearer and day: hours received and worn. No cell: nothing was received that day. Days start at midnight UTC.",
-        [
-            Query(
-                EPOCH.series({"Hours worn": worn_hours()}, every="1d", by=("wearer",), where=(RECEIVED,)),
-                alias="$tag_wearer",
-            )
-        ],
-        unit="h",
-        width=12,
-        height=8,
-        steps=((None, "orange"), (4, "yellow"), (8, "green")),
+        title,
+        f"A cell per wearer and day (from midnight UTC). {description}",
+        [Query(query, alias="$tag_wearer")],
+        unit=unit,
+        width=8,
+        height=9,
+        steps=steps,
+        decimals=decimals,
     )
 
 
-def _cohort_flags() -> Panel:
+def _wear() -> Panel:
+    query = EPOCH.series({"Hours worn": worn_hours()}, every="1d", by=("wearer",), where=(RECEIVED,))
+    text = "Hours received and worn. No cell: nothing was received that day."
+    return _map("Hours worn per day", text, query, "h", ((None, "orange"), (4, "yellow"), (8, "green")))
+
+
+def _pain() -> Panel:
+    query = EVENT.series({"Pain": EVENT.call("mean", "pain")}, every="1d", by=("wearer",), where=(of_type("pain"),))
+    text = f"{EVENT_TYPES['pain']} The mean of the day. No cell: no entry that day."
+    return _map("Pain per day", text, query, "count", ((None, "green"), (3, "yellow"), (5, "orange"), (7, "red")))
+
+
+def _tilt() -> Panel:
+    change = f"{EVENT.call('last', 'standing_deg')} - {EVENT.call('last', 'standing_usual_deg')}"
+    query = EVENT.series({"Change": change}, every="1d", by=("wearer",), where=(of_type("baseline"),))
+    text = (
+        "Median tilt while standing, less the wearer's own usual; orange is further forward, blue further back. Told when the next "
+        "day begins. No cell: too little standing, or no usual yet."
+    )
+    steps = ((None, "blue"), (-1.5, "#8e8e8e"), (1.5, "orange"))
+    return _map("Standing tilt against the usual", text, query, "deg", steps, decimals=1)
+
+
+def _flags() -> Panel:
     return table(
         "Flags, newest first",
         "Each flag with its rule and its reason in one sentence. A flag says that a rule's limits were met for long enough; "
         "whether exercises may help is for you and the wearer to judge.",
         [Query(EVENT.rows(("wearer", "rule", "summary", "event_id"), where=(of_type("flag"),)), table=True)],
         overrides=event_columns(),
-    )
-
-
-def _cohort_tilt() -> Panel:
-    return time_series(
-        "Tilt by wearer",
-        f"{about('epoch', 'tilt_median_deg')} {about('epoch', 'tilt_mean_deg')} Averaged over each drawn interval. {GAPS_STAY}",
-        [Query(EPOCH.series({"Tilt": EPOCH.call("mean", "tilt_median_deg")}, by=("wearer",)), alias="$tag_wearer")],
-        unit="deg",
-        min_interval="5m",
     )

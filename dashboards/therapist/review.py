@@ -7,7 +7,7 @@ from typing import Final
 from dashboards.influxql import EVENT, of_type
 from dashboards.model import Dashboard, Override, Panel, Query, Variable
 from dashboards.panels import table, time_series
-from dashboards.shared import about, event_columns, wearers
+from dashboards.shared import VERDICT_WORDS, about, event_columns, hidden, named, rule_column, wearers, words
 from processing.dictionary import EVENT_TYPES
 from processing.types import Json
 
@@ -36,7 +36,13 @@ def review() -> Dashboard:
         tags=("therapist",),
         variables=(*wearers(several=True), _PAGE),
         time_from="now-7d/d",
-        panels=(_queue(), _precision("rule", "Rule"), _precision("wearer", "Wearer"), _verdicts(), _over_time()),
+        panels=(
+            _queue(),
+            _precision("rule", rule_column()),
+            _precision("wearer", *named(wearer="Wearer")),
+            _verdicts(),
+            _over_time(),
+        ),
     )
 
 
@@ -51,7 +57,7 @@ def _queue() -> Panel:
     )
 
 
-def _precision(tag: str, shown: str) -> Panel:
+def _precision(tag: str, shown: Override) -> Panel:
     columns = {"Precision": EVENT.call("mean", "useful"), "Judged": EVENT.call("count", "useful")}
     columns["Useful"] = EVENT.call("sum", "useful")
     return table(
@@ -61,10 +67,10 @@ def _precision(tag: str, shown: str) -> Panel:
         [Query(EVENT.latest(columns, by=(tag,), where=(of_type("verdict"),)), table=True)],
         width=12,
         height=8,
-        sort_by=("Judged", True),
+        sort_by=(("Judged", True),),
         overrides=(
-            Override("Time", {"custom.hideFrom": {"viz": True, "legend": True, "tooltip": True}}),
-            Override(tag, {"displayName": shown}),
+            hidden("Time"),
+            shown,
             Override("Precision", {"unit": "percentunit", "decimals": 0}),
         ),
     )
@@ -79,7 +85,7 @@ def _verdicts() -> Panel:
         height=9,
         overrides=(
             *event_columns(),
-            Override("word", {"displayName": "Verdict"}),
+            Override("word", {"displayName": "Verdict", "custom.width": 130, **words(VERDICT_WORDS)}),
             Override("flag_event_id", {"displayName": "Flag"}),
         ),
     )

@@ -24,6 +24,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from playwright.sync_api import sync_playwright
 
 from dashboards.__main__ import generated
+from processing.types import NS_PER_S
+from sensor_gateway.cli.progress import Progress
 from sensor_gateway.cohort.cohort import SITE, CohortOptions, seed
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.wire.line import line
@@ -33,6 +35,7 @@ from tests.dashboards.support.influx import Influx, running_influx
 
 HERE = Path(__file__).parent
 DAY_MS = 86_400_000
+LIKE_GRAFANA = "*, *::before, *::after { box-sizing: border-box } button { font: inherit; color: inherit; letter-spacing: inherit }"
 DAYS = {"tiltline-day": 1, "tiltline-operations": 1, "tiltline-weeks": 28, "tiltline-research": 28}
 
 
@@ -56,7 +59,7 @@ def main() -> int:
                 to_ms = fill(influx, found)
                 answers.write_text(json.dumps({uid: results(influx, uid, to_ms, options.wearer) for uid in wanted}))
         data = json.loads(answers.read_text())
-        pictures(bundle(cache, folder), {uid: data[uid] for uid in wanted}, options.out)
+        pictures(bundle(cache, folder), {uid: as_written_now(uid, data[uid]) for uid in wanted}, options.out)
     return 0
 
 
@@ -88,7 +91,7 @@ def bundle(cache: Path, folder: Path) -> Path:
     page = folder / "index.html"
     style = '<link rel="stylesheet" href="bundle.css">' if built.with_suffix(".css").is_file() else ""
     page.write_text(
-        f'<!doctype html><meta charset="utf-8">{style}<div id="root"></div><script src="bundle.js"></script>'
+        f'<!doctype html><meta charset="utf-8">{style}<style>{LIKE_GRAFANA}</style><div id="root"></div><script src="bundle.js"></script>'
     )
     return page
 
@@ -96,7 +99,8 @@ def bundle(cache: Path, folder: Path) -> Path:
 def made(folder: Path) -> Path:
     until = datetime(2026, 11, 20, 18, 30, tzinfo=ZoneInfo("UTC"))
     options = CohortOptions(folder, until)
-    seed(options, None, lambda share: print(f"\rLiving the cohort: {share:.0%}", end="", file=sys.stderr, flush=True))
+    with Progress("Living the cohort") as bar:
+        seed(options, None, bar)
     return options.store_path
 
 
@@ -109,7 +113,7 @@ def fill(influx: Influx, store: Store) -> int:
             influx.write([line(SITE, wearer, sensor, record) for record in records])
         last = store.latest_metric(wearer)
         newest = max(newest, 0 if last is None else last.t_utc_ns)
-    influx.write(list(states((SITE,))))
+    influx.write(list(states((SITE,), newest // NS_PER_S // 86_400 * 86_400)))
     return newest // 1_000_000
 
 
@@ -137,6 +141,15 @@ def results(influx: Influx, uid: str, to_ms: int, wearer: str) -> dict[str, Any]
     return {"dashboard": dashboard, "from": from_ms, "to": to_ms}
 
 
+def as_written_now(uid: str, answered: dict[str, Any]) -> dict[str, Any]:
+    """The answers in the panels as the code has them now, which with ``--again`` may look different."""
+    dashboard = json.loads(generated()[f"json/{uid}.json"])
+    found = {panel["title"]: panel["frames"] for panel in answered["dashboard"]["panels"]}
+    for panel in dashboard["panels"]:
+        panel["frames"] = found.get(panel["title"], [])
+    return {**answered, "dashboard": dashboard}
+
+
 def frames(target: dict[str, Any], series: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """As Grafana's data source makes them: one frame per line of a time series, one for a whole table."""
     if target["resultFormat"] == "table":
@@ -157,7 +170,8 @@ def table(target: dict[str, Any], series: list[dict[str, Any]]) -> dict[str, Any
     tags = list(series[0].get("tags", {}))
     rows = [[row[0], *(s["tags"][t] for t in tags), *row[1:]] for s in series for row in s["values"]]
     names = ["Time", *tags, *series[0]["columns"][1:]]
-    return {"refId": target["refId"], "fields": [field(n, [r[i] for r in rows]) for i, n in enumerate(names)]}
+    fields = [field(n, [r[i] for r in rows]) for i, n in enumerate(names)]
+    return {"refId": target["refId"], "name": series[0]["name"], "fields": fields}
 
 
 def field(name: str, values: list[Any]) -> dict[str, Any]:

@@ -16,9 +16,10 @@ const ROW = 34;
 function fieldsOf(panel, frame, theme) {
   const { defaults, overrides } = panel.fieldConfig;
   for (const field of frame.fields) {
-    const config = structuredClone({ ...defaults, custom: defaults.custom ?? {} });
+    const given = field.config.displayName; // by a transformation
+    const config = structuredClone({ ...(given && { displayName: given }), ...defaults, custom: defaults.custom ?? {} });
     for (const { matcher, properties } of overrides) {
-      const hit = matcher.id === 'byName' ? field.name === matcher.options : new RegExp(matcher.options.slice(1, -1)).test(field.name);
+      const hit = matcher.id === 'byName' ? [field.name, given].includes(matcher.options) : new RegExp(matcher.options.slice(1, -1)).test(field.name);
       if (!hit) continue;
       for (const { id, value } of properties) {
         if (id.startsWith('custom.')) config.custom[id.slice(7)] = value;
@@ -28,7 +29,6 @@ function fieldsOf(panel, frame, theme) {
     delete config.links;
     if (field.type === FieldType.time) config.unit = config.unit === 'dateTimeFromNow' ? 'dateTimeAsIso' : undefined;
     if (config.thresholds) config.thresholds = { ...config.thresholds, steps: config.thresholds.steps.map((s) => ({ ...s, value: s.value ?? -Infinity })) };
-    if (config.thresholds && config.color?.mode !== 'fixed') config.color = { mode: 'thresholds' };
     field.config = { ...config, custom: { ...config.custom, ...(field.type === FieldType.time ? {} : {}) } };
     field.state = { displayName: config.displayName ?? field.name, seriesIndex: field.index };
     field.display = getDisplayProcessor({ field, theme, timeZone: 'utc' });
@@ -86,13 +86,13 @@ function Body({ panel, frames, width, height, theme, range }) {
   }
   if (panel.type === 'table') {
     const frame = frames[0];
-    const by = panel.options.sortBy?.[0];
-    let order = [...Array(frame.length).keys()];
-    const key = by && frame.fields.find((f) => f.state.displayName === by.displayName);
-    if (key) order.sort((a, b) => ((key.values[a] ?? -Infinity) - (key.values[b] ?? -Infinity)) * (by.desc ? -1 : 1));
+    const order = [...Array(frame.length).keys()];
+    const keys = (panel.options.sortBy ?? []).map((by) => [frame.fields.find((f) => f.state.displayName === by.displayName), by.desc ? -1 : 1]);
+    const beside = (a, b) => keys.reduce((so, [key, sign]) => so || ((key.values[a] ?? -Infinity) - (key.values[b] ?? -Infinity)) * sign, 0);
+    order.sort(beside);
     const shown = frame.fields.filter((f) => !f.config.custom?.hideFrom?.viz);
     const sorted = { ...frame, fields: shown.map((f) => ({ ...f, values: order.map((i) => f.values[i]) })) };
-    return <Table data={sorted} width={width} height={height} cellHeight="sm" showTypeIcons={false} ariaLabel={panel.title} />;
+    return <Table data={sorted} width={width - 16} height={height} cellHeight="sm" showTypeIcons={false} ariaLabel={panel.title} />;
   }
   if (panel.type === 'timeseries') {
     return <TimeSeries frames={frames} timeRange={range} timeZone="utc" width={width} height={height} legend={panel.options.legend} />;

@@ -45,7 +45,7 @@ def _own_words(type_: str, data: Mapping[str, Json]) -> str:
         case "wear_off":
             return "The sensor is not worn from here."
         case "gap":
-            return f"{_number(data, 'missing')} samples are missing."
+            return f"Samples are missing: {_number(data, 'missing_samples')}."
         case "clock":
             return f"The sensor's clock was handled anew ({_word(data, 'kind', 'see data')})."
         case _:

@@ -61,11 +61,11 @@ def lines() -> list[str]:
     ]
 
 
-def states(sites: tuple[str, ...] = ("home", "clinic")) -> Iterator[str]:
-    """What gateways and bridges said of themselves on the last day, silent in the hole."""
+def states(sites: tuple[str, ...] = ("home", "clinic"), start_s: int = DAY_START_S) -> Iterator[str]:
+    """What gateways and bridges said of themselves on the day that starts then, silent in the hole."""
     for site in sites:
         for minute in filter(received, range(24 * 60)):
-            t_ns = (DAY_START_S + minute * 60) * NS_PER_S
+            t_ns = (start_s + minute * 60) * NS_PER_S
             gateway: dict[str, float] = {
                 "online": 1,
                 "received": minute * 61,
