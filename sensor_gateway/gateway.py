@@ -36,7 +36,7 @@ from sensor_gateway.line import SensorLine
 from sensor_gateway.live import LiveHub
 from sensor_gateway.radio.pool import Radios
 from sensor_gateway.refusals import Refusals, by_door
-from sensor_gateway.runner import EndedError, Runner
+from sensor_gateway.runner import FEW_SENSORS, EndedError, Runner
 from sensor_gateway.sinks.base import Sink
 from sensor_gateway.sinks.file import FileSink
 from sensor_gateway.sinks.store import Store, StoreError
@@ -140,7 +140,8 @@ class Gateway:
         except AlignmentError as e:
             raise ConfigError(f"key 'mount' of sensor {sensor.id!r}: {e}") from None
         line = SensorLine(recipe, self.journal, self.outbox, self.clock)
-        return sensor.id, Runner(line, self.hub, self.clock, self._executor), transport
+        crowded = len(self.settings.sensors) > FEW_SENSORS
+        return sensor.id, Runner(line, self.hub, self.clock, self._executor, crowded), transport
 
     def _journaled(self, sensor: Sensor, driver: str) -> Iterator[Received]:
         """The last hour or so of this wearer's payloads that ``driver`` read."""

@@ -120,6 +120,10 @@ class LiveHub:
         """The newest frame of the wearer, however old; the reader judges its age."""
         return self._latest.get(wearer)
 
+    def watches(self, wearer: str) -> bool:
+        """Whether anybody follows this wearer now."""
+        return any(s.wearer == wearer for s in self._subscriptions)
+
     @property
     def subscribers(self) -> int:
         return len(self._subscriptions)

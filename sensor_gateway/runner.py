@@ -1,4 +1,5 @@
-"""Keeps one `SensorLine` supplied in the gateway's event loop: payloads and controls in, one commit about every 100 ms.
+"""Keeps one `SensorLine` supplied in the gateway's event loop: payloads and controls in, one commit about every 100 ms, or
+each second where the gateway has many sensors and nobody looks at this one.
 
 It is the sink of the sensor's transport, holds it back when the line is behind, takes the wearer's commands, and publishes
 the live frames.
@@ -7,6 +8,7 @@ the live frames.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -29,6 +31,10 @@ from sensor_gateway.spool.journal import CONTROL
 log = logging.getLogger(__name__)
 
 COMMIT_S: Final = 0.1
+FEW_SENSORS: Final = 8
+"""Above these a gateway commits sensors that nobody looks at once a second: a tenth of the wake-ups, half of the arithmetic."""
+COMMIT_AT_NS: Final = 400_000_000
+"""When in a second: the last payload of the second before has come, so its record leaves without waiting for a whole turn."""
 PENDING_ENTRIES: Final = 2 * GROUP_ENTRIES
 FULL_PAUSE_S: Final = 5.0
 LIVE_HZ: Final = 20.0
@@ -42,8 +48,10 @@ class EndedError(Exception):
 class Runner:
     """One sensor in the gateway. All methods are called in the event loop; the line works in ``executor``."""
 
-    def __init__(self, line: SensorLine, hub: LiveHub, clock: Clock, executor: Executor) -> None:
+    def __init__(self, line: SensorLine, hub: LiveHub, clock: Clock, executor: Executor, crowded: bool = False) -> None:
+        """``crowded``: one of more than `FEW_SENSORS`."""
         self.line = line
+        self._crowded, self._hurry = crowded, asyncio.Event()
         self.link: str | None = None
         self.stopped_by: str | None = None
         self.withheld: str | None = None  # why payloads are refused: the wearer has not consented (`privacy/watch.py`)
@@ -95,6 +103,7 @@ class Runner:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._append([self._control(control, t_utc_ns)])
         self._waiters.append((self._taken + len(self._pending), done))
+        self._hurry.set()
         await done
 
     async def caught_up(self) -> None:
@@ -102,6 +111,7 @@ class Runner:
         if self._pending:
             done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiters.append((self._taken + len(self._pending), done))
+            self._hurry.set()
             await done
 
     def _control(self, control: Control, t_utc_ns: int | None = None) -> tuple[Source, Received]:
@@ -124,6 +134,7 @@ class Runner:
             ended = (await asyncio.gather(source, return_exceptions=True))[0]
             self._ending = True
             self._more.set()
+            self._hurry.set()
             await work
             await self._in_thread_close()
             for _, waiter in self._waiters:
@@ -163,8 +174,17 @@ class Runner:
                 self._publish(samples)
             if len(self._pending) < GROUP_ENTRIES:
                 self._room.set()
-                spent_s = (self._clock.mono_ns() - began_ns) / NS_PER_S
-                await asyncio.sleep(max(0.0, COMMIT_S - spent_s))
+                await self._pause((self._clock.mono_ns() - began_ns) / NS_PER_S)
+
+    async def _pause(self, spent_s: float) -> None:
+        """Until the next commit. Somebody who waits for an answer, looks at the page or sets up the clip is not kept waiting."""
+        if not self._crowded or self._waiters or self.guidance is not None or self._hub.watches(self._setup.wearer):
+            await asyncio.sleep(max(0.0, COMMIT_S - spent_s))
+            return
+        left_ns = (COMMIT_AT_NS - self._clock.utc_ns()) % NS_PER_S
+        self._hurry.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._hurry.wait(), left_ns / NS_PER_S)
 
     def _settle(self, done: int) -> None:
         self._taken += done

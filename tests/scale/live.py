@@ -1,0 +1,201 @@
+"""Many wearers live: `python -m tests.scale.live --wearers N --minutes M [--gateways G] [--profile]`.
+
+100 Hz wearers at the pace of life through everything: decode, journal, pipeline, outbox, embedded store, MQTT with TLS, bridge,
+InfluxDB. Reports what was lost (0), how late a second is in the database, and the CPU each part used per wearer and second
+of life: a measure that a busy machine does not change. With `--profile` also in which functions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from processing.dictionary import KINDS, MEASUREMENT
+from tests.faults.tape import NS, Wearer, write_tape
+from tests.integration.servers import REPOSITORY, Process, Stack, Tiltline, wait_until
+from tests.scale.wave import install_plugin
+
+TAPES = 4
+START_S = 12.0
+WARM_S = 20.0
+WATCHED = 12
+"""Wearers whose seconds are looked for in the database while it runs; asking for all would be a load of its own."""
+LOOK_S = 0.25
+PROBE = {"metric": "coverage", "epoch": "coverage", "event": "event_id", "device": "link"}
+
+
+class Part(Tiltline):
+    """A command of ours with its profile."""
+
+    def __init__(self, process: Tiltline, plugin: Path, profile: bool) -> None:
+        self.__dict__.update(process.__dict__)
+        self._plugin, self.report = plugin, process.folder / "profile.json"
+        self._command.remove("--verbose")
+        if profile:
+            at = self._command.index("sensor_gateway.cli")
+            self._command[at : at + 1] = ["tests.scale.watched", str(self.report)]
+
+    def environment(self) -> dict[str, str]:
+        return dict(os.environ) | {"PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(self._plugin)])}
+
+
+def cpu_s(process: Process) -> float:
+    """CPU of a process and of its children [s]."""
+    total = 0.0
+    for pid in (process.pid, *_children(process.pid)):
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return total
+
+
+def _children(pid: int) -> list[int]:
+    return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def live(folder: Path, count: int, minutes: float, gateways: int, profile: bool) -> dict[str, Any]:
+    """Bar: nothing lost and lag p95 at most 1.5 s."""
+    seconds = minutes * 60
+    tapes = [folder / f"{i}.tape" for i in range(TAPES)]
+    for i, path in enumerate(tapes):
+        write_tape(path, Wearer(f"w-{i}", f"clip-{i}", 70 + i, ()), seconds)
+    install_plugin(folder / "plugin")
+    names = [f"gw-{100 + i}" for i in range(gateways)]
+    stack = Stack(folder, names)
+    try:
+        stack.start()
+        bridge = Part(stack.bridge(), folder / "plugin", profile)
+        begin_ns = time.time_ns() + round((START_S + count / 50) * NS)
+        nodes = [
+            Part(_gateway(stack, name, range(i, count, gateways), tapes, begin_ns), folder / "plugin", profile)
+            for i, name in enumerate(names)
+        ]
+        for part in (bridge, *nodes):
+            part.start()
+        parts: dict[str, list[Process]] = {
+            "gateways": list(nodes),
+            "bridge": [bridge],
+            "broker": [stack.broker],
+            "database": [stack.influx, stack.shim],
+        }
+        time.sleep(max(0.0, begin_ns / NS + min(WARM_S, seconds / 3) - time.time()))
+        before, began = {name: sum(map(cpu_s, ps)) for name, ps in parts.items()}, time.time()
+        lags = _lags(stack, count, begin_ns / NS + seconds - 2)
+        spent, lasted = {name: sum(map(cpu_s, ps)) - before[name] for name, ps in parts.items()}, time.time() - began
+        for node in nodes:
+            if node.wait(120 + count) != 0:
+                raise RuntimeError(f"{node.name}: {node.said()[-2000:]}")
+        added = sum(node.counters()["records_added"] for node in nodes)
+        wait_until("the last record", lambda: points(stack) >= added, 60)
+        have, complete = points(stack), _complete(stack, count, seconds)
+        bridge.stop()
+        wrong = [] if have == added else [f"{added} records and {have} points"]
+        wrong += [f"{wearer}: {n} seconds of {round(seconds)}" for wearer, n in complete.items()]
+        per = {name: round(1000 * s / lasted / count, 3) for name, s in spent.items()}
+        report = {
+            "wearers": count,
+            "gateways": gateways,
+            "seconds": round(seconds),
+            "records": added,
+            "lost": added - have,
+            "lag_s": {str(p): round(quantile(lags, p), 2) for p in (0.5, 0.95, 0.99)},
+            "late_seconds_seen": len(lags),
+            "cpu_ms_per_wearer_second": per | {"all": round(sum(per.values()), 3)},
+            "wearers_on_two_cores": math.floor(2000 / sum(per.values())),
+            "wrong": wrong,
+        }
+        if profile:
+            report["profile"] = {"gateways": _profile(nodes), "bridge": _profile([bridge])}
+        return report
+    finally:
+        stack.close()
+
+
+def _gateway(stack: Stack, name: str, numbers: range, tapes: list[Path], begin_ns: int) -> Tiltline:
+    sensors = "".join(
+        f'[[sensors]]\nid = "clip-{n}"\nwearer = "w-{n}"\ndriver = "wave"\nrate_hz = 100.0\n'
+        f'options = {{ path = "{tapes[n % TAPES]}", begin_ns = {begin_ns + 7_919_000 * n % NS} }}\n'
+        for n in numbers
+    )
+    config = (
+        f'[site]\ngateway = "{name}"\ndata_dir = "data"\n{sensors}\n[web]\nenabled = false\n{stack.mqtt_toml(name)}'
+    )
+    return stack.add(Tiltline(stack.folder / name, "run", config, "--until-done"))
+
+
+def _lags(stack: Stack, count: int, until_s: float) -> list[float]:
+    """How long after its end each second of the watched wearers was seen in the database [s]."""
+    step = max(1, count // WATCHED)
+    watched = "|".join(f"^w-{n}$" for n in range(0, count, step))
+    newest: dict[str, int] = {}
+    lags = []
+    while time.time() < until_s:
+        since = time.time_ns() - 60 * NS
+        where = f"WHERE wearer =~ /{watched}/ AND time > {since}"
+        rows = stack.influx.query(f'SELECT "coverage" FROM "tilt" {where} GROUP BY wearer')
+        now_ns = time.time_ns()
+        for row in rows:
+            wearer, t_ns = str(row["wearer"]), int(row["time"])
+            if wearer in newest and t_ns > newest[wearer]:
+                lags.append((now_ns - t_ns) / NS - 1.0)
+        for row in rows:
+            newest[str(row["wearer"])] = max(newest.get(str(row["wearer"]), 0), int(row["time"]))
+        time.sleep(LOOK_S)
+    return lags
+
+
+def points(stack: Stack) -> int:
+    return sum(stack.influx.count(MEASUREMENT[kind], PROBE[kind]) for kind in KINDS)
+
+
+def _complete(stack: Stack, count: int, seconds: float) -> dict[str, int]:
+    """Wearers with fewer seconds in the database than they lived, beyond the two at the ends."""
+    rows = stack.influx.query('SELECT count("coverage") FROM "tilt" GROUP BY wearer')
+    found = {str(row["wearer"]): int(row["count"]) for row in rows}
+    return {f"w-{n}": found.get(f"w-{n}", 0) for n in range(count) if found.get(f"w-{n}", 0) < seconds - 2}
+
+
+def quantile(values: list[float], share: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))] if values else math.nan
+
+
+def _profile(parts: list[Part]) -> dict[str, list[list[Any]]]:
+    """Shares of CPU by thread and by function [%]."""
+    out: dict[str, list[list[Any]]] = {}
+    reports = [json.loads(part.report.read_text()) for part in parts]
+    for what in ("threads", "places"):
+        total: Counter[str] = Counter()
+        for report in reports:
+            for name, spent in report[what]:
+                total[name.rstrip("0123456789_")] += spent
+        whole = sum(total.values()) or 1.0
+        out[what] = [[name, round(100 * spent / whole, 1)] for name, spent in total.most_common(25)]
+    return out
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.scale.live", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--wearers", type=int, default=20)
+    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--gateways", type=int, default=2, help="gateway processes (default 2)")
+    parser.add_argument("--profile", action="store_true", help="say where the CPU time goes (costs a few per cent)")
+    options = parser.parse_args(arguments)
+    folder = Path(tempfile.mkdtemp(prefix="tiltline-live-"))
+    try:
+        report = live(folder, options.wearers, options.minutes, options.gateways, options.profile)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print(json.dumps(report, indent=1))
+    return int(bool(report["wrong"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
