@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final
@@ -105,7 +106,7 @@ def dataset_json(name: str) -> dict[str, Any]:
     }
 
 
-README: Final = """\
+_README: Final = """\
 Pelvic tilt through daily living, recorded with a clip-on inertial sensor and exported by Tiltline.
 
 Tracking systems: one per sensor with its physical channels (acceleration in m/s^2, angular rate in rad/s, sensor axes), and
@@ -115,3 +116,11 @@ time (channel latency); where the signal was interrupted there are no rows, and 
 
 Sessions are UTC days. Subjects are pseudonyms. Measured with a clip-on sensor: not a diagnosis.
 """
+
+
+def readme(deidentified: Mapping[str, str]) -> str:
+    """The data set's README; ``deidentified``: what was done to days and ids, where anything was."""
+    if not deidentified:
+        return _README
+    done = "".join(f"- {what.replace('_', ' ')}: {how}\n" for what, how in deidentified.items())
+    return f"{_README}\nDe-identified by the export:\n{done}"

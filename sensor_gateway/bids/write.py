@@ -13,6 +13,7 @@ import numpy as np
 from processing.types import NS_PER_S, POSTURE_CODE, Event, Metric, TimedBatch
 from sensor_gateway.bids import sidecars
 from sensor_gateway.bids.layout import DAY_NS, Session, day_label, iso, label
+from sensor_gateway.export.deidentify import AS_IT_IS, Veil
 from sensor_gateway.export.export import ExportError
 from sensor_gateway.export.tables import json_text
 from sensor_gateway.sinks.store import Store
@@ -58,32 +59,40 @@ class _Files:
 
 def write_bids(
     root: Path, wearers: Sequence[str], streams: Iterable[RawStream], store: Store | None, span: tuple[int, int],
-    progress: Callable[[float], None] | None = None,
+    progress: Callable[[float], None] | None = None, veil: Veil = AS_IT_IS,
 ) -> dict[str, int]:  # fmt: skip
-    """Write the data set into ``root``, which must be new or empty; gives rows by kind.
+    """Write the data set into ``root``, which must be new or empty; gives rows by kind. ``veil`` moves days and renames ids.
 
     Raises `ExportError` where ``root`` holds something, two wearers share a label, or nothing lies in ``span`` (UTC ns).
     """
     if root.exists() and any(root.iterdir()):
         raise ExportError(f"{root}: is not empty; a BIDS data set is written whole, so give --out a new folder")
-    labels = {label(w): w for w in wearers}
-    if len(labels) != len(set(wearers)):
+    if len({label(veil.name("wearer", w)) for w in wearers}) != len(set(wearers)):
         raise ExportError(
             "two wearers have the same letters and digits, which is all that BIDS keeps; export them apart"
         )
     files, rows = _Files(root), {"raw": 0, "tilt": 0, "events": 0}
     for stream in streams:
-        rows["raw"] += _write_raw(files, stream, span)
+        rows["raw"] += _write_raw(files, *_hidden(stream, span, veil))
     for i, wearer in enumerate(wearers):
         if store is not None:
-            rows["tilt"] += _write_tilt(files, wearer, store.metrics(wearer, *span))
-            rows["events"] += _write_events(files, wearer, store.events(wearer, *span))
+            name = veil.name("wearer", wearer)
+            rows["tilt"] += _write_tilt(files, name, (veil.metric(wearer, m) for m in store.metrics(wearer, *span)))
+            rows["events"] += _write_events(files, name, (veil.event(wearer, e) for e in store.events(wearer, *span)))
         if progress is not None:
             progress((i + 1) / len(wearers))
     if not files.starts:
         raise ExportError("nothing lies in this span; name another --from, --to or --wearer")
-    _write_top(files)
+    _write_top(files, veil)
     return rows
+
+
+def _hidden(stream: RawStream, span: tuple[int, int], veil: Veil) -> tuple[RawStream, tuple[int, int]]:
+    """The stream under the names and days of the export, and the span there."""
+    shift = veil.shift_ns(stream.wearer)
+    batches = (TimedBatch(b.t_utc_ns + shift, b.acc_mps2, b.gyr_rps) for b in stream.batches)
+    names = veil.name("wearer", stream.wearer), veil.name("sensor", stream.sensor)
+    return RawStream(*names, stream.driver, stream.rate_hz, batches), (span[0] + shift, span[1] + shift)
 
 
 def _write_raw(files: _Files, stream: RawStream, span: tuple[int, int]) -> int:
@@ -188,7 +197,7 @@ def _write_events(files: _Files, wearer: str, events: Iterable[Event]) -> int:
     return sum(map(len, by_session.values()))
 
 
-def _write_top(files: _Files) -> None:
+def _write_top(files: _Files, veil: Veil) -> None:
     for session, starts in files.starts.items():
         lines = ["filename\tacq_time"]
         lines += [f"{p.relative_to(session.folder)}\t{iso(t)}" for p, t in sorted(starts.items())]
@@ -199,4 +208,4 @@ def _write_top(files: _Files) -> None:
     about = {"pseudonym": {"Description": "The wearer's pseudonym at the gateway."}}
     files.json(PurePosixPath("participants.json"), about)
     files.json(PurePosixPath("dataset_description.json"), sidecars.dataset_json(NAME))
-    files.text(PurePosixPath("README"), sidecars.README)
+    files.text(PurePosixPath("README"), sidecars.readme({} if veil.is_none else veil.facts()))

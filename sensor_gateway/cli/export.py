@@ -196,7 +196,7 @@ def _bids(args: argparse.Namespace, settings: Settings | None, path: Path, span:
         _allowed(_folder(path), args.out, wearers)
         with Progress("export") as progress:
             streams = source.streams(progress) if source else ()
-            rows = write_bids(args.out, wearers, streams, store, span)
+            rows = write_bids(args.out, wearers, streams, store, span, veil=_veil(args, lambda: _ids(store)))
     finally:
         store.close()
         if source is not None:
@@ -247,8 +247,6 @@ def _unfit(args: argparse.Namespace) -> str:
         return "--by-day with renamed ids or moved days needs --key, so that the next run does the same"
     if args.influx and (args.config is None or args.format == "bids" or args.kind == (RAW_TABLE,)):
         return "--influx reads records with the address and token of --config; raw samples and BIDS come from the gateway's files"
-    if asked and args.format == "bids":
-        return "--shift-days and --remap-ids write tables; choose --format parquet or csv"
     if args.key is not None and not asked:
         return "--key belongs to --shift-days or --remap-ids; add one of them or leave it out"
     if args.key is not None and args.key.resolve().is_relative_to(args.out.resolve()):

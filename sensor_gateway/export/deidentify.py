@@ -14,11 +14,12 @@ import os
 import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from processing.types import Event, Metric
 from sensor_gateway.export.tables import json_text
 
 Shift = int | Literal["random"] | None
@@ -87,6 +88,17 @@ class Veil:
             found["data"] = [json_text(self.data(wearer, json.loads(str(text)))) for text in page["data"]]
         return found
 
+    def metric(self, wearer: str, metric: Metric) -> Metric:
+        """A second with its time moved."""
+        return metric if self.shift is None else replace(metric, t_utc_ns=metric.t_utc_ns + self.shift_ns(wearer))
+
+    def event(self, wearer: str, event: Event) -> Event:
+        """An event with its times moved and its ids renamed."""
+        if self.is_none:
+            return event
+        id_ = self._digest("event", event.event_id)[:16]
+        return Event(event.t_utc_ns + self.shift_ns(wearer), id_, event.type, event.rule, self.data(wearer, event.data))
+
     def data(self, wearer: str, data: Mapping[str, Any]) -> dict[str, Any]:
         """An event's data (or a note) with its times moved and its ids renamed, at any depth."""
         return {key: self._value(wearer, key, value) for key, value in data.items()}
@@ -149,6 +161,10 @@ class Veil:
             return str(date.fromisoformat(text) + timedelta(days=self._days(wearer)))
         except ValueError:  # digits that only look like a day
             return text
+
+
+AS_IT_IS: Final = Veil()
+"""Nothing is moved or renamed."""
 
 
 def veil(shift: Shift, remap_ids: bool, known: Mapping[str, str], key: Path | None = None) -> Veil:

@@ -15,7 +15,7 @@ from sensor_gateway.alignments.absolute_tilt import absolute_columns, offsets_by
 from sensor_gateway.alignments.history import read_history
 from sensor_gateway.alignments.notes import Note, offsets_of, plain
 from sensor_gateway.export.csv_parquet import FileSet, open_table
-from sensor_gateway.export.deidentify import Veil
+from sensor_gateway.export.deidentify import AS_IT_IS, Veil
 from sensor_gateway.export.dictionary_doc import dictionary_json, dictionary_markdown
 from sensor_gateway.export.manifest import write_manifest
 from sensor_gateway.export.tables import IDENTITY, column_table, schema_of
@@ -23,7 +23,6 @@ from sensor_gateway.sinks.records import FAR_NS, PAGE, Records
 
 Form = Literal["csv", "parquet"]
 KIND_OF_TABLE: Final = {"metrics": "metric", "epochs": "epoch", "events": "event", "devices": "device"}
-_AS_IT_IS: Final = Veil()
 
 
 class ExportError(ValueError):
@@ -47,7 +46,7 @@ def export_store(
     folder: Path,
     progress: Callable[[float], None] | None = None,
     notes: Sequence[Note] = (),
-    veil: Veil = _AS_IT_IS,
+    veil: Veil = AS_IT_IS,
 ) -> dict[str, Any]:
     """Write the selection into ``folder`` and return the manifest; ``progress`` gets the share done.
 

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from processing.dictionary import KINDS
 from sensor_gateway.export.csv_parquet import FileSet, open_table
-from sensor_gateway.export.deidentify import Veil
+from sensor_gateway.export.deidentify import AS_IT_IS, Veil
 from sensor_gateway.export.dictionary_doc import dictionary_json, dictionary_markdown
 from sensor_gateway.export.export import KIND_OF_TABLE, ExportError, Selection, chosen_wearers
 from sensor_gateway.export.manifest import MANIFEST, output_of, write_manifest
@@ -48,13 +48,12 @@ def export_by_day(
     selection: Selection,
     folder: Path,
     progress: Callable[[float], None] | None = None,
-    veil: Veil | None = None,
+    veil: Veil = AS_IT_IS,
 ) -> dict[str, Any]:
     """Bring ``folder`` up to date with the selection and return the manifest, with what was written and what stood already.
 
     Raises `ExportError` for an unknown wearer, a span of parts of days, or a folder that holds another export.
     """
-    veil = veil or Veil()
     if selection.from_ns % DAY_NS or (selection.to_ns != FAR_NS and selection.to_ns % DAY_NS):
         raise ExportError("an export by day takes whole UTC days; give --from and --to as dates")
     content = _content(records, selection, veil)

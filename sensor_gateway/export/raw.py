@@ -20,7 +20,7 @@ from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import Sensor, Settings
 from sensor_gateway.drivers.base import TransportContext, worn_as
 from sensor_gateway.export.csv_parquet import FileSet, open_table
-from sensor_gateway.export.deidentify import Veil
+from sensor_gateway.export.deidentify import AS_IT_IS, Veil
 from sensor_gateway.export.dictionary_doc import dictionary_json, dictionary_markdown
 from sensor_gateway.export.export import ExportError, Form
 from sensor_gateway.export.manifest import write_manifest
@@ -32,7 +32,6 @@ from sensor_gateway.spool.journal import JournalReader
 
 TABLE: Final = "raw"
 Progress = Callable[[float], None]
-_AS_IT_IS: Final = Veil()
 
 
 class RawSource:
@@ -75,7 +74,7 @@ def export_raw(
     span: tuple[int, int],
     form: Form,
     progress: Progress | None = None,
-    veil: Veil = _AS_IT_IS,
+    veil: Veil = AS_IT_IS,
 ) -> dict[str, Any]:
     """Write ``raw.parquet`` (or csv) with dictionary and manifest; gives the manifest. ``veil``: as of `export_store`."""
     fields = (*IDENTITY, *RAW)

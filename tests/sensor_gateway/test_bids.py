@@ -15,6 +15,7 @@ import pytest
 
 from processing.types import NS_PER_S, POSTURES, Event, Metric, TimedBatch
 from sensor_gateway.bids.write import RawStream, write_bids
+from sensor_gateway.export.deidentify import veil
 from sensor_gateway.export.export import ExportError
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
@@ -112,9 +113,29 @@ def test_the_span_holds_and_refusals_say_why(tmp_path: Path, store: Store) -> No
 
 @pytest.mark.slow
 @pytest.mark.skipif(not VALIDATOR.exists(), reason="bids-validator-deno is not installed")
-def test_the_official_validator_finds_no_error_and_finds_a_planted_one(tmp_path: Path, store: Store) -> None:
+def test_a_shared_data_set_tells_neither_days_nor_ids(tmp_path: Path, store: Store) -> None:
     root = tmp_path / "ds"
-    write_bids(root, ["w-001"], [stream(batches(MIDNIGHT - NS_PER_S, 250))], store, ALL)
+    hidden = veil("random", True, {"w-001": "wearer", "clip-1": "sensor"})
+    rows = write_bids(root, ["w-001"], [stream(batches(MIDNIGHT, 250))], store, ALL, veil=hidden)
+    assert rows == {"raw": 250, "tilt": 8, "events": 2}
+    told = "".join(str(p.relative_to(root)) + p.read_text(encoding="utf-8") for p in root.rglob("*") if p.is_file())
+    for secret in ("w-001", "w001", "clip-1", "clip1", "20260310", "20260311", "2026-03", "private words"):
+        assert secret not in told
+    assert "renamed" in (root / "README").read_text(encoding="utf-8")
+    # Time of day and intervals stay: the second session still begins at midnight, with the samples as measured.
+    scans = [line.split("\t")[1] for p in sorted(root.rglob("*_scans.tsv")) for line in p.read_text().splitlines()[1:]]
+    assert [t[11:19] for t in scans] == ["23:59:56", "00:00:00", "00:00:00"]
+    raw = table(next(root.rglob("*raw_motion.tsv")))
+    np.testing.assert_allclose(raw[:, 1], np.arange(250) * 0.001, atol=5e-6)
+
+
+@pytest.mark.parametrize("hidden", [False, True], ids=["as it is", "de-identified"])
+def test_the_official_validator_finds_no_error_and_finds_a_planted_one(
+    tmp_path: Path, store: Store, hidden: bool
+) -> None:
+    root = tmp_path / "ds"
+    over = veil("random" if hidden else None, hidden, {})
+    write_bids(root, ["w-001"], [stream(batches(MIDNIGHT - NS_PER_S, 250))], store, ALL, veil=over)
 
     def errors() -> list[str]:
         done = subprocess.run(
@@ -124,7 +145,7 @@ def test_the_official_validator_finds_no_error_and_finds_a_planted_one(tmp_path:
         return [i["code"] for i in found if i["severity"] == "error"]
 
     assert errors() == []
-    channels = next(root.rglob("*clip1raw_channels.tsv"))
+    channels = next(root.rglob("*raw_channels.tsv"))
     channels.write_text(channels.read_text(encoding="utf-8").replace("ACCEL", "ACEL"), encoding="utf-8")
     assert errors() != []
     shutil.rmtree(root)

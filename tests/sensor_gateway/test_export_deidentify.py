@@ -163,7 +163,6 @@ def test_wrong_options_get_one_sentence(db: Path, tmp_path: Path, capsys: pytest
     for words, says in (
         (("--key", key), "--key belongs to"),
         (("--remap-ids", "--key", out / "key.json"), "outside --out"),
-        (("--remap-ids", "--format", "bids"), "choose --format parquet or csv"),
     ):
         assert export(db, out, *words) == 2
         assert says in capsys.readouterr().err
