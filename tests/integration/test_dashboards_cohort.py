@@ -1,5 +1,5 @@
 """The dashboards over the seeded cohort, on a real InfluxDB 1.6: every query and variable is answered, gaps stay gaps, and the
-numbers equal what pandas makes of the exported records.
+numbers equal what pandas makes of the files that `tiltline export` wrote.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ import pytest
 
 from dashboards.__main__ import generated
 from dashboards.alerts import ALERTS, Alert
+from dashboards.therapist.cohort import NEEDS, Need
 from processing.types import NS_PER_S, POSTURES
+from sensor_gateway.cli import main
 from sensor_gateway.cohort.cohort import SITE, CohortOptions, seed
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.wire.line import line
@@ -97,11 +99,27 @@ def asked(influx: Influx, views: dict[str, View], uid: str, title: str) -> list[
     return [influx.query(interpolate(t["query"], views[uid], panel.get("interval", ""))) for t in panel["targets"]]
 
 
-def frame(store: Store, kind: str) -> pd.DataFrame:
-    """What the store exports of a kind, in the range that the cohort's and the weeks' dashboards look at."""
-    pages = [pd.DataFrame(page).assign(wearer=w) for w in store.wearers() for page in store.columns(kind, w)]
-    found = pd.concat(pages, ignore_index=True)
-    return found[found.t_utc_ns <= TO_MS * 1_000_000]
+@pytest.fixture(scope="module")
+def tables(store: Store, tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
+    """What a researcher has: the Parquet files of `tiltline export`, up to the instant the dashboards look back from."""
+    folder = tmp_path_factory.mktemp("export")
+    names = ("metrics", "epochs", "events", "devices")
+    arguments = ["--store", str(store.path), "--kind", ",".join(names), "--out", str(folder)]
+    assert main(["export", *arguments]) == 0
+    read = {name: pd.read_parquet(folder / f"{name}.parquet").sort_values("t_utc_ns") for name in names}
+    return {name: found[found.t_utc_ns <= TO_MS * 1_000_000] for name, found in read.items()}
+
+
+def of_events(tables: dict[str, pd.DataFrame], type_: str, days: int | None = None) -> pd.DataFrame:
+    """Events of a type, with what their ``data`` say as columns."""
+    found = tables["events"]
+    found = found[found.type == type_] if days is None else since(found[found.type == type_], days)
+    facts = pd.DataFrame([json.loads(text) for text in found.data], index=found.index)
+    return found.join(facts.drop(columns=found.columns, errors="ignore"))
+
+
+def worn_h(epochs: pd.DataFrame) -> pd.Series:
+    return epochs.groupby("wearer")[[f"{p}_s" for p in POSTURES if p != "not_worn"]].sum().sum(axis=1) / 3600
 
 
 def since(found: pd.DataFrame, days: int) -> pd.DataFrame:
@@ -126,67 +144,142 @@ def test_every_annotation_has_marks(influx: Influx, views: dict[str, View]) -> N
     assert {"Flags", "Prompts", "Exercises and answers", "Pain and notes", "Alignment and mount"} <= names
 
 
-def by_wearer(series: list[dict[str, Any]]) -> dict[str, Any]:
-    return {s["tags"]["wearer"]: s["values"][0][1] for s in series}
+def column(answer: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    """Of a table grouped by wearer: one column."""
+    return {s["tags"]["wearer"]: s["values"][0][s["columns"].index(name)] for s in answer}
 
 
-def test_the_cohorts_table_equals_pandas(influx: Influx, views: dict[str, View], store: Store) -> None:
-    columns = {}
-    for answer in asked(influx, views, "tiltline-cohort", "Wearers"):
-        columns[answer[0]["columns"][1]] = by_wearer(answer)
-    epochs, events = since(frame(store, "epoch"), 7), since(frame(store, "event"), 7)
-    worn = epochs.groupby("wearer")[[f"{p}_s" for p in POSTURES if p != "not_worn"]].sum().sum(axis=1) / 3600
-    assert columns["Hours worn"] == pytest.approx(worn.to_dict())
-    medians = epochs.dropna(subset=["tilt_median_deg"]).groupby("wearer").tilt_median_deg.median()
-    assert columns["Median tilt"] == pytest.approx(medians.to_dict())
-    pairs = {
-        "Flags": "flag",
-        "Prompts": "prompt",
-        "Answered": "answer",
-        "Clip moved": "mount",
-        "Kept quiet": "suppressed",
+def test_the_cohorts_table_equals_pandas(
+    influx: Influx, views: dict[str, View], tables: dict[str, pd.DataFrame]
+) -> None:
+    answers = {a[0]["columns"][1]: a for a in asked(influx, views, "tiltline-cohort", "Wearers")}
+    shown = {name: column(answer, name) for name, answer in answers.items()}
+    assert shown["Hours worn"] == pytest.approx(worn_h(since(tables["epochs"], 7)).to_dict())
+    for name, type_ in (("Flags", "flag"), ("Clip moved", "mount")):
+        assert shown[name] == of_events(tables, type_, 7).groupby("wearer").size().to_dict(), name
+    asked_for = of_events(tables, "prompt", 7).groupby("wearer").size()
+    unheard = asked_for.sub(of_events(tables, "answer", 7).groupby("wearer").size(), fill_value=0)
+    assert shown["Unanswered"] == unheard.to_dict()
+    scores = of_events(tables, "pain", 7).groupby("wearer").score
+    assert shown["Pain now"] == scores.last().to_dict()
+    assert shown["Pain above mean"] == pytest.approx((scores.last() - scores.mean()).to_dict())
+    sure = since(tables["metrics"], 7).dropna(subset=["tilt_uncertainty_deg"]).groupby("wearer").tilt_uncertainty_deg
+    assert shown["Sure within"] == sure.last().to_dict()
+    charge = since(tables["devices"], 7).groupby("wearer").battery_percent.last()
+    assert shown["Battery"] == pytest.approx(charge.to_dict())
+    newest = since(tables["epochs"], 7).query("coverage > 0").groupby("wearer").t_utc_ns.max()
+    assert column(answers["Last minute"], "time") == (newest // 1_000_000).to_dict()
+    reasons = {need.name: column(answers[need.name], need.reason) for need in NEEDS}
+    assert reasons == {
+        need.name: {w: int((v < need.limit) if need.below else (v >= need.limit)) for w, v in shown[need.name].items()}
+        for need in NEEDS
     }
-    for shown, type_ in (*pairs.items(), ("Exercises", "exercise")):
-        assert columns[shown] == events[events.type == type_].groupby("wearer").size().to_dict(), shown
-    pain = events[events.type == "pain"].sort_values("t_utc_ns")
-    scores = pain.assign(score=pain.data.map(lambda text: json.loads(text)["score"])).groupby("wearer").score
-    assert columns["Pain now"] == scores.last().to_dict()
-    assert columns["Pain against mean"] == pytest.approx((scores.last() - scores.mean()).to_dict())
+    assert reasons["Sure within"][SLIPPED] == 1
+    assert {flag for found in reasons.values() for flag in found.values()} == {0, 1}
 
 
-def test_precision_and_responses_equal_pandas(influx: Influx, views: dict[str, View], store: Store) -> None:
-    events = frame(store, "event")
-    verdicts = since(events[events.type == "verdict"], 7)
-    useful = verdicts.assign(useful=verdicts.data.map(lambda text: json.loads(text)["verdict"] == "useful"))
+@pytest.mark.parametrize("below", [False, True])
+def test_a_reason_begins_exactly_at_its_limit(influx: Influx, views: dict[str, View], below: bool) -> None:
+    at_ms = TO_MS - 40 * DAY_MS  # long before what the other tests look at
+    charges = (-3.0, 0.0, 19.9, 20.0, 20.1, 95.0)
+    influx.write(
+        [f"device,site=x,wearer=w-{i},sensor=s battery_percent={c} {at_ms * 1_000_000}" for i, c in enumerate(charges)]
+    )
+    one = next(need for need in NEEDS if need.name == "Battery")
+    need = Need(one.name, one.value, one.source, one.limit, one.color, below)
+    view = View(at_ms - DAY_MS, at_ms, {"site": ["x"], "wearer": [f"w-{i}" for i in range(len(charges))]})
+    found = column(influx.query(interpolate(need.query().text, view)), need.reason)
+    assert list(found.values()) == [int((c < 20) == below) for c in charges]
+
+
+def test_the_maps_of_pain_and_tilt_equal_pandas(
+    influx: Influx, views: dict[str, View], tables: dict[str, pd.DataFrame]
+) -> None:
+    def cells(title: str) -> dict[tuple[str, int], float]:
+        (series,) = asked(influx, views, "tiltline-cohort", title)
+        return {
+            (s["tags"]["wearer"], t_ms // DAY_MS): value
+            for s in series
+            for t_ms, value in s["values"]
+            if value is not None
+        }
+
+    pain = of_events(tables, "pain", 7)
+    expected = pain.assign(day=pain.t_utc_ns // (86_400 * NS_PER_S)).groupby(["wearer", "day"]).score.mean()
+    assert cells("Pain per day") == pytest.approx(expected.to_dict())
+    told = of_events(tables, "baseline", 7)
+    standing = pd.DataFrame([p.get("standing") or {} for p in told.postures], index=told.index)
+    change = standing.day_median_deg - standing.median_deg
+    days = told.assign(change=change, day=told.t_utc_ns // (86_400 * NS_PER_S)).dropna(subset=["change"])
+    assert cells("Standing tilt against the usual") == pytest.approx(days.set_index(["wearer", "day"]).change.to_dict())
+
+
+def test_precision_and_responses_equal_pandas(
+    influx: Influx, views: dict[str, View], tables: dict[str, pd.DataFrame]
+) -> None:
+    verdicts = of_events(tables, "verdict", 7)
+    useful = verdicts.assign(useful=verdicts.verdict == "useful")
     (by_rule,) = asked(influx, views, "tiltline-review", "Precision by rule")
     shown = {s["tags"]["rule"]: s["values"][0][1:3] for s in by_rule}
     expected = useful.groupby("rule").useful.agg(["mean", "size"])
     assert {rule: tuple(row) for rule, row in shown.items()} == {
         rule: (pytest.approx(row["mean"]), row["size"]) for rule, row in expected.iterrows()
     }
-    told = events[(events.type == "response") & (events.wearer == SLIPPED)]
-    told = told.assign(**{k: told.data.map(lambda text, k=k: json.loads(text)[k]) for k in ("group", "delta_deg")})
-    compared = told.dropna(subset=["delta_deg"]).groupby("group").delta_deg.median()
-    for title, group in (("Change after exercise", "exercise"), ("Change without a prompt", "control")):
+    told = of_events(tables, "response")
+    told = told[told.wearer == SLIPPED].dropna(subset=["delta_deg"])
+    compared = told.groupby("group").delta_deg.median()
+    for title, group in (("After exercise", "exercise"), ("Without a prompt", "control")):
         ((series,),) = asked(influx, views, "tiltline-weeks", title)
         assert series["values"][0][1] == pytest.approx(compared[group])
 
 
-def test_a_day_without_data_is_no_cell_and_no_zero(influx: Influx, views: dict[str, View], store: Store) -> None:
-    epochs = frame(store, "epoch")
-    got = epochs.assign(day=epochs.t_utc_ns // (86_400 * NS_PER_S), s=epochs[[f"{p}_s" for p in POSTURES]].sum(axis=1))
+def test_a_day_on_the_feet_equals_pandas(
+    influx: Influx, views: dict[str, View], tables: dict[str, pd.DataFrame]
+) -> None:
+    epochs = tables["epochs"].query("wearer == @SLIPPED and sitting_s == 0 and lying_s == 0")
+    epochs = epochs.dropna(subset=["tilt_median_deg"])
+    per_day = epochs.assign(day=epochs.t_utc_ns // (86_400 * NS_PER_S)).groupby("day").tilt_median_deg.median()
+    ((series,),) = asked(influx, views, "tiltline-weeks", "Tilt on the feet, per day")
+    middle = series["columns"].index("Median")
+    shown = {row[0] // DAY_MS: row[middle] for row in series["values"] if row[middle] is not None}
+    assert shown == pytest.approx(per_day.to_dict())
+
+
+@pytest.mark.parametrize(("uid", "title"), [("research", "Hours received per day"), ("cohort", "Hours worn per day")])
+def test_a_day_without_data_is_no_cell_and_no_zero(
+    influx: Influx, views: dict[str, View], tables: dict[str, pd.DataFrame], uid: str, title: str
+) -> None:
+    epochs = tables["epochs"] if uid == "research" else since(tables["epochs"], 7)
+    worn = [f"{p}_s" for p in POSTURES if uid == "research" or p != "not_worn"]
+    got = epochs.assign(day=epochs.t_utc_ns // (86_400 * NS_PER_S), s=epochs[worn].sum(axis=1))
     per_day = got[got.coverage > 0].groupby(["wearer", "day"]).s.sum() / 3600
-    (series,) = asked(influx, views, "tiltline-research", "Hours received per day")
-    shown = {
+    (series,) = asked(influx, views, f"tiltline-{uid}", title)
+    cells = {
         (s["tags"]["wearer"], t_ms // DAY_MS): value for s in series for t_ms, value in s["values"] if value is not None
     }
-    empty = {key for key, value in shown.items() if value == 0}
-    assert {key: value for key, value in shown.items() if value} == pytest.approx(per_day.to_dict())
-    # A day told as empty minutes only is shown as zero hours received: it was asked for and nothing came.
-    assert all((got[(got.wearer == w) & (got.day == d)].coverage == 0).all() for w, d in empty)
-    before = [v for s in series for t_ms, v in s["values"] if t_ms < TO_MS - 11 * DAY_MS]
-    assert before
-    assert all(value is None for value in before)
+    assert cells == pytest.approx(per_day.to_dict())  # no cell where a day was told as empty minutes only
+    days = set(got.groupby(["wearer", "day"]).groups)
+    assert uid != "research" or days - set(cells), "the cohort has a day of empty minutes, or nothing was tried here"
+
+
+def test_weeks_without_data_have_no_bar_and_no_point(
+    influx: Influx, views: dict[str, View], tables: dict[str, pd.DataFrame]
+) -> None:
+    """A day told as empty minutes only, for whoever has one, in every panel of the weeks that is made of minutes."""
+    epochs = tables["epochs"].assign(day=lambda t: t.t_utc_ns // (86_400 * NS_PER_S))
+    received = epochs.groupby(["wearer", "day"]).coverage.max()
+    wearer, day = received[received == 0].index[0]
+    view = View(views["tiltline-weeks"].from_ms, TO_MS, {**views["tiltline-weeks"].variables, "wearer": wearer})
+    looked = 0
+    for panel in DASHBOARDS["tiltline-weeks"]["panels"]:
+        for target in panel["targets"]:
+            if '"epoch"' not in target["query"] or "time(" not in target["query"]:
+                continue
+            for series in influx.query(interpolate(target["query"], view, panel.get("interval", ""))):
+                on_it = [value for row in series["values"] if row[0] // DAY_MS == day for value in row[1:]]
+                assert all(value is None for value in on_it), panel["title"]
+                looked += 1
+    assert looked >= 5
 
 
 def firing(influx: Influx, alert: Alert) -> set[str]:
@@ -198,18 +291,16 @@ def firing(influx: Influx, alert: Alert) -> set[str]:
     }
 
 
-def test_each_alert_fires_for_whom_pandas_says(influx: Influx, store: Store) -> None:
+def test_each_alert_fires_for_whom_pandas_says(influx: Influx, tables: dict[str, pd.DataFrame]) -> None:
     found = {alert.uid: firing(influx, alert) for alert in ALERTS}
-    epochs, events, devices = frame(store, "epoch"), frame(store, "event"), frame(store, "device")
-    today = epochs[epochs.t_utc_ns >= TO_MS // DAY_MS * DAY_MS * 1_000_000]
-    worn = today.groupby("wearer")[[f"{p}_s" for p in POSTURES if p != "not_worn"]].sum().sum(axis=1) / 3600
-    assert found["tiltline-not-wearing"] == {w for w in store.wearers() if worn.get(w, 0) < 2}
+    epochs = tables["epochs"]
+    worn = worn_h(epochs[epochs.t_utc_ns >= TO_MS // DAY_MS * DAY_MS * 1_000_000])
+    assert found["tiltline-not-wearing"] == {w for w in set(epochs.wearer) if worn.get(w, 0) < 2}
     assert found["tiltline-data-stale"] == set()
-    pain = events[events.type == "pain"].sort_values("t_utc_ns")
-    scores = pain.assign(score=pain.data.map(lambda text: json.loads(text)["score"])).groupby("wearer").score
+    scores = of_events(tables, "pain").groupby("wearer").score
     rise = scores.last() - scores.mean()
     assert found["tiltline-pain-rising"] == set(rise[rise > 2].index)
-    charge = devices.sort_values("t_utc_ns").groupby("wearer").battery_percent.last()
+    charge = since(tables["devices"], 1).groupby("wearer").battery_percent.last()
     assert found["tiltline-battery-low"] == set(charge[charge < 20].index)
 
 

@@ -115,7 +115,7 @@ def test_the_hole_stays_a_hole(influx: Influx, views: dict[str, View]) -> None:
 
 
 def test_the_hole_check_notices_zeros(influx: Influx, views: dict[str, View]) -> None:
-    panel = json.loads(json.dumps(find("tiltline-day", "Tilt while upright")).replace("fill(null)", "fill(0)"))
+    panel = json.loads(json.dumps(find("tiltline-day", "Tilt, minute by minute")).replace("fill(null)", "fill(0)"))
     (values,) = inside_hole(influx, views["tiltline-day"], panel)
     assert values
     assert set(values) == {0}
@@ -146,7 +146,7 @@ def test_numbers_equal_what_was_seeded(influx: Influx, views: dict[str, View]) -
         return value
 
     assert shown("Hours worn") == pytest.approx(worn_s / 3600)
-    assert shown("Median tilt") == pytest.approx(statistics.median(e.tilt_median_deg or 0 for e in upright))
+    assert shown("Tilt on the feet") == pytest.approx(statistics.median(e.tilt_median_deg or 0 for e in upright))
     assert shown("Dose") == pytest.approx(sum(e.dose_deg_min or 0 for e in upright))
     for title, kind in (("Flags", "flag"), ("Prompts", "prompt"), ("Kept quiet", "suppressed")):
         assert shown(title) == sum(isinstance(r, Event) and r.type == kind for r in day)
