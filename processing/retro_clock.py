@@ -9,6 +9,7 @@ fall into the holes they belong to, and are dropped where that moment is held al
 
 UTC: the gateway's clock setting is trusted from behind. Where it was stepped, it was wrong before and right after, so
 what came before the step takes it too; slow corrections are followed.
+Longer than other modules: live and late samples share the epochs, their lines and their order.
 """
 
 from __future__ import annotations
@@ -78,10 +79,12 @@ class RetroClock:
         self._tick_ns = clock.tick_ns
         self._wrap = 0 if clock.bits is None else 1 << clock.bits
         self._is_utc = clock.absolute
+        self._period_ns = round(NS_PER_S / rate_hz)
         self._half_period = max(1, round(NS_PER_S / rate_hz / clock.tick_ns / 2))
         self._epochs: dict[int, _Epoch] = {}
         self._epoch = 0
         self._late: list[tuple[int, I64, ImuBatch]] = []  # epoch, counts, samples
+        self._dated_late: list[tuple[int, ImuBatch]] = []  # epoch that they came in; on the gateway's monotonic clock
         self._solved: dict[int, _Solved] = {}
         self._filling = TimedBatch(np.empty(0, np.int64), np.empty((0, 3)), np.empty((0, 3)))
         self._waiting = self._filling
@@ -99,9 +102,17 @@ class RetroClock:
         if not self._is_utc:
             self._base.update(batches)
 
-    def observe_late(self, batch: ImuBatch) -> None:
-        """First pass: samples that the sensor sent after newer ones, at their place among the others."""
-        self._keep_late(self._epoch, batch)
+    def observe_late(self, batch: ImuBatch, on_gateway_clock: bool = False) -> None:
+        """First pass: samples that the sensor sent after newer ones, at their place among the others.
+
+        ``on_gateway_clock``: their ticks are nanoseconds of the monotonic clock that stamps the arrivals.
+        """
+        if not on_gateway_clock:
+            self._keep_late(self._epoch, batch)
+        elif self._epoch in self._epochs:
+            self._dated_late.append((self._epoch, batch))
+        else:
+            self.late.misfit += len(batch.t_dev_ticks)
 
     def taken(self, epoch: int, batch: ImuBatch, first: int, last: int) -> None:
         """The timebase took a batch (`timebase.Witness`)."""
@@ -211,10 +222,52 @@ class RetroClock:
             times.append(t[keep])
             accs.append(acc[keep])
             gyrs.append(gyr[keep])
-        self._late = []
+        for t, acc, gyr in self._merge_dated():
+            times.append(t)
+            accs.append(acc)
+            gyrs.append(gyr)
+        self._late, self._dated_late = [], []
         t = np.concatenate(times)
         order = np.argsort(t, kind="stable")
         return TimedBatch(t[order], np.concatenate(accs)[order], np.concatenate(gyrs)[order])
+
+    def _merge_dated(self) -> list[tuple[I64, F64, F64]]:
+        """Late samples that brought their times along, where no live sample is: times [UTC ns] and samples, in order."""
+        if not self._dated_late:
+            return []
+        half_ns = self._period_ns // 2
+        live = [
+            (self._time_of(n, np.array(e.first)), self._time_of(n, np.array(e.last)))
+            for n, e in sorted(self._epochs.items())
+        ]
+        first, last = (np.concatenate([pair[k] for pair in live]) for k in (0, 1))
+        order = np.argsort(first, kind="stable")
+        first, last = first[order], np.maximum.accumulate(last[order])
+        t = np.concatenate([self._utc_of(number, batch.t_dev_ticks) for number, batch in self._dated_late])
+        arrived = np.concatenate([
+            np.repeat(self._utc_of(number, np.array([batch.rx_mono_ns])), len(batch.t_dev_ticks))
+            for number, batch in self._dated_late
+        ])  # fmt: skip
+        acc, gyr = (np.concatenate([getattr(b, k) for _, b in self._dated_late]) for k in ("acc_mps2", "gyr_rps"))
+        order = np.argsort(t, kind="stable")
+        t, acc, gyr, arrived = t[order], acc[order], gyr[order], arrived[order]
+        at = np.searchsorted(first, t + half_ns, "right") - 1
+        fresh = ~((at >= 0) & (t <= last[np.maximum(at, 0)] + half_ns))
+        fresh[1:] &= np.diff(t) > half_ns
+        fits = t <= arrived + _EARLY_NS
+        keep = fresh & fits
+        self.late.repeated += int(np.count_nonzero(~fresh))
+        self.late.misfit += int(np.count_nonzero(fresh & ~fits))
+        self.late.used += int(np.count_nonzero(keep))
+        return [(t[keep], acc[keep], gyr[keep])]
+
+    def _utc_of(self, number: int, mono_ns: I64) -> I64:
+        """The monotonic clock's instants in UTC, as the gateway's clock is judged in this epoch."""
+        solved = self._solved[number]
+        out: I64 = (
+            mono_ns + solved.base_ns + np.rint(np.interp(mono_ns, solved.mono_ns, solved.offset_ns)).astype(np.int64)
+        )
+        return out
 
     def _held(self, number: int, counts: I64) -> Bool:
         """Which counts lie within a live batch of the epoch."""

@@ -148,6 +148,11 @@ def cases() -> dict[str, Case]:
         ),
         "witmotion": Case(WitMotionDriver, _on(WIT_UUID, *wit_good, wit.frame()[9:] + wit.frame()), wit.MOST_NUMBERS),
         "movesense": Case(lambda: MovesenseDriver(52), _on(MS_UUID, *ms.GOOD), ms.MOST_NUMBERS),
+        "metamotion-record": Case(
+            lambda: MetaMotionDriver(record=True),
+            _on(MM_UUID, *mm.LOG, b"\x0b\x84" + pack("<IB", 0x5000, 5), b"\x0b\x85" + pack("<I", 5), *mm.GOOD[:2]),
+            2 * mm.MOST_NUMBERS,
+        ),
         "metamotion-bmi160": _metamotion("bmi160"),
         "metamotion-bmi270": _metamotion("bmi270"),
         "polar": Case(

@@ -44,9 +44,13 @@ class EndOfStream:
 class Late:
     """Samples that the sensor had kept and sent on request, after newer ones. The live records pass them over, so that
     nothing told is told anew; the retro derivation puts them where they belong.
+
+    ``on_gateway_clock``: the sensor's record has another clock than its stream has, so the driver has dated the samples itself:
+    ``t_dev_ticks`` are nanoseconds of the gateway's monotonic clock.
     """
 
     batch: ImuBatch
+    on_gateway_clock: bool = False
 
 
 Decoded: TypeAlias = ImuBatch | Late | Battery | Rejected | EndOfStream

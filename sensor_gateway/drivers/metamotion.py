@@ -2,8 +2,8 @@
 
 The parser stands between the journal and the pipeline (`base.Driver`). A message is module u8, register u8, values. What a
 register means depends on the chip, so the chip is configured and the sensor's own answer is checked against it. Streamed
-samples carry no time: they are counted, and the two streams are joined on the count (`metamotion_pairs`). The log's
-entries are read by `metamotion_log`. `docs/devices.md` says what this was verified on.
+samples carry no time: they are counted, and the two streams are joined on the count (`metamotion_pairs`). What the board
+logs while the link is away is read by `metamotion_recording`. `docs/devices.md` says what this was verified on.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import ClassVar, Final, Literal
 import numpy as np
 
 from processing.types import GRAVITY_MPS2, NS_PER_S, ClockSpec, ImuBatch
-from sensor_gateway.drivers.base import Advert, Battery, Capabilities, Decoded, Rejected, Step
+from sensor_gateway.drivers import metamotion_recording as recording
+from sensor_gateway.drivers.base import Advert, Battery, Capabilities, Decoded, Late, Rejected, Step
 from sensor_gateway.drivers.metamotion_chips import (
     ACC,
     ACC_LSB_PER_G,
@@ -44,7 +45,8 @@ _BIT: Final = {ACC: 1, GYRO: 2}
 class MetaMotionDriver:
     """Parser of MetaMotion messages. Holds the count of samples, what waits to be joined, and whether the chip is right.
 
-    Raises ValueError where the configuration asks for a rate, range or chip that there is not.
+    ``record``: the board logs while the link is away, and what it logged is read afterwards (`base.Fetches`). Raises ValueError
+    where the configuration asks for a rate, range or chip that there is not.
     """
 
     id: ClassVar[str] = "metamotion"
@@ -57,6 +59,7 @@ class MetaMotionDriver:
         chip: Literal["bmi160", "bmi270"] = "bmi270",
         acc_range_g: int = 8,
         gyr_range_dps: int = 1000,
+        record: bool = False,
     ) -> None:
         if rate_hz not in RATE_CODES:
             raise ValueError(f"rate_hz is {rate_hz:g}; a MetaMotion has {', '.join(map(str, RATE_CODES))}")
@@ -75,11 +78,13 @@ class MetaMotionDriver:
         self._period_ns = round(NS_PER_S / rate_hz)
         self._pairing = Pairing(self._period_ns)
         self._wrong = 0
+        self._recording = recording.Recording(self._period_ns) if record else None
 
     @property
     def capabilities(self) -> Capabilities:
         """The clock is the count of samples; its rate is measured."""
-        return Capabilities(ClockSpec(self._period_ns, None), None, self._rate_hz, PACKED)
+        clock = ClockSpec(self._period_ns, None)
+        return Capabilities(clock, None, self._rate_hz, PACKED, backfill=self._recording is not None)
 
     def match(self, advert: Advert) -> float:
         """By the service; older MetaWear boards have it too."""
@@ -91,7 +96,8 @@ class MetaMotionDriver:
 
     def start(self) -> Sequence[Step]:
         """Tear down all that an earlier session left (else nothing streams), ask for chip and battery, set up, start."""
-        commands = (*tear_down(self._chip), *ask_chip(), ASK_BATTERY, *self._set_up, *run())
+        logger = ([], []) if self._recording is None else (recording.ask(), recording.prepare(self._chip))
+        commands = (*tear_down(self._chip), *logger[0], *ask_chip(), ASK_BATTERY, *self._set_up, *logger[1], *run())
         return tuple(Step(COMMAND_UUID, command) for command in commands)
 
     def stop(self) -> Sequence[Step]:
@@ -102,18 +108,29 @@ class MetaMotionDriver:
         """Ask for the battery, which is told only then."""
         return (Step(COMMAND_UUID, ASK_BATTERY),)
 
+    def fetch(self, now_mono_ns: int) -> Sequence[Step]:
+        """Read what the board logged (`base.Fetches`)."""
+        if self._recording is None:
+            return ()
+        return tuple(Step(COMMAND_UUID, command) for command in self._recording.fetch(now_mono_ns))
+
     def reset(self) -> None:
         """Forget the count and what waits. The chip stays known: it belongs to the device."""
         self._pairing.reset()
+        if self._recording is not None:
+            self._recording.connection_lost()
 
     def snapshot(self) -> dict[str, int]:
         """The count, what waits, and whether the chip is right."""
-        return self._pairing.snapshot() | {"wrong": self._wrong}
+        logged = {} if self._recording is None else self._recording.snapshot()
+        return self._pairing.snapshot() | {"wrong": self._wrong} | logged
 
     def restore(self, state: dict[str, int]) -> None:
         """Take `snapshot`'s numbers back."""
         self._pairing.restore(state)
         self._wrong = state["wrong"]
+        if self._recording is not None and "log_uid" in state:  # a snapshot from before the option was set has none
+            self._recording.restore(state)
 
     def feed(self, uuid: str, payload: bytes, rx_mono_ns: int, rx_utc_ns: int) -> list[Decoded]:
         """Decode one message: samples where both streams have them, the battery, or the reason why not."""
@@ -127,6 +144,10 @@ class MetaMotionDriver:
         if payload.startswith(BATTERY_TOLD):
             ok = len(body) == 3 and body[0] <= 100
             return [Battery(float(body[0])) if ok else Rejected("a battery state is percent and millivolt", payload)]
+        if self._recording is not None and module == recording.LOGGING:
+            return self._logged(payload, rx_mono_ns, rx_utc_ns)
+        if self._recording is not None and module == recording.EVENT:
+            return []  # the event's number
         n = 0
         if module in (ACC, GYRO):
             n = {self._chip.single[module]: 1, self._chip.packed[module]: PACKED}.get(register, 0)
@@ -141,7 +162,20 @@ class MetaMotionDriver:
         if joined is None:
             return []
         ticks, acc_mps2, gyr_rps = joined
+        if self._recording is not None:
+            self._recording.live()
         return [ImuBatch(ticks, None, rx_mono_ns, rx_utc_ns, acc_mps2, gyr_rps)]
+
+    def _logged(self, payload: bytes, rx_mono_ns: int, rx_utc_ns: int) -> list[Decoded]:
+        if self._recording is None:
+            return []
+        found = self._recording.feed(payload, rx_mono_ns)
+        if isinstance(found, str):
+            return [Rejected(found, payload)]
+        return [
+            Late(ImuBatch(t, None, rx_mono_ns, rx_utc_ns, acc * self._scale[ACC], gyr * self._scale[GYRO]), True)
+            for t, acc, gyr in found
+        ]
 
     def _check(self, module: int, payload: bytes) -> list[Decoded]:
         if len(payload) < 3:

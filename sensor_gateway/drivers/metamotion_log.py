@@ -1,20 +1,16 @@
 """Entries of a MetaMotion's on-board log, and the samples they hold.
 
-Beside `metamotion`, for recordings that the sensor kept while nobody listened. A message ``0B 07`` carries one or two
+Used by `metamotion_recording`, for what the sensor kept while nobody listened. A message ``0B 07`` carries one or two
 entries of 9 bytes: logger and reset count u8, tick u32, value u32. A tick is 48/32768 s. A sample of three axes is two
 entries: x and y from one logger, z from the next, with ticks that may differ by one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from struct import Struct
 from typing import Final
-
-import numpy as np
-
-from processing.types import F64, I64
 
 TICK_NS: Final = 1_464_843.75  # 48 / 32768 s
 LOG_DATA: Final = bytes([0x0B, 0x07])
@@ -23,6 +19,7 @@ _ENTRY: Final = Struct("<BII")
 _HALVES: Final = Struct("<II")
 _AXES: Final = Struct("<hhh")
 _Z_LATER_TICKS: Final = 2
+_NOTHING: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +43,35 @@ def decode_log(payload: bytes) -> list[LogEntry]:
     ]
 
 
-def logged_samples(entries: Iterable[LogEntry], loggers: Sequence[int], scale: float) -> tuple[I64, F64]:
-    """Times (n,) [ns since the sensor's restart] and values (n, 3) of the sensor that logs into two ``loggers`` (xy, z).
+class Halves:
+    """Puts the two entries of a sample together; a half without its partner is given up. Loggers: xy, then z."""
 
-    ``scale`` is one step of a raw value. Halves without their partner are left out. Entries of other loggers are passed
-    over; those of one restart only may be given, since times of two do not compare.
-    """
-    xy_logger, z_logger = loggers
-    times: list[int] = []
-    rows: list[tuple[int, int, int]] = []
-    first: LogEntry | None = None
-    for entry in entries:
-        if entry.logger == xy_logger:
-            first = entry
-        elif entry.logger == z_logger and first is not None:
-            if 0 <= entry.tick - first.tick <= _Z_LATER_TICKS:
-                times.append(round(first.tick * TICK_NS))
-                rows.append(_AXES.unpack(_HALVES.pack(first.value, entry.value)[: _AXES.size]))
-            first = None
-    return np.array(times, np.int64), np.array(rows, np.float64).reshape(-1, 3) * scale
+    def __init__(self, loggers: Sequence[int]) -> None:
+        self._xy, self._z = loggers
+        self._tick = self._value = _NOTHING
+
+    def add(self, entry: LogEntry) -> tuple[int, tuple[int, int, int]] | None:
+        """Take an entry of the one restart that is read; a whole sample's tick and raw axes. Those of other loggers are passed
+        over.
+        """
+        if entry.logger == self._xy:
+            self._tick, self._value = entry.tick, entry.value
+        elif entry.logger == self._z and self._tick != _NOTHING:
+            tick, value = self._tick, self._value
+            self.reset()
+            if 0 <= entry.tick - tick <= _Z_LATER_TICKS:
+                x, y, z = _AXES.unpack(_HALVES.pack(value, entry.value)[: _AXES.size])
+                return tick, (x, y, z)
+        return None
+
+    def reset(self) -> None:
+        """Forget a first half."""
+        self._tick = self._value = _NOTHING
+
+    def snapshot(self, name: str) -> dict[str, int]:
+        """Plain numbers under keys that begin with ``name``."""
+        return {f"{name}_tick": self._tick, f"{name}_value": self._value}
+
+    def restore(self, name: str, state: dict[str, int]) -> None:
+        """Take `snapshot`'s numbers back."""
+        self._tick, self._value = state[f"{name}_tick"], state[f"{name}_value"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import replace
 from struct import pack
 from typing import ClassVar
 
@@ -10,10 +12,11 @@ import numpy as np
 import pytest
 
 from processing.types import GRAVITY_MPS2
-from sensor_gateway.drivers.base import Battery, Rejected
+from sensor_gateway.drivers.base import Battery, Late, Rejected
 from sensor_gateway.drivers.metamotion import COMMAND_UUID, NOTIFY_UUID, SERVICE_UUID, MetaMotionDriver
 from sensor_gateway.drivers.metamotion_chips import ACC, CHIPS, GYRO
-from tests.ble.support.bench import driver_bench
+from tests.ble.support.bench import QUICK, driver_bench
+from tests.ble.support.board_log import TICK_S, BoardLog
 from tests.ble.support.peripheral import NOTIFY, WRITE, WRITE_SILENTLY, Peripheral
 
 pytestmark = pytest.mark.anyio
@@ -64,6 +67,66 @@ class MetaMotion(Peripheral):
                 rows = [v for i in range(3) for v in ((first + i) % 1000, 0, 0)]
                 out.append(bytes([module, registers[module]]) + pack("<9h", *rows))
         return [(NOTIFY_UUID, payload) for payload in out]
+
+
+class LoggingBoard(MetaMotion):
+    """With a log: goes on measuring while nobody is connected."""
+
+    def boot(self) -> None:
+        super().boot()
+        self.log = BoardLog()
+
+    def connected(self) -> None:
+        self.measure()
+        super().connected()
+
+    def _on_disconnection(self, reason: int) -> None:
+        self.measure()
+        self.log.disconnected()
+        super()._on_disconnection(reason)
+
+    def wrote(self, name: str, value: bytes) -> None:
+        super().wrote(name, value)
+        self.answers += self.log.command(value, round(self.now_s / TICK_S))
+
+    def measure(self) -> None:
+        """What fell due since the last time, into the log."""
+        chip = CHIPS[self.chip]
+        while self.rate_hz and self._due_s <= self.now_s:
+            for i in range(3):
+                for module in (GYRO, ACC):
+                    tick = round((self._due_s + i / self.rate_hz) / TICK_S)
+                    self.log.measured(module, chip.single[module], pack("<3h", *divmod(tick, 1000), 0), tick)
+            self._due_s += 3 / self.rate_hz
+
+    def turn(self) -> list[tuple[str, bytes]]:
+        return super().turn() + [(NOTIFY_UUID, message) for message in self.log.read_out(20)]
+
+
+@pytest.mark.slow
+async def test_what_the_board_logged_out_of_range_is_read_dated_and_cleared() -> None:
+    limits = replace(QUICK, stall_s=2.0)
+    async with driver_bench(LoggingBoard, MetaMotionDriver(100, record=True), limits) as b:
+        await b.until(lambda: b.samples >= 100)
+        b.sensor.leave()
+        await b.until(lambda: b.states[-1] == "lost")
+        left_ns = time.monotonic_ns()
+        await asyncio.sleep(4)
+        b.sensor.come_back()
+        await b.until(lambda: b.states[-1] == "streaming", 30)
+        back_ns = time.monotonic_ns()
+        await b.until(lambda: b.session.stats.late > 0 and not b.sensor.log.entries, 30)
+    late = [i for i in b.items if isinstance(i, Late)]
+    t = np.concatenate([i.batch.t_dev_ticks for i in late])
+    assert all(i.on_gateway_clock for i in late)
+    assert np.all(np.diff(t) > 0)
+    assert len(t) > 350
+    assert left_ns - 1e9 < t[0] < left_ns + 1e9
+    assert t[-1] < back_ns
+    assert np.diff(t).max() < 50e6
+    ticks = np.rint(np.concatenate([i.batch.acc_mps2[:, :2] for i in late]) / GRAVITY_MPS2 * 4096) @ [1000, 1]
+    assert np.ptp(t - ticks * TICK_S * 1e9) < 1e6
+    assert not [i for i in b.items if isinstance(i, Rejected)]
 
 
 async def test_it_streams_whole_and_again_after_a_disconnect() -> None:

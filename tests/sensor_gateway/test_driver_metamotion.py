@@ -15,7 +15,7 @@ from sensor_gateway.drivers.base import Advert, Battery, Decoded, Rejected
 from sensor_gateway.drivers.metamotion import COMMAND_UUID, NOTIFY_UUID, SERVICE_UUID, MetaMotionDriver
 from sensor_gateway.drivers.metamotion_chips import ACC, CHIPS, GYRO
 from sensor_gateway.drivers.metamotion_fusion import decode_fusion
-from sensor_gateway.drivers.metamotion_log import TICK_NS, decode_log, logged_samples
+from sensor_gateway.drivers.metamotion_log import TICK_NS, Halves, decode_log
 from tests.sensor_gateway.driver_fuzz import check, feed, restored, shared_vectors, storm
 
 # The vendor's unit tests (provenance: vendor test).
@@ -198,11 +198,11 @@ def test_log_entries_become_samples() -> None:
     assert [(e.logger, e.reset_uid, e.tick) for e in entries] == [
         (0, 5, 0x42E6), (1, 5, 0x42E6), (0, 5, 0x4337), (1, 5, 0x4337), (0, 5, 0x4345),
     ]  # fmt: skip
-    t_ns, acc_g = logged_samples(entries, (0, 1), 1 / 4096)
-    assert t_ns.tolist() == [round(0x42E6 * 48e9 / 32768), round(0x4337 * 48e9 / 32768)]
-    np.testing.assert_allclose(acc_g * 4096, [[0xF5, 0x13D, 0x0FDD], [0x12A, -55, 0x1031]])
-    later = [entries[0], entries[3], entries[1], entries[2]]
-    assert len(logged_samples(later, (0, 1), 1.0)[0]) == 0
+    halves = Halves((0, 1))
+    whole = [sample for e in entries if (sample := halves.add(e)) is not None]
+    assert whole == [(0x42E6, (0xF5, 0x13D, 0x0FDD)), (0x4337, (0x12A, -55, 0x1031))]
+    halves = Halves((0, 1))
+    assert not any(halves.add(e) for e in (entries[0], entries[3], entries[1], entries[2]))
     for bad in (b"", b"\x0b\x07", LOG[0][:-1], b"\x0b\x08" + LOG[0][2:]):
         with pytest.raises(ValueError, match="0b07"):
             decode_log(bad)
