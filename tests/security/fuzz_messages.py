@@ -54,7 +54,7 @@ KEY = "k" * 64
 QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 """A string in line protocol: within one a line break is text, outside it would begin a new point."""
 REASONS = {
-    "JSON": "no JSON", "truncated": "no JSON", "codec": "no UTF-8", "missing required": "a field missing", "bytes;": "size",
+    "JSON": "no JSON", "truncated": "no JSON", "codec": "no UTF-8", "missing required": "a field missing", "bytes;": "size", "characters;": "size",
     "its topic does not": "speaks for another", "topic ": "topic", "regex": "no identifier", "version": "version",
     "contradict": "numbers contradict", "inside data": "numbers contradict", "none of": "unknown word", "got `": "wrong type",
     "Expected": "out of range", "out of range": "out of range", "outside": "out of range",
@@ -207,7 +207,7 @@ def bridge_target(kind: str, rng: random.Random) -> Callable[[], str]:
 
 
 def status_target(rng: random.Random) -> Callable[[], str]:
-    states, sound = GatewayStates(SystemClock()), b'{"v":1,"online":true,"t_utc_ns":1790000000000000000,"spool":"00112233aabbccdd","queued":5,"durable_up_to":4,"counters":{"stored":9},"vitals":{"lag_s":0.1,"disk_free_bytes":1e9}}'  # fmt: skip
+    states, sound = GatewayStates(SystemClock(), Refusals("message")), b'{"v":1,"online":true,"t_utc_ns":1790000000000000000,"spool":"00112233aabbccdd","queued":5,"durable_up_to":4,"counters":{"stored":9},"vitals":{"lag_s":0.1,"disk_free_bytes":1e9}}'  # fmt: skip
 
     def once() -> str:
         if states.take(Incoming(topics.status("home", "gw-1"), damaged(sound, rng), 1, 1)) is None:
