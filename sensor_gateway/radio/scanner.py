@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -118,12 +118,21 @@ class Scanner:
         await scanner.start()
         try:
             async with asyncio.timeout(self._adapter.limits.scan_slice_s):
-                await self._hit.wait()
+                await self._gather()
         except TimeoutError:
             pass
         finally:
             await scanner.stop()
         await self._adapter.scanned(self._heard, asyncio.get_running_loop().time() - began_s)
+
+    async def _gather(self) -> None:
+        """Return once one is found (or given up), and a moment later where more are looked for: they often come together."""
+        await self._hit.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._adapter.limits.scan_gather_s):
+                while any(not search.found.done() for search in self._searches):
+                    self._hit.clear()
+                    await self._hit.wait()
 
     def _on_advert(self, device: BLEDevice, data: AdvertisementData) -> None:
         self._heard = True

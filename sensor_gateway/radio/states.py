@@ -76,6 +76,7 @@ class RadioLimits:
 
     scan_slice_s: float = 5.0  # scanning costs the connected sensors airtime, so others get their turn in between
     scan_pause_s: float = 1.0
+    scan_gather_s: float = 0.3  # on after the first one found: others that are looked for save a scan of their own
     connect_s: float = 20.0
     connect_outer_s: float = 60.0  # bleak's own timeout has been seen not to fire
     subscribe_s: float = 10.0

@@ -219,7 +219,7 @@ async def test_a_strangers_sensor_is_never_connected() -> None:
     async with bench(clip_on=False) as b:
         stranger = Clip(b.air, STRANGER)
         await stranger.power_on()
-        await b.until(lambda: b.session.stats.failures)
+        await b.until(lambda: "lost" in b.states)
         assert not stranger.is_connected
         assert stranger.commands == []
         assert b.received == []
@@ -243,6 +243,25 @@ async def test_two_sessions_share_a_radio_that_does_one_thing_at_a_time() -> Non
         assert b.session.stats.failures == 0
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        await other.power_off()
+
+
+async def test_sensors_looked_for_together_are_found_by_one_scan() -> None:
+    async with bench(run=False) as b:
+        other = Clip(b.air, OTHER)
+        await other.power_on()
+        b.radio.limits = replace(RADIO, scan_gather_s=5.0)
+        looks = [b.radio.find(lambda advert, at=at: advert.address == at, 8) for at in (OURS, OTHER)]
+        found = await asyncio.gather(*looks)
+        assert [f and f.advert.address for f in found] == [OURS, OTHER]
+        assert b.central.scans == 1
+        # One that stays away holds up the one that is there by no more than that moment.
+        b.radio.limits = replace(RADIO, scan_gather_s=0.2)
+        away = asyncio.create_task(b.radio.find(lambda advert: advert.address == STRANGER, 8))
+        assert await b.radio.find(lambda advert: advert.address == OURS, 8) is not None
+        await b.until(lambda: b.central.scans_running == 0)
+        away.cancel()
+        await asyncio.gather(away, return_exceptions=True)
         await other.power_off()
 
 

@@ -67,7 +67,7 @@ class Central:
         self.device = Device.from_config_with_hci(config, source, sink)
         self.host = SimHost(self)
         self.connecting = asyncio.Lock()
-        self.scanning = 0
+        self.scans = 0  # begun so far
         self.most_at_once = 0  # scans and connection attempts under way together
         self.busy = 0
         self.scans_running = 0
@@ -176,6 +176,7 @@ class SimScanner(BaseBleakScanner):
         self.central.device.on("advertisement", self._on_advertisement)
         await self.central.device.start_scanning(filter_duplicates=False)
         self.central.scans_running += 1
+        self.central.scans += 1
 
     async def stop(self) -> None:
         self.central.device.remove_listener("advertisement", self._on_advertisement)
