@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
@@ -17,6 +19,7 @@ from sensor_gateway import cli
 from sensor_gateway.cohort.cohort import CohortOptions, seed
 from sensor_gateway.export.export import KIND_OF_TABLE
 from sensor_gateway.sinks.store import Store
+from tests.reference import ABSENT, REFERENCE
 
 pytestmark = pytest.mark.slow
 
@@ -75,3 +78,52 @@ def test_the_examples_run(cohort: tuple[Path, Path], tmp_path: Path) -> None:
     told = example("recompute_flag.py", out, folder=tmp_path)
     assert told.startswith(f"{flags} flags")
     assert told.rstrip().endswith(", 0 differ")
+
+
+def test_own_motion_capture_is_compared_whatever_its_clock_and_zero(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    t = np.arange(0, 120, 0.01)
+    tilt = np.cumsum(rng.normal(0, 0.05, len(t)))
+    columns = {"t_utc_ns": (t * 1e9).astype(np.int64) + 10**18, "anterior_tilt_deg": tilt + rng.normal(0, 0.5, len(t))}
+    pd.DataFrame(columns | {"valid": True}).to_parquet(tmp_path / "samples.parquet")
+    start = 370  # the cameras start 3.7 s later, at a clock and a zero of their own
+    optical = pd.DataFrame({"t_s": 50 + t[start:], "anterior_tilt_deg": tilt[start:] + 12})
+    optical.to_csv(tmp_path / "optical.csv", index=False)
+    words = (tmp_path / "samples.parquet", tmp_path / "optical.csv", tmp_path / "agreement.png")
+    told = example("validate_optical.py", *words, folder=tmp_path)
+    assert "moved by +3.70 s" in told
+    zeros, rmse = (float(n) for n in re.search(r"zeros (\S+) deg apart; around that RMSE (\S+) deg", told).groups())  # type: ignore[union-attr]
+    assert zeros == pytest.approx(-12, abs=0.05)
+    assert rmse == pytest.approx(0.5, abs=0.05)
+    assert (tmp_path / "agreement.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.mark.reference
+def test_a_real_walk_with_markers_as_ones_own_data(tmp_path: Path) -> None:
+    source = REFERENCE / "neura_pelvis" / "S02_walk1.parquet"
+    if not source.is_file():
+        pytest.skip(ABSENT)
+    out = tmp_path / "out"
+    assert (
+        cli.main(
+            [
+                "process",
+                str(source),
+                "--out",
+                str(out),
+                "--mode",
+                "retro",
+                "--neutral",
+                "auto",
+                "--mount",
+                "up=+x,anterior=-z",
+            ]
+        )
+        == 0
+    )
+    truth = pd.read_parquet(source)[["t_s", "ref_tilt_deg"]].rename(columns={"ref_tilt_deg": "anterior_tilt_deg"})
+    truth.to_csv(tmp_path / "optical.csv", index=False)
+    words = (out / "samples.parquet", tmp_path / "optical.csv", tmp_path / "agreement.png")
+    told = example("validate_optical.py", *words, folder=tmp_path)
+    rmse = float(re.search(r"RMSE (\S+) deg", told)[1])  # type: ignore[index]
+    assert rmse < 1.0  # the chain's own figure is 0.7 (docs/validation.md), with the mount of the recording
