@@ -8,7 +8,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from sensor_gateway.stack.site import SitePlan, init_stack, names_of
+from sensor_gateway.stack.further import add_gateway
+from sensor_gateway.stack.site import SitePlan, init_stack
 from sensor_gateway.wire import topics
 
 
@@ -22,30 +23,47 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--name", action="append", help="a host name or address under which gateways reach the broker; again for more"
     )
     parser.add_argument("--rotate", action="store_true", help="new passwords, tokens, keys and server certificate")
+    parser.add_argument(
+        "--add",
+        action="store_true",
+        help="add --gateway to the stack that is there, and --site with it where that is new",
+    )
+    parser.add_argument(
+        "--influx-users",
+        action="store_true",
+        help="for InfluxDB 1: users of one database each, instead of InfluxDB 2's tokens",
+    )
     parser.add_argument("--json", action="store_true", help="print the names of the files for a machine")
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints names of files, never what is in them."""
-    plan = SitePlan(args.site, args.gateway, tuple(args.wearer or SitePlan().wearers), SitePlan().names)
+    default = SitePlan()
+    names = tuple(dict.fromkeys((*default.names, *(args.name or ()))))
+    plan = SitePlan(args.site, args.gateway, tuple(args.wearer or default.wearers), names, args.influx_users)
     for what, value in (("site", plan.site), ("gateway", plan.gateway), *(("wearer", w) for w in plan.wearers)):
         if not topics.is_id(value):
             print(
                 f"tiltline init-stack: --{what} is {value!r}; use 1-32 small letters, digits and '-'", file=sys.stderr
             )
             return 1
-    plan = SitePlan(plan.site, plan.gateway, plan.wearers, tuple(dict.fromkeys((*plan.names, *(args.name or ())))))
+    if args.add and args.rotate:
+        print("tiltline init-stack: --add and --rotate are two things; run it once for each", file=sys.stderr)
+        return 1
     try:
-        out = init_stack(args.folder, plan, rotate=args.rotate)
+        out = add_gateway(args.folder, plan) if args.add else init_stack(args.folder, plan, rotate=args.rotate)
     except (OSError, ValueError, TypeError) as e:
         print(f"tiltline init-stack: {e}", file=sys.stderr)
         return 1
     if args.json:
         print(json.dumps(asdict(out)))
         return 0
-    print(f"made: {names_of(out.made)}")
+    print(f"made: {', '.join(out.made) or 'nothing'}")
     if out.kept:
-        print(f"kept: {names_of(out.kept)}")
+        print(f"kept: {', '.join(out.kept)}")
+    if args.add:
+        print("Next: docs/operations.md, 'A further gateway' and 'A further site'.")
+        return 0
     print(
         "Keep certs/ca.key away from this machine once all is made. Next: docs/operations.md, 'The database and its tokens'."
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from processing.dictionary import KINDS
@@ -13,8 +14,14 @@ from sensor_gateway.wire import topics
 
 ROUNDS: Final = 1000
 """Of PBKDF2. The passwords are random and long, so more rounds would only slow the broker down at every log-in."""
-BRIDGE: Final = "bridge"
-THERAPIST: Final = "therapist"
+
+
+@dataclass(frozen=True, slots=True)
+class SiteUsers:
+    """A site's own users at the broker: its bridge and its therapist."""
+
+    bridge: str = "bridge"
+    therapist: str = "therapist"
 
 
 def password_line(user: str, password: str) -> str:
@@ -24,32 +31,34 @@ def password_line(user: str, password: str) -> str:
     return f"{user}:$7${ROUNDS}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
 
 
-def access_list(site: str, gateways: Mapping[str, Sequence[str]]) -> str:
-    """The access list: ``gateways`` are their names, which are their users, with the wearers of each."""
-    lines = [
-        "# Made by `tiltline init-stack`. %u is the name a client logged in with, which is its site.gateway.",
-        "# Every gateway: its own status and receipts, and what is said to it.",
-        f"pattern write {topics.status('+', '%u')}",
-        f"pattern write {topics.receipt('+', '%u')}",
-        f"pattern read {topics.durable('+', '%u')}",
-        f"pattern read {topics.command('+', '%u')}",
-    ]
-    for gateway, wearers in gateways.items():
-        lines += ["", "# A gateway writes the records of its own wearers, under its own name, and reads nobody's."]
-        lines += [f"user {gateway}"]
-        lines += [f"topic write {topics.record(site, gateway, wearer, kind)}" for wearer in wearers for kind in KINDS]
-    lines += [
-        "",
-        "# The bridge reads all records and states, and writes only the acknowledgements.",
-        f"user {BRIDGE}",
+def site_access(site: str, users: SiteUsers) -> str:
+    """The part of the access list that is the site's: its bridge and its therapist."""
+    return _text(
+        f"# Site {site}: its bridge reads its records and states, and writes only the acknowledgements.",
+        f"user {users.bridge}",
         f"topic read {topics.ROOT}/{site}/+/+/+",
         f"topic read {topics.status(site, '+')}",
         f"topic write {topics.durable(site, '+')}",
         "",
-        "# A therapist commands and hears the receipts; the gateway checks the signature besides.",
-        f"user {THERAPIST}",
+        "# Its therapist commands and hears the receipts; the gateway checks the signature besides.",
+        f"user {users.therapist}",
         f"topic write {topics.command(site, '+')}",
         f"topic read {topics.receipt(site, '+')}",
-        "",
-    ]
-    return "\n".join(lines)
+    )
+
+
+def gateway_access(site: str, gateway: str, wearers: Sequence[str]) -> str:
+    """A gateway's part; its name is its user, so nobody speaks for it."""
+    return _text(
+        "# A gateway: records of its own wearers, its own status and receipts, and what is said to it.",
+        f"user {gateway}",
+        *(f"topic write {topics.record(site, gateway, wearer, kind)}" for wearer in wearers for kind in KINDS),
+        f"topic write {topics.status(site, gateway)}",
+        f"topic write {topics.receipt(site, gateway)}",
+        f"topic read {topics.durable(site, gateway)}",
+        f"topic read {topics.command(site, gateway)}",
+    )
+
+
+def _text(*lines: str) -> str:
+    return "\n".join(("", *lines, ""))

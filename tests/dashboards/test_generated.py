@@ -147,13 +147,6 @@ def test_words_are_not_diagnostic() -> None:
         assert not found, (uid, found)
 
 
-def test_provisioning_holds_no_secret_and_points_at_the_bucket() -> None:
-    source = generated()["provisioning/datasources/tiltline.yaml"]
-    assert 'httpHeaderValue1: "Token $__file{/run/secrets/influx_read_token}"' in source
-    assert f"uid: {DATA_SOURCE_UID}" in source
-    assert "dbName: tiltline" in source
-
-
 @pytest.mark.parametrize(
     "wrong",
     [

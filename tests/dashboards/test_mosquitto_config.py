@@ -97,14 +97,14 @@ class Client:
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that the documented commands make, run as written; and a second gateway by the documented way."""
+    """The folder that the documented commands make, run as written, a second gateway and a second site among them."""
     directory = tmp_path_factory.mktemp("site")
     (directory / "config").symlink_to(ROOT / "config")
     text = (ROOT / "docs" / "operations.md").read_text()
-    block = re.search(r"<!-- these commands are run by [^>]*-->\n```sh\n(.*?)```", text, re.DOTALL)
-    assert block is not None
+    blocks = re.findall(r"<!-- these commands are run by [^>]*-->\n```sh\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) == 3
     done = subprocess.run(
-        ["sh", "-c", block[1]],
+        ["sh", "-ec", "".join(blocks)],
         cwd=directory,
         capture_output=True,
         text=True,
@@ -113,12 +113,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
         env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
     )
     assert done.returncode == 0, done.stderr
-    access = directory / "stack" / "mosquitto"
-    (access / "passwd").chmod(0o600)
-    subprocess.run(["mosquitto_passwd", "-b", access / "passwd", "gw-2", "two"], check=True, capture_output=True)
-    (access / "acl").chmod(0o600)
-    acl = (access / "acl").read_text()
-    (access / "acl").write_text(f"{acl}\nuser gw-2\ntopic write tiltline/v1/home/gw-2/w-002/metric\n")
     return directory / "stack"
 
 
@@ -172,12 +166,14 @@ def broker(stack: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Br
 
 @pytest.fixture
 def clients(broker: Broker) -> Iterator[dict[str, Client]]:
-    """The first gateway, a second one and the bridge, logged in."""
+    """The first gateway, a second one and the bridge, logged in; and those of the second site."""
     secrets = broker.stack / "secrets"
     passwords = {
         "gw-1": (secrets / "mqtt_gateway_password").read_text(),
-        "gw-2": "two",
+        "gw-2": (broker.stack / "gateways" / "gw-2" / "mqtt_gateway_password").read_text(),
         "bridge": (secrets / "mqtt_bridge_password").read_text(),
+        "gw-b1": (broker.stack / "gateways" / "gw-b1" / "mqtt_gateway_password").read_text(),
+        "bridge-clinic-b": (broker.stack / "sites" / "clinic-b" / "secrets" / "mqtt_bridge_password").read_text(),
     }
     made = {user: Client(broker, user, password) for user, password in passwords.items()}
     yield made
@@ -197,7 +193,7 @@ def test_the_commands_leave_secrets_only_where_they_are_mounted(stack: Path) -> 
 
 
 def test_users_with_a_password_get_in_and_nobody_else(broker: Broker, clients: dict[str, Client]) -> None:
-    assert {user: client.reason.value for user, client in clients.items()} == {"gw-1": 0, "gw-2": 0, "bridge": 0}
+    assert {user: client.reason.value for user, client in clients.items()} == dict.fromkeys(clients, 0)
     for user, password in (("", ""), ("gw-1", "wrong"), ("nobody", "two")):
         refused = Client(broker, user, password)
         assert refused.reason.value == DENIED, user
@@ -279,6 +275,31 @@ def test_a_gateway_is_delivered_nothing_of_another_whatever_it_subscribes(client
     last = topics.durable("home", "gw-2")
     bridge.publish(last)
     assert set(curious.delivered(last)) == {last}
+
+
+def test_a_site_is_delivered_nothing_of_another_and_cannot_speak_in_it(clients: dict[str, Client]) -> None:
+    bridge, other_bridge, first, other = (clients[u] for u in ("bridge", "bridge-clinic-b", "gw-1", "gw-b1"))
+    for curious in (bridge, other_bridge):
+        curious.subscribe("#")
+        curious.subscribe(topics.ALL_RECORDS)
+        curious.subscribe(topics.ALL_STATUS)
+    own = topics.record("clinic-b", "gw-b1", "w-101", "metric"), topics.status("clinic-b", "gw-b1")
+    assert [other.publish(topic) < 128 for topic in own] == [True, True]
+    assert [
+        first.publish(t) < 128
+        for t in (topics.status("home", "gw-1"), topics.record("home", "gw-1", "w-001", "metric"))
+    ]
+    foreign = (
+        topics.status("home", "gw-b1"),
+        topics.record("home", "gw-b1", "w-101", "metric"),
+        topics.receipt("home", "gw-b1"),
+    )
+    assert [other.publish(topic) for topic in foreign] == [DENIED] * 3
+    assert [other_bridge.publish(topics.durable("home", g)) for g in ("gw-1", "gw-b1")] == [DENIED] * 2
+    assert set(other_bridge.delivered(own[1])) == set(own)
+    assert set(bridge.delivered(topics.record("home", "gw-1", "w-001", "metric"))) <= {
+        topics.status("home", "gw-1"), topics.status("home", "gw-2"), topics.record("home", "gw-1", "w-001", "metric")
+    }  # fmt: skip
 
 
 def test_the_checks_notice_a_broker_that_lets_anybody_in(stack: Path, tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from dashboards.__main__ import generated
-from dashboards.provisioning import DATA_SOURCES
+from dashboards.model import DATA_SOURCE_UID
 from processing.rules.study import Study
 from sensor_gateway.config import load_settings
+from sensor_gateway.stack.database import FIRST_BUCKET, dashboard_provider, data_source
 from sensor_gateway.study_file import load_study
 
 ROOT = Path(__file__).parents[2]
@@ -212,8 +213,11 @@ def test_the_settings_fit_the_compose_file_and_the_data_source() -> None:
             assert Path(path).name in secrets[1].split(", ")
         assert f"\n  {settings.mqtt.host}:" in text
     influx = load_settings(ROOT / "config" / "stack" / "bridge.example.toml").influx
-    assert f"url: {influx.url}" in DATA_SOURCES
-    assert f"dbName: {influx.bucket}" in DATA_SOURCES
+    source = data_source(1, FIRST_BUCKET, "influx_read_token")
+    assert f"url: {influx.url}\n" in source
+    assert f"dbName: {influx.bucket}\n" in source
+    assert 'httpHeaderValue1: "Token $__file{/run/secrets/influx_read_token}"' in source
+    assert f"uid: {DATA_SOURCE_UID}\n" in source, "by which the dashboards ask"
     assert f"DOCKER_INFLUXDB_INIT_BUCKET: {influx.bucket}\n" in text
     assert f"DOCKER_INFLUXDB_INIT_ORG: {influx.org}\n" in text
 
@@ -223,7 +227,8 @@ def test_grafana_reads_the_generated_files() -> None:
     folders = set(re.findall(r"\./dashboards/grafana/([\w/]+):", text))
     assert folders == {str(Path(name).parent) for name in generated()}
     assert "./dashboards/grafana/json:/var/lib/tiltline/dashboards:ro" in text
-    assert "path: /var/lib/tiltline/dashboards" in generated()["provisioning/dashboards/tiltline.yaml"]
+    assert "path: /var/lib/tiltline/dashboards\n" in dashboard_provider(1, "home")
+    assert set(re.findall(r"\./stack/grafana/(\w+):", text)) == {"datasources", "dashboards"}
 
 
 def test_grafana_image_and_the_types_it_is_checked_against_have_one_version() -> None:

@@ -25,7 +25,7 @@ from sensor_gateway.commands.receiver import Receiver
 from sensor_gateway.config import Commands, ConfigError, Issuer, Mqtt, Sensor, Settings, Site, Web
 from sensor_gateway.gateway import Gateway
 from sensor_gateway.mqtt_link import Incoming, Link, LinkError, LinkSettings
-from sensor_gateway.stack.access import access_list, password_line
+from sensor_gateway.stack.access import SiteUsers, gateway_access, password_line, site_access
 from sensor_gateway.wire import topics
 from tests.integration.servers import Mosquitto, need, wait_until
 
@@ -210,7 +210,8 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
     (server.folder / "passwd").write_text("".join(password_line(u, f"{u}-secret") + "\n" for u in USERS))
     for user in USERS:
         (server.folder / f"{user}.password").write_text(f"{user}-secret")
-    (server.folder / "acl").write_text(access_list("home", {"gw-1": ["w-001"], "gw-2": ["w-002"]}))
+    access = site_access("home", SiteUsers()) + gateway_access("home", "gw-1", ["w-001"])
+    (server.folder / "acl").write_text(access + gateway_access("home", "gw-2", ["w-002"]))
     try:
         server.start()
         yield server

@@ -45,7 +45,7 @@ def test_once_made_it_stays_and_what_is_missing_comes_back(tmp_path: Path) -> No
     assert len(set(held.values())) == len(held)
     assert all(len(secret) == 64 for secret in held.values())
     assert folder.stat().st_mode & 0o777 == 0o700
-    for name in ("certs/ca.key", "certs/server.key", "secrets/mqtt_therapist_password", ".env"):
+    for name in ("certs/ca.key", "certs/server.key", "secrets/mqtt_therapist_password"):
         assert (folder / name).stat().st_mode & 0o033 == 0, name
     for name in ("gateway", "bridge", "therapist"):
         load_settings(folder / f"{name}.toml")
@@ -62,7 +62,13 @@ def test_rotation_renews_doors_and_keeps_settings_further_gateways_and_the_autho
     after = contents(folder)
     same = {name for name in before if before[name] == after[name]}
     assert same == {
-        *("certs/ca.crt", "certs/ca.key", "mosquitto/acl", ".env"),
+        *(
+            "certs/ca.crt",
+            "certs/ca.key",
+            "mosquitto/acl",
+            "grafana/datasources/home.yaml",
+            "grafana/dashboards/home.yaml",
+        ),
         *("gateway.toml", "bridge.toml", "therapist.toml", "study.toml"),
         *(f"secrets/{name}" for name in FIRST_START_ONLY),
     }
@@ -94,7 +100,8 @@ def test_no_secret_is_printed_by_any_command(tmp_path: Path) -> None:
     said = [tiltline("init-stack", str(folder)), tiltline("init-stack", str(folder), "--json")]
     held = secrets_of(folder)
     settings = (folder / "gateway.toml").read_text().replace("/run/secrets", str(folder / "secrets"))
-    settings = settings.replace("/etc/tiltline/ca.crt", str(folder / "certs" / "ca.crt"))
+    for name in ("ca.crt", "page.crt", "page.key"):
+        settings = settings.replace(f"/etc/tiltline/{name}", str(folder / "certs" / name))
     settings = settings.replace("/etc/tiltline", str(folder)).replace("/var/lib/tiltline", str(tmp_path / "data"))
     (tmp_path / "gateway.toml").write_text(settings.replace('host = "mosquitto"', 'host = "127.0.0.1"'))
     shows = (["doctor"], ["doctor", "--json"], ["status"], ["status", "--json"], ["sensors"], ["web"])
