@@ -35,7 +35,10 @@ STORE_FOLLOWS_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """``seconds`` of live time (0: until stopped), ``hours`` of past, the page's port (another one if it is taken)."""
+    """``seconds`` of live time (0: until stopped), ``hours`` of past, the page's port (another one if it is taken).
+
+    ``start`` (ISO 8601): the wearer's day begins then instead.
+    """
 
     folder: Path
     seconds: float = 0.0
@@ -43,6 +46,7 @@ class DemoOptions:
     port: int = 8080
     seed: int = 1
     timezone: str = "UTC"
+    start: str = ""
 
 
 @dataclass(slots=True)
@@ -86,9 +90,10 @@ class Demo:
         port = free_port(options.port)
         if options.port not in (0, port):
             say(f"Port {options.port} is taken; the page uses {port} instead.")
+        wearer = {"seed": options.seed, "hours": options.hours, "start": options.start}
         settings = Settings(
             site=Site("demo", "gw-demo", options.timezone, "."),
-            sensors=(Sensor(SENSOR, WEARER, "synthetic", options={"seed": options.seed, "hours": options.hours}),),
+            sensors=(Sensor(SENSOR, WEARER, "synthetic", options=wearer),),
             web=Web(port=port),
         )
         self.url = f"http://127.0.0.1:{port}"

@@ -48,12 +48,17 @@ class Site:
 
 
 @contextlib.contextmanager
-def live_site(folder: Path, hours: float, patience_s: float = 180.0) -> Iterator[Site]:
-    """The demo in a thread with its own loop: ``hours`` of a simulated wearer's past through the whole chain, then live."""
+def live_site(folder: Path, hours: float, patience_s: float = 180.0, start: str = "") -> Iterator[Site]:
+    """The demo in a thread with its own loop: ``hours`` of a simulated wearer's past through the whole chain, then live.
+
+    With ``start`` (ISO 8601) the wearer's day begins then: ten seconds of standing quietly, twenty of standing, two minutes' walk.
+    """
     caught_up, served, stop = threading.Event(), threading.Event(), asyncio.Event()
     loop = asyncio.new_event_loop()
     hooks = Hooks(lambda _, share: caught_up.set() if share >= 1.0 else None, lambda _: served.set())
-    demo = Demo(DemoOptions(folder, hours=hours, port=0, timezone=afternoon_zone()), SystemClock(), print, hooks)
+    demo = Demo(
+        DemoOptions(folder, hours=hours, port=0, timezone=afternoon_zone(), start=start), SystemClock(), print, hooks
+    )
     thread = threading.Thread(target=loop.run_until_complete, args=(demo.run(stop),), daemon=True)
     thread.start()
     try:
