@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from processing.pipeline import CaptureNeutral
 from processing.rules.study import Study
@@ -90,7 +90,7 @@ class Demo:
         port = free_port(options.port)
         if options.port not in (0, port):
             say(f"Port {options.port} is taken; the page uses {port} instead.")
-        wearer = {"seed": options.seed, "hours": options.hours, "start": options.start}
+        wearer: dict[str, Any] = {"seed": options.seed, "hours": options.hours, "start": options.start}
         settings = Settings(
             site=Site("demo", "gw-demo", options.timezone, "."),
             sensors=(Sensor(SENSOR, WEARER, "synthetic", options=wearer),),
