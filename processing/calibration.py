@@ -236,7 +236,7 @@ class Calibrator:
 
     def corrected(self, t_utc_ns: I64, acc_mps2: F64, gyr_rps: F64) -> F64:
         """Specific force (n, 3) for the filter, each sample by what rests before its minute have taught."""
-        out: list[F64] = []
+        since: list[tuple[int, Correction]] = []  # first row and what holds from it on
         for lo, hi in minutes(t_utc_ns):
             rows = slice(lo, hi)
             # What the minutes before have taught holds from this one on.
@@ -244,10 +244,12 @@ class Calibrator:
             self.rests.close(begin_ns)
             self.look(begin_ns)
             self.rests.add(t_utc_ns[rows], acc_mps2[rows], gyr_rps[rows])
-            out.append(self.history[-1].apply(acc_mps2[rows]))
-        if len(out) == 1:
-            return out[0]
-        return np.concatenate(out) if out else acc_mps2
+            if not since or since[-1][1] is not self.history[-1]:
+                since.append((lo, self.history[-1]))
+        if len(since) <= 1:
+            return since[0][1].apply(acc_mps2) if since else acc_mps2
+        ends = [*(at for at, _ in since[1:]), len(acc_mps2)]
+        return np.concatenate([c.apply(acc_mps2[at:end]) for (at, c), end in zip(since, ends, strict=True)])
 
     def look(self, from_ns: int) -> None:
         """Whether rests so far call for another correction from ``from_ns`` on."""

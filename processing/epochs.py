@@ -66,8 +66,8 @@ class RuleEpochs:
         if codes.count(posture) != len(codes):
             posture = max(set(codes), key=lambda code: (codes.count(code), -code))
             mine = [s for s in mine if s.posture == posture]
-        tilt = np.concatenate([s.tilt_deg for s in mine])
-        obliquity = np.concatenate([s.obliquity_deg for s in mine])
+        tilt = _median([s.tilt_deg for s in mine])
+        obliquity = _median([s.obliquity_deg for s in mine])
         expected = math.floor(self.rate_hz * 0.98) * RULE_EPOCH_S
         # Seconds of other postures do not count as covered: half a walk is half an epoch of walking.
         covered = min(1000, round(1000 * sum([s.valid for s in mine]) / expected))
@@ -76,8 +76,8 @@ class RuleEpochs:
             coverage_permille=covered,
             posture=POSTURES[posture],
             confidence_permille=round(1000 * sum([s.confidence for s in mine]) / len(mine)),
-            tilt_mdeg=round(_median(tilt) * 1000) if len(tilt) else None,
-            abs_obliquity_mdeg=round(abs(_median(obliquity)) * 1000) if len(obliquity) else None,
+            tilt_mdeg=None if tilt is None else round(tilt * 1000),
+            abs_obliquity_mdeg=None if obliquity is None else round(abs(obliquity) * 1000),
             settling=any(s.settling for s in mine),
             mount_id=mount_id,
             alignment_id=alignment_id,
@@ -160,13 +160,15 @@ class MinuteEpochs:
         self._minute, self._seconds = state["minute"], [Second(*s) for s in state["seconds"]]
 
 
-def _median(values: F64) -> float:
-    """As `np.median` of at least one finite value, at a fifth of its cost."""
+def _median(pieces: list[F64]) -> float | None:
+    """As `np.median` of all finite values, at a fifth of its cost; None of nothing."""
+    values = np.concatenate(pieces)
     half = len(values) // 2
-    if len(values) % 2:
-        return float(np.partition(values, half)[half])
-    middle = np.partition(values, (half - 1, half))
-    return float((middle[half - 1] + middle[half]) / 2.0)
+    if not len(values):
+        return None
+    values.partition(half)
+    upper = float(values[half])
+    return upper if len(values) % 2 else (float(values[:half].max()) + upper) / 2.0
 
 
 def _quantile(ordered: F64, q: float) -> float:

@@ -22,6 +22,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from processing.frames import columns
 from processing.types import F64, GRAVITY_MPS2, I64, NS_PER_S
 
 CELLS_PER_S: Final = 16
@@ -84,9 +85,9 @@ def cells_of(t_utc_ns: I64, acc_mps2: F64, gyr_rps: F64, up: F64) -> tuple[I64, 
     out = np.empty((len(first), 9))
     if len(first):
         count = np.diff(np.append(first, len(cell))).astype(np.float64)
-        for k, columns in enumerate((acc_mps2, gyr_rps, up)):
+        for k, vectors in enumerate((acc_mps2, gyr_rps, up)):
             for i in range(3):
-                out[:, 3 * k + i] = np.add.reduceat(np.ascontiguousarray(columns[:, i]), first) / count
+                out[:, 3 * k + i] = np.add.reduceat(np.ascontiguousarray(vectors[:, i]), first) / count
     return cell[first], out
 
 
@@ -160,6 +161,11 @@ def _dot(a: F64, b: F64) -> F64:
     return out
 
 
+def _cross(a: F64, b: F64) -> F64:
+    """Vector products of columns (3, ...)."""
+    return np.array([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])
+
+
 def _unit(v: F64) -> F64 | None:
     length = math.sqrt(float(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]))
     return v / length if length > 0.0 else None
@@ -167,12 +173,14 @@ def _unit(v: F64) -> F64 | None:
 
 def _completed(at: I64, values: F64, max_hole: int) -> F64 | None:
     """All cells (9, N) with short holes bridged; None where one is too long."""
+    if len(at) == _N:
+        return columns(values)
     if len(at) < _N // 2 or int(np.max(np.diff(at, prepend=-1, append=_N))) > max_hole + 1:
         return None
     full = np.empty((9, _N))
     grid = np.arange(_N)
     for i in range(9):
-        full[i] = np.interp(grid, at, values[:, i]) if len(at) < _N else values[:, i]
+        full[i] = np.interp(grid, at, values[:, i])
     return full
 
 
@@ -204,13 +212,11 @@ def _level(acc: F64, up: F64, mean_up: F64) -> tuple[F64, F64]:
     along = _dot(up, guide[:, None])
     first = guide[:, None] - up * along
     first = first / np.sqrt(_dot(first, first))
-    second = np.stack(
-        [up[1] * first[2] - up[2] * first[1], up[2] * first[0] - up[0] * first[2], up[0] * first[1] - up[1] * first[0]]
-    )
+    second = _cross(up, first)
     mean_first = guide - mean_up * float(np.add.reduce(mean_up * guide))
     mean_first = mean_first / math.sqrt(float(np.add.reduce(mean_first * mean_first)))
-    axes = np.stack([mean_first, np.cross(mean_up, mean_first)])
-    return np.stack([_dot(acc, first), _dot(acc, second)]), axes
+    axes = np.array([mean_first, _cross(mean_up, mean_first)])
+    return np.array([_dot(acc, first), _dot(acc, second)]), axes
 
 
 def _reduced(second: int, up: F64, step_hz: float, vertical: F64, level: F64, axes: F64, turn: F64) -> GaitWindow:
@@ -247,7 +253,8 @@ def _reduced(second: int, up: F64, step_hz: float, vertical: F64, level: F64, ax
 
 
 def _running_mean(x: F64, width: int) -> F64:
-    total = np.cumsum(np.concatenate([[0.0], x]))
+    total = np.zeros(len(x) + 1)
+    np.cumsum(x, out=total[1:])
     out: F64 = (total[width:] - total[:-width]) / width
     return out
 

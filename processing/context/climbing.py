@@ -57,6 +57,7 @@ class ClimbStage:
         acc = acc_up_mps2.reshape(-1, CELLS_PER_S)
         quiet = np.max(turn_dps.reshape(-1, CELLS_PER_S), axis=1) < _QUIET_DPS
         rests = (quiet & (np.max(acc, axis=1) - np.min(acc, axis=1) < _STEADY_MPS2)).tolist()
+        mean_mps2 = (np.add.reduce(acc, axis=1) / CELLS_PER_S).tolist()
         out = list(codes)
         gaps = gap_before.tolist()
         ups = [(x, y, z) for x, y, z in up.tolist()]
@@ -64,7 +65,7 @@ class ClimbStage:
             if gaps[i]:
                 self._rest_mps2, self._named_s = None, 0
             if rests[i]:
-                self._rest_mps2 = float(np.add.reduce(acc[i])) / CELLS_PER_S
+                self._rest_mps2 = mean_mps2[i]
                 self._since_s, self._speed_mps, self._means, self._named_s = 0, 0.0, [], 0
                 self._up = ups[i]
                 continue

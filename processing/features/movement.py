@@ -8,12 +8,14 @@ are grouped into blocks.
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
 import numpy as np
 
+from processing.frames import columns
 from processing.types import F64, GRAVITY_MPS2, I64, NS_PER_S, Bool, SecondBlock
 
 CELLS_PER_S: Final = 10
@@ -73,15 +75,18 @@ class MovementStage:
         rising = (before <= 0.0) & (band > 0.0)
         self._last = float(band[-1])
 
-        rows = np.empty((8, len(acc)))
-        rows[:3] = block.gyr_p_rps.T
-        square = np.add(rows[0] * rows[0], rows[1] * rows[1], out=rows[3])
-        square += rows[2] * rows[2]
-        rows[4], rows[5], rows[6], rows[7] = acc, acc * acc, band * band, acc < _FALLING_MPS2
-        mean = np.add.reduceat(rows, first, axis=1) / count
-        slow = mean[:3].T.copy()
-        spread = mean[3] - mean[0] ** 2 - mean[1] ** 2 - mean[2] ** 2
-        acc_spread = mean[5] - mean[4] * mean[4]
+        def mean(values: F64) -> F64:
+            out: F64 = np.add.reduceat(values, first) / count
+            return out
+
+        # Row by row, so that what is in work stays in the processor's cache.
+        x, y, z = columns(block.gyr_p_rps)
+        square = x * x + y * y
+        square += z * z
+        slow = np.stack([mean(x), mean(y), mean(z)], axis=1)
+        spread = mean(square) - slow[:, 0] ** 2 - slow[:, 1] ** 2 - slow[:, 2] ** 2
+        acc_mean = mean(acc)
+        acc_spread = mean(acc * acc) - acc_mean * acc_mean
 
         cell = block.t_utc_ns // _CELL_NS
         change = np.flatnonzero(cell[1:] != cell[:-1]) + 1
@@ -101,12 +106,12 @@ class MovementStage:
             turn,
             acc_cell,
             up,
-            np.sqrt(mean[6]),
+            np.sqrt(mean(band * band)),
             np.add.reduceat(rising.astype(np.float64), first),
             np.degrees(np.sqrt(np.maximum(spread, 0.0))),
             np.sqrt(np.maximum(acc_spread, 0.0)),
             np.degrees(slow),
-            mean[7].copy(),
+            mean((acc < _FALLING_MPS2).astype(np.float64)),
         )
 
     def snapshot(self) -> dict[str, Any]:
@@ -116,11 +121,16 @@ class MovementStage:
         self._zi, self._last = [np.array(row) for row in state["zi"]], float(state["last"])
 
 
+def load_filters() -> None:
+    """Load scipy.signal, beside something else that takes time; the first `MovementStage.update` waits for it otherwise."""
+    importlib.import_module("scipy.signal")
+
+
 @cache
 def _step_band(rate_hz: float) -> list[tuple[F64, F64]]:
     """Coefficients (b, a) of the band's two sections, one after the other: for blocks of one second a call of sosfilt costs
-    four times as much. scipy.signal comes with the first data: it takes longer to import than all else here together, and a
-    gateway that starts has sensors to look for meanwhile.
+    four times as much. scipy.signal comes late: it takes longer to import than all else here together, and a gateway that
+    starts has sensors to look for meanwhile.
     """
     from scipy.signal import butter
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from sensor_gateway.bench import bench
 from sensor_gateway.cli.progress import Progress
-from sensor_gateway.garbage import collect_rarely
+from sensor_gateway.garbage import collect_rarely, keep_freed_memory
 
 NAME: Final = "bench"
 HELP: Final = "measure the speed of the numeric core"
@@ -35,6 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
     collect_rarely()
+    keep_freed_memory()
     with Progress("bench") as progress:
         result = bench(args.hours, args.rate, args.mode, args.seed, progress)
     if args.json:
