@@ -247,6 +247,41 @@ def test_prompt_and_neutral_reach_the_gateway(browser: Browser, tmp_path: Path) 
         visit.context.close()
 
 
+IN_THE_BACKGROUND = "Object.defineProperty(document, 'hidden', { get: () => window.inBackground === true })"
+NOTIFICATIONS = """async () => (await (await navigator.serviceWorker.ready).getNotifications())
+    .map((n) => ({ title: n.title, body: n.body, tag: n.tag }))"""
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_prompt_in_the_background_is_told_outside_the_page(browser: Browser, tmp_path: Path, allowed: bool) -> None:
+    with gateway(tmp_path / "store.sqlite") as (url, wearer):
+        visit = Visit(browser, url, "phone")
+        page = visit.page
+        if allowed:
+            visit.context.grant_permissions(["notifications"], origin=url.rstrip("/"))
+        visit.context.add_init_script(IN_THE_BACKGROUND)
+        page.reload()
+        page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+        expect(page.locator("#link-text")).to_have_text("Live", timeout=10_000)
+        if allowed:
+            expect(page.locator("#notify-text")).to_contain_text("This device tells you when a prompt comes")
+        stored = next(e for e in wearer.store.events(WEARER) if e.type == "prompt")
+        for background, name in ((False, "prompt-seen"), (True, "prompt-missed")):
+            page.evaluate("on => { window.inBackground = on; }", background)
+            wearer.put(Event(SystemClock().utc_ns(), name, "prompt", stored.rule, stored.data))
+            expect(page.locator("#prompt-buttons")).to_be_visible(timeout=8000)
+            page.wait_for_timeout(500)
+            page.get_by_role("button", name="Not now").click()
+            expect(page.locator("#prompt-buttons")).to_be_hidden()
+        told = page.evaluate(NOTIFICATIONS)
+        # Who looks at the page sees the card; only the one in the background is told, and only where it is allowed.
+        assert [n["tag"] for n in told] == (["prompt-missed"] if allowed else [])
+        for one in told:
+            assert one["title"]
+            assert "Glute squeeze" in one["body"]
+        visit.context.close()
+
+
 def test_without_the_gateway_the_shell_opens_and_shows_no_number(browser: Browser, tmp_path: Path) -> None:
     with gateway(tmp_path / "store.sqlite", commands=False) as (url, _):
         visit = Visit(browser, url, "phone")

@@ -16,7 +16,7 @@ from sensor_gateway.cohort.cohort import CohortDesk, CohortOptions, seed
 from sensor_gateway.config import Settings, Site, Web
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.web.app import create_app, serve
-from tests.integration.page_site import ARTIFACTS, CHROMIUM, FLAGS
+from tests.integration.page_site import ARTIFACTS, CHROMIUM, FLAGS, SIZES
 from tests.integration.test_page_flows import AXE, AXE_RUN, axe
 
 pytestmark = [
@@ -62,14 +62,15 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("scheme", "size"), [("light", "desktop"), ("dark", "phone")])
 def test_a_flag_is_reached_by_its_link_seen_and_judged(
-    browser: Browser, site: tuple[str, Store], axe: str, scheme: str
+    browser: Browser, site: tuple[str, Store], axe: str, scheme: str, size: str
 ) -> None:
     url, store = site
     flag = store.newest("w-002", ("flag",), 3)[{"light": 0, "dark": 2}[scheme]]
+    width, height = SIZES[size]
     context = browser.new_context(
-        color_scheme="dark" if scheme == "dark" else "light", viewport={"width": 1100, "height": 900}
+        color_scheme="dark" if scheme == "dark" else "light", viewport={"width": width, "height": height}
     )
     page = context.new_page()
     complaints: list[str] = []
@@ -103,7 +104,8 @@ def test_a_flag_is_reached_by_its_link_seen_and_judged(
     assert passes > 15
     assert complaints == []
     ARTIFACTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=ARTIFACTS / f"review-{scheme}.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+    page.screenshot(path=ARTIFACTS / f"review-{size}-{scheme}.png", full_page=True)
     context.close()
 
 
