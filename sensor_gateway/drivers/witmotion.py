@@ -4,7 +4,8 @@ A `base.Driver`; stands between the journal and the pipeline. A sample is ``55 6
 angles as i16 x 3; a register that was asked for comes as ``55 71``, its number u16 and eight i16. Several frames come in
 a notification. A frame counts only where another one, or the end, follows it: that is all that tells one from bytes that
 look alike. The clock is the running number of the sample (`counting`), for which the pipeline measures the true period.
-Euler angles are left aside: they are singular where a pelvis may well be, and drift with the magnetometer.
+A module that was switched off measures at 10 Hz until it is told: its rate is asked for before and after it is set, and where
+the two differ the count begins anew, so that no slow sample dates the others. Euler angles are left aside: they are singular where a pelvis may well be, and drift with the magnetometer.
 """
 
 from __future__ import annotations
@@ -96,6 +97,7 @@ class WitMotionDriver:
         self._count = SampleCount(self._period_ns)
         self._rest = b""
         self._battery = -1
+        self._rate_code = 0  # as last told in this connection
 
     @property
     def capabilities(self) -> Capabilities:
@@ -113,8 +115,10 @@ class WitMotionDriver:
 
     def start(self) -> Sequence[Step]:
         """Six axes (no magnetometer) and the rate; never saved, so the flash is spared and each connection says it anew."""
+        ask_rate = command(_READ, _RATE_REGISTER)
         settings = command(_ALGORITHM_REGISTER, _SIX_AXES), command(_RATE_REGISTER, RATES_HZ[int(self._rate_hz)])
-        return (*(Step(WRITE_UUID, payload, pause_s=_PAUSE_S) for payload in (_UNLOCK, *settings)), *self.poll())
+        commands = (_UNLOCK, ask_rate, *settings, ask_rate)
+        return (*(Step(WRITE_UUID, payload, pause_s=_PAUSE_S) for payload in commands), *self.poll())
 
     def poll(self) -> Sequence[Step]:
         """Ask for the battery's voltage, which never comes by itself."""
@@ -126,16 +130,18 @@ class WitMotionDriver:
 
     def reset(self) -> None:
         """A lost connection ends the frame and the count; the battery is told again."""
-        self._rest, self._battery = b"", -1
+        self._rest, self._battery, self._rate_code = b"", -1, 0
         self._count.reset()
 
     def snapshot(self) -> dict[str, int]:
-        """Count, unfinished frame, battery level [percent]."""
-        return {"battery": self._battery} | self._count.snapshot() | pack_bytes("rest", self._rest)
+        """Count, unfinished frame, battery level [percent], code of the rate."""
+        own = {"battery": self._battery, "rate_code": self._rate_code}
+        return own | self._count.snapshot() | pack_bytes("rest", self._rest)
 
     def restore(self, state: dict[str, int]) -> None:
         """Take `snapshot`'s values back."""
         self._rest, self._battery = unpack_bytes("rest", state), state["battery"]
+        self._rate_code = state.get("rate_code", 0)
         self._count.restore(state)
 
     def feed(self, uuid: str, payload: bytes, rx_mono_ns: int, rx_utc_ns: int) -> list[Decoded]:
@@ -146,6 +152,9 @@ class WitMotionDriver:
         out: list[Decoded] = []
         if junk:
             out.append(Rejected(f"{junk} bytes that are no frame beginning with 55 61 or 55 71", payload))
+        for frame in frames:
+            if frame[1] == _REGISTER:
+                self._hear_rate(frame)
         samples = [frame for frame in frames if frame[1] == _DATA]
         if samples:
             n = len(samples)
@@ -157,6 +166,14 @@ class WitMotionDriver:
             if frame[1] == _REGISTER:
                 out += self._register(frame)
         return out
+
+    def _hear_rate(self, frame: bytes) -> None:
+        """Where the rate has changed since it was last told, what was counted says nothing of what follows."""
+        register, code = _REPLY.unpack_from(frame)
+        if register == _RATE_REGISTER:
+            if self._rate_code not in (0, code):
+                self._count.reset()
+            self._rate_code = code
 
     def _register(self, frame: bytes) -> list[Decoded]:
         register, value = _REPLY.unpack_from(frame)

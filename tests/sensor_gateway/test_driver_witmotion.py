@@ -81,7 +81,9 @@ def test_every_shared_vector_is_what_the_driver_writes() -> None:
 def test_start_unlocks_sets_six_axes_and_rate_and_asks_for_the_battery_with_pauses() -> None:
     driver = WitMotionDriver(50)
     steps = driver.start()
-    assert [step.payload.hex() for step in steps] == ["ffaa6988b5", "ffaa240100", "ffaa030800", "ffaa276400"]
+    assert [step.payload.hex() for step in steps] == [
+        "ffaa6988b5", "ffaa270300", "ffaa240100", "ffaa030800", "ffaa270300", "ffaa276400",
+    ]  # fmt: skip
     assert {step.uuid for step in steps} == {WRITE_UUID}
     assert all(step.pause_s >= 0.05 for step in steps)
     assert driver.poll() == steps[-1:]
@@ -195,6 +197,38 @@ def test_the_pipeline_finds_the_true_rate_and_dates_within_a_connection_interval
                 truth = utc0 + sent_ns[n - len(timed) : n]
                 errors.append(np.abs(timed.t_utc_ns - truth).max())
     assert np.percentile(errors, 99) < 40e6
+
+
+@pytest.mark.parametrize(("asks", "at_least_ms", "at_most_ms"), [(True, 0, 60), (False, 400, 3000)])
+def test_slow_samples_before_the_rate_is_set_do_not_date_the_others(
+    asks: bool, at_least_ms: float, at_most_ms: float
+) -> None:
+    # Just switched on: 10 Hz for 0.6 s, then 100 Hz; with and without the answers that tell the change.
+    driver, can = WitMotionDriver(), WitMotionDriver().capabilities
+    timebase = Timebase(TimebaseParams(), can.clock, can.seq_bits, can.rate_hz)
+    slow = np.arange(1, 7) * 100_000_000
+    fast = slow[-1] + np.arange(1, 1001) * 10_000_000
+    utc0, dated = 1_760_000_000_000_000_000, list[int]()
+    for i, sent in enumerate([*slow[:, None], *fast.reshape(-1, 4)]):
+        rx = -(-(int(sent[-1]) + 3_000_000) // 30_000_000) * 30_000_000
+        payload = frame() * len(sent)
+        if asks and i in (0, len(slow)):
+            payload = register(0x03, 0x06 if i == 0 else 0x09) + payload
+        for item in driver.feed(NOTIFY_UUID, payload, rx, utc0 + rx):
+            assert isinstance(item, ImuBatch)
+            timed, _ = timebase.update([item])
+            dated += [] if timed is None else (timed.t_utc_ns - utc0).tolist()
+    errors = np.abs(np.array(dated[-len(fast) :]) - fast) / 1e6
+    assert len(dated) == len(slow) + len(fast)
+    assert at_least_ms <= errors.max() < at_most_ms
+
+
+def test_a_rate_that_was_set_already_splits_nothing() -> None:
+    driver = WitMotionDriver()
+    first = one_batch(feed(driver, NOTIFY_UUID, register(0x03, 0x09) + frame()))
+    again = restored(driver, WitMotionDriver())
+    second = one_batch(feed(again, NOTIFY_UUID, register(0x03, 0x09) + frame()))
+    assert (first.t_dev_ticks.tolist(), second.t_dev_ticks.tolist()) == ([0], [1])
 
 
 @given(st.lists(st.binary(max_size=260), max_size=20))
