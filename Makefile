@@ -4,6 +4,8 @@
 # make validate DATA=folder  errors against recordings with a known truth, other methods beside; writes report/
 # make peers  the adapters to the other methods, in a virtual environment of their own
 # make bluez  the gateway against a true BlueZ in a virtual machine: Debian 12, or DEBIAN=13
+# make stack-test  the compose stack in podman: 20,000 messages over TLS, every service killed and restarted (as root)
+# make audit  known vulnerabilities of the pinned packages
 # make dashboard-pictures  every dashboard drawn with Grafana's own components, light and dark; into artifacts/
 # make fuzz   a million random and damaged payloads for each sensor's decoder (about a quarter of an hour)
 # make fuzz-messages  a million random and damaged messages into bridge, commands and page, each
@@ -20,7 +22,7 @@ OUT ?= report
 
 FUZZ_COUNT ?= 1000000
 
-.PHONY: demo validate peers test fast check fuzz fuzz-messages bench bluez dashboards dashboard-pictures clean
+.PHONY: demo validate peers test fast check fuzz fuzz-messages bench bluez stack-test audit dashboards dashboard-pictures clean
 .DEFAULT_GOAL := help
 help:
 	@sed -n 's/^# //p' Makefile
@@ -70,6 +72,12 @@ bluez: $(VENV)/.test
 chaos: $(VENV)/.test
 	@scripts/debian.sh
 	@$(BIN)/python -m tests.faults.chaos $(CHAOS_ARGS)
+
+stack-test: $(VENV)/.test
+	@scripts/stack_test.sh $(BIN)/python $(STACK_ARGS)
+
+audit: $(VENV)/.test
+	@$(BIN)/python scripts/audit.py $(AUDIT_ARGS)
 
 dashboards: $(VENV)/.run
 	@$(BIN)/python -m dashboards
