@@ -46,13 +46,12 @@ class BleSensor:
             driver = self.driver_class(rate_hz=sensor.rate_hz, **keywords)
         except ValueError as e:
             raise ConfigError(f"sensor {sensor.id!r}: key {e}") from None
-        if isinstance(driver, Fetches) and context.journaled is not None:
-            for r in context.journaled(driver.id):  # what is missing since an earlier run shows by what is there
-                driver.feed(r.uuid, r.payload, r.rx_mono_ns, r.rx_utc_ns)
+        fetches = isinstance(driver, Fetches) and driver.capabilities.backfill
+        heard = context.journaled(driver.id) if fetches and context.journaled is not None else ()
         radios = context.radios or Radios()
         radio, refused = radios.place(sensor.id, options.adapter)
         who = Who(sensor.address, options.serial, self.service_uuids, sensor.id)
-        return Session(driver, who, radio, context.clock, limits=radios.session, refused=refused)
+        return Session(driver, who, radio, context.clock, limits=radios.session, refused=refused, heard=heard)
 
     def _keywords(self) -> dict[str, Any]:
         parameters = inspect.signature(self.driver_class).parameters

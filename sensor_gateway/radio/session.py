@@ -16,7 +16,7 @@ import copy
 import logging
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from processing.types import NS_PER_S, ImuBatch
@@ -61,7 +61,10 @@ class Who:
 
 
 class Session:
-    """The transport of one sensor. ``refused``: why it gets no place on its adapter; nothing is tried then."""
+    """The transport of one sensor. ``refused``: why it gets no place on its adapter; nothing is tried then.
+
+    ``heard``: what an earlier run journaled last; only the session's own copy of the driver hears it, to know what is missing.
+    """
 
     def __init__(
         self,
@@ -73,11 +76,14 @@ class Session:
         limits: SessionLimits | None = None,
         jitter: Callable[[], float] = random.random,
         refused: str = "",
+        heard: Iterable[Received] = (),
     ) -> None:
         self.driver = driver
         self.who = Who(who, service_uuids=service_uuids) if isinstance(who, str) else who
         self.stats = LinkStats(adapter=radio.adapter)
         self._ear = copy.deepcopy(driver)
+        for r in heard:
+            self._ear.feed(r.uuid, r.payload, r.rx_mono_ns, r.rx_utc_ns)
         self._radio, self._clock = radio, clock
         self._limits = limits or SessionLimits()
         self._jitter, self._refused = jitter, refused

@@ -23,7 +23,7 @@ from sensor_gateway.drivers.open_profile import (
     encode_end,
     encode_frames,
 )
-from sensor_gateway.radio.sensors import open_profile_sensor
+from sensor_gateway.radio.sensors import capture2go_sensor, metamotion_sensor, open_profile_sensor
 
 S = 10**9
 
@@ -163,13 +163,27 @@ def test_a_hole_that_an_earlier_run_left_is_asked_for_from_the_journal() -> None
     sensor = Sensor("clip-1", "w-001", "open", address="C0:00:00:00:00:01")
     asked: list[str] = []
     context = TransportContext(SystemClock(), journaled=lambda driver: asked.append(driver) or before)
-    driver = open_profile_sensor(sensor, context).driver
+    session = open_profile_sensor(sensor, context)
+    driver = session._ear
     driver.reset()
     for frame in frames(50, 10, FLAG_KEEPS):
         driver.feed(DATA_UUID, frame, 500_000_000, 0)
     assert isinstance(driver, Fetches)
     assert [s.payload.hex() for s in driver.fetch(500_000_000)] == ["020a00000028000000"]
     assert asked == ["open"]
+    assert (
+        session.driver.snapshot() == OpenProfileDriver().snapshot()
+    )  # what computes the records begins as in a replay
+
+
+def test_only_a_sensor_that_keeps_something_is_told_what_was_heard() -> None:
+    asked: list[str] = []
+    context = TransportContext(SystemClock(), journaled=lambda driver: asked.append(driver) or [])
+    for make, name in ((capture2go_sensor, "capture2go"), (metamotion_sensor, "metamotion")):
+        for options in ({}, {"record": True}):
+            session = make(Sensor("clip-1", "w-001", name, address="C0:00:00:00:00:01", options=options), context)
+            assert session.driver.capabilities.backfill is bool(options)
+    assert asked == ["capture2go", "metamotion"]
 
 
 def test_a_sensor_without_a_history_is_asked_for_nothing() -> None:
