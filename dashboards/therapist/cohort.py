@@ -16,6 +16,8 @@ from processing.types import Json
 
 COHORT_UID: Final = "tiltline-cohort"
 REASONS: Final = "Reasons"
+WIDTH: Final = 122
+"""Of a column [px]: eleven of them stand side by side on a common screen."""
 
 
 def cohort() -> Dashboard:
@@ -59,7 +61,7 @@ class Need:
     def column(self) -> Override:
         first, then = (self.color, "transparent") if self.below else ("transparent", self.color)
         steps: Thresholds = ((None, first), (self.limit, then))
-        return Override(self.name, {"displayName": self.name, **self.looks, **coloured(steps)})
+        return Override(self.name, {"displayName": self.name, "custom.width": WIDTH, **self.looks, **coloured(steps)})
 
 
 NEEDS: Final = (
@@ -83,7 +85,7 @@ NEEDS: Final = (
     ),
     Need("Unanswered", "sum(n)", unanswered(), 10, "blue"),
     Need(
-        "Pain above mean",
+        "Pain rise",
         f"{EVENT.call('last', 'pain')} - {EVENT.call('mean', 'pain')}",
         EVENT.source(of_type("pain")),
         2,
@@ -128,7 +130,7 @@ def _wearers() -> Panel:
         "hours worn; a tilt that is only sure within 5° or more, as after the clip slipped; ten prompts without an answer; pain now "
         "two or more above its mean; a battery under 20 %. Click a wearer for today. An empty cell: there is no such record, not zero.",
         [*(Query(text, table=True) for text in plain), *(need.query() for need in NEEDS)],
-        height=12,
+        height=14,
         sort_by=((REASONS, True), ("Flags", True)),
         own_range="7d",
         transformations=(
@@ -157,10 +159,11 @@ def _wearers() -> Panel:
             },
         ),
         overrides=(
-            Override("wearer", {"displayName": "Wearer", "links": day_link}),
+            Override("wearer", {"displayName": "Wearer", "custom.width": WIDTH, "links": day_link}),
+            Override(REASONS, {"custom.width": WIDTH}),
             Override("Time", {"displayName": "Last data", "unit": "dateTimeFromNow"}),
-            Override("Pain now", {"displayName": "Pain now", "decimals": 0}),
-            Override("Clip moved", {"displayName": "Clip moved"}),
+            Override("Pain now", {"displayName": "Pain now", "decimals": 0, "custom.width": WIDTH}),
+            Override("Clip moved", {"displayName": "Clip moved", "custom.width": WIDTH}),
             *(need.column() for need in NEEDS),
             *(hidden(name) for name in ("Last minute", *(need.reason for need in NEEDS))),
         ),

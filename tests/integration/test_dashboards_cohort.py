@@ -162,7 +162,7 @@ def test_the_cohorts_table_equals_pandas(
     assert shown["Unanswered"] == unheard.to_dict()
     scores = of_events(tables, "pain", 7).groupby("wearer").score
     assert shown["Pain now"] == scores.last().to_dict()
-    assert shown["Pain above mean"] == pytest.approx((scores.last() - scores.mean()).to_dict())
+    assert shown["Pain rise"] == pytest.approx((scores.last() - scores.mean()).to_dict())
     sure = since(tables["metrics"], 7).dropna(subset=["tilt_uncertainty_deg"]).groupby("wearer").tilt_uncertainty_deg
     assert shown["Sure within"] == sure.last().to_dict()
     charge = since(tables["devices"], 7).groupby("wearer").battery_percent.last()
