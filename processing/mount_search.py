@@ -23,7 +23,7 @@ from processing.features.align import AlignStage
 from processing.features.seconds import SecondStage
 from processing.gaps import GapParams, GapStage
 from processing.orientation import CausalOrientation, OrientationParams
-from processing.types import NS_PER_S, SecondBlock, TimedBatch
+from processing.types import I64, NS_PER_S, Bool, SecondBlock, TimedBatch
 from processing.wearing import holding
 
 HALVED_FROM_HZ = 80.0
@@ -82,14 +82,22 @@ def pairs(chunks: Iterable[TimedBatch], rate_hz: float) -> Iterator[TimedBatch]:
         n = len(batch)
         if not n:
             continue
-        breaks = np.diff(batch.t_utc_ns) > 1.5 / rate_hz * NS_PER_S
-        starts = np.concatenate([[0], np.flatnonzero(breaks) + 1])
-        place = np.arange(n) - np.repeat(starts, np.diff(np.append(starts, n)))
-        first = np.flatnonzero((place[:-1] % 2 == 0) & ~breaks)
-        rest = _part(batch, slice(n - 1, n)) if place[-1] % 2 == 0 else None
+        one, other, odd = _couples(np.diff(batch.t_utc_ns) > 1.5 / rate_hz * NS_PER_S)
+        rest = _part(batch, slice(n - 1, n)) if odd else None
         t, acc, gyr = batch.t_utc_ns, batch.acc_mps2, batch.gyr_rps
-        mid = t[first] + (t[first + 1] - t[first]) // 2
-        yield TimedBatch(mid, (acc[first] + acc[first + 1]) / 2, (gyr[first] + gyr[first + 1]) / 2)
+        mid = t[one] + (t[other] - t[one]) // 2
+        yield TimedBatch(mid, (acc[one] + acc[other]) / 2, (gyr[one] + gyr[other]) / 2)
+
+
+def _couples(breaks: Bool) -> tuple[slice | I64, slice | I64, bool]:
+    """First and second rows of the pairs among n samples with ``breaks`` (n - 1,) between them; whether the last is left over."""
+    n = len(breaks) + 1
+    if not breaks.any():
+        return slice(0, n - n % 2, 2), slice(1, n, 2), n % 2 == 1
+    starts = np.concatenate([[0], np.flatnonzero(breaks) + 1])
+    place = np.arange(n) - np.repeat(starts, np.diff(np.append(starts, n)))
+    first = np.flatnonzero((place[:-1] % 2 == 0) & ~breaks)
+    return first, first + 1, bool(place[-1] % 2 == 0)
 
 
 def _part(batch: TimedBatch, rows: slice) -> TimedBatch:

@@ -2,6 +2,7 @@
 
 CPU seconds of the whole process (all threads), without making the signal. Both runs see the same blocks in turn, so a busy
 machine slows both and their ratio stays. Memory is how far the process's peak rises above where it stood before the day.
+`growth` gives several days in a row to one core and lets its records go, as the gateway does: time a day and memory must not grow.
 """
 
 from __future__ import annotations
@@ -10,17 +11,17 @@ import os
 import platform
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from vqf import VQF
 
 from processing.alignment.static import align, neutral_gravity, parse_mount
 from processing.batch import BLOCK_S, Mode, process_recording
-from processing.core import CoreSetup
+from processing.core import Core, CoreSetup
 from processing.mount_search import find_mounts
 from processing.rules.study import Study
 from processing.synthetic import NEUTRAL_S, Wearer, bmi270, day_script, render, sample_times
@@ -30,6 +31,7 @@ from sensor_gateway.recording.alignment import MOUNT_ID, NOMINAL_MOUNT
 
 _START_NS = 1_772_438_400 * NS_PER_S  # 2026-03-02T08:00:00Z
 _WARM_UP_S = 300.0
+GROWTH_DAYS: Final = (1.0, 2.0, 4.0, 8.0)
 
 
 @dataclass(slots=True)
@@ -95,14 +97,52 @@ def bench(
     }
 
 
-def _run(day: _Day, mode: Mode, progress: Callable[[float], None] | None) -> tuple[dict[str, int], int]:
-    total = day.hours * 3600 * day.rate_hz
+def growth(
+    days: Sequence[float] = GROWTH_DAYS,
+    rate_hz: float = 100.0,
+    seed: int = 1,
+    progress: Callable[[float], None] | None = None,
+) -> dict[str, Any]:
+    """Run recordings of ``days`` (ascending) days through one causal core each: CPU a day, its ratio to plain VQF, memory."""
+    _run(_Day(_WARM_UP_S / 3600, rate_hz, seed), "online", None)
+    total_h, done_h = 24 * sum(days), 0.0
+    rows: list[dict[str, float]] = []
+    for length in days:
+        day = _Day(24 * length, rate_hz, seed)
+        core = Core(_setup(day), Study())
+        began = time.process_time()
+        taken = 0
+        for block in day.blocks():
+            core.update(block)
+            taken += len(block)
+            if progress is not None:
+                progress((done_h + taken / rate_hz / 3600) / total_h)
+        core.finish()
+        core_s = time.process_time() - began - day.making_s - day.plain_s
+        done_h += 24 * length
+        rows.append(
+            {
+                "days": length,
+                "core_cpu_s_per_day": round(core_s / length, 3),
+                "ratio_to_plain_vqf": round(core_s / day.plain_s, 2),
+                "peak_mb": round(_peak_mb(), 1),
+            }
+        )
+    return {"rate_hz": rate_hz, "growth": rows, "machine": _machine(), "versions": versions()}
+
+
+def _setup(day: _Day) -> CoreSetup:
     # With a neutral pose the rules judge tilt, as they do for a wearer; without one they would idle.
     pose = next(iter(_Day(10 / 3600, day.rate_hz, day.seed).blocks()))
     gravity = neutral_gravity(pose.acc_mps2, pose.gyr_rps)
     mount = parse_mount(NOMINAL_MOUNT)
     alignment = align(mount, gravity, given=True, mount_id=MOUNT_ID, t_utc_ns=int(pose.t_utc_ns[-1]))
-    setup = CoreSetup("w-001", "clip-1", day.rate_hz, alignment)
+    return CoreSetup("w-001", "clip-1", day.rate_hz, alignment)
+
+
+def _run(day: _Day, mode: Mode, progress: Callable[[float], None] | None) -> tuple[dict[str, int], int]:
+    total = day.hours * 3600 * day.rate_hz
+    setup = _setup(day)
 
     def tell(taken: int) -> None:
         if progress is not None:
@@ -110,7 +150,7 @@ def _run(day: _Day, mode: Mode, progress: Callable[[float], None] | None) -> tup
 
     # `tiltline process` looks for moved clips before it looks back.
     search = replace(day)
-    mounts = find_mounts(search.blocks(), day.rate_hz, alignment) if mode == "retro" else []
+    mounts = find_mounts(search.blocks(), day.rate_hz, setup.alignment) if mode == "retro" else []
     day.making_s += search.making_s + search.plain_s
     result = process_recording(day.blocks(), setup, Study(), mode, progress=tell, mounts=mounts)
     return result.counters, len(result.records)

@@ -7,7 +7,7 @@ import gc
 import platform
 from typing import Final
 
-_NEW_OBJECTS: Final = 100_000
+_NEW_OBJECTS: Final = 1_000_000  # more than the records of a week
 _TRIM_THRESHOLD: Final = -1  # names of glibc's malloc.h
 _MMAP_THRESHOLD: Final = -3
 _LARGEST_KEPT: Final = 32 * 2**20  # glibc's own limit; an array of minutes is a hundredth to a third of it

@@ -125,7 +125,7 @@ class RiseStage:
 def _cells(block: SecondBlock) -> tuple[I64, F64, F64]:
     """Absolute numbers of the block's cells (k,), braking (upward less weighted anterior) and rightward acceleration (k,)."""
     cell = block.t_utc_ns // CELL_NS
-    at = np.flatnonzero(np.diff(cell, prepend=cell[0] - 1))
+    at = np.concatenate(([0], np.flatnonzero(cell[1:] != cell[:-1]) + 1))
     n = np.diff(at, append=len(cell)).astype(np.float64)
     up = block.up_p[at]
     vertical = np.add.reduceat(block.acc_up_mps2, at) / n

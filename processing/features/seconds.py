@@ -75,10 +75,10 @@ class SecondStage:
             return None
         head = [a[:cut] for a in arrays]
         second = second[:cut]
-        first = np.flatnonzero(np.diff(second, prepend=second[0] - 1))
-        gap_before = np.add.reduceat(head[8].astype(np.int64), first) > 0
-        t, acc, gyr, up, acc_up, tilt, obliquity, valid, _, marked = head
-        clipped = np.add.reduceat(marked.astype(np.int64), first) > 0 if marked.any() else None
+        first = np.concatenate(([0], np.flatnonzero(second[1:] != second[:-1]) + 1))
+        t, acc, gyr, up, acc_up, tilt, obliquity, valid, gap_at, marked = head
+        gap_before = np.logical_or.reduceat(gap_at, first)
+        clipped = np.logical_or.reduceat(marked, first) if marked.any() else None
         start = np.append(first, cut)
         return SecondBlock(
             second[first], start, t, acc, gyr, up, acc_up, tilt, obliquity, valid, gap_before, self.rate_hz, clipped

@@ -56,12 +56,14 @@ def second_tilt(
     """Reduce each second of ``block`` on its own. ``acc_offset_sd_mps2`` (m,) or one: doubt of the accelerometer's offset."""
     first = block.start[:-1]
     count = np.diff(block.start).astype(np.float64)
-    has_tilt = ~np.isnan(block.anterior_tilt_deg)
+    tilt, obliquity = block.anterior_tilt_deg, block.obliquity_deg
     valid = np.add.reduceat(block.valid.astype(np.int64), first)
-    settling = np.add.reduceat((has_tilt & ~block.valid).astype(np.int64), first)
+    settling = np.zeros_like(valid)
+    if not block.valid.all():
+        settling = np.add.reduceat((~np.isnan(tilt) & ~block.valid).astype(np.int64), first)
+        tilt, obliquity = np.where(block.valid, tilt, 0.0), np.where(block.valid, obliquity, 0.0)
     divisor = np.where(valid > 0, valid, np.nan)
-    tilt = np.add.reduceat(np.where(block.valid, block.anterior_tilt_deg, 0.0), first) / divisor
-    obliquity = np.add.reduceat(np.where(block.valid, block.obliquity_deg, 0.0), first) / divisor
+    tilt, obliquity = np.add.reduceat(tilt, first) / divisor, np.add.reduceat(obliquity, first) / divisor
     # A sensor clock a little slow gives 99 samples in a second of 100: that is full coverage.
     coverage = np.minimum(1.0, valid / max(1.0, np.floor(block.rate_hz * 0.98)))
 

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Final
 
-from sensor_gateway.bench import bench
+from sensor_gateway.bench import bench, growth
 from sensor_gateway.cli.progress import Progress
 from sensor_gateway.garbage import collect_rarely, keep_freed_memory
 
@@ -16,6 +16,8 @@ HELP: Final = "measure the speed of the numeric core"
 _TEXT: Final = """\
 Runs a simulated day through the same core as the live gateway and `tiltline process`, and says what it cost: CPU seconds
 without making the signal, peak memory, and the ratio to the plain orientation filter on the same samples.
+
+--growth runs 1, 2, 4 and 8 days instead (some minutes): CPU a day and memory must stay as they are.
 """
 
 
@@ -29,6 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--mode", choices=("online", "settled", "retro"), default="online", help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=1, help="which simulated day (default: %(default)s)")
+    parser.add_argument("--growth", action="store_true", help="1, 2, 4 and 8 days, causal, instead of one of --hours")
     parser.add_argument("--json", action="store_true", help="print the figures for a machine")
 
 
@@ -36,6 +39,8 @@ def run(args: argparse.Namespace) -> int:
     """Measure and print."""
     collect_rarely()
     keep_freed_memory()
+    if args.growth:
+        return _growth(args)
     with Progress("bench") as progress:
         result = bench(args.hours, args.rate, args.mode, args.seed, progress)
     if args.json:
@@ -51,6 +56,23 @@ def run(args: argparse.Namespace) -> int:
         f"  (making the signal took {result['signal_cpu_s']:.1f} CPU s more, left out above)\n"
         f"  {machine['cpu']}, {machine['cores']} cores, load {machine['load_1min']}, {machine['system']}"
     )
+    return 0
+
+
+def _growth(args: argparse.Namespace) -> int:
+    with Progress("bench") as progress:
+        result = growth(rate_hz=args.rate, seed=args.seed, progress=progress)
+    if args.json:
+        print(json.dumps(result, ensure_ascii=False))
+        return 0
+    print(
+        f"growth at {result['rate_hz']:g} Hz, online; CPU seconds a day, beside plain VQF, peak of the process so far"
+    )
+    for row in result["growth"]:
+        print(
+            f"  {row['days']:4g} days {row['core_cpu_s_per_day']:8.2f} CPU s a day   "
+            f"{row['ratio_to_plain_vqf']:.2f} times plain VQF   {row['peak_mb']:.1f} MB"
+        )
     return 0
 
 

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from sensor_gateway import cli
+from sensor_gateway.bench import growth
 
 
 @pytest.mark.parametrize("mode", ["online", "retro"])
@@ -26,3 +27,13 @@ def test_bench_for_a_person(capsys: pytest.CaptureFixture[str]) -> None:
     assert "CPU s" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         cli.main(["bench", "--hours", "0"])
+
+
+def test_growth_tells_time_a_day_and_memory() -> None:
+    rows = growth((0.01, 0.02))["growth"]
+    assert [r["days"] for r in rows] == [0.01, 0.02]
+    for row in rows:
+        # A day's work at this rate, from the few minutes: more than plain VQF, and far from a whole second a minute.
+        assert 0.9 < row["ratio_to_plain_vqf"] < 20.0
+        assert row["core_cpu_s_per_day"] > 1.0
+    assert rows[1]["peak_mb"] >= rows[0]["peak_mb"]
