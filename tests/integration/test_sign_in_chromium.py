@@ -1,90 +1,157 @@
-"""Signing in to a page that asks for it, in Chromium at phone and desktop size: a wrong token, the right one, and after a reload."""
+"""Signing in over HTTPS in a real Chromium: the page as the stack starts it, with the certificates of `tiltline init-stack`."""
 
 from __future__ import annotations
 
-import asyncio
-import threading
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Browser, BrowserType, Error, Page, expect, sync_playwright
 
-from processing.types import NS_PER_S
 from sensor_gateway.clock import SystemClock
-from sensor_gateway.commands.command import Command
-from sensor_gateway.config import Sensor, Settings
-from sensor_gateway.live import LiveHub
-from sensor_gateway.refusals import Refusals
-from sensor_gateway.web.app import Access, create_app, serve
-from sensor_gateway.web.guard import PageLimits
-from sensor_gateway.web.tokens import Tokens
-from tests.integration.page_site import ARTIFACTS, CHROMIUM, FLAGS, SIZES
-from tests.integration.test_page_flows import AXE, AXE_RUN, axe
-from tests.sensor_gateway.web_day import SENSOR, WEARER, seed_until
+from sensor_gateway.stack.site import SitePlan, init_stack
+from tests.integration.page_site import CHROMIUM, FLAGS
+from tests.integration.servers import Process, answers, free_port
+from tests.sensor_gateway.web_day import WEARER, seed_until
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.slow,
-    pytest.mark.node,
     pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium"),
 ]
-__all__ = ["AXE", "axe"]
-TOKEN = "w" * 40
+
+
+class PageProcess(Process):
+    """`tiltline web` with the stack's own gateway.toml, its container's paths and port replaced by this test's."""
+
+    def __init__(self, folder: Path, stack: Path) -> None:
+        super().__init__(folder, "web")
+        self.port = free_port()
+        text = (stack / "gateway.toml").read_text()
+        for old, new in (
+            ("/etc/tiltline/study.toml", str(stack / "study.toml")),
+            ("/etc/tiltline/", f"{stack}/certs/"),
+            ("/run/secrets/", f"{stack}/secrets/"),
+            ("/var/lib/tiltline", str(folder)),
+            ("port = 8080", f"port = {self.port}"),
+            ('host = "0.0.0.0"', 'host = "127.0.0.1"'),
+        ):
+            assert old in text
+            text = text.replace(old, new)
+        (folder / "gateway.toml").write_text(text)
+        seed_until(folder / "store.db", SystemClock().utc_ns())
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "sensor_gateway.cli", "web", "--config", str(self.folder / "gateway.toml")]
+
+    def is_up(self) -> bool:
+        return answers(self.port)
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """The running page and the tokens that open it."""
+
+    url: str
+    stack: Path
+
+    def token(self, role: str) -> str:
+        return (self.stack / "secrets" / f"page_{role}_token").read_text()
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The page of one wearer with a seeded day, behind a sign-in."""
-    path = tmp_path_factory.mktemp("door") / "store.db"
-    seed_until(path, SystemClock().utc_ns() - 60 * NS_PER_S)
-
-    async def nothing(wearer: str, command: Command) -> None:
-        pass
-
-    access = Access(Tokens([("wearer", WEARER, TOKEN)]), Refusals("page"), PageLimits())
-    settings = Settings(sensors=(Sensor(SENSOR, WEARER),))
-    app = create_app(path, LiveHub(), settings, SystemClock(), nothing, access=access)
-    loop, ready, urls = asyncio.new_event_loop(), threading.Event(), list[str]()
-
-    def listening(address: str) -> None:
-        urls.append(address)
-        ready.set()
-
-    task = loop.create_task(serve(app, "127.0.0.1", 0, listening))
-    thread = threading.Thread(target=lambda: loop.run_until_complete(asyncio.gather(task, return_exceptions=True)))
-    thread.start()
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SignIn]:
+    folder = tmp_path_factory.mktemp("sign-in")
+    init_stack(folder / "stack", SitePlan(wearers=(WEARER,)))
+    page = PageProcess(folder / "data", folder / "stack")
+    page.start()
     try:
-        assert ready.wait(30)
-        yield urls[0]
+        yield SignIn(f"https://localhost:{page.port}/", folder / "stack")
     finally:
-        loop.call_soon_threadsafe(task.cancel)
-        thread.join(30)
+        page.kill9()
 
 
-@pytest.mark.parametrize(("size", "scheme"), [("phone", "dark"), ("desktop", "light")])
-def test_the_right_token_opens_the_page_and_a_wrong_one_says_so(url: str, axe: str, size: str, scheme: str) -> None:
-    width, height = SIZES[size]
+def key_hash(certificate: Path) -> str:
+    """By which Chromium can be told to trust one key: the SHA-256 of the certificate's public key."""
+    program = "openssl x509 -pubkey -noout | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64"
+    done = subprocess.run(["sh", "-c", program], stdin=certificate.open(), capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[BrowserType]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme="dark" if scheme == "dark" else "light"
-        )
+        yield playwright.chromium
+
+
+@pytest.fixture(scope="module")
+def browser(site: SignIn, chromium: BrowserType) -> Iterator[Browser]:
+    """A browser that trusts the page's own key and nothing else that no public authority vouches for."""
+    trusted = f"--ignore-certificate-errors-spki-list={key_hash(site.stack / 'certs' / 'page.crt')}"
+    browser = chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, trusted])
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context()
+    yield context.new_page()
+    context.close()
+
+
+def enter(page: Page, token: str) -> None:
+    page.get_by_label("Token").fill(token)
+    page.get_by_role("button", name="Sign in").click()
+
+
+def test_the_form_lets_in_with_the_token_only_and_keeps_the_browser_signed_in(page: Page, site: SignIn) -> None:
+    page.goto(site.url)
+    expect(page).to_have_url(f"{site.url}sign-in")
+    enter(page, "not-the-token")
+    expect(page.get_by_role("alert")).not_to_be_empty()
+    assert page.context.cookies() == []
+    enter(page, site.token("wearer"))
+    expect(page).to_have_url(site.url)
+    expect(page.locator("#view-now")).to_be_visible()
+    (cookie,) = page.context.cookies()
+    assert cookie["secure"]
+    assert cookie["httpOnly"]
+    assert cookie["sameSite"] == "Strict"
+    assert site.token("wearer") not in cookie["value"]
+    assert page.evaluate("document.cookie") == ""
+    page.reload()
+    expect(page.locator("#view-now")).to_be_visible()
+
+
+def test_a_wearers_sign_in_is_the_wearers_and_a_therapists_sees_the_review(browser: Browser, site: SignIn) -> None:
+    seen = {}
+    for role in ("wearer", "therapist"):
+        context = browser.new_context()
         page = context.new_page()
-        page.goto(url)
-        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
-        page.evaluate(axe)
-        violations, _ = page.evaluate(AXE_RUN)
-        assert violations == []
-        page.get_by_label("Token").fill("x" * 40)
-        page.get_by_role("button", name="Sign in").click()
-        expect(page.locator("#wrong")).not_to_be_empty()
-        assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
-        ARTIFACTS.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=ARTIFACTS / f"sign-in-{size}-{scheme}.png", full_page=True)
-        page.get_by_label("Token").fill(TOKEN)
-        page.get_by_role("button", name="Sign in").click()
-        expect(page.locator("#view-now")).to_be_visible(timeout=15_000)
-        page.reload()
-        expect(page.locator("#view-now")).to_be_visible(timeout=15_000)
-        assert TOKEN not in page.evaluate("document.cookie + JSON.stringify(localStorage)")
-        browser.close()
+        page.goto(f"{site.url}sign-in")
+        enter(page, site.token(role))
+        expect(page).to_have_url(site.url)
+        ask = "path => fetch(path).then(answer => answer.status)"
+        seen[role] = [page.evaluate(ask, path) for path in ("api/today", "api/review/wearers")]
+        page.evaluate(
+            "fetch('api/sign-out', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: '{}'})"
+        )
+        again = context.new_page()  # the first one may be on its way to the sign-in by itself
+        again.goto(site.url)
+        expect(again).to_have_url(f"{site.url}sign-in")
+        context.close()
+    assert seen["wearer"][0] == seen["therapist"][0] == seen["therapist"][1] == 200
+    assert seen["wearer"][1] in {401, 403, 404}
+
+
+def test_a_browser_that_does_not_know_the_authority_stops(site: SignIn, chromium: BrowserType) -> None:
+    stranger = chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    try:
+        with pytest.raises(Error, match="ERR_CERT_AUTHORITY_INVALID"):
+            stranger.new_page().goto(site.url)
+    finally:
+        stranger.close()
