@@ -32,15 +32,15 @@ from sensor_gateway.commands.command import CommandError
 from sensor_gateway.config import ConfigError, Sensor, Settings
 from sensor_gateway.drivers.base import Received, Transport, TransportContext, TransportFactory, worn_as
 from sensor_gateway.entries import addressed, resume, told_by
+from sensor_gateway.group import Group
 from sensor_gateway.line import SensorLine
 from sensor_gateway.live import LiveHub
 from sensor_gateway.radio.pool import Radios
 from sensor_gateway.refusals import Refusals, by_door
 from sensor_gateway.runner import FEW_SENSORS, EndedError, Runner
 from sensor_gateway.sinks.base import Sink
-from sensor_gateway.sinks.file import FileSink
+from sensor_gateway.sinks.configured import configured_sinks
 from sensor_gateway.sinks.store import Store, StoreError
-from sensor_gateway.sinks.store_sink import StoreSink
 from sensor_gateway.spool.database import Spool
 from sensor_gateway.spool.journal import Journal, first_entry
 from sensor_gateway.spool.outbox import Outbox, SinkView
@@ -104,7 +104,7 @@ class Gateway:
             self.doors.append(self.receiver.refusals)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watch, self._began_ns = ClockWatch(clock), clock.utc_ns()
-        self.sinks = _sinks(settings, base, self.store_path, clock, self._vital_numbers)
+        self.sinks = configured_sinks(settings, base, self.store_path, clock, self._vital_numbers)
         self.spool = Spool(folder / SPOOL_FILE)
         try:
             self.journal = Journal(self.spool, settings.limits.journal_max_mb * 1_000_000)
@@ -115,6 +115,8 @@ class Gateway:
                 settings.limits.outbox_max_days,
             )
             self._executor = ThreadPoolExecutor(1, thread_name_prefix="compute")
+            many = len(settings.sensors) > FEW_SENSORS
+            self._group = Group(self.spool, self.journal, self.outbox, self._executor) if many else None
             self._lines = [self._line(sensor) for sensor in settings.sensors]
         except BaseException:
             self.spool.close()
@@ -140,8 +142,7 @@ class Gateway:
         except AlignmentError as e:
             raise ConfigError(f"key 'mount' of sensor {sensor.id!r}: {e}") from None
         line = SensorLine(recipe, self.journal, self.outbox, self.clock)
-        crowded = len(self.settings.sensors) > FEW_SENSORS
-        return sensor.id, Runner(line, self.hub, self.clock, self._executor, crowded), transport
+        return sensor.id, Runner(line, self.hub, self.clock, self._executor, self._group), transport
 
     def _journaled(self, sensor: Sensor, driver: str) -> Iterator[Received]:
         """The last hour or so of this wearer's payloads that ``driver`` read."""
@@ -334,18 +335,3 @@ def transport_factory(sensor: Sensor) -> TransportFactory:
         raise ConfigError(f"key 'driver' of sensor {sensor.id!r} is {sensor.driver!r}; drivers here: {known}")
     factory: TransportFactory = found[sensor.driver].load()
     return factory
-
-
-def _sinks(
-    settings: Settings, base: Path, store_path: Path, clock: Clock, numbers: Callable[[], dict[str, float]]
-) -> list[Sink]:
-    sinks: list[Sink] = [StoreSink(store_path)]
-    if settings.file.enabled:
-        if not settings.file.directory:
-            raise ConfigError("key 'file.directory' is empty; name a folder or set file.enabled = false")
-        sinks.append(FileSink(base / settings.file.directory, settings.site.id, settings.site.gateway))
-    if settings.mqtt.enabled:
-        from sensor_gateway.sinks.mqtt import MqttSink
-
-        sinks.append(MqttSink(settings, base, clock, numbers))
-    return sinks

@@ -104,17 +104,28 @@ class SensorLine:
 
         Raises `SpoolFullError` where nothing was journaled: the same items can be given again.
         """
+        self.ready()
+        return self.compute(self.log(items))
+
+    def ready(self) -> None:
+        """Open where it is not open; raises `SpoolFullError`."""
         if self._run is None:
             self.open()
-        entries = self._append(items)
+
+    def begin_again(self) -> None:
+        """What was computed since the snapshot is not in the outbox: the next call starts from there."""
+        self._run = None
+
+    def compute(self, entries: Sequence[Logged]) -> Samples | None:
+        """Take what was just journaled; the newest per-sample results."""
         run = self._run
         if run is None or self.broken is not None:
             return None
         try:
             return self._derive(entries, run)
         except SpoolFullError as e:
-            # The pipeline is ahead of the outbox now. The next call starts again from the snapshot and the journal.
-            self._run = None
+            # The pipeline is ahead of the outbox now.
+            self.begin_again()
             log.warning("%s: %s", self._sensor, e)
         except Exception as e:  # noqa: BLE001 - see `broken`
             self._break(e)
@@ -124,7 +135,8 @@ class SensorLine:
         self.broken = f"{type(error).__name__}: {error}"
         log.error("%s: computing stopped, payloads are still journaled", self._sensor, exc_info=error)
 
-    def _append(self, items: Sequence[tuple[Source, Received]]) -> list[Logged]:
+    def log(self, items: Sequence[tuple[Source, Received]]) -> list[Logged]:
+        """Journal the items; raises `SpoolFullError`, and then none is."""
         rows: list[tuple[Source, Received]] = []
         before_ns = self._journal.last_rx_utc_ns(self._sensor) or 0
         for item in items:

@@ -22,6 +22,7 @@ from processing.types import NS_PER_S, Samples
 from sensor_gateway import controls
 from sensor_gateway.clock import Clock
 from sensor_gateway.drivers.base import HasTelemetry, Received, Telemetry, Transport
+from sensor_gateway.group import Group
 from sensor_gateway.line import GROUP_ENTRIES, SensorLine
 from sensor_gateway.live import LiveFrame, LiveHub
 from sensor_gateway.spool.block import Source
@@ -48,10 +49,12 @@ class EndedError(Exception):
 class Runner:
     """One sensor in the gateway. All methods are called in the event loop; the line works in ``executor``."""
 
-    def __init__(self, line: SensorLine, hub: LiveHub, clock: Clock, executor: Executor, crowded: bool = False) -> None:
-        """``crowded``: one of more than `FEW_SENSORS`."""
+    def __init__(
+        self, line: SensorLine, hub: LiveHub, clock: Clock, executor: Executor, group: Group | None = None
+    ) -> None:
+        """``group``: the others, where there are more than `FEW_SENSORS`."""
         self.line = line
-        self._crowded, self._hurry = crowded, asyncio.Event()
+        self._group, self._hurry = group, asyncio.Event()
         self.link: str | None = None
         self.stopped_by: str | None = None
         self.withheld: str | None = None  # why payloads are refused: the wearer has not consented (`privacy/watch.py`)
@@ -155,7 +158,10 @@ class Runner:
             began_ns = self._clock.mono_ns()
             items = self._pending[:GROUP_ENTRIES]
             try:
-                samples = await loop.run_in_executor(self._executor, self.line.ingest, items)
+                if self._group is None:
+                    samples = await loop.run_in_executor(self._executor, self.line.ingest, items)
+                else:
+                    samples = await self._group.ingest(self.line, items)
             except SpoolFullError as e:
                 if self.stopped_by is None:
                     log.critical("%s: %s", self._setup.sensor, e)
@@ -178,7 +184,7 @@ class Runner:
 
     async def _pause(self, spent_s: float) -> None:
         """Until the next commit. Somebody who waits for an answer, looks at the page or sets up the clip is not kept waiting."""
-        if not self._crowded or self._waiters or self.guidance is not None or self._hub.watches(self._setup.wearer):
+        if self._group is None or self._waiters or self.guidance is not None or self._hub.watches(self._setup.wearer):
             await asyncio.sleep(max(0.0, COMMIT_S - spent_s))
             return
         left_ns = (COMMIT_AT_NS - self._clock.utc_ns()) % NS_PER_S

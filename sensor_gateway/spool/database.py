@@ -37,6 +37,8 @@ class Spool:
         self.path = Path(path)
         self._lock = threading.RLock()
         self._synchronous = ""
+        self._together = False
+        self._torn = False  # a part of what is together has failed
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._guard = take_guard(self.path)
@@ -73,6 +75,17 @@ class Spool:
     def transaction(self, durable: bool) -> Iterator[sqlite3.Connection]:
         """All or nothing. Raises `SpoolFullError` (rolled back) when the disk takes no more."""
         with self._lock:
+            if self._together:
+                if self._torn:  # SQLite may have rolled back by itself: nothing more may be written on its own
+                    raise self._undone()
+                try:
+                    yield self._db
+                except BaseException as e:
+                    self._torn = True
+                    if isinstance(e, sqlite3.OperationalError):
+                        raise self._full(e) from e
+                    raise
+                return
             mode = "FULL" if durable else "NORMAL"
             if mode != self._synchronous:
                 self._db.execute(f"PRAGMA synchronous = {mode}")
@@ -85,10 +98,32 @@ class Spool:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 if isinstance(e, sqlite3.OperationalError):
-                    raise SpoolFullError(
-                        f"{self.path}: cannot be written ({e}); free space on this disk, receiving pauses until then"
-                    ) from e
+                    raise self._full(e) from e
                 raise
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """All transactions of this thread within are one, durable. Where one of them fails none remains, and
+        `SpoolFullError` is raised even where the failure was taken care of inside: who keeps numbers must read them again.
+        """
+        with self._lock:
+            self._torn = False
+            with self.transaction(durable=True):
+                self._together = True
+                try:
+                    yield
+                finally:
+                    self._together = False
+                if self._torn:
+                    raise self._undone()
+
+    def _undone(self) -> SpoolFullError:
+        return SpoolFullError(f"{self.path}: a part of what belongs together failed, and all of it is undone")
+
+    def _full(self, error: sqlite3.OperationalError) -> SpoolFullError:
+        return SpoolFullError(
+            f"{self.path}: cannot be written ({error}); free space on this disk, receiving pauses until then"
+        )
 
     def query(self, sql: str, params: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """Rows of a reading statement; raises `SpoolFullError` where a full or failing disk lets nothing be read."""

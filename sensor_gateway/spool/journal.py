@@ -75,6 +75,12 @@ class Journal(JournalReader):
         self._spool, self._max_bytes = spool, max_bytes
         self._tails: dict[str, _Tail] = {}
         self._recount = False
+        self.size_bytes = 0
+        self.reload()
+
+    def reload(self) -> None:
+        """Read from the file what is known of its end: at the start, and after appends that were undone."""
+        spool, self._tails = self._spool, {}
         self.size_bytes = int(spool.query("SELECT coalesce(sum(size), 0) FROM journal")[0][0])
         for sensor, last, utc in spool.query(
             "SELECT sensor, max(last_seq), last_rx_utc_ns FROM journal GROUP BY sensor"

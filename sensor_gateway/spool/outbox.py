@@ -59,7 +59,14 @@ class Outbox:
                     (sink + RECEIVED, sink),
                 )
             _forget_delivered(db)
-        self._rows = int(spool.query("SELECT count(*) FROM outbox")[0][0])
+        self._rows = 0
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the file again: at the start, and after stores that were undone. Runs must be asked for anew then."""
+        self._expected.clear()
+        self._expired_on.clear()
+        self._rows = int(self._spool.query("SELECT count(*) FROM outbox")[0][0])
 
     @property
     def spool_id(self) -> str:
