@@ -27,7 +27,7 @@ from processing.context.climbing import climbs_looking_back, up_of_seconds
 from processing.context.params import Belief, ContextParams
 from processing.context.postures import name_postures
 from processing.context.references import UPRIGHT, References, tilted_back
-from processing.context.stairs import name_stairs
+from processing.context.stairs import name_flights, name_stairs
 from processing.context.steps import Step
 from processing.context.transfers import Transfer, transfers_of
 from processing.context.walking import GaitStage, looked_back
@@ -85,7 +85,7 @@ class RetroContext:
             return []
         acc, turn, up = (np.concatenate(x) for x in (self._acc, self._turn, self._up))
         gaps = np.concatenate(self._gaps)
-        gait = name_stairs(looked_back(self._codes), acc, turn, gaps)
+        gait = name_flights(name_stairs(looked_back(self._codes), acc, turn, gaps), acc, turn, gaps)
         gait = climbs_looking_back(gait, acc, turn, up, gaps)
         whole = name_postures(beliefs, gait, fill_unworn(self._worn, self._wear.params), self.params)
         edges = np.cumsum([0, *self._sizes])

@@ -1,13 +1,16 @@
-"""Stairs, looking back: a walk between two rests that ends surely higher or lower than it began.
+"""Stairs, looking back: a walk that surely ends higher or lower than it began, or that sets out and stops as on stairs.
 
 A waist sensor without a barometer knows height only from acceleration integrated twice between two moments of rest, and its
-error grows with the square of the time. So stairs are named only where a walk is short, both rests are real, and the rise
-is three times what drift could feign. `climbing.py` adds what one rest alone vouches for, online as well; all other stairs
-stay walking.
+error grows with the square of the time. So `name_stairs` names stairs only where a walk is short, both rests are real, and the
+rise is three times what drift could feign. `name_flights` asks for less rest and for no height: on stairs the pelvis goes up or down from
+the first step to the last, so it gains that speed within two seconds and loses it in the last two. Against what acceleration
+averages over the walk in between, both ends can be seen, and must agree. `climbing.py` adds what one rest alone vouches for,
+online as well; all other stairs stay walking.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -26,6 +29,16 @@ _LEAST_M: Final = 1.5  # a flight has ten steps of 0.15-0.19 m
 _RATE_MPS: Final = (0.10, 0.50)  # people climb at 0.2-0.35 m/s and go down faster; a landing slows both
 _LEAST_WALK: Final = 0.5
 _ON_FOOT: Final = (STEPPING, WALKING)
+
+_FLIGHTS_S: Final = (6, 60)  # a shorter walk has nothing between its ends, a longer one may have a corridor
+_END_CELLS: Final = 20  # in which a walk sets out, or stops
+_AT_SPEED: Final = slice(10, 30)  # cells after it set out: a stride or two at the speed gained
+_EASE_CELLS: Final = 5
+_EASE_DPS: Final = 20.0  # a stand between two steps sways; its speed counts once, not squared as for a height
+_EASE_MPS2: Final = 1.0
+_NEAR_CELLS: Final = 30
+_BOTH_MPS: Final = 0.18  # mean of both ends: people climb at 0.2-0.35 m/s and go down faster
+_EACH_MPS: Final = 0.09  # 60 walks on the flat: where both ends agree, the weaker is 0.07 and less
 
 
 def name_stairs(codes: list[int], acc_up_mps2: F64, turn_dps: F64, gap_before: Bool) -> list[int]:
@@ -46,6 +59,57 @@ def name_stairs(codes: list[int], acc_up_mps2: F64, turn_dps: F64, gap_before: B
             for k in range(a, b):
                 out[k] = STAIRS if codes[k] in _ON_FOOT else codes[k]
     return out
+
+
+def name_flights(codes: list[int], acc_up_mps2: F64, turn_dps: F64, gap_before: Bool) -> list[int]:
+    """Codes with `STAIRS` for walks that set out and stop with the same vertical speed. Arguments as of `name_stairs`."""
+    out = list(codes)
+    cells = len(acc_up_mps2)
+    gaps = [0, *np.flatnonzero(gap_before).tolist(), len(codes)]
+    for a, b in _walks(codes, gap_before):
+        if not _FLIGHTS_S[0] <= b - a <= _FLIGHTS_S[1]:
+            continue
+        first, last = a * CELLS_PER_S, b * CELLS_PER_S
+        since = max(g for g in gaps if g <= a) * CELLS_PER_S
+        until = min(g for g in gaps if g >= b) * CELLS_PER_S
+        begun = _gained_mps(acc_up_mps2, turn_dps, first, last, since)
+        # Seen backwards in time the walk sets out from its end, and up is down.
+        ended = _gained_mps(acc_up_mps2[::-1], turn_dps[::-1], cells - last, cells - first, cells - until)
+        if begun is None or ended is None:
+            continue
+        one, two = (begun, -ended) if begun > 0.0 else (-begun, ended)
+        if min(one, two) > _EACH_MPS and 0.5 * (one + two) > _BOTH_MPS:
+            out[a:b] = [STAIRS] * (b - a)
+    return out
+
+
+def _walks(codes: list[int], gap_before: Bool) -> Iterator[tuple[int, int]]:
+    """First second and end of each run of seconds on foot without an interruption."""
+    start: int | None = None
+    for k, code in enumerate([*codes, -1]):
+        if start is not None and (code not in _ON_FOOT or gap_before[k]):
+            yield start, k
+            start = None
+        if start is None and code in _ON_FOOT:
+            start = k
+
+
+def _gained_mps(acc_up_mps2: F64, turn_dps: F64, first: int, last: int, since: int) -> float | None:
+    """Vertical speed soon after a walk over the cells sets out; None where no moment of ease is near (or before ``since``)."""
+    latest = first + CELLS_PER_S  # the walk's first second may begin with standing
+    for ease in range(latest, max(latest - _NEAR_CELLS, since + _EASE_CELLS) - 1, -1):
+        at = slice(ease - _EASE_CELLS, ease)
+        if np.max(turn_dps[at]) < _EASE_DPS and np.ptp(acc_up_mps2[at]) < _EASE_MPS2:
+            break
+    else:
+        return None
+    resting = float(np.mean(acc_up_mps2[at]))
+    walking = float(np.mean(acc_up_mps2[first + _END_CELLS : last - _END_CELLS]))
+    acc = acc_up_mps2[ease : first + _AT_SPEED.stop + _END_CELLS]
+    out = max(0, first - ease)
+    share = np.clip((np.arange(len(acc)) - out) / CELLS_PER_S, 0.0, 1.0)
+    speed = np.cumsum(acc - (resting + (walking - resting) * share)) * CELL_S
+    return float(np.mean(speed[out:][_AT_SPEED]))
 
 
 def _climbs(rise_m: float, lasted_s: float) -> bool:

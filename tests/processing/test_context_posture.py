@@ -313,6 +313,7 @@ def test_level_walks_are_no_stairs_whatever_drifts(climb_mps: float, offset: flo
     drift = np.where(block.t_utc_ns - block.t_utc_ns[0] > 10_000_000_000, offset, 0.0)
     block = replace(block, acc_up_mps2=block.acc_up_mps2 + drift)
     assert "stairs" not in online(block)[0]
+    assert "stairs" not in retro(block)[0]
 
 
 def test_rising_from_a_chair_into_the_first_step_is_no_stair() -> None:
@@ -330,10 +331,21 @@ def test_stairs_into_a_rest_are_named_looking_back() -> None:
     assert "stairs" not in online(block)[0]
 
 
-def test_amid_long_stairs_nothing_vouches_for_them() -> None:
-    """Forty seconds of double integration vouch for no height, and only a rest near by for a speed."""
-    got, _ = retro(climb(Body().rest(10), 40.0, 0.28).rest(10).block())
-    assert "stairs" not in got[21:39]
+@pytest.mark.parametrize("climb_mps", [0.28, -0.42])
+def test_of_long_stairs_both_ends_vouch_for_what_lies_between(climb_mps: float) -> None:
+    """Forty seconds of double integration vouch for no height, but the walk sets out and stops as on stairs."""
+    got, _ = retro(climb(Body().rest(10), 40.0, climb_mps).rest(10).block())
+    assert share(got, 12, 48, "stairs") == 1.0
+    # Beyond a minute a corridor may lie between two flights.
+    got, _ = retro(climb(Body().rest(10), 80.0, climb_mps).rest(10).block())
+    assert "stairs" not in got[25:75]
+
+
+@pytest.mark.parametrize("then_mps", [0.0, -0.28])
+def test_one_end_on_stairs_does_not_vouch_for_the_other(then_mps: float) -> None:
+    block = climb(climb(Body().rest(10), 20.0, 0.28), 20.0, then_mps).rest(10).block()
+    got, _ = retro(block)
+    assert "stairs" not in got[22:38]
 
 
 def test_slow_steps_are_walking() -> None:

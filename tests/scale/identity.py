@@ -341,11 +341,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             shutil.rmtree(folder / f"gateway-{n}")
             print(f"{found.recordings} recordings, {len(found.differences)} differences", file=sys.stderr)
     shutil.rmtree(folder)
-    facts = asdict(found) | {
-        "cpu_s": round(time.process_time() - began, 1),
-        "hours": options.hours,
-        "seed": options.seed,
-    }
+    facts = {name: getattr(found, name) for name in Found.__slots__}
+    facts |= {"cpu_s": round(time.process_time() - began, 1), "hours": options.hours, "seed": options.seed}
     text = json.dumps(facts, indent=1)
     if options.json:
         options.json.write_text(text)
