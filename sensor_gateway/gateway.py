@@ -23,6 +23,7 @@ from zoneinfo import ZoneInfo
 
 from processing.alignment.capture import Guidance
 from processing.alignment.static import AlignmentError
+from processing.features.movement import load_filters
 from processing.pipeline import Control
 from processing.rules.study import Study
 from processing.types import NS_PER_S
@@ -222,6 +223,8 @@ class Gateway:
         reporter = Reporter(self.store_path.parent, "gateway", self.report, self.settings.metrics)
         reporter.start()
         threads = [self._start(sink, stop_sinks) for sink in self.sinks]
+        # While the radio waits for sensors; the first data would wait for it otherwise.
+        threading.Thread(target=load_filters, name="filters", daemon=True).start()
         self._loop = asyncio.get_running_loop()
         if self.receiver is not None:
             threads.append(threading.Thread(target=self.receiver.run, args=(stop_sinks,), name="commands", daemon=True))
