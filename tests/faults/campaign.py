@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import threading
@@ -14,6 +13,7 @@ from typing import Any
 from sensor_gateway.status.status import StatusError, bridge_books, gateway_books
 from tests.faults.schedule import Strike, schedule
 from tests.faults.site import Site, faketime_library
+from tests.faults.starved import longest_s
 from tests.faults.tape import NS, START_NS, Wearer, set_pace
 from tests.faults.verify import Rows, judge
 
@@ -21,11 +21,6 @@ RECOVERY_S = 10.0
 FINISH_S = 300.0
 PACE_S = 0.1
 QUIET_S = 5.0
-
-
-def recovery_limit_s() -> float:
-    """Ten seconds; on a machine with more to run than it has processors, as much longer as everything takes there."""
-    return RECOVERY_S * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 @dataclass(frozen=True)
@@ -49,6 +44,7 @@ class Outcome:
     seed: int
     faults: list[dict[str, Any]] = field(default_factory=list)
     recovery_s: list[float] = field(default_factory=list)
+    running_s: list[float] = field(default_factory=list)  # without what one thread stood in line for a processor
     wrong: list[str] = field(default_factory=list)
     numbers: dict[str, Any] = field(default_factory=dict)
     took_s: float = 0.0
@@ -124,13 +120,19 @@ def _torture(site: Site, plan: Plan, strikes: list[Strike], outcome: Outcome, rn
                 site.end(fault)
             # A little more tape, so that there is something to deliver by which recovery shows.
             pace.limit += plan.seconds * 0.2 / total
+            before = site.waits()
             took = _recovered(site)
+            # On a machine that has others to serve too, a process that is ready still waits for its turn: that is no fault of it.
+            running = took - longest_s(before, site.waits())
             outcome.recovery_s.append(round(took, 2))
+            outcome.running_s.append(round(running, 2))
             for one in outcome.faults[-len(strike.faults) :]:
-                one["recovered_s"] = round(took, 2)
-            if took > recovery_limit_s():
+                one |= {"recovered_s": round(took, 2), "running_s": round(running, 2)}
+            if running > RECOVERY_S:
                 kinds = ", ".join(f"{f.kind} of {f.target}" for f in strike.faults)
-                outcome.wrong.append(f"{took:.1f} s to recover from {kinds} (fault {len(outcome.faults)})")
+                outcome.wrong.append(
+                    f"{running:.1f} s to recover from {kinds} (fault {len(outcome.faults)}; {took:.1f} s with waits)"
+                )
             time.sleep(rng.uniform(0.0, 0.2))
     finally:
         pace.done.set()
@@ -179,6 +181,7 @@ def _finish(site: Site, plan: Plan, outcome: Outcome) -> None:
     site.held_down |= {"gateway", "bridge"}
     for node in site.nodes.values():
         node.stop()
-    wrong, numbers = judge(site.folder, site.influx, plan.want)
+    any_study = any(fault["kind"] == "study" for fault in outcome.faults)
+    wrong, numbers = judge(site.folder, site.influx, plan.want, any_study)
     outcome.wrong += wrong
     outcome.numbers |= numbers

@@ -72,7 +72,6 @@ def prepare(folder: Path, options: argparse.Namespace) -> Plan:
 def summary(outcomes: list[Outcome], plan: Plan, took_s: float) -> dict[str, Any]:
     """The report as data."""
     kinds: Counter[str] = Counter()
-    recoveries = sorted(s for outcome in outcomes for s in outcome.recovery_s)
     for outcome in outcomes:
         kinds.update(f"{f['kind']} {f['target']}" for f in outcome.faults)
     skipped = sorted(without() | (frozenset() if plan.disks else frozenset({"disk_full"})))
@@ -84,16 +83,20 @@ def summary(outcomes: list[Outcome], plan: Plan, took_s: float) -> dict[str, Any
         "records_per_seed": sum(map(len, plan.want.values())),
         "records_of_a_seed_by_kind": {kind: len(rows) for kind, rows in plan.want.items()},
         "simulated_hours_per_seed": round(plan.seconds / 3600 * len(plan.tapes), 2),
-        "recovery_s": {
-            "median": recoveries[len(recoveries) // 2] if recoveries else None,
-            "p95": recoveries[int(len(recoveries) * 0.95)] if recoveries else None,
-            "most": recoveries[-1] if recoveries else None,
-        },
+        "recovery_s": _spread([s for outcome in outcomes for s in outcome.recovery_s]),
+        "recovery_running_s": _spread([s for outcome in outcomes for s in outcome.running_s]),
         "recovery_s_by_kind": _by_kind(outcomes),
         "wrong": {str(outcome.seed): outcome.wrong for outcome in outcomes if outcome.wrong},
         "took_s": round(took_s, 1),
         "each": [vars(outcome) for outcome in sorted(outcomes, key=lambda o: o.seed)],
     }
+
+
+def _spread(seconds: list[float]) -> dict[str, float | None]:
+    if not seconds:
+        return {"median": None, "p95": None, "most": None}
+    ordered = sorted(seconds)
+    return {"median": ordered[len(ordered) // 2], "p95": ordered[int(len(ordered) * 0.95)], "most": ordered[-1]}
 
 
 def _by_kind(outcomes: list[Outcome]) -> dict[str, dict[str, float]]:
@@ -111,7 +114,9 @@ def as_text(report: dict[str, Any]) -> str:
     took = report["recovery_s"]
     size = f"{report['faults']} faults on {len(report['seeds'])} sites, {report['records_per_seed']} records each"
     recovery = f"median {took['median']} s, 95 % within {took['p95']} s, longest {took['most']} s"
+    running = "without standing in line for a processor: median {median} s, 95 % within {p95} s, longest {most} s"
     lines = [f"{size}, in {report['took_s']} s", f"recovery after a fault's end: {recovery}"]
+    lines.append(running.format(**report["recovery_running_s"]))
     by_kind: dict[str, list[str]] = defaultdict(list)
     for name, n in report["faults_by_kind"].items():
         kind, target = name.split(" ", 1)

@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -31,17 +32,25 @@ from sensor_gateway.wire import topics
 from sensor_gateway.wire.messages import encode_message, encode_record
 from tests.faults.chaos import calm_run
 from tests.faults.site import Site
-from tests.faults.tape import NS, START_NS, Wearer, freeze_code, set_pace, wearers, write_tape
+from tests.faults.tape import NS, START_NS, Wearer, freeze_code, repeat_tape, set_pace, wearers, write_tape
 from tests.faults.verify import books, expected_rows, fingerprints_of_store, judge, judge_fingerprints
-from tests.integration.servers import TOKEN, Influxd, Shim, wait_until
+from tests.integration.servers import TOKEN, Influxd, Shim, Stack, wait_until
 
 SAMPLE_S = 1.0
+QUIET_S = 30.0
+STALLED_S = 400.0
+"""Longer than the gateway's longest pause before it sends again."""
 
 
 def make_tapes(folder: Path, count: int, hours: float) -> dict[Wearer, Path]:
-    tapes = {w: folder / f"{w.sensor}.tape" for w in wearers(count, hours * 3600, 3)}
-    for wearer, path in tapes.items():
-        write_tape(path, wearer, hours * 3600)
+    """A day of each wearer; more days are the same one again."""
+    seconds = min(hours, 24.0) * 3600
+    tapes = {w: folder / f"{w.sensor}.tape" for w in wearers(count, seconds, 3)}
+    with ProcessPoolExecutor(count) as pool:
+        for done in [pool.submit(write_tape, path, wearer, seconds) for wearer, path in tapes.items()]:
+            done.result()
+        for done in [pool.submit(repeat_tape, path, seconds, hours * 3600 / seconds) for path in tapes.values()]:
+            done.result()
     return tapes
 
 
@@ -129,7 +138,7 @@ def outage(folder: Path, hours: float, count: int) -> dict[str, Any]:
 class InOrder:
     """While it drains: no wearer's newest stored second may lie before a stretch that comes later. Looked at in InfluxDB."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Stack) -> None:
         self._site = site
         self._seen: dict[str, tuple[int, int]] = {}
         self.wrong: list[str] = []
@@ -152,54 +161,101 @@ class InOrder:
         return True
 
 
-def soak(folder: Path, days: float, count: int, speed: float) -> dict[str, Any]:
-    """Bar: eight days of four wearers at speed; memory, descriptors, file sizes flat."""
+def soak(folder: Path, days: float, count: int, speed: float, calm: bool, most_s: float) -> dict[str, Any]:
+    """Bar: eight days of four wearers at speed; memory, descriptors, file sizes flat.
+
+    ``calm``: an undisturbed run beside it says what must come out; otherwise the database is held against the gateway's own
+    store. After ``most_s`` the days so far are judged.
+    """
     tapes = make_tapes(folder, count, days * 24)
-    want = fingerprints_of_store(calm_run(folder, tapes))
-    total = sum(n for n, _ in want.values())
+    want = fingerprints_of_store(calm_run(folder, tapes)) if calm else None
     site = Site(folder / "site", tapes, freeze_code(folder), disks=False, faketime=None)
     try:
         site.start()
         watch = Watch(site)
         watch.start()
         began = time.monotonic()
-        end = days * 86_400
-        while (at := (time.monotonic() - began) * speed) < end:
+        latest = began + most_s
+        delivered = Delivered(site)
+        while (at := (time.monotonic() - began) * speed) < days * 86_400 and time.monotonic() < latest:
             # Never further ahead than the stack carries: a soak is about days passing, not about a backlog.
             with suppress(StatusError, StopIteration):
+                delivered.look()
                 if mqtt_hop(site).queued > 20_000:
                     began += SAMPLE_S
             set_pace(site.pace, START_NS + round(max(at, 0.0) * NS))
             time.sleep(SAMPLE_S)
         set_pace(site.pace, 1 << 62)
-        until(lambda: mqtt_hop(site).received == total and mqtt_hop(site).queued == 0, 3600)
+        quiet = Quiet(site)
+        while not quiet.look() and time.monotonic() < latest:
+            with suppress(StatusError, StopIteration):
+                delivered.look()
+            time.sleep(SAMPLE_S)
+        set_pace(site.pace, 0)
+        until(lambda: quiet.look() and mqtt_hop(site).queued == 0, 600)
         until(lambda: bridge_books(site.bridge_node.data).hops[0].queued == 0, 60)
         watch.done.set()
         watch.join()
         site.held_down |= {"gateway", "bridge"}
         for node in site.nodes.values():
             node.stop()
+        passed = days_passed(site)
+        if want is None:
+            want = fingerprints_of_store(site.gateway_node.data / "store.db")
         span_ns = (START_NS - 3600 * NS, START_NS + round((days + 1) * 86_400 * NS))
         wrong = judge_fingerprints(site.folder, site.influx, want, span_ns)
-        numbers = {"books": books(site.folder)}
         names = ("gateway_mb", "bridge_mb", "gateway_fds", "bridge_fds", "bridge_files_mb")
         flat = {name: [round(v, 1) for v in watch.growth(name)] for name in names}
         for name, (middle, last) in flat.items():
             if last > middle * 1.15 + 2:
                 wrong.append(f"{name} grew from {middle} to {last}")
-        took = watch.rows[-1]["s"]
         return {
-            "days": days,
+            "days": round(passed, 2),
             "wearers": count,
-            "records": total,
-            "took_s": took,
+            "records": sum(n for n, _ in want.values()),
+            "held_against": "an undisturbed run" if calm else "the gateway's store",
+            "took_s": watch.rows[-1]["s"],
             "middle_and_end": flat,
-            "gateway_files_mb_per_wearer_day": round(watch.rows[-1]["gateway_files_mb"] / days / count, 1),
+            "gateway_files_mb_per_wearer_day": round(watch.rows[-1]["gateway_files_mb"] / passed / count, 1),
             "wrong": wrong,
-            **numbers,
+            "books": books(site.folder),
         }
     finally:
         site.close()
+
+
+def days_passed(site: Site) -> float:
+    """How far the slowest wearer's tape has come."""
+    return (min(seen.last_rx_utc_ns for seen in gateway_books(site.gateway_node.data).sensors) - START_NS) / NS / 86_400
+
+
+class Delivered:
+    """That what waits for the database goes on getting there: a day's soak whose delivery stands still says so at once."""
+
+    def __init__(self, site: Site) -> None:
+        self._site, self._written, self._since = site, -1, time.monotonic()
+
+    def look(self) -> None:
+        hop = mqtt_hop(self._site)
+        if hop.written != self._written or not hop.queued:
+            self._written, self._since = hop.written, time.monotonic()
+        if time.monotonic() - self._since > STALLED_S:
+            said = "\n".join(f"{name}: {node.said()[-1000:]}" for name, node in self._site.nodes.items())
+            raise TimeoutError(f"{hop.queued} records wait and none was delivered for {STALLED_S:.0f} s\n{said}")
+
+
+class Quiet:
+    """Whether nothing has been computed for a while: the tapes have run up to where they may."""
+
+    def __init__(self, site: Site) -> None:
+        self._site, self._seen, self._since = site, -1, time.monotonic()
+
+    def look(self) -> bool:
+        with suppress(StatusError, StopIteration):
+            received = mqtt_hop(self._site).received
+            if received != self._seen:
+                self._seen, self._since = received, time.monotonic()
+        return time.monotonic() - self._since > QUIET_S
 
 
 def until(check: Callable[[], bool], seconds: float) -> None:
@@ -280,6 +336,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--days", type=float, default=8.0, help="soak: simulated days (default 8)")
     parser.add_argument("--wearers", type=int, default=4, choices=(1, 2, 3, 4))
     parser.add_argument("--speed", type=float, default=3000.0, help="soak: simulated seconds per second at most")
+    parser.add_argument("--no-calm", action="store_true", help="soak: no undisturbed run beside it, half the time")
+    parser.add_argument("--most-minutes", type=float, default=600.0, help="soak: judge what there is after this time")
     parser.add_argument("--points", type=int, default=60_000, help="throughput: lines (default 60000)")
     parser.add_argument("--batch", type=int, default=2000, help="throughput: lines per write (default 2000)")
     parser.add_argument("--report", type=Path, help="write the result here as JSON")
@@ -289,11 +347,15 @@ def main(arguments: list[str] | None = None) -> int:
         if options.what == "outage":
             report = outage(folder, options.hours, options.wearers)
         elif options.what == "soak":
-            report = soak(folder, options.days, options.wearers, options.speed)
+            report = soak(
+                folder, options.days, options.wearers, options.speed, not options.no_calm, options.most_minutes * 60
+            )
         else:
             report = throughput(folder, options.points, options.batch)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    except BaseException:
+        print(f"files kept in {folder}", file=sys.stderr)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
     text = json.dumps(report, indent=1)
     print(text)
     if options.report is not None:

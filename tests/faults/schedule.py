@@ -17,9 +17,10 @@ KINDS: dict[str, tuple[str, ...]] = {
     "slow_net": ("gateway-broker", "bridge-broker", "bridge-database"),
     "slow_disk": ("gateway", "bridge"),
     "clock_step": ("gateway", "bridge"),
+    "study": ("gateway",),
 }
 """Fault to what it can strike. Resets of the sensors' own clocks are on the tapes."""
-_WEIGHT = {"kill": 4, "cut": 2, "freeze": 2, "away": 2, "torn": 2}
+_WEIGHT = {"kill": 4, "cut": 2, "freeze": 2, "away": 2, "torn": 2, "study": 2}
 LONG = ("away",)
 
 

@@ -16,10 +16,12 @@ from pathlib import Path
 
 from tests.faults.proxy import Proxy
 from tests.faults.schedule import Fault
+from tests.faults.starved import Waits, waits
 from tests.faults.tape import Wearer, install_plugin, set_pace
 from tests.integration.servers import Process, Stack, Tiltline
 
 DISK_MB = 192
+STUDY = "study.toml"
 
 
 def faketime_library() -> str | None:
@@ -87,7 +89,7 @@ class Site(Stack):
         self.gateway_node = Node(
             folder / "gateway",
             "run",
-            f'[site]\ndata_dir = "data"\n{sensors}\n[web]\nenabled = false\n[file]\nenabled = true\ndirectory = "ndjson"\n'
+            f'study = "{STUDY}"\n[site]\ndata_dir = "data"\n{sensors}\n[web]\nenabled = false\n[file]\nenabled = true\ndirectory = "ndjson"\n'
             + self._mqtt("gw-1", "gateway-broker"),
             plugin,
             code,
@@ -103,6 +105,7 @@ class Site(Stack):
             code,
             faketime,
         )
+        (self.gateway_node.folder / STUDY).write_text('version = "default"\n')
         self.nodes = {"gateway": self.gateway_node, "bridge": self.bridge_node}
         self.processes: dict[str, Process] = {
             **self.nodes,
@@ -169,11 +172,19 @@ class Site(Stack):
             with path.open("ab") as file:
                 file.write(b'{"v":1,"kind":"metric","si')
 
+    def waits(self) -> Waits:
+        """How long each thread of the site has stood in line for a processor."""
+        return waits(process.pid for process in self.processes.values() if not process.ended())
+
     def begin(self, fault: Fault) -> None:
         """Let the fault strike."""
         match fault.kind:
             case "kill":
                 self.down(fault.target)
+            case "study":
+                # Another label, the same rules: a new run, whose records must be those the old one would have given.
+                self.down(fault.target)
+                (self.gateway_node.folder / STUDY).write_text(f'version = "study {fault.dose}"\n')
             case "torn":
                 self.down(fault.target, harm=f"torn {fault.dose}")
             case "away":
@@ -198,7 +209,7 @@ class Site(Stack):
     def end(self, fault: Fault) -> None:
         """Mend it."""
         match fault.kind:
-            case "kill" | "torn":
+            case "kill" | "torn" | "study":
                 self.up(fault.target)
             case "away":
                 for name in _both(fault.target):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import random
 import shutil
 from binascii import crc_hqx
@@ -74,6 +75,23 @@ def write_tape(path: Path, wearer: Wearer, seconds: float) -> None:
                 file.write(_ENTRY.pack(r.rx_utc_ns, len(payload)) + payload)
 
         asyncio.run(SyntheticSensor(sensor, TransportContext(SystemClock())).run(collect, lambda _: None))
+
+
+def repeat_tape(path: Path, seconds: float, times: float) -> None:
+    """Make the tape of this length ``times`` as long: the same again, the sensor's clock beginning anew as after a night on
+    the charger.
+    """
+    length, step_ns = path.stat().st_size, round(seconds * NS)
+    until_ns = START_NS + round(seconds * times * NS)
+    with path.open("rb") as day, path.open("ab") as file:
+        for number in range(1, math.ceil(times)):
+            day.seek(0)
+            while day.tell() < length:
+                rx, size = _ENTRY.unpack(day.read(_ENTRY.size))
+                payload = day.read(size)
+                if rx + number * step_ns >= until_ns:
+                    return
+                file.write(_ENTRY.pack(rx + number * step_ns, size) + payload)
 
 
 class _Resets:

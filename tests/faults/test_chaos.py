@@ -16,7 +16,7 @@ from sensor_gateway.drivers.base import TransportContext
 from tests.faults import chaos
 from tests.faults.schedule import KINDS, schedule
 from tests.faults.tape import PER_FRAME, TapeSensor, wearers, write_tape
-from tests.faults.verify import Rows, compare, expected_rows
+from tests.faults.verify import Rows, compare, expected_rows, under_any_study
 from tests.integration.servers import need
 
 SEEDS, FAULTS = 4, 10
@@ -69,6 +69,21 @@ def test_the_verdict_finds_a_single_record(calm: tuple[Path, dict[str, Rows]], p
     found = compare("database", want, have)
     assert len(found) == 1
     assert "1 metric records" in found[0]
+
+
+def test_an_event_that_two_studies_gave_is_found(calm: tuple[Path, dict[str, Rows]]) -> None:
+    """A changed study renames every event, so the verdict goes by what happened when: twice the same is still once too many."""
+    want = calm[1]
+    have: dict[str, Any] = copy.deepcopy(want)
+    key = min(have["event"])
+    other = have["event"].pop(key) | {"event_id": "under another study"}
+    have["event"][(*key[:3], "under another study")] = other
+    assert len(compare("database", want, have)) == 2
+    assert compare("database", under_any_study(want), under_any_study(have)) == []
+    have["event"][key] = want["event"][key]
+    found = compare("database", under_any_study(want), under_any_study(have))
+    assert len(found) == 1
+    assert "1 event records that nobody computed" in found[0]
 
 
 @pytest.mark.slow
