@@ -12,6 +12,7 @@ import json
 import math
 import os
 import shutil
+import sqlite3
 import sys
 import tempfile
 import time
@@ -20,11 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from processing.dictionary import KINDS, MEASUREMENT
+from sensor_gateway.drivers.synthetic import PER_FRAME
 from tests.faults.tape import NS, Wearer, write_tape
 from tests.integration.servers import REPOSITORY, Process, Stack, Tiltline, wait_until
 from tests.scale.wave import install_plugin
 
 TAPES = 4
+DAY_S = 86_400
 START_S = 12.0
 WARM_S = 20.0
 WATCHED = 12
@@ -110,6 +113,8 @@ def live(folder: Path, count: int, minutes: float, gateways: int, profile: bool)
             "late_seconds_seen": len(lags),
             "cpu_ms_per_wearer_second": per | {"all": round(sum(per.values()), 3)},
             "wearers_on_two_cores": math.floor(2000 / sum(per.values())),
+            "journal_mb_per_wearer_day": _journal_mb(nodes),
+            "record_bytes_mean": round(_record_bytes(nodes) / max(added, 1)),
             "wrong": wrong,
         }
         if profile:
@@ -150,6 +155,30 @@ def _lags(stack: Stack, count: int, until_s: float) -> list[float]:
             newest[str(row["wearer"])] = max(newest.get(str(row["wearer"]), 0), int(row["time"]))
         time.sleep(LOOK_S)
     return lags
+
+
+def _journal_mb(nodes: list[Part]) -> float | None:
+    """Of one wearer's day, by the compact blocks, which the first minute has none of."""
+    sql = "SELECT coalesce({}, 0) FROM journal WHERE NOT small"
+    size = sum(_asked(node, "spool.db", sql.format("sum(size)")) for node in nodes)
+    entries = sum(_asked(node, "spool.db", sql.format("sum(last_seq - first_seq + 1)")) for node in nodes)
+    return round(size / entries * DAY_S * 100 / PER_FRAME / 1e6, 1) if entries else None
+
+
+def _record_bytes(nodes: list[Part]) -> int:
+    """Pages of the embedded store, which holds the same records."""
+    return sum(
+        _asked(node, "store.db", "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")
+        for node in nodes
+    )
+
+
+def _asked(node: Part, name: str, sql: str) -> int:
+    db = sqlite3.connect(node.folder / "data" / name)
+    try:
+        return int(db.execute(sql).fetchone()[0])
+    finally:
+        db.close()
 
 
 def points(stack: Stack) -> int:
