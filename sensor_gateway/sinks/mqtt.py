@@ -37,7 +37,8 @@ WINDOW: Final = 500
 POLL_S: Final = 0.05
 STATUS_S: Final = 30.0
 STALL_S: Final = 5.0
-STALL_MAX_S: Final = 300.0
+STALL_MAX_S: Final = 30.0
+"""A window of 500 small messages twice a minute costs little; five minutes would be what a bridge that is back waits for."""
 NS: Final = 1_000_000_000
 
 
