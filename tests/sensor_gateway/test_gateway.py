@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -121,6 +122,54 @@ def test_killed_and_stopped_on_the_way_it_ends_with_the_same_records(tmp_path: P
         found = compare(a, b, "w-001", kind)
         assert found.is_none, (kind, found)
         assert found.equal > 0
+
+
+def backlog(folder: Path) -> tuple[int, int]:
+    """Journal entries of the sensor, and those whose records are stored."""
+    with suppress(sqlite3.Error):
+        db = sqlite3.connect(f"file:{folder / 'data' / 'spool.db'}?mode=ro", uri=True)
+        try:
+            found = db.execute("SELECT (SELECT max(last_seq) FROM journal), (SELECT max(done_seq) FROM run)").fetchone()
+        finally:
+            db.close()
+        return found[0] or 0, found[1] or 0
+    return 0, 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changed", ["study", "program"])
+def test_killed_with_a_backlog_and_started_as_another_it_lacks_no_second(tmp_path: Path, changed: str) -> None:
+    write_recording(tmp_path / "walk.parquet", 900)
+    (tmp_path / "calm").mkdir()
+    calm = configure(tmp_path / "calm", sensors(tmp_path / "walk.parquet", 0))
+    assert tiltline("run", "--config", calm, "--until-done").returncode == 0
+    config = configure(tmp_path, sensors(tmp_path / "walk.parquet", 0))
+    running = Running(config)
+    try:
+        wait_until("a backlog", lambda: backlog(tmp_path)[0] > 0, 30)
+    finally:
+        running.end(signal.SIGKILL)
+    journaled, stored = backlog(tmp_path)
+    assert journaled - stored > 100, "nothing was left to compute: the test has to kill earlier"
+    if changed == "study":
+        (tmp_path / "study.toml").write_text('version = "2"\n[tilt]\non_s = 60\n')
+        config.write_text('study = "study.toml"\n' + config.read_text())
+    else:
+        with sqlite3.connect(tmp_path / "data" / "spool.db") as db:
+            db.execute("UPDATE run SET snapshot = x'c0ffee', snapshot_seq = coalesce(done_seq, 0)")
+        db.close()
+    assert tiltline("run", "--config", config, "--until-done").returncode == 0
+    checked = tiltline("replay", "--config", config, "--out", tmp_path / "again.db", "--check", "--json")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    report = json.loads(checked.stdout)
+    assert report["w-001 metric"]["equal"] == seconds_stored(tmp_path / "calm") > 850
+    spool = sqlite3.connect(tmp_path / "data" / "spool.db")
+    runs, added = spool.execute(
+        "SELECT (SELECT count(*) FROM run), value FROM counter WHERE name = 'records_added'"
+    ).fetchone()
+    spool.close()
+    assert runs == 2
+    assert added == sum(report["clip-1"]["records"].values()), "no record was given out twice"
 
 
 @pytest.mark.slow
