@@ -75,7 +75,9 @@ async def test_it_streams_at_the_rate_asked_for_and_again_after_a_disconnect() -
         await b.sensor.hang_up()
         have = b.samples
         await b.until(lambda: b.samples >= have + 50)
-        await b.until(lambda: len([i for i in b.items if isinstance(i, Battery)]) == 2)  # the start sequence's last answer
+        await b.until(
+            lambda: len([i for i in b.items if isinstance(i, Battery)]) == 2
+        )  # the start sequence's last answer
         assert b.batches[-1].t_dev_ticks[0] > ticks[-1] + 10**6
         told = ["ffaa6988b5", "ffaa270300", "ffaa240100", "ffaa030900", "ffaa270300", "ffaa276400"]
         assert [c.hex() for _, c in b.sensor.commands] == told * 2
