@@ -21,6 +21,7 @@ from typing import Any, Final
 from sensor_gateway.config import ConfigError, Settings, load_settings
 from sensor_gateway.export import registry
 from sensor_gateway.privacy import files, sqlite_files
+from sensor_gateway.privacy.exports import erase_exports
 from sensor_gateway.privacy.proof import search_files
 from sensor_gateway.privacy.remote import Database, clear, drain, retained
 from sensor_gateway.secrets import INFLUX_VARIABLE, read_secret
@@ -144,7 +145,7 @@ def _gateway(place: Place, wearer: str, step: Step) -> None:
         step("file sink", lambda: {"file_lines": files.erase_records(place.base / sink.directory, wearer)})
     step("notes", lambda: {"alignment_notes": files.erase_notes(folder, wearer)})
     step("derivations", lambda: {"derived_records": files.erase_derivations(folder, wearer)})
-    step("exports", lambda: files.erase_exports(folder, wearer))
+    step("exports", lambda: erase_exports(folder, wearer))
     step("names and consent", lambda: files.erase_person(folder, wearer))
 
 

@@ -17,7 +17,9 @@ import pytest
 
 from sensor_gateway import cli
 from sensor_gateway.alignments.notes import append, offset_note, read_notes
+from sensor_gateway.export import registry
 from sensor_gateway.export.manifest import check_manifest
+from sensor_gateway.privacy import exports
 from sensor_gateway.privacy.erase import is_receipt_of, places, prove
 from sensor_gateway.privacy.sqlite_files import owner_of_line, periods
 from sensor_gateway.spool.database import Spool
@@ -183,3 +185,17 @@ def test_a_shared_export_under_other_labels_is_named_until_it_is_gone(
     assert any("exports.ndjson" in one for one in found)
     shutil.rmtree(tmp_path / "both")
     assert run_erase(config, "--yes") == 0
+
+
+def test_an_export_rewritten_before_a_kill_is_known_as_done_and_leaves_the_registry(tmp_path: Path) -> None:
+    make_world(tmp_path)
+    folder = tmp_path / "data"
+    shared = [k.path for k in registry.known(folder) if HER in k.wearers and len(k.wearers) > 1]
+    assert shared
+    for name in shared:  # as far as a killed erasure can have come
+        exports._begin(folder, HER, name)
+        exports._take_out(Path(name), HER)
+    exports.erase_exports(folder, HER)
+    assert all(HER not in k.wearers for k in registry.known(folder))
+    assert b"erasing" not in (folder / registry.FILE).read_bytes()
+    assert {k.path for k in registry.known(folder)} == set(shared)  # the others' data are still there to be found

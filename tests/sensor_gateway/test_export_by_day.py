@@ -183,7 +183,7 @@ def test_moved_days_and_renamed_ids_need_a_key_and_stay_the_same_under_it(
 
 
 def test_an_erased_wearer_leaves_the_folder_and_the_others_stay_byte_for_byte(db: Path, tmp_path: Path):
-    from sensor_gateway.privacy.files import erase_exports
+    from sensor_gateway.privacy.exports import erase_exports
 
     out = tmp_path / "out"
     by_day(db, out)
