@@ -17,6 +17,9 @@ Step: TypeAlias = Callable[[], None]
 
 NEUTRAL_S: Final = 12.0
 """A script begins with this much quiet standing: the neutral pose is taken from its first ten seconds."""
+BOWS_AFTER_S: Final = 6.5
+BOW_S: Final = 3.2
+"""A round of bows: a quiet stand, then three bows of this length."""
 LIVELY_S: Final = 600.0
 AWAKE_S: Final = 15.5 * 3600.0
 NIGHT_S: Final = 8.5 * 3600.0
@@ -50,6 +53,8 @@ class _Day(Pen):
     def programme(self) -> Iterator[Step]:
         woke_s = self.now_s
         yield self.quietly
+        for _ in range(self.wearer.bow_rounds):
+            yield self.bows
         yield from self.first_hour()
         while True:
             if self.now_s - woke_s > AWAKE_S:
@@ -102,6 +107,12 @@ class _Day(Pen):
         self.begin("standing", 0.0)
         self.wait(NEUTRAL_S)
         self.ramp("sway_deg", self.now_s, 1.5, 0.4)
+
+    def bows(self) -> None:
+        """One round for the guided set-up."""
+        self.stand(BOWS_AFTER_S)
+        for _ in range(3):
+            self.bow(BOW_S, self.uniform(30.0, 40.0), self.uniform(-2.0, 2.0))
 
     def desk(self, seconds: float) -> None:
         tilt = self.wearer.desk_tilt_deg + self.uniform(-3.0, 3.0)

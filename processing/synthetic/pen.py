@@ -115,6 +115,13 @@ class Pen:
         elif self.posture == "sitting":
             self.lean("standing", tilt, self.wearer.standing_m - self.wearer.sitting_m, sway_deg=0.4)
 
+    def bow(self, over_s: float, by_deg: float, aside_deg: float) -> None:
+        """Bow from the hips by so much, not quite straight, and come up again."""
+        for tilt, obliquity in ((self.last("tilt_deg") + by_deg, aside_deg), (self.last("tilt_deg"), 0.0)):
+            self.ramp("tilt_deg", self.now_s, 0.5 * over_s, tilt)
+            self.ramp("obliquity_deg", self.now_s, 0.5 * over_s, obliquity)
+            self.now_s += 0.5 * over_s
+
     def shift(self, seconds: float, tilt_deg: float, spread_deg: float, every_s: float) -> None:
         """Stay for a while, moving a little now and then."""
         start = self.now_s

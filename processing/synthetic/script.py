@@ -20,6 +20,7 @@ class Wearer:
     """A wearer's habits. Tilts [deg] are relative to the neutral pose (+ = anterior), heights [m] are the clip's above ground.
 
     ``raised_deg`` bounds the tilt of the episodes the rules are there for; a wearer with (0, 0) has no such habit.
+    ``bow_rounds``: how often the wearer bows three times after the neutral pose, as the guided set-up asks.
     """
 
     seed: int = 1
@@ -31,6 +32,7 @@ class Wearer:
     standing_m: float = 0.95
     sitting_m: float = 0.55
     lying_m: float = 0.50
+    bow_rounds: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,8 @@ class SyntheticOptions:
     ``hours`` of past come first, as fast as the gateway takes them. With ``start`` (ISO 8601) the day begins there, the
     same on every run; without it ``hours`` before now. ``until`` ends the stream. ``speed`` scales live time; 0 does not wait
     at all and needs ``until``. ``loss`` is the share of frames lost in bursts of ``burst_s``, ``ppm`` the oscillator's error,
-    ``raised`` whether the wearer has the habit that the rules look for.
+    ``raised`` whether the wearer has the habit that the rules look for. ``bow_rounds``: after the neutral pose
+    the wearer bows three times, so many times over, about every sixteen seconds (for the guided set-up).
     """
 
     seed: int = 1
@@ -54,6 +55,7 @@ class SyntheticOptions:
     ppm: float = 20.0
     misplaced_deg: float = 6.0
     raised: bool = True
+    bow_rounds: int = 0
 
 
 class SyntheticSensor:
@@ -94,7 +96,8 @@ class SyntheticSensor:
             self.began_utc_ns = max(now_ns - past_ns, met_again_ns)
             lively_from_s = max((now_ns - self.began_utc_ns) / NS_PER_S, NEUTRAL_S)
         low, high = Wearer().raised_deg if options.raised else (0.0, 0.0)
-        self._wearer, self._lively_from_s = Wearer(options.seed, raised_deg=(low, high)), lively_from_s
+        self._wearer = Wearer(options.seed, raised_deg=(low, high), bow_rounds=options.bow_rounds)
+        self._lively_from_s = lively_from_s
         self._script: Script | None = None
         self._until_ns = time_option(sensor, "until", options.until)
         self._frame = self._first_frame(after_ns)
@@ -237,6 +240,7 @@ def _check(sensor: Sensor, options: SyntheticOptions) -> None:
         ("loss", options.loss, 0.0 <= options.loss < 1.0, "give a share from 0 to below 1"),
         ("burst_s", options.burst_s, 0.0 < options.burst_s <= 60.0, "give seconds up to 60"),
         ("ppm", options.ppm, abs(options.ppm) <= 50_000.0, "give at most 50000"),
+        ("bow_rounds", options.bow_rounds, 0 <= options.bow_rounds <= 100, "give 0 to 100"),
         ("seed", options.seed, options.seed >= 0, "give 0 or more"),
         ("rate_hz", sensor.rate_hz, 16.0 <= sensor.rate_hz <= 1000.0, "the open profile carries 16 to 1000"),
     ):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 
 import numpy as np
 import pytest
 
-from processing.synthetic import NEUTRAL_S, Script, Wearer, day_script, render, sample_times
+from processing.alignment.functional import FunctionalHeading, functional_heading
+from processing.frames import rotate, up_in_sensor
+from processing.synthetic import NEUTRAL_S, Script, Wearer, bmi270, day_script, quaternion_ep, render, sample_times
 from processing.types import POSTURE_CODE
 
 START = 1_790_000_000_000_000_000
@@ -92,6 +95,23 @@ def test_whoever_watches_from_now_on_sees_everything(lively_from_s: float) -> No
     quiet = day_script(START, lively_from_s + 1200.0)
     before = [a for a in quiet.activities if a.stop_utc_ns < seen_from - 60 * 10**9]
     assert script.activities[: len(before)] == tuple(before)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_wearer_bows_as_the_set_up_asks_and_then_goes_on_with_the_day(seed: int) -> None:
+    script, rate_hz = day_script(START, 300.0, Wearer(seed, bow_rounds=3)), 100.0
+    clip = bmi270(seed, misplaced_deg=20.0)
+    true_front = np.array(clip.r_sp)[:, 0]
+    for a in script.activities[1:4]:
+        truth = render(script, sample_times(a.start_utc_ns + 3 * 10**9, 1200, rate_hz))
+        acc, gyr = clip.measure(truth.t_utc_ns, 0, truth.acc_p_mps2, truth.gyr_p_rps)
+        up = rotate(clip.r_sp, up_in_sensor(quaternion_ep(truth)))
+        found = functional_heading(acc, gyr, up, rate_hz, "bows")
+        assert isinstance(found, FunctionalHeading), found
+        assert 25.0 < found.range_deg < 45.0
+        assert found.uncertainty_deg < 5.0
+        assert math.degrees(math.acos(float(true_front @ found.anterior))) < 2.0 * found.uncertainty_deg
+    assert [a.posture for a in script.activities[4:6]] == ["standing", "walking"]
 
 
 def test_a_day_without_duration_is_refused() -> None:
