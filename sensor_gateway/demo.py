@@ -10,7 +10,7 @@ import contextlib
 import shutil
 import socket
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -37,7 +37,7 @@ STORE_FOLLOWS_S: Final = 60.0
 class DemoOptions:
     """``seconds`` of live time (0: until stopped), ``hours`` of past, the page's port (another one if it is taken).
 
-    ``start`` (ISO 8601): the wearer's day begins then instead.
+    ``simulated``: further options of the simulated sensor (`SyntheticOptions`), e.g. ``{"start": "2026-03-02T08:00:00Z"}``.
     """
 
     folder: Path
@@ -46,7 +46,7 @@ class DemoOptions:
     port: int = 8080
     seed: int = 1
     timezone: str = "UTC"
-    start: str = ""
+    simulated: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -90,16 +90,18 @@ class Demo:
         port = free_port(options.port)
         if options.port not in (0, port):
             say(f"Port {options.port} is taken; the page uses {port} instead.")
-        wearer: dict[str, Any] = {"seed": options.seed, "hours": options.hours, "start": options.start}
+        simulated = {"seed": options.seed, "hours": options.hours, **options.simulated}
         settings = Settings(
             site=Site("demo", "gw-demo", options.timezone, "."),
-            sensors=(Sensor(SENSOR, WEARER, "synthetic", options=wearer),),
+            sensors=(Sensor(SENSOR, WEARER, "synthetic", options=simulated),),
             web=Web(port=port),
         )
         self.url = f"http://127.0.0.1:{port}"
         self._caught_up = asyncio.Event()
         chained = Hooks(lambda sensor, share: self._progress(hooks, sensor, share), hooks.on_page)
         self.gateway = Gateway(settings, Study(timezone=options.timezone), options.folder, clock, chained)
+        # Made now: a day without a past is reported on at once, maybe before the sink has opened its store.
+        Store.open(self.gateway.store_path).close()
         transport = self.gateway.transports[SENSOR]
         if not isinstance(transport, SyntheticSensor):
             raise ConfigError("the entry point 'synthetic' of tiltline.drivers is not the simulated sensor; reinstall")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, Page
@@ -48,17 +49,16 @@ class Site:
 
 
 @contextlib.contextmanager
-def live_site(folder: Path, hours: float, patience_s: float = 180.0, start: str = "") -> Iterator[Site]:
+def live_site(folder: Path, hours: float, patience_s: float = 180.0, **simulated: Any) -> Iterator[Site]:
     """The demo in a thread with its own loop: ``hours`` of a simulated wearer's past through the whole chain, then live.
 
-    With ``start`` (ISO 8601) the wearer's day begins then: ten seconds of standing quietly, twenty of standing, two minutes' walk.
+    ``simulated``: further options of the simulated sensor.
     """
     caught_up, served, stop = threading.Event(), threading.Event(), asyncio.Event()
     loop = asyncio.new_event_loop()
     hooks = Hooks(lambda _, share: caught_up.set() if share >= 1.0 else None, lambda _: served.set())
-    demo = Demo(
-        DemoOptions(folder, hours=hours, port=0, timezone=afternoon_zone(), start=start), SystemClock(), print, hooks
-    )
+    options = DemoOptions(folder, hours=hours, port=0, timezone=afternoon_zone(), simulated=simulated)
+    demo = Demo(options, SystemClock(), print, hooks)
     thread = threading.Thread(target=loop.run_until_complete, args=(demo.run(stop),), daemon=True)
     thread.start()
     try:

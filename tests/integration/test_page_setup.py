@@ -1,62 +1,127 @@
-"""The guided set-up with a wearer who does what it asks: stands quietly, and walks. A real gateway, the simulated wearer, Chromium."""
+"""The guided set-up with a wearer who does what it asks: stands quietly, bows, walks. A real gateway, the simulated wearer, Chromium."""
 
 from __future__ import annotations
 
+import math
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
+from processing.synthetic import Script, Wearer, bmi270, day_script
+from processing.types import NS_PER_S, Json
+from sensor_gateway.drivers.synthetic import SyntheticSensor
 from sensor_gateway.sinks.store import Store
-from tests.integration.page_site import CHROMIUM, FLAGS, SIZES, Visitor, live_site
+from tests.integration.page_site import CHROMIUM, FLAGS, SIZES, Site, Visitor, live_site
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium"),
 ]
-WALKS_AFTER_S = 36.0
-"""The simulated day: twelve seconds of standing quietly, twenty of standing, then a walk of two minutes."""
 ASKED_AHEAD_S = 12.0
+BOW_ROUNDS = 5
+"""The simulated day: standing quietly, five rounds of three bows, standing, then a walk of two minutes."""
+MISPLACED_DEG = 20.0
+"""The clip sits visibly askew: its mount alone would put the front some ten degrees wrong."""
+STANDS_AGAIN_S, STARTS_WITHIN_S = 2.5, 4.0
+"""When a round's standing has become quiet, and by when the step must have begun for its first second to be quiet."""
+WALKS_S = 4.0
 CAPTURE_MS = 75_000
 """Half a minute's walk, the chain, and the settled estimate behind it."""
 
 
+def wait_until(page: Page, utc_ns: int) -> None:
+    page.wait_for_timeout(max(0.0, utc_ns / 1e6 - 1000 * datetime.now(UTC).timestamp()))
+
+
+def next_round(script: Script) -> int:
+    """When the next round's standing becomes quiet; a round that has begun too long ago is left to pass."""
+    latest = datetime.now(UTC) - timedelta(seconds=STARTS_WITHIN_S)
+    rounds = [a.start_utc_ns for a in script.activities[1 : 1 + BOW_ROUNDS]]
+    return next(at for at in rounds if at / 1e9 > latest.timestamp()) + round(STANDS_AGAIN_S * NS_PER_S)
+
+
+def outcome(site: Site, step: str) -> dict[str, Json]:
+    """The one alignment event of a step."""
+    store = Store.open(site.gateway.store_path, readonly=True)
+    (found,) = [e.data for e in store.newest("w-001", ("alignment",), 20) if e.data.get("step") == step]
+    store.close()
+    return dict(found)
+
+
+def front_and_up(found: dict[str, Json]) -> tuple[list[float], list[float]]:
+    """The pelvis's front and up in sensor axes, as an alignment event tells them."""
+    front, up, _ = np.array(found["r_ps"], dtype=np.float64).tolist()
+    return front, up
+
+
+def heading_error_deg(found: dict[str, Json]) -> float:
+    """How far the front of an alignment lies from the clip's true front, seen from above."""
+    true_front, true_up, _ = np.array(bmi270(1, misplaced_deg=MISPLACED_DEG).r_sp).T
+    front = np.array(front_and_up(found)[0])
+    level = front - (front @ true_up) * true_up
+    return math.degrees(math.acos(min(1.0, float(level @ true_front) / math.sqrt(float(level @ level)))))
+
+
 @pytest.mark.parametrize("size", SIZES)
-def test_standing_and_walking_when_asked_sets_the_clip_up(tmp_path: Path, size: str) -> None:
+def test_standing_bowing_and_walking_when_asked_sets_the_clip_up(tmp_path: Path, size: str) -> None:
     begins = datetime.now(UTC) + timedelta(seconds=ASKED_AHEAD_S)
     with (
-        live_site(tmp_path / "demo", 0.0, start=begins.isoformat()) as site,
+        live_site(
+            tmp_path / "demo", 0.0, start=begins.isoformat(), bow_rounds=BOW_ROUNDS, misplaced_deg=MISPLACED_DEG
+        ) as site,
         sync_playwright() as playwright,
     ):
+        sensor = site.gateway.transports["clip-1"]
+        assert isinstance(sensor, SyntheticSensor)
+        script = day_script(sensor.began_utc_ns, 300.0, Wearer(1, bow_rounds=BOW_ROUNDS))
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         visit = Visitor(browser, site.url, size, view="setup")
         page = visit.page
         expect(page.locator("#step-check")).to_contain_text("Tip it now", timeout=30_000)
         page.get_by_role("button", name="Yes, it moves with mine").click()
         page.get_by_role("button", name="It sits firmly").click()
-        result, go = page.locator("#step-result"), page.locator("#step-go")
+        check, result, go = page.locator("#step-check"), page.locator("#step-result"), page.locator("#step-go")
         expect(page.locator("#step-title")).to_have_text("Stand quietly")
         go.click()
         expect(result).to_contain_text("Your neutral is set.", timeout=CAPTURE_MS)
         go.click()
+
         expect(page.locator("#step-title")).to_have_text("Bow three times")
-        page.locator("#step-skip").click()
-        expect(page.locator("#step-title")).to_have_text("Walk a little")
-        page.wait_for_timeout(max(0.0, 1000 * (WALKS_AFTER_S - (datetime.now(UTC) - begins).total_seconds())))
+        before = outcome(site, "neutral")
+        wait_until(page, next_round(script))
         go.click()
-        expect(page.locator("#step-check")).to_contain_text("s so far", timeout=15_000)
+        expect(check).to_contain_text(
+            re.compile(r"^Bow straight ahead three times, slowly; far enough"), timeout=15_000
+        )
+        expect(page.locator("#step-live")).to_have_attribute("data-good", "yes")
+        visit.shot("setup-bow")
+        expect(result).to_contain_text("Now it knows what forward is.", timeout=CAPTURE_MS)
+        expect(result).to_have_class("result good")
+        go.click()
+
+        expect(page.locator("#step-title")).to_have_text("Walk a little")
+        walks = next(a.start_utc_ns for a in script.activities if a.posture == "walking")
+        wait_until(page, walks + round(WALKS_S * NS_PER_S))
+        go.click()
+        expect(check).to_contain_text("s so far", timeout=15_000)
         visit.shot("setup-walk")
         expect(result).to_have_class("result good", timeout=CAPTURE_MS)
         expect(go).to_have_text("Finish")
         assert visit.sideways() == 0
         go.click()
         page.wait_for_url("**#/now")
-        store = Store.open(site.gateway.store_path, readonly=True)
-        (walk,) = [e.data for e in store.newest("w-001", ("alignment",), 20) if e.data.get("step") == "walk"]
-        store.close()
-        assert walk["outcome"] == "in force"
+        bows, walk = outcome(site, "bows"), outcome(site, "walk")
+        assert before["outcome"] == bows["outcome"] == walk["outcome"] == "in force"
+        assert heading_error_deg(before) > 8.0, "the mount alone is wrong, or nothing would be shown"
+        for found in (bows, walk):
+            assert heading_error_deg(found) <= float(str(found["heading_uncertainty_deg"])) < 5.0
+            assert front_and_up(found)[1] == front_and_up(before)[1], "a movement keeps the neutral pose's zero"
+        assert 25.0 < float(str(bows["range_deg"])) < 45.0
         assert int(str(walk["walking_s"])) >= 10
         assert visit.complaints == []
         browser.close()
