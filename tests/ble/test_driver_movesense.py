@@ -28,7 +28,8 @@ class Movesense(Peripheral):
     def boot(self) -> None:
         self.reference: int | None = None
         self.vectors = self.rate_hz = 0
-        self.number = 0
+        self.number = self.first = 0
+        self.began_s = 0.0
         self.answers: list[bytes] = []
 
     def connected(self) -> None:
@@ -41,6 +42,7 @@ class Movesense(Peripheral):
         elif op == 1:
             _, _, stream, rate = path.split("/")
             self.reference, self.vectors, self.rate_hz = reference, {"IMU6": 2, "IMU9": 3}[stream], int(rate)
+            self.began_s, self.first = self.now_s, self.number
             self.answers.append(bytes([1, reference]) + pack("<H", 200))
         elif op == 2:
             self.reference = None
@@ -56,7 +58,9 @@ class Movesense(Peripheral):
             acc[:, 0] = (self.number + np.arange(n)) % 100
             self.number += n
             rest = np.zeros((n * (self.vectors - 1), 3), "<f4")
-            message = pack("<I", round(self.now_s * 1000)) + acc.tobytes() + rest.tobytes()
+            # The sensor dates by its samples, however late a busy host lets it speak.
+            at_s = self.began_s + (self.number - n - self.first) / self.rate_hz
+            message = pack("<I", round(at_s * 1000)) + acc.tobytes() + rest.tobytes()
             out.append(bytes([2, self.reference]) + message[:LONGEST])
             if len(message) > LONGEST:
                 out.append(bytes([3, self.reference]) + message[LONGEST:])
