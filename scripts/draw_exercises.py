@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import escape
 
 from processing.coaching import library
@@ -139,9 +140,9 @@ HIP = FLOOR - THIGH - SHANK - 1
 DOWN = (292.0, 278.0)
 
 
-def standing(x: float, **more: object) -> Pose:
-    values = {"hip": (x, HIP), "torso": 90.0, "near": STAND, "far": STAND, "arm": DOWN} | more
-    return Pose(**values)  # type: ignore[arg-type]
+def standing(x: float, **more: Any) -> Pose:
+    values: dict[str, Any] = {"hip": (x, HIP), "torso": 90.0, "near": STAND, "far": STAND, "arm": DOWN} | more
+    return Pose(**values)
 
 
 LAY = FLOOR - 5  # hip of somebody who lies
@@ -149,9 +150,9 @@ BENT = Leg(52, 296, 0)  # on the back, knee up, foot flat
 FLAT_ARM = (352.0, 0.0)
 
 
-def lying(x: float = 112, y: float = LAY, torso: float = 180.0, **more: object) -> Pose:
-    values = {"hip": (x, y), "torso": torso, "near": BENT, "far": BENT, "arm": FLAT_ARM} | more
-    return Pose(**values)  # type: ignore[arg-type]
+def lying(x: float = 112, y: float = LAY, torso: float = 180.0, **more: Any) -> Pose:
+    values: dict[str, Any] = {"hip": (x, y), "torso": torso, "near": BENT, "far": BENT, "arm": FLAT_ARM} | more
+    return Pose(**values)
 
 
 LEVEL = Leg(25, 270, 0)  # thigh in line with the trunk, foot flat

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -118,15 +119,16 @@ def erase(found: Sequence[Place], wearer: str, influx_token: str | None = None, 
     check(found, wearer)
     with locked(found):
         pending = _Pending(found[0].folder / PENDING, wearer)
-        for i, place in enumerate(found):
+        steps = [pending.at(i, say) for i in range(len(found))]
+        for place, step in zip(found, steps, strict=True):
             if place.is_gateway:
-                _gateway(place, wearer, lambda name, do, at=i: pending.step(f"{at}:{name}", do, say))  # type: ignore[misc]  # at is bound early on purpose
-        for i, place in enumerate(found):
+                _gateway(place, wearer, step)
+        for place, step in zip(found, steps, strict=True):
             if place.settings.mqtt.enabled:
-                pending.step(f"{i}:broker", lambda p=place: _broker(found, p, wearer), say)  # type: ignore[misc]  # as above
-        for i, place in enumerate(found):
+                step("broker", partial(_broker, found, place, wearer))
+        for place, step in zip(found, steps, strict=True):
             if place.is_bridge:
-                _bridge(place, wearer, influx_token, lambda name, do, at=i: pending.step(f"{at}:{name}", do, say))  # type: ignore[misc]  # as above
+                _bridge(place, wearer, influx_token, step)
         say("search")
         residues, searched = prove(found, wearer, influx_token)
         return _finish(found, pending, residues, searched)
@@ -223,6 +225,10 @@ class _Pending:
         self.began = state.get("began", _now())
         self.counts: dict[str, dict[str, int]] = state.get("counts", {})
         self._save()
+
+    def at(self, place: int, say: Say) -> Step:
+        """`step` for one place."""
+        return lambda name, do: self.step(f"{place}:{name}", do, say)
 
     def step(self, name: str, do: Callable[[], dict[str, int]], say: Say) -> None:
         say(name.split(":", 1)[1])
