@@ -37,6 +37,7 @@ _HALF_SIZES: Final = (0x60, 0x24)  # four bytes from the first, two from the fif
 _WAITING: Final = 64  # samples of one stream that wait for the other
 _MODULE: Final = {ACC: "acc", GYRO: "gyr"}
 _U32: Final = 1 << 32
+_LATER_TICKS: Final = round(3600e9 / TICK_NS)  # the board goes on logging after it told its tick
 
 Dated = tuple[I64, F64, F64]
 """Times (n,) [ns of the gateway's monotonic clock], raw accelerations and angular rates (n, 3)."""
@@ -137,7 +138,7 @@ class Recording:
         if not new.any():
             return []
         self._done = int(ticks[-1])
-        ago = (self._ref_tick - ticks[new]) % _U32
+        ago = (self._ref_tick - ticks[new] + _LATER_TICKS) % _U32 - _LATER_TICKS
         return [(self._ref_ns - np.rint(ago * TICK_NS).astype(np.int64), acc[new], gyr[new])]
 
     def fetch(self, now_mono_ns: int) -> Sequence[bytes]:

@@ -142,6 +142,26 @@ def test_minutes_away_are_read_dated_and_cleared(chip: Literal["bmi160", "bmi270
     assert clock.late.used + clock.late.repeated == len(t)
 
 
+def test_what_was_logged_after_the_board_told_its_tick_is_dated_after_it() -> None:
+    w = begin()
+    w.connected = False
+    w.log.disconnected()
+    w.pass_by(20)
+    chip = CHIPS[w.chip]
+    for i in range(3):
+        t_ns = w.now_ns + 10_000_000 * i
+        for module in (GYRO, ACC):
+            axes = pack("<hhh", *divmod(round((t_ns - T0_NS) / 20e6), 1000), 4096)
+            w.log.measured(module, chip.single[module], axes, w.tick(t_ns))
+    told_ns = w.now_ns
+    w.connect()
+    w.pass_by(30)
+    t, true = w.late()
+    assert np.all(np.diff(t) > 0)
+    assert t[-1] > told_ns + 10e6
+    assert np.abs(t - true).max() < 20e6
+
+
 def test_a_read_out_that_breaks_off_begins_anew_and_gives_each_sample_once() -> None:
     w = begin()
     w.log.reads = 9_000  # of about 16,000
