@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
-from processing.dictionary import EVENT_TYPES, KINDS, MEASUREMENT, STATES, Field
+from processing.dictionary import EVENT_TYPES, KINDS, MEASUREMENT, STATE_TAGS, STATES, Field
 from processing.dictionary_facts import EVENT_FACTS
 from processing.types import POSTURES
 
@@ -25,7 +25,6 @@ _FIELDS: Final[Mapping[str, Mapping[str, Field]]] = {
     | ({f.name: f for f in EVENT_FACTS} if kind == "event" else {})
     for measurement, kind in _KIND_OF_MEASUREMENT.items()
 } | {measurement: {f.name: f for f in fields} for measurement, fields in STATES.items()}
-_STATE_TAGS: Final = {"gateway": ("site", "gateway"), "bridge": ("site",)}
 
 WHO: Final = ('"site" =~ /^${site:regex}$/', '"wearer" =~ /^${wearer:regex}$/')
 """The conditions every panel shares: what the reader chose at the top of the dashboard."""
@@ -49,7 +48,7 @@ class Source:
             raise ValueError(f"no measurement {measurement!r}; known: {', '.join(sorted(_FIELDS))}")
         self.measurement = measurement
         own = EVENT_TAGS if measurement == MEASUREMENT["event"] else TAGS
-        self._tags = _STATE_TAGS.get(measurement, own)
+        self._tags = STATE_TAGS.get(measurement, own)
         # Machines belong to a site and to no wearer.
         self._who = WHO[:1] if measurement in STATES else WHO
 

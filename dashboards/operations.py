@@ -48,7 +48,7 @@ def operations() -> Dashboard:
             _gateways(),
             _bridge(),
             _waiting(GATEWAY, "Records that wait at the gateways", by=("gateway",), alias="$tag_gateway"),
-            _waiting(BRIDGE, "Records that wait at the bridge", by=("site",), alias="$tag_site"),
+            _waiting(BRIDGE, "Records that wait at the bridges", by=("bridge",), alias="$tag_bridge"),
             _log(),
         ),
     )
@@ -216,14 +216,14 @@ def _bridge() -> Panel:
     columns |= {"Not accounted for": balance, "Lag": BRIDGE.call("last", "lag_s")}
     columns["Disk free"] = BRIDGE.call("last", "disk_free_mb")
     return table(
-        "Bridge, latest state",
+        "Bridges, latest state",
         "Received = written + rejected + dropped + queued; anything not accounted for is an error of ours. `tiltline deadletter` "
         "shows what was rejected and why.",
-        [Query(BRIDGE.latest(columns, by=("site",)), table=True)],
+        [Query(BRIDGE.latest(columns, by=("site", "bridge")), table=True)],
         height=5,
         overrides=(
             hidden("Time"),
-            *named(wearer="Wearer", sensor="Sensor", site="Site", gateway="Gateway"),
+            *named(site="Site", bridge="Bridge"),
             Override("Lag", {"unit": "s", "decimals": 0}),
             Override("Disk free", {"unit": "decmbytes", "decimals": 0}),
         ),

@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Final
 
 from processing.dictionary_field import Field
-from processing.dictionary_states import STATES
+from processing.dictionary_states import STATE_TAGS, STATES
 from processing.types import POSTURES
 
 __all__ = ["ABSOLUTE", "BOUT", "DEVICE", "EPOCH", "EVENT", "EVENT_TYPES", "KINDS", "MEASUREMENT", "METRIC"]
-__all__ += ["RAW", "SAMPLE", "STATES", "STEP", "TABLES", "TRANSFER", "Field"]
+__all__ += ["RAW", "SAMPLE", "STATES", "STATE_TAGS", "STEP", "TABLES", "TRANSFER", "Field"]
 
 _TIME = Field("t_utc_ns", "int64", "ns", "Start of the second, minute or event, UTC nanoseconds since 1970.")
 _NO_TILT = "no valid sample: gap, settling filter, lying on the side, or not worn"

@@ -48,4 +48,6 @@ STATES: Final = {
         Field("open_fds", "int64", "1", "Open file descriptors of the bridge.", "not known", 0),
     ),
 }
-"""Measurements of the machines, written by the bridge every half minute. Tags: site, and gateway on the gateway's."""
+"""Measurements of the machines, written by the bridge every half minute."""
+STATE_TAGS: Final = {"gateway": ("site", "gateway"), "bridge": ("site", "bridge")}
+"""What tells one machine's points from another's: a point without it would overwrite its neighbour's."""

@@ -1,6 +1,6 @@
 """What gateways say of themselves (`status`), and what the bridge says of itself, as points for the operations dashboard.
 
-Measurements `gateway` (tags site, gateway) and `bridge` (tag site), by the bridge's clock; the fields are those of
+Measurements `gateway` and `bridge` (tags: `STATE_TAGS`), by the bridge's clock; the fields are those of
 `processing.dictionary.STATES`. Kept in memory only: a status is retained at the broker and comes again every half minute.
 """
 
@@ -120,7 +120,7 @@ def own_line(report: Report) -> str:
         "open_fds": signs.open_fds,
     }
     known = {name: value for name, value in fields.items() if value is not None}
-    return point("bridge", {"site": report.site}, known, report.t_utc_ns)
+    return point("bridge", {"site": report.site, "bridge": report.gateway}, known, report.t_utc_ns)
 
 
 def point(measurement: str, tags: dict[str, str], values: dict[str, float], t_utc_ns: int) -> str:

@@ -45,6 +45,8 @@ Sample = tuple[str, dict[str, str], float]
 def samples(report: dict[str, Any]) -> Iterator[Sample]:
     """The numbers of a report (`report.plain`) as (metric, labels, value)."""
     own = {"role": str(report["role"]), "site": str(report["site"]), "gateway": str(report["gateway"])}
+    if report["role"] == "bridge":
+        own["bridge"] = own["gateway"]  # one of several is found by its name, as in the database
     yield "tiltline_up", own, 1.0
     yield "tiltline_start_time_seconds", own, report["started_utc_ns"] / NS
     for name in _VITALS:

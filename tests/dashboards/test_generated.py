@@ -13,7 +13,7 @@ import pytest
 from dashboards.__main__ import DEFAULT_DIRECTORY, generated, main, stale
 from dashboards.influxql import EPOCH, EVENT, Source, of_type
 from dashboards.model import DATA_SOURCE_UID
-from processing.dictionary import KINDS, MEASUREMENT, STATES
+from processing.dictionary import KINDS, MEASUREMENT, STATE_TAGS, STATES
 from processing.dictionary_facts import EVENT_FACTS
 
 DASHBOARDS: dict[str, dict[str, Any]] = {
@@ -94,7 +94,7 @@ def test_queries_name_only_published_measurements_tags_and_fields(uid: str) -> N
         assert source is not None, where
         if source[1] in STATES:
             quoted = set(re.findall(r'"([^"]+)"', query)) - {source[1]} - set(re.findall(r'AS "([^"]+)"', query))
-            assert quoted <= {f.name for f in STATES[source[1]]} | {"site", "gateway"}, where
+            assert quoted <= {f.name for f in STATES[source[1]]} | set(STATE_TAGS[source[1]]), where
             continue
         kind = kind_of[source[1]]
         fields = EVENT_FIELDS if kind == "event" else {f.name for f in KINDS[kind]} - {"t_utc_ns"}

@@ -132,6 +132,14 @@ def test_every_panel_has_an_answer(influx: Influx, views: dict[str, View], uid: 
         assert any(value is not None for s in series for row in s["values"] for value in row[1:]), title
 
 
+def test_each_of_several_bridges_has_a_row_and_a_line(influx: Influx, views: dict[str, View]) -> None:
+    (rows,) = asked(influx, views, "tiltline-operations", "Bridges, latest state")
+    waiting = {s["tags"]["bridge"]: s["values"][0][s["columns"].index("Queued")] for s in rows}
+    assert waiting == {"bridge-1": 7, "bridge-2": 0}
+    (lines,) = asked(influx, views, "tiltline-operations", "Records that wait at the bridges")
+    assert [s["tags"]["bridge"] for s in lines] == ["bridge-1", "bridge-2"]
+
+
 def test_every_annotation_has_marks(influx: Influx, views: dict[str, View]) -> None:
     names = set()
     for dashboard in DASHBOARDS.values():

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from processing.types import DeviceReport, Event, Metric
 from sensor_gateway import cli
 from sensor_gateway.bridge.queue import BridgeQueue
-from sensor_gateway.bridge.states import GatewayStates
+from sensor_gateway.bridge.states import GatewayStates, own_line
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import Metrics
 from sensor_gateway.drivers.base import Received
@@ -177,6 +177,23 @@ def test_the_bridge_shows_what_a_gateway_refused_and_counts_what_it_cannot_read(
     assert "refused=3i" in states.lines()[0]
     assert states.take(Incoming(topics.status("home", "gw-1"), b"no status", 1, 1)) is None
     assert door.counts() == {"status": 1}
+
+
+def test_several_bridges_of_a_site_do_not_overwrite_each_other(tmp_path: Path) -> None:
+    BridgeQueue(tmp_path / "bridge.db").close()
+    now, books = SystemClock().utc_ns(), bridge_books(tmp_path)
+    signs = vitals(tmp_path, ClockWatch(SystemClock()))
+    reports = [Report("bridge", "home", name, 1, now, now, signs, books) for name in ("bridge-1", "bridge-2")]
+    first, second = (
+        {metric.split(" ")[0] for metric in as_text(plain(r)).splitlines() if metric[0] != "#"} for r in reports
+    )
+    assert len(first) == len(second) > 10
+    assert not first & second
+    assert all('bridge="bridge-1"' in series for series in first)
+    assert [own_line(r).split(" ")[0] for r in reports] == [
+        "bridge,bridge=bridge-1,site=home",
+        "bridge,bridge=bridge-2,site=home",
+    ]
 
 
 def test_a_clock_that_is_set_is_noticed() -> None:

@@ -96,7 +96,8 @@ def states(sites: tuple[str, ...] = ("home", "clinic"), start_s: int = DAY_START
                 "memory_mb": 60.0,
                 "open_fds": 20,
             }
-            yield point("bridge", {"site": site}, bridge, t_ns)
+            yield point("bridge", {"site": site, "bridge": "bridge-1"}, bridge, t_ns)
+            yield point("bridge", {"site": site, "bridge": "bridge-2"}, bridge | {"queued": 0}, t_ns)
 
 
 def _records() -> list[str]:
