@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import shutil
@@ -15,8 +16,10 @@ import pytest
 from dashboards.__main__ import generated
 from dashboards.model import DATA_SOURCE_UID
 from processing.rules.study import Study
+from sensor_gateway.cli import replay
 from sensor_gateway.config import load_settings
 from sensor_gateway.stack.database import FIRST_BUCKET, dashboard_provider, data_source
+from sensor_gateway.stack.site import SitePlan, init_stack
 from sensor_gateway.study_file import load_study
 
 ROOT = Path(__file__).parents[2]
@@ -67,7 +70,7 @@ def problems(document: dict[str, Any]) -> list[str]:
     """What docker-compose 1.29 lets pass: references to nothing, a service left soft."""
     found = []
     for name, service in document["services"].items():
-        networks = set(service["networks"])
+        networks, once = set(service["networks"]), "profiles" in service
         secrets = {s["source"] for s in service.get("secrets", [])}
         volumes = {v.split(":")[0] for v in service.get("volumes", []) if not v.startswith(("/", "."))}
         for kind, used in (("networks", networks), ("secrets", secrets), ("volumes", volumes)):
@@ -79,8 +82,10 @@ def problems(document: dict[str, Any]) -> list[str]:
             "runs as root": str(service.get("user", "0")).split(":")[0] in {"0", "root"},
             "image not pinned": not re.search(r":\d+\.\d+\.\d+$", service.get("image", "")),
             "open to the network": any(not str(p).startswith("127.0.0.1:") for p in service.get("ports", [])),
-            "not watched": service.get("healthcheck", {"test": ["NONE"]})["test"][0] != "CMD",
-            "stays down after a crash": service.get("restart") != "unless-stopped",
+            # What runs once and ends is neither watched nor started again.
+            "not watched": not once and service.get("healthcheck", {"test": ["NONE"]})["test"][0] != "CMD",
+            "stays down after a crash": not once and service.get("restart") != "unless-stopped",
+            "starts by itself, again and again": once and service.get("restart") != "no",
         }
         found += [f"{name}: {text}" for text, is_so in soft.items() if is_so]
         for key, value in (service.get("environment") or {}).items():
@@ -99,11 +104,33 @@ def test_compose_reads_the_file(tmp_path: Path) -> None:
 @needs_compose
 def test_the_stack_is_whole_pinned_hardened_and_watched(tmp_path: Path) -> None:
     document = resolved(COMPOSE.read_text(), tmp_path)
-    assert set(document["services"]) == {"mosquitto", "influxdb", "grafana", "gateway", "bridge"}
+    assert set(document["services"]) == {"mosquitto", "influxdb", "grafana", "gateway", "bridge", "retro"}
     assert problems(document) == []
     used = {s["source"] for service in document["services"].values() for s in service.get("secrets", [])}
     assert used == set(document["secrets"])
     assert {Path(s["file"]).parent.name for s in document["secrets"].values()} == {"secrets"}
+
+
+@needs_compose
+def test_the_retro_run_has_what_its_command_names_and_reaches_the_database_alone(tmp_path: Path) -> None:
+    document = resolved(COMPOSE.read_text(), tmp_path)
+    retro, gateway = document["services"]["retro"], document["services"]["gateway"]
+    assert set(retro["networks"]) == {"data"}
+    assert document["networks"]["data"]["internal"] is True
+    assert "data" not in gateway["networks"]
+    assert "ports" not in retro
+    mounted = {volume.split(":")[1]: volume.split(":")[0] for volume in retro["volumes"]}
+    made = tmp_path / "stack"
+    init_stack(made, SitePlan())
+    settings, database = load_settings(made / "gateway.toml"), load_settings(made / "bridge.toml")
+    needed = {word for word in retro["command"] if word.startswith("/")} | {settings.study, settings.site.data_dir}
+    assert needed <= set(mounted)
+    assert mounted[settings.site.data_dir] == "gateway-data"
+    assert {f"/run/secrets/{s['source']}" for s in retro["secrets"]} == {database.influx.token_file}
+    parser = argparse.ArgumentParser()
+    replay.configure(parser)
+    assert retro["command"][0] == "replay"
+    assert parser.parse_args(retro["command"][1:]).mode == "retro"
 
 
 @needs_compose
@@ -135,6 +162,7 @@ def test_compose_refuses_a_planted_fault(tmp_path: Path, sound: str, fault: str)
         ('test: ["CMD", "influx", "ping"]', 'test: ["CMD-SHELL", "true"]', "influxdb: not watched"),
         ("  read_only: true", "  read_only: false", "root file system writable"),
         ("cap_drop: [ALL]", "cap_drop: [NET_RAW]", "capabilities kept"),
+        ('restart: "no"', "restart: always", "retro: starts by itself"),
         ('user: "472:0"', 'user: "0:0"', "grafana: runs as root"),
         ("grafana:13.2.3", "grafana:latest", "grafana: image not pinned"),
         ('"127.0.0.1:3000:3000"', '"3000:3000"', "grafana: open to the network"),
