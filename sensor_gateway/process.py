@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -111,7 +111,7 @@ def process_file(
             nonlocal valid
             valid += int(piece.valid.sum())
             if len(piece.t_utc_ns):
-                samples.write(sample_table(piece))
+                samples.write(sample_table(_as_stamped(piece, recording)))
 
         def tell(taken: int) -> None:
             if progress is not None:
@@ -133,6 +133,13 @@ def process_file(
         content = _content(recording, options, aligned, result, all_warnings) | {"summary": summary}
         manifest = write_manifest(files, content, rows)
     return Processed(folder, manifest, summary, all_warnings)
+
+
+def _as_stamped(piece: Samples, recording: Recording) -> Samples:
+    """With the file's own times, by which its reader knows the samples."""
+    if recording.stamped_ns is None:
+        return piece
+    return replace(piece, t_utc_ns=recording.stamped_ns[np.searchsorted(recording.t_utc_ns, piece.t_utc_ns)])
 
 
 def _write_records(files: FileSet, result: ProcessResult) -> dict[str, int]:

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from processing.types import F64, I64, NS_PER_S
 from sensor_gateway.export.csv_parquet import FileSet
 from sensor_gateway.recording.checks import rate_of
+from sensor_gateway.recording.evenness import even_times
 from sensor_gateway.recording.files import RecordingError
 from sensor_gateway.recording.guess import (
     ACC_UNITS,
@@ -87,7 +88,8 @@ def _rate(path: Path, clock: I64) -> float:
         raise RecordingError(
             f"{path}: the times do not advance from row to row; name another column with --time, or give --rate HZ"
         )
-    return rate_of(clock)
+    even = even_times(clock) if (steps >= 0).all() else None
+    return rate_of(clock if even is None else even)
 
 
 def _acc(s: Source, rate_hz: float, options: ImportOptions) -> tuple[str, Sure, str, float]:

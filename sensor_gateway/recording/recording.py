@@ -23,6 +23,7 @@ from sensor_gateway.recording.checks import (
     unit_warnings,
     usable_rows,
 )
+from sensor_gateway.recording.evenness import even_times
 from sensor_gateway.recording.files import (
     Header,
     RecordingError,
@@ -43,6 +44,7 @@ GYR: Final = ("gx", "gy", "gz")
 class Recording:
     """Samples of one sensor: ``t_utc_ns`` (n,) strictly increasing, ``acc_mps2``, ``gyr_rps`` (n, 3) finite float64.
 
+    ``stamped_ns`` (n,) are the file's own times where those wander and ``t_utc_ns`` are the even ones instead (`evenness.py`).
     ``zero_utc_ns`` is the UTC time of t_s = 0 (of the first sample where the file holds UTC), ``dated`` whether that is a
     real date; ``dropped`` counts left-out rows by reason; ``warnings`` are sentences for a person.
     """
@@ -57,6 +59,12 @@ class Recording:
     sha256: str
     dropped: dict[str, int]
     warnings: tuple[str, ...]
+    stamped_ns: I64 | None = None
+
+    @property
+    def file_times_ns(self) -> I64:
+        """The times (n,) as the file has them, by which results are joined to it."""
+        return self.t_utc_ns if self.stamped_ns is None else self.stamped_ns
 
 
 def read_recording(path: Path, start_utc_ns: int | None = None) -> Recording:
@@ -85,10 +93,18 @@ def read_recording(path: Path, start_utc_ns: int | None = None) -> Recording:
         t, acc, gyr = _rows(np.flatnonzero(~again), t, acc, gyr)
         if len(t) < 2:
             raise ValueError("all rows are the same sample; at least 2 samples are needed")
+        even = even_times(t)
+        stamped, t = (None, t) if even is None else (t, even)
         rate_hz = rate_of(t)
         warnings += [f"{path}: {w}" for w in [*check_rate(rate_hz, time), *unit_warnings(acc, gyr, rate_hz)]]
     except ValueError as e:
         raise RecordingError(f"{path}: {e}") from None
+    if stamped is not None:
+        off_ms = float(np.percentile(np.abs(stamped - t), 95)) / 1e6
+        warnings.append(
+            f"{path}: the times wander by {off_ms:.2g} ms about an even {rate_hz:.4g} samples a second; samples are taken "
+            "as even, and keep the file's times in the results"
+        )
     warnings += [f"{path}: {text.format(n=dropped[key])}" for key, text in _DROPPED.items() if dropped[key]]
     return Recording(
         t_utc_ns=t,
@@ -101,6 +117,7 @@ def read_recording(path: Path, start_utc_ns: int | None = None) -> Recording:
         sha256=sha256_of(path),
         dropped=dropped,
         warnings=tuple(warnings),
+        stamped_ns=stamped,
     )
 
 

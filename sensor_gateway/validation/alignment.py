@@ -155,7 +155,7 @@ def _three(v: F64) -> Three:
 def _at(truth: Truth, recording: Recording, marked: Bool) -> Bool:
     """Samples of the recording at the marked times of the truth."""
     t_ns = np.rint(truth.t_s * 1e9).astype(np.int64)[marked]
-    out: Bool = np.isin(recording.t_utc_ns, t_ns)
+    out: Bool = np.isin(recording.file_times_ns, t_ns)
     return out
 
 

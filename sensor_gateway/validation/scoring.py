@@ -97,13 +97,13 @@ def _peer_rows(case: Case, truth: Truth, blank: Row) -> Iterator[Row]:
 def _orientation_rows(case: Case, truth: Truth, recording: Recording, name: str, blank: Row) -> Iterator[Row]:
     up = peers.up_by(name, recording)
     if truth.up_s is not None:
-        yield from inclination_rows(truth, chain.on_truth(truth.t_s, recording.t_utc_ns, up), blank)
+        yield from inclination_rows(truth, chain.on_truth(truth.t_s, recording.file_times_ns, up), blank)
     if truth.tilt_deg is not None:
         alignment, _ = resolve_alignment(recording, ProcessOptions(neutral_s=truth.neutral_s, mount=case.mount))
         tilt, side = tilt_and_obliquity_deg(rotate(alignment.r_ps, up))
         yield from tilt_rows(
             truth,
-            chain.on_truth(truth.t_s, recording.t_utc_ns, tilt),
-            chain.on_truth(truth.t_s, recording.t_utc_ns, side),
+            chain.on_truth(truth.t_s, recording.file_times_ns, tilt),
+            chain.on_truth(truth.t_s, recording.file_times_ns, side),
             blank,
         )
