@@ -93,6 +93,8 @@ class Link:
         self._down: str | None = None
         self._activity = 0
         self.room = settings.inflight
+        self.resumed = False
+        """Whether the broker had kept a session of this client."""
         mqtt = settings.mqtt
         self._where = f"broker {mqtt.host}:{mqtt.port}"
         client = paho.Client(
@@ -214,8 +216,9 @@ class Link:
             if self._client.loop(0.05) != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 break
 
-    def _on_connect(self, _client: Any, _data: Any, _flags: Any, reason: ReasonCode, properties: Any) -> None:
+    def _on_connect(self, _client: Any, _data: Any, flags: Any, reason: ReasonCode, properties: Any) -> None:
         self._ready = reason
+        self.resumed = bool(flags.session_present)
         # paho does not heed how much the broker will have in flight; a broker hangs up on who sends more.
         self.room = min(self.room, getattr(properties, "ReceiveMaximum", self.room))
         self._activity += 1

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +44,12 @@ QUEUE_MAX: Final = 1_000_000
 """Rows beyond which nothing more is taken from the broker. Gateways keep a window of 500, so only a strange one gets here."""
 
 
+def session_of(settings: Settings, base: Path) -> LinkSettings:
+    """How the only bridge connects: the broker keeps for it what comes while it is away."""
+    name = f"tiltline-bridge-{settings.site.gateway}"
+    return LinkSettings(settings.mqtt, base, name, (topics.ALL_RECORDS, topics.ALL_STATUS), session_s=SESSION_S)
+
+
 class Bridge:
     """The bridge of one broker and one bucket."""
 
@@ -62,13 +69,9 @@ class Bridge:
         self.queue = BridgeQueue(self._folder / DATABASE_FILE, self._clock, in_order=shared)
         self._share = Share(settings.site.gateway, self._clock) if shared else None
         self._writer = InfluxWriter(settings.influx, token)
-        self._link_settings = LinkSettings(
-            settings.mqtt,
-            base,
-            f"tiltline-bridge-{settings.site.gateway}",
-            (topics.ALL_STATUS,) if shared else (topics.ALL_RECORDS, topics.ALL_STATUS),
-            session_s=0 if shared else SESSION_S,  # what one of several missed, another one gets
-        )
+        self._link_settings = session_of(settings, base)
+        if shared:  # what one of several missed, another one gets
+            self._link_settings = replace(self._link_settings, subscribe=(topics.ALL_STATUS,), session_s=0)
         self._arrived = threading.Event()
         self.trouble: str | None = "not connected yet"
         self.database_trouble: str | None = None

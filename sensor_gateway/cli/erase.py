@@ -11,19 +11,20 @@ from typing import Final
 from sensor_gateway.bridge.queue import QueueError
 from sensor_gateway.config import ConfigError
 from sensor_gateway.mqtt_link import LinkError
-from sensor_gateway.privacy.erase import EraseError, Receipt, erase, places, prove
+from sensor_gateway.privacy.erase import Receipt, erase, prove
+from sensor_gateway.privacy.place import EraseError, places
 from sensor_gateway.privacy.remote import RemoteError
 from sensor_gateway.privacy.sqlite_files import ScrubError
 
 _TEXT: Final = """\
 Erases one wearer: raw journal, outbox, snapshots, store, derivations, notes, NDJSON copies, exports made here, name and consent;
 with a broker also retained messages and what it keeps for the bridge; with the bridge's file its queue, dead letters and
-InfluxDB. Gateway and bridge must be stopped, the broker and the database running, and no sensor bound to the wearer any more.
+InfluxDB. Name the files of all gateways and bridges that held her: one receipt covers them. They must be stopped, the broker and the database running, and no sensor bound to the wearer any more.
 Others' data stay byte for byte. A receipt with counts and a salted hash of the pseudonym lies in receipts/ of the data folder.
 
 It cannot be undone. It does not reach backups and copies made elsewhere: see docs/privacy.md.
 
-Example: tiltline erase w-001 --config gateway.toml --config bridge.toml
+Example: tiltline erase w-001 --config gateway.toml bridge-1.toml bridge-2.toml
 """
 
 
@@ -32,7 +33,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = _TEXT
     parser.add_argument("wearer", metavar="WEARER", help="the wearer's pseudonym, e.g. w-001")
     parser.add_argument(
-        "--config", type=Path, action="append", required=True, help="gateway's or bridge's file; repeat for both"
+        "--config",
+        type=Path,
+        action="extend",
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="gateways' and bridges' files, all of them",
     )
     parser.add_argument(
         "--influx-token-file",
@@ -98,3 +105,6 @@ def _show(receipt: Receipt, as_json: bool) -> None:
     searched = ", ".join(f"{n} {what}" for what, n in content["searched"].items())
     end = "nothing found" if receipt.complete else "remove these by hand, then run the same command again"
     print(f"searched {searched}: {end}\nreceipt: {receipt.path}")
+    if content["bridges_not_given"]:
+        others = ", ".join(content["bridges_not_given"])
+        print(f"bridges that wrote to the same database and were not looked at: {others}; give their files too")

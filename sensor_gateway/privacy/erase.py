@@ -1,7 +1,6 @@
 """`tiltline erase`: one wearer out of every store, file, queue and message, with a receipt and a proof by search.
 
-A place is a configuration file with its data folder: the gateway's, the bridge's, or both on one machine. Its processes are
-stopped meanwhile (their locks are held). Each step counts what it finds before it deletes and can be repeated, and
+Places (`place.py`) are the files of the gateways and bridges that held her; their processes are stopped meanwhile. Each step counts what it finds before it deletes and can be repeated, and
 `erase-pending.json` remembers the counts: after a crash the same command goes on where it was. The receipt names the wearer
 only by a salted hash.
 """
@@ -11,56 +10,24 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from sensor_gateway.config import ConfigError, Settings, load_settings
 from sensor_gateway.export import registry
 from sensor_gateway.privacy import files, sqlite_files
 from sensor_gateway.privacy.exports import erase_exports
+from sensor_gateway.privacy.place import PENDING, EraseError, Place, check, locked
 from sensor_gateway.privacy.proof import search_files
 from sensor_gateway.privacy.remote import Database, clear, drain, retained
 from sensor_gateway.secrets import INFLUX_VARIABLE, read_secret
-from sensor_gateway.spool.database import SpoolError, take_guard
 from sensor_gateway.status.status import BRIDGE_FILE, SPOOL_FILE, STORE_FILE
-from sensor_gateway.wire import topics
 
-PENDING: Final = "erase-pending.json"
 RECEIPTS: Final = "receipts"
 Say = Callable[[str], None]
-
-
-class EraseError(Exception):
-    """An erasure that cannot begin; the text says why and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A configuration and what lies in its data folder."""
-
-    config: Path
-    settings: Settings
-
-    @property
-    def base(self) -> Path:
-        return self.config.parent
-
-    @property
-    def folder(self) -> Path:
-        return self.base / self.settings.site.data_dir
-
-    @property
-    def is_gateway(self) -> bool:
-        return (self.folder / SPOOL_FILE).is_file() or (self.folder / STORE_FILE).is_file()
-
-    @property
-    def is_bridge(self) -> bool:
-        return (self.folder / BRIDGE_FILE).is_file()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,41 +40,6 @@ class Receipt:
     @property
     def complete(self) -> bool:
         return bool(self.content["complete"])
-
-
-def places(configs: Sequence[Path]) -> list[Place]:
-    """Read the configurations; raises `ConfigError`, or `EraseError` where one has no data."""
-    found = [Place(path, load_settings(path)) for path in configs]
-    for place in found:
-        if not (place.is_gateway or place.is_bridge or (place.folder / PENDING).is_file()):
-            raise EraseError(f"{place.folder}: holds neither a gateway's nor a bridge's files; check 'site.data_dir'")
-    return found
-
-
-def check(found: Sequence[Place], wearer: str) -> None:
-    """Refuse what would record her again at once, and what is no pseudonym; raises `EraseError`."""
-    if not topics.is_id(wearer):
-        raise EraseError(f"{wearer!r} is no wearer's id; use 1-32 small letters, digits and '-'")
-    for place in found:
-        bound = [s.id for s in place.settings.sensors if s.wearer == wearer]
-        if bound:
-            how = "; ".join(f"tiltline bind --unbind {s} --config {place.config}" for s in bound)
-            raise EraseError(f"{place.config} still binds {', '.join(bound)} to {wearer}; free it first: {how}")
-
-
-@contextmanager
-def locked(found: Sequence[Place]) -> Iterator[None]:
-    """Hold the locks of all processes of these places; raises `EraseError` where one runs."""
-    with ExitStack() as stack:
-        for place in found:
-            place.folder.mkdir(parents=True, exist_ok=True)
-            try:
-                stack.enter_context(take_guard(place.folder / SPOOL_FILE))
-                # Seen here to be free; from `drain` on the erasure's own bridge takes this one.
-                take_guard(place.folder / BRIDGE_FILE, "tiltline bridge").close()
-            except SpoolError as e:
-                raise EraseError(f"{e} (an erasure needs gateway and bridge stopped)") from None
-        yield
 
 
 def erase(found: Sequence[Place], wearer: str, influx_token: str | None = None, say: Say = lambda _: None) -> Receipt:
@@ -131,7 +63,8 @@ def erase(found: Sequence[Place], wearer: str, influx_token: str | None = None, 
                 _bridge(place, wearer, influx_token, step)
         say("search")
         residues, searched = prove(found, wearer, influx_token)
-        return _finish(found, pending, residues, searched)
+        others = _bridges_elsewhere(found, influx_token)
+        return _finish(found, pending, residues, searched, others)
 
 
 Step = Callable[[str, Callable[[], dict[str, int]]], None]
@@ -184,6 +117,17 @@ def _database(place: Place, token: str | None) -> Database:
         token if token is not None else read_secret(influx.token_file, INFLUX_VARIABLE, place.base, "influx.token_file")
     )
     return Database(influx, own)
+
+
+def _bridges_elsewhere(found: Sequence[Place], token: str | None) -> list[str]:
+    """Bridges that wrote points of themselves into the places' databases and are none of the places."""
+    named = {
+        f"{place.settings.site.id}/{name}"
+        for place in found
+        if place.is_bridge
+        for name in _database(place, token).bridges(place.settings.site.id)
+    }
+    return sorted(named - {place.name for place in found})
 
 
 def prove(found: Sequence[Place], wearer: str, influx_token: str | None = None) -> tuple[list[str], dict[str, int]]:
@@ -241,16 +185,18 @@ class _Pending:
         state = {"wearer": self.wearer, "began": self.began, "counts": self.counts}
         files.write_whole(self.path, json.dumps(state).encode(), 0o600)
 
-    def totals(self) -> dict[str, int]:
-        """Over all places."""
+    def totals(self, place: int | None = None) -> dict[str, int]:
+        """Over one place or all."""
         out: dict[str, int] = {}
-        for counts in self.counts.values():
+        for counts in (c for name, c in self.counts.items() if place is None or name.startswith(f"{place}:")):
             for key, n in counts.items():
                 out[key] = out.get(key, 0) + n
         return out
 
 
-def _finish(found: Sequence[Place], pending: _Pending, residues: list[str], searched: dict[str, int]) -> Receipt:
+def _finish(
+    found: Sequence[Place], pending: _Pending, residues: list[str], searched: dict[str, int], elsewhere: list[str]
+) -> Receipt:
     salt = secrets.token_hex(16)
     content = {
         "format": 1,
@@ -259,8 +205,10 @@ def _finish(found: Sequence[Place], pending: _Pending, residues: list[str], sear
         "salt": salt,
         "began": pending.began,
         "ended": _now(),
-        "sites": [f"{p.settings.site.id}/{p.settings.site.gateway}" for p in found],
+        "sites": [place.name for place in found],
         "counts": pending.totals(),
+        "counts_of_each": [{"site": place.name} | pending.totals(i) for i, place in enumerate(found)],
+        "bridges_not_given": elsewhere,
         "searched": searched,
         "complete": not residues,
         "still_found": len(residues),
@@ -281,6 +229,3 @@ def is_receipt_of(content: dict[str, Any], wearer: str) -> bool:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-__all__ = ["ConfigError", "EraseError", "Place", "Receipt", "check", "erase", "is_receipt_of", "places", "prove"]

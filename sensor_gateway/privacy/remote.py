@@ -9,10 +9,11 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from sensor_gateway.bridge.bridge import Bridge
+from sensor_gateway.bridge.bridge import Bridge, session_of
 from sensor_gateway.config import Settings
 from sensor_gateway.mqtt_link import Link, LinkError, LinkSettings
 from sensor_gateway.privacy.sqlite_files import mentions
@@ -62,8 +63,10 @@ def _link(settings: Settings, base: Path, subscribe: tuple[str, ...]) -> LinkSet
 def drain(settings: Settings, base: Path) -> None:
     """Let the bridge take what the broker keeps for it, so that nothing of the wearer comes after the erasure.
 
-    Raises `RemoteError` where the broker does not answer, `QueueError` where a bridge runs.
+    Raises `RemoteError` or `LinkError` where the broker does not answer, `QueueError` where a bridge runs.
     """
+    if not _kept(session_of(settings, base)):  # as for one of several bridges, which never leaves a session behind
+        return
     bridge = Bridge(settings, base)
     stop = threading.Event()
     worker = threading.Thread(target=bridge.run, args=(stop,), name="drain", daemon=True)
@@ -85,6 +88,15 @@ def drain(settings: Settings, base: Path) -> None:
     finally:
         stop.set()
         worker.join(30)
+
+
+def _kept(session: LinkSettings) -> bool:
+    """Whether the broker holds this session; one that was not there is none afterwards."""
+    link = Link.connect(replace(session, subscribe=()))
+    link.close()
+    if not link.resumed:
+        Link.connect(replace(session, subscribe=(), session_s=0)).close()
+    return link.resumed
 
 
 __all__ = ["Database", "LinkError", "RemoteError", "clear", "drain", "retained"]

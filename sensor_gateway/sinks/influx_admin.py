@@ -42,6 +42,11 @@ class Database:
                 total += max((n for n in row[1:] if isinstance(n, int)), default=0)
         return total
 
+    def bridges(self, site: str) -> list[str]:
+        """Names of the bridges that wrote of themselves (`STATE_TAGS`); raises `RemoteError`."""
+        answer = self.ask(f'SHOW TAG VALUES FROM "bridge" WITH KEY = "bridge" WHERE "site" = \'{site}\'')
+        return [row[1] for series in answer["results"][0].get("series", []) for row in series["values"]]
+
     def erase(self, wearer: str) -> None:
         """Delete every point with the wearer's tag; raises `RemoteError`."""
         self._delete(FIRST, LAST, f'wearer="{wearer}"', f"DROP SERIES WHERE \"wearer\" = '{wearer}'")

@@ -20,7 +20,8 @@ from sensor_gateway.alignments.notes import append, offset_note, read_notes
 from sensor_gateway.export import registry
 from sensor_gateway.export.manifest import check_manifest
 from sensor_gateway.privacy import exports
-from sensor_gateway.privacy.erase import is_receipt_of, places, prove
+from sensor_gateway.privacy.erase import is_receipt_of, prove
+from sensor_gateway.privacy.place import places
 from sensor_gateway.privacy.sqlite_files import owner_of_line, periods
 from sensor_gateway.spool.database import Spool
 from sensor_gateway.spool.journal import Journal

@@ -11,12 +11,15 @@ from typing import Any
 
 import pytest
 
-from sensor_gateway.bridge.queue import BridgeQueue
-from sensor_gateway.privacy.remote import Database
+from sensor_gateway.bridge.bridge import session_of
+from sensor_gateway.bridge.queue import Bad, BridgeQueue
+from sensor_gateway.config import Influx, load_settings
+from sensor_gateway.mqtt_link import Link
+from sensor_gateway.privacy.remote import Database, RemoteError
 from sensor_gateway.privacy.sqlite_files import owner_of_line
 from tests.integration.servers import PASSWORDS, TOKEN, Stack, wait_until
 from tests.integration.test_delivery import START, write_recording
-from tests.privacy.world import others
+from tests.privacy.world import make_world, others
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
@@ -145,10 +148,44 @@ def test_a_site_forgets_one_wearer_and_nobody_else(stack: Stack, tmp_path: Path)
     assert tiltline("--search").returncode == 0
 
 
-def test_the_database_says_why_it_refuses(stack: Stack, tmp_path: Path) -> None:
-    from sensor_gateway.config import Influx
-    from sensor_gateway.privacy.remote import RemoteError
+def test_several_bridges_and_a_gateway_that_shares_a_folder_give_one_receipt(stack: Stack, tmp_path: Path) -> None:
+    bridges = [stack.bridge(f"bridge-{n}", "--shared") for n in (1, 2, 3)]
+    database = Database(Influx(url=stack.shim.url), TOKEN)
+    for bridge in bridges:
+        bridge.start()
+    wait_until("each bridge's word of itself", lambda: len(database.bridges("home")) == 3)
+    for bridge in bridges:
+        bridge.stop()
+        queue = BridgeQueue(bridge.folder / "data" / "bridge.db")
+        queue.receive([Bad("topic", f"junk of {HER}".encode(), "not JSON")])
+        queue.close()
+    gateway = make_world(bridges[0].folder)
+    configs = [bridge.folder / "config.toml" for bridge in bridges]
 
+    def tiltline(*given: Path) -> dict[str, Any]:
+        words = ["-m", "sensor_gateway.cli", "erase", HER, "--yes", "--json", "--config", *map(str, given)]
+        done = subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        receipt: dict[str, Any] = json.loads(done.stdout)
+        return receipt
+
+    receipt = tiltline(gateway, *configs[:2])
+    assert receipt["sites"] == ["home/gw-1", "home/bridge-1", "home/bridge-2"]
+    assert [each.get("dead_letters") for each in receipt["counts_of_each"]] == [None, 1, 1]
+    assert receipt["counts_of_each"][0]["journal_entries"] == 952
+    assert (receipt["counts"]["dead_letters"], receipt["searched"]["databases"]) == (2, 2)
+    assert receipt["bridges_not_given"] == ["home/bridge-3"]
+    assert tiltline(*configs)["counts"]["dead_letters"] == 1
+    for config in configs:  # one of several has no session: an erasure must not leave one that gathers messages
+        link = Link.connect(session_of(load_settings(config), config.parent))
+        link.close()
+        assert not link.resumed
+        link = Link.connect(session_of(load_settings(config), config.parent))
+        link.close()
+        assert link.resumed
+
+
+def test_the_database_says_why_it_refuses(stack: Stack, tmp_path: Path) -> None:
     assert Database(Influx(url=stack.shim.url), TOKEN).points(HER) == 0
     with pytest.raises(RemoteError, match="--influx-token-file"):
         Database(Influx(url=stack.shim.url), "wrong").points(HER)
