@@ -1,12 +1,21 @@
-"""Shared fixtures: where the reference recordings are, if they are here at all."""
+"""Shared by all tests: the examples that Hypothesis tries, and where the reference recordings are, if they are here at all.
+
+Hypothesis takes the same seed in every run, and no word on how slow the machine is. Looking for new examples is a run of its
+own, again and again: `pytest --hypothesis-profile=search`.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.reference import ABSENT, REFERENCE
+
+settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.register_profile("same", settings.get_profile("search"), derandomize=True, database=None)
+settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,7 @@ def test_in_bed_there_is_nothing_to_shift_and_unknown_tilt_counts_nowhere() -> N
     assert meter.take(MINUTE0 + 1).shifts is None
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 9), st.lists(st.integers(1, 299), max_size=6))
 def test_grouping_and_restarts_change_no_count(seed: int, cuts: list[int]) -> None:
     rng = np.random.default_rng(seed)

@@ -375,7 +375,7 @@ def test_walking_shows_upright_even_on_a_clip_put_on_upside_down() -> None:
     assert share(got, 126, 140, "standing") == 1.0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.data())
 def test_grouping_and_restarts_change_no_bit(data: st.DataObject) -> None:
     rng = np.random.default_rng(data.draw(st.integers(0, 5)))

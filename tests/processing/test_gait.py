@@ -142,7 +142,7 @@ def test_the_messy_recording_has_steps_of_all_kinds() -> None:
     assert len(retro([MESSY])) > 40
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=60), restarts=st.sets(st.integers(0, 59), max_size=6))
 def test_any_grouping_and_any_restart_give_the_same_bits(sizes: list[int], restarts: set[int]) -> None:
     stage = GaitStage()
@@ -156,7 +156,7 @@ def test_any_grouping_and_any_restart_give_the_same_bits(sizes: list[int], resta
     assert steps + stage.finish() == WHOLE
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=60))
 def test_looking_back_does_not_depend_on_grouping(sizes: list[int]) -> None:
     assert retro(pieces(MESSY, sizes)) == retro([MESSY])

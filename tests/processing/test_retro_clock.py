@@ -163,7 +163,7 @@ def test_a_clock_that_wanders_is_followed() -> None:
 
 
 @given(st.integers(0, 10**6), st.sampled_from([1, 7, 400]))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_grouping_changes_nothing(seed: int, chunk: int) -> None:
     a = stream(0, 90, Sensor(clock=ClockSpec(1000, 32), boot_s=-4250.0), seed=seed)
     b = stream(100, 60, Sensor(clock=ClockSpec(1000, 32), boot_s=99.0), seed=seed + 1)

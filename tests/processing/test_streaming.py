@@ -138,7 +138,7 @@ def test_the_synthetic_recording_exercises_the_rules() -> None:
 
 
 @pytest.mark.parametrize("estimate", ESTIMATES)
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_chunking_and_any_restart_give_the_same_bits(
     synthetic_whole: dict[Estimate, tuple[str, int]], estimate: Estimate, data: st.DataObject

@@ -103,7 +103,7 @@ def test_a_walk_leaves_no_vertical_speed_behind_and_steps_at_its_rate(script: Sc
     assert float(np.ptp(truth.rotation_deg)) > 80.0  # turns
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(cuts=st.lists(st.integers(1, 29_999), max_size=12, unique=True), first=st.integers(0, 250_000))
 def test_blocks_join_without_a_seam(cuts: list[int], first: int) -> None:
     script, sensor = day_script(START, 3600.0), bmi270(5)

@@ -109,7 +109,7 @@ def test_nothing_is_lost_unless_asked() -> None:
     assert not RadioModel(seed=9).lost(0, 1000).any()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(first=st.integers(10**6, 10**9), cut=st.integers(1, 2999), stall_s=st.sampled_from([0.0, 0.4, 2.0]))
 def test_arrivals_come_in_order_after_their_samples_whatever_the_block(first: int, cut: int, stall_s: float) -> None:
     radio = RadioModel(seed=4, retransmit=0.1, stall_s=stall_s, loss=0.1)

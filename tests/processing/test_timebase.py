@@ -235,7 +235,7 @@ def test_utc_set_back_while_the_sensor_restarts_squeezes_nothing() -> None:
 
 
 @given(st.data())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.large_base_example])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example])
 def test_grouping_snapshots_and_restarts_change_nothing(data: st.DataObject) -> None:
     batches = messy_stream(data.draw(st.integers(0, 10**6)))
     clock = ClockSpec(1000, 32)
@@ -283,7 +283,6 @@ def messy_stream(seed: int) -> list[ImuBatch]:
         max_size=60,
     )
 )
-@settings(deadline=None)
 def test_no_sequence_of_counts_and_arrivals_breaks_the_order(
     items: list[tuple[int, int, int, int, int | None]],
 ) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from processing.types import GRAVITY_MPS2, ImuBatch
@@ -108,7 +108,6 @@ def test_the_first_sight_of_a_sensor_asks_for_nothing() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 400), st.integers(1, 30), st.booleans()), max_size=60))
-@settings(deadline=None)
 def test_holes_are_what_is_missing_between_the_first_and_the_newest(items: list[tuple[int, int, bool]]) -> None:
     ledger, held, first, top = Ledger(), set(), None, 0
     for at, n, is_late in items:

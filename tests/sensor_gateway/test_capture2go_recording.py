@@ -143,7 +143,7 @@ def test_short_losses_of_the_real_time_channel_are_left_alone_and_longer_ones_re
 @given(
     st.lists(st.tuples(st.floats(0.5, 40), st.floats(0.5, 15), st.integers(0, 200)), min_size=1, max_size=4),
 )
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_whatever_is_interrupted_all_that_was_recorded_comes_in_the_end(away: list[tuple[float, float, int]]) -> None:
     w = begin()
     for gone_s, back_s, pieces in away:

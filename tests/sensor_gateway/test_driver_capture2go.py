@@ -6,7 +6,7 @@ from struct import pack, unpack_from
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from processing.types import ImuBatch
@@ -131,7 +131,6 @@ def test_every_shared_vector_decodes() -> None:
 
 
 @given(sizes=st.lists(st.integers(1, 243), max_size=40), order=st.lists(st.integers(0, 2), min_size=1, max_size=12))
-@settings(deadline=None)
 def test_frames_may_be_cut_anywhere(sizes: list[int], order: list[int]) -> None:
     stream = b"".join((PACKED_6D, FULL_FIXED, STATUS_87)[i] for i in order)
     driver, got = Capture2GoDriver(), []
@@ -143,7 +142,6 @@ def test_frames_may_be_cut_anywhere(sizes: list[int], order: list[int]) -> None:
 
 
 @given(junk=st.binary(min_size=1, max_size=300))
-@settings(deadline=None)
 def test_after_junk_the_stream_is_found_again_and_the_junk_is_told(junk: bytes) -> None:
     driver = Capture2GoDriver()
     got = feed(driver, NOTIFY_UUID, b"\xff" + junk)
@@ -240,7 +238,6 @@ def test_match_and_rates() -> None:
 
 
 @given(st.lists(st.binary(max_size=260), max_size=20))
-@settings(deadline=None)
 def test_random_payloads_never_raise(payloads: list[bytes]) -> None:
     driver = Capture2GoDriver()
     for payload in payloads:

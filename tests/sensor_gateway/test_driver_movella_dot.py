@@ -7,7 +7,7 @@ from struct import pack
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from processing.types import ImuBatch
@@ -152,7 +152,6 @@ def test_the_reason_names_what_is_wrong(uuid: str, payload: bytes, word: str) ->
 
 
 @given(st.sampled_from([MEDIUM_UUID, LONG_UUID, BATTERY_UUID]), st.lists(st.binary(max_size=80), max_size=20))
-@settings(deadline=None)
 def test_random_payloads_never_raise(uuid: str, payloads: list[bytes]) -> None:
     driver = MovellaDotDriver()
     for payload in payloads:

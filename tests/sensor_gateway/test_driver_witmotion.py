@@ -7,7 +7,7 @@ from struct import pack
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from processing.timebase import Timebase, TimebaseParams
@@ -92,7 +92,6 @@ def test_start_unlocks_sets_six_axes_and_rate_and_asks_for_the_battery_with_paus
 
 
 @given(st.lists(st.integers(1, 60), max_size=40), st.lists(st.booleans(), min_size=1, max_size=12))
-@settings(deadline=None)
 def test_frames_may_be_cut_anywhere(cuts: list[int], order: list[bool]) -> None:
     stream = b"".join(frame((i, 0, 0)) if data else register(0x64, 390) for i, data in enumerate(order))
     driver, got, at = WitMotionDriver(), [], 0
@@ -105,7 +104,6 @@ def test_frames_may_be_cut_anywhere(cuts: list[int], order: list[bool]) -> None:
 
 
 @given(junk=st.binary(min_size=1, max_size=60))
-@settings(deadline=None)
 def test_after_junk_the_frames_are_found_again_and_the_junk_is_told(junk: bytes) -> None:
     good = b"".join(frame((100 + i, 0, 0)) for i in range(4))
     frames, count, rest = split(junk + good)
@@ -232,7 +230,6 @@ def test_a_rate_that_was_set_already_splits_nothing() -> None:
 
 
 @given(st.lists(st.binary(max_size=260), max_size=20))
-@settings(deadline=None)
 def test_random_payloads_never_raise(payloads: list[bytes]) -> None:
     driver = WitMotionDriver()
     for payload in payloads:

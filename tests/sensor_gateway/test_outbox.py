@@ -75,7 +75,7 @@ def test_known_ordinals_are_skipped_in_any_overlap(tmp_path: Path) -> None:
         outbox.store(run, 7, [metric(7)])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.data())
 def test_replays_after_crashes_give_each_record_once(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -391,7 +391,7 @@ def test_a_payload_under_another_name_is_rejected() -> None:
     assert isinstance(item, Rejected)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(junk=st.binary(max_size=300), at=st.integers(0, 239), flip=st.integers(1, 255))
 def test_no_bytes_raise_and_no_changed_byte_passes(junk: bytes, at: int, flip: int) -> None:
     driver = ReplayDriver()
