@@ -58,9 +58,14 @@ function baselineOn(day) {
   return found;
 }
 
+// How wide a chart may be; nothing while the view is hidden, and while a window is being opened or resized.
+function room() {
+  const card = $("trend-tilt").parentElement;
+  return Math.round(card.clientWidth - parseFloat(getComputedStyle(card).paddingLeft) * 2);
+}
+
 function frame(id, height, label) {
-  const chart = $(id);
-  const width = Math.round(chart.parentElement.clientWidth - parseFloat(getComputedStyle(chart.parentElement).paddingLeft) * 2);
+  const [chart, width] = [$(id), room()];
   chart.setAttribute("viewBox", `0 0 ${width} ${height}`);
   chart.setAttribute("width", width);
   chart.setAttribute("height", height);
@@ -149,7 +154,7 @@ function drawDid() {
 }
 
 function draw() {
-  if (!data || $("view-trends").hidden) return;
+  if (!data || room() <= LEFT) return;
   drawTilt();
   drawWorn();
   drawDid();
