@@ -10,21 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
-from processing.dictionary import EVENT_TYPES, KINDS, MEASUREMENT, STATE_TAGS, STATES, Field
-from processing.dictionary_facts import EVENT_FACTS
+from processing.dictionary import EVENT_TYPES, MEASUREMENT, STATES, Field
+from processing.dictionary_influx import INFLUX
 from processing.types import POSTURES
-
-TAGS: Final = ("site", "wearer", "sensor")
-EVENT_TAGS: Final = (*TAGS, "rule", "type")
-EVENT_FIELDS: Final = ("event_id", "summary", "data_json", *(f.name for f in EVENT_FACTS))
-"""An event's InfluxDB fields; the dictionary's `rule` and `type` are tags there and `data` is the text `data_json`."""
-
-_KIND_OF_MEASUREMENT: Final = {measurement: kind for kind, measurement in MEASUREMENT.items()}
-_FIELDS: Final[Mapping[str, Mapping[str, Field]]] = {
-    measurement: {f.name: f for f in KINDS[kind] if f.name != "t_utc_ns"}
-    | ({f.name: f for f in EVENT_FACTS} if kind == "event" else {})
-    for measurement, kind in _KIND_OF_MEASUREMENT.items()
-} | {measurement: {f.name: f for f in fields} for measurement, fields in STATES.items()}
 
 WHO: Final = ('"site" =~ /^${site:regex}$/', '"wearer" =~ /^${wearer:regex}$/')
 """The conditions every panel shares: what the reader chose at the top of the dashboard."""
@@ -34,32 +22,26 @@ WORN_POSTURES: Final = tuple(p for p in POSTURES if p != "not_worn")
 
 def dictionary_field(measurement: str, name: str) -> Field:
     """The dictionary's entry of a field; raises ValueError for a name that is not published."""
-    try:
-        return _FIELDS[measurement][name]
-    except KeyError:
-        raise ValueError(f"no field {name!r} in measurement {measurement!r}; see processing/dictionary.py") from None
+    for field in INFLUX[measurement].fields:
+        if field.name == name:
+            return field
+    raise ValueError(f"no field {name!r} in measurement {measurement!r}; see processing/dictionary_influx.py")
 
 
 class Source:
     """One measurement; its methods give the quoted expressions and whole queries."""
 
     def __init__(self, measurement: str) -> None:
-        if measurement not in _FIELDS:
-            raise ValueError(f"no measurement {measurement!r}; known: {', '.join(sorted(_FIELDS))}")
+        if measurement not in INFLUX:
+            raise ValueError(f"no measurement {measurement!r}; known: {', '.join(sorted(INFLUX))}")
         self.measurement = measurement
-        own = EVENT_TAGS if measurement == MEASUREMENT["event"] else TAGS
-        self._tags = STATE_TAGS.get(measurement, own)
+        self._tags = INFLUX[measurement].tags
         # Machines belong to a site and to no wearer.
         self._who = WHO[:1] if measurement in STATES else WHO
 
     def field(self, name: str) -> str:
         """The quoted name of a published field."""
-        if self.measurement == MEASUREMENT["event"]:
-            if name not in EVENT_FIELDS:
-                raise ValueError(f"no field {name!r} in measurement 'event'; known: {', '.join(EVENT_FIELDS)}")
-        else:
-            dictionary_field(self.measurement, name)
-        return f'"{name}"'
+        return f'"{dictionary_field(self.measurement, name).name}"'
 
     def call(self, function: str, name: str, *arguments: int) -> str:
         """An aggregate or selector of one field, e.g. ``call("percentile", "tilt_median_deg", 5)``."""

@@ -270,4 +270,4 @@ TABLES: Final = {
     "absolute": ABSOLUTE,
 }
 MEASUREMENT: Final = {"metric": "tilt", "epoch": "epoch", "event": "event", "device": "device"}
-"""Record kind to InfluxDB measurement. Tags: site, wearer, sensor; on events also rule and type."""
+"""Record kind to InfluxDB measurement; what else the database holds is in `dictionary_influx.py`."""

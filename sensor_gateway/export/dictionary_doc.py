@@ -12,8 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from processing.dictionary import EVENT_TYPES, MEASUREMENT, TABLES, Field
-from processing.dictionary_facts import EVENT_FACTS
+from processing.dictionary import EVENT_TYPES, MEASUREMENT, STATES, TABLES, Field
+from processing.dictionary_influx import INFLUX, TAGS
 from processing.types import POSTURES
 
 _ABOUT: Final = {
@@ -29,6 +29,8 @@ _ABOUT: Final = {
     "`tiltline process --offset`).",
     "bouts": "One row per stretch of time spent in one posture. Written by `tiltline process`.",
 }
+_HEAD: Final = "| column | type | unit | range | meaning | null means |"
+_RULE: Final = "|---|---|---|---|---|---|"
 _KIND: Final = {"metrics": "metric", "epochs": "epoch", "events": "event", "devices": "device"}
 
 
@@ -53,24 +55,24 @@ def dictionary_markdown(tables: Sequence[str] = tuple(TABLES), identity: Sequenc
     ]
     for name in tables:
         lines += [f"## {name}", "", _ABOUT[name] + _measurement(name), ""]
-        lines += ["| column | type | unit | range | meaning | null means |", "|---|---|---|---|---|---|"]
-        lines += [_row(f) for f in (*identity, *TABLES[name])]
-        lines.append("")
+        lines += [_HEAD, _RULE, *(_row(f) for f in (*identity, *TABLES[name])), ""]
     if "events" in tables:
         lines += ["## Event types", "", "| type | meaning |", "|---|---|"]
         lines += [f"| `{name}` | {meaning} |" for name, meaning in EVENT_TYPES.items()]
-        about = "In InfluxDB an event carries these beside `data_json`, for queries; each stands in `data` as well."
-        lines += [
-            "",
-            "### Facts of events in InfluxDB",
-            "",
-            about,
-            "",
-            "| field | type | unit | meaning |",
-            "|---|---|---|---|",
-        ]
-        lines += [f"| `{f.name}` | {f.type} | {f.unit} | {f.meaning} |" for f in EVENT_FACTS]
         lines.append("")
+    return "\n".join(lines)
+
+
+def influx_markdown() -> str:
+    """What InfluxDB holds, as Markdown."""
+    lines = ["## InfluxDB", "", "| measurement | tags | what it holds |", "|---|---|---|"]
+    for name, held in INFLUX.items():
+        lines.append(f"| `{name}` | {', '.join(f'`{tag}`' for tag in held.tags)} | {held.about} |")
+    lines += ["", "| tag | meaning |", "|---|---|", *(f"| `{tag}` | {meaning} |" for tag, meaning in TAGS.items()), ""]
+    event = MEASUREMENT["event"]
+    of_events = "Fields beside the tags; the facts stand in `data_json` too, and are here for queries."
+    for name, about in ((event, of_events), *((name, INFLUX[name].about) for name in STATES)):
+        lines += [f"### Fields of `{name}`", "", about, "", _HEAD, _RULE, *map(_row, INFLUX[name].fields), ""]
     return "\n".join(lines)
 
 
@@ -90,4 +92,4 @@ def _range(f: Field) -> str:
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(dictionary_markdown(), encoding="utf-8", newline="\n")
+    Path(sys.argv[1]).write_text(f"{dictionary_markdown()}\n{influx_markdown()}", encoding="utf-8", newline="\n")

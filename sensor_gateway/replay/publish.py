@@ -13,14 +13,14 @@ from itertools import islice
 from typing import Final
 
 from processing.dictionary import KINDS
+from processing.dictionary_influx import RETRO, measurement_of
 from processing.types import KIND_OF, Record
 from sensor_gateway.bridge.queue import Queued
 from sensor_gateway.sinks.influx import InfluxWriter
 from sensor_gateway.sinks.influx_admin import Database
 from sensor_gateway.sinks.store import Store
-from sensor_gateway.wire.line import line, measurement_of
+from sensor_gateway.wire.line import line
 
-SOURCE: Final = "retro"
 _RECORD: Final = {kind: record for record, kind in KIND_OF.items()}
 
 
@@ -44,9 +44,9 @@ def publish(store: Store, site: str, wearer: str, database: Database, writer: In
         spans[sensor] = min(first, record.t_utc_ns), max(last, record.t_utc_ns)
     for sensor, (first, last) in spans.items():
         for kind in KINDS:
-            database.clear(measurement_of(kind, SOURCE), wearer, sensor, first, last)
+            database.clear(measurement_of(kind, RETRO), wearer, sensor, first, last)
     out = Published()
-    lines = (line(site, wearer, sensor, record, SOURCE) for sensor, record in _records(store, wearer))
+    lines = (line(site, wearer, sensor, record, RETRO) for sensor, record in _records(store, wearer))
     while rows := [Queued(i, text) for i, text in enumerate(islice(lines, batch))]:
         outcome = writer.write(rows)
         out.written += len(outcome.written)

@@ -10,8 +10,9 @@ import json
 import math
 from typing import Final
 
-from processing.dictionary import KINDS, MEASUREMENT
+from processing.dictionary import KINDS
 from processing.dictionary_facts import facts
+from processing.dictionary_influx import measurement_of
 from processing.types import KIND_OF, Event, Record
 from sensor_gateway.wire.summary import summary
 
@@ -21,13 +22,6 @@ _NOT_FIELDS: Final = ("t_utc_ns", "type", "rule", "data")
 _FIELDS: Final = {
     kind: [(f.name, f.type) for f in fields if f.name not in _NOT_FIELDS] for kind, fields in KINDS.items()
 }
-
-
-def measurement_of(kind: str, source: str = "") -> str:
-    """Where records of a kind are. Those of another ``source`` than the live chain have measurements of their own, so that no
-    question about what was told live ever mixes them in.
-    """
-    return f"{MEASUREMENT[kind]}_{source}" if source else MEASUREMENT[kind]
 
 
 def line(site: str, wearer: str, sensor: str, record: Record, source: str = "") -> str:

@@ -13,17 +13,14 @@ import pytest
 from dashboards.__main__ import DEFAULT_DIRECTORY, generated, main, stale
 from dashboards.influxql import EPOCH, EVENT, Source, of_type
 from dashboards.model import DATA_SOURCE_UID
-from processing.dictionary import KINDS, MEASUREMENT, STATE_TAGS, STATES
-from processing.dictionary_facts import EVENT_FACTS
+from processing.dictionary import STATES
+from processing.dictionary_influx import INFLUX
 
 DASHBOARDS: dict[str, dict[str, Any]] = {
     Path(name).stem: json.loads(text) for name, text in generated().items() if name.startswith("json/")
 }
 ALL = pytest.mark.parametrize("uid", DASHBOARDS)
 
-# Published by the architecture page: an event's fields in InfluxDB differ from the record's columns.
-EVENT_FIELDS = {"event_id", "summary", "data_json"} | {f.name for f in EVENT_FACTS}
-TAGS = {"site", "wearer", "sensor"}
 FORBIDDEN = re.compile(
     r"\b(SLIMIT|SOFFSET|SHOW\s+SERIES|SHOW\s+DATABASES|SAMPLE|HOLT_WINTERS\w*|MODE|INTEGRAL|INTO|DROP|DELETE|CREATE)\b",
     re.IGNORECASE,
@@ -88,19 +85,12 @@ def test_panels_lie_side_by_side_without_overlap(uid: str) -> None:
 
 @ALL
 def test_queries_name_only_published_measurements_tags_and_fields(uid: str) -> None:
-    kind_of = {measurement: kind for kind, measurement in MEASUREMENT.items()}
     for where, query in queries(DASHBOARDS[uid]):
         source = re.search(r'FROM "(\w+)"', query)
         assert source is not None, where
-        if source[1] in STATES:
-            quoted = set(re.findall(r'"([^"]+)"', query)) - {source[1]} - set(re.findall(r'AS "([^"]+)"', query))
-            assert quoted <= {f.name for f in STATES[source[1]]} | set(STATE_TAGS[source[1]]), where
-            continue
-        kind = kind_of[source[1]]
-        fields = EVENT_FIELDS if kind == "event" else {f.name for f in KINDS[kind]} - {"t_utc_ns"}
-        tags = TAGS | ({"rule", "type"} if kind == "event" else set())
-        labels = set(re.findall(r'AS "([^"]+)"', query))
-        quoted = set(re.findall(r'"([^"]+)"', query)) - {source[1]} - labels
+        held = INFLUX[source[1]]
+        quoted = set(re.findall(r'"([^"]+)"', query)) - {source[1]} - set(re.findall(r'AS "([^"]+)"', query))
+        fields, tags = {f.name for f in held.fields}, set(held.tags)
         assert quoted <= fields | tags, (where, quoted - fields - tags)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from processing.dictionary_influx import INFLUX
 from processing.pipeline import CaptureNeutral
 from processing.types import F64, GRAVITY_MPS2
 from sensor_gateway.cli import main
@@ -73,7 +74,7 @@ def config(stack: Stack) -> str:
     )
 
 
-async def until(what: str, condition: Callable[[], object], seconds: float = 60.0) -> None:
+async def until(what: str, condition: Callable[[], object], seconds: float = 120.0) -> None:
     end = time.monotonic() + seconds
     while not await asyncio.to_thread(condition):
         assert time.monotonic() < end, what
@@ -197,6 +198,9 @@ async def test_ten_minutes_out_of_range_are_missing_live_and_whole_in_retro(
         assert sent["rejected"] == 0
         assert sent["written"] == sum(counts["records"].values()) == sum(map(len, points.values()))
         assert {p["source"] for of in points.values() for p in of} == {"retro"}
+        for name, of in points.items():  # a column there is a field or a tag of the dictionary
+            held = INFLUX[f"{name}_retro"]
+            assert {key for p in of for key in p} <= {"time", *held.tags, *(f.name for f in held.fields)}
     assert sorted(p["time"] for p in points["tilt"]) == [m.t_utc_ns for m in metrics]
     assert max(np.diff(sorted(p["time"] for p in points["tilt"]))) == 10**9
     assert not list((folder / "data" / "derived").iterdir())

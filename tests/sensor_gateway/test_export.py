@@ -17,7 +17,7 @@ from processing.dictionary import DEVICE, EPOCH, EVENT, METRIC, SAMPLE, TABLES
 from processing.types import NS_PER_S, DeviceReport, Epoch, Event, Metric, Samples
 from sensor_gateway import cli
 from sensor_gateway.export.csv_parquet import ROW_GROUP, FileSet, open_table
-from sensor_gateway.export.dictionary_doc import dictionary_json, dictionary_markdown
+from sensor_gateway.export.dictionary_doc import dictionary_json, dictionary_markdown, influx_markdown
 from sensor_gateway.export.manifest import check_manifest
 from sensor_gateway.export.tables import event_line, sample_table, schema_of
 from sensor_gateway.sinks.base import Owned
@@ -229,7 +229,9 @@ def test_every_column_of_samples_is_in_the_dictionary() -> None:
 
 
 def test_the_committed_data_dictionary_is_current() -> None:
-    assert (ROOT / "docs/data_dictionary.md").read_text(encoding="utf-8") == dictionary_markdown(), (
+    assert (ROOT / "docs/data_dictionary.md").read_text(
+        encoding="utf-8"
+    ) == f"{dictionary_markdown()}\n{influx_markdown()}", (
         "run: python -m sensor_gateway.export.dictionary_doc docs/data_dictionary.md"
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processing.dictionary import EVENT_TYPES, KINDS
+from processing.dictionary_influx import INFLUX, RETRO, TAGS
 from processing.types import DeviceReport, Epoch, Event, Metric, Record
 from sensor_gateway.sinks.base import Entry
 from sensor_gateway.wire import messages, topics
@@ -173,6 +175,17 @@ def test_lines_leave_out_what_is_missing_and_type_what_is_there() -> None:
     nan = Metric(T0, math.nan, math.inf, None, "walking", 0.75, 1.0, 0.5)
     assert "nan" not in line("h", "w", "s", nan)
     assert "inf" not in line("h", "w", "s", nan)
+
+
+@pytest.mark.parametrize("source", ["", RETRO])
+@pytest.mark.parametrize("record", [METRIC, EPOCH, EVENT, DEVICE], ids=["metric", "epoch", "event", "device"])
+def test_a_line_has_the_tags_and_fields_that_the_dictionary_gives_its_measurement(record: Record, source: str) -> None:
+    head, fields, _ = re.sub(r'"(\\.|[^"\\])*"', '""', line("home", "w-001", "clip-1", record, source)).split(" ")
+    name, *tags = head.split(",")
+    held = INFLUX[name]
+    assert {tag.split("=")[0] for tag in tags} == set(held.tags)
+    assert {field.split("=")[0] for field in fields.split(",")} <= {f.name for f in held.fields}
+    assert {tag for of in INFLUX.values() for tag in of.tags} == set(TAGS)
 
 
 def test_event_lines_escape_their_strings_and_carry_type_and_rule_as_tags() -> None:
