@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 from copy import copy
-from dataclasses import astuple
 from typing import Any, Final
 
 import numpy as np
@@ -44,6 +43,7 @@ from processing.alignment.stretches import (
     wander_deg,
 )
 from processing.frames import Rows, columns, component, rotate, transposed
+from processing.snapshot import values
 from processing.types import F64, I64, NS_PER_S, POSTURE_CODE, ContextBlock, SecondBlock
 
 _GAIT: Final = frozenset(POSTURE_CODE[p] for p in ("walking", "running", "stairs"))
@@ -263,10 +263,9 @@ class SlipStage:
 
     def snapshot(self) -> dict[str, Any]:
         """Plain data and arrays."""
-        alignments = [None if a is None else list(astuple(a)) for a in (self._latest, self._anchor)]
-        walks = [
-            [[list(astuple(w)) for w in s] for s in part] for part in (self._reference, [self._running], self._fresh)
-        ]
+        alignments = [None if a is None else values(a) for a in (self._latest, self._anchor)]
+        parts = (self._reference, [self._running], self._fresh)
+        walks = [[[values(w) for w in s] for s in part] for part in parts]
         return {
             "windows": self._windows.snapshot(),
             "axes": [[s, r] for s, r in self._axes],

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from processing.alignment.gait_window import GaitWindow, Three
 from processing.alignment.realign import Change, angle_deg, change_between
 from processing.alignment.walking import mean_up
 from processing.frames import Rows
+from processing.snapshot import values
 
 Stretch: TypeAlias = list[GaitWindow]
 
@@ -61,7 +62,7 @@ def vigour(windows: Stretch) -> float:
 
 def plain(stretch: Stretch) -> list[list[Any]]:
     """Windows as lists."""
-    return [list(astuple(w)) for w in stretch]
+    return [values(w) for w in stretch]
 
 
 def from_plain(rows: Sequence[Sequence[Any]]) -> Stretch:

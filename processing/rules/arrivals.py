@@ -6,10 +6,10 @@ Sits in front of the rules (`engine.py`). What comes behind the watermark is cou
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import astuple
 from typing import Any, Final
 
 from processing.rules.base import HOUR_EPOCHS
+from processing.snapshot import values
 from processing.types import RuleEpoch
 
 _HOUR_MASK: Final = (1 << HOUR_EPOCHS) - 1
@@ -81,7 +81,7 @@ class Arrivals:
     def snapshot(self) -> dict[str, Any]:
         """State as plain JSON."""
         return {
-            "held": [list(astuple(self._held[k])) for k in sorted(self._held)],
+            "held": [values(self._held[k]) for k in sorted(self._held)],
             "next_k": self._next_k,
             "newest_k": self._newest_k,
             "deciding": self._deciding,

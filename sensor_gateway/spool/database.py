@@ -10,7 +10,7 @@ import fcntl
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -140,10 +140,15 @@ class Spool:
 
 def count(db: sqlite3.Connection, name: str, by: int) -> None:
     """Raise a counter within the caller's transaction."""
+    count_each(db, [name], by)
+
+
+def count_each(db: sqlite3.Connection, names: Iterable[str], by: int) -> None:
+    """Raise several counters by the same number within the caller's transaction."""
     if by:
-        db.execute(
+        db.executemany(
             "INSERT INTO counter VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
-            (name, by),
+            [(name, by) for name in names],
         )
 
 

@@ -1,12 +1,13 @@
 """The journal: every payload as it came, and every control that changes what is computed, in one order per sensor.
 
-It is committed before anything is computed from it. Live commits are a payload or two; after a minute they are
-rewritten as one compact block (`block.py`). When the bound is reached the oldest blocks go, and a counter says so.
+It is committed before anything is computed from it. Live commits are a payload or two; each minute they are
+rewritten as one compact block (`block.py`), each sensor's in a second of its own. When the bound is reached the oldest blocks go, and a counter says so.
 """
 
 from __future__ import annotations
 
 import sqlite3
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -19,8 +20,10 @@ from sensor_gateway.spool.database import Spool, count
 CONTROL: Final = Source("", 0)
 """Source of entries the gateway wrote itself; their payload is JSON (`runner.py`)."""
 
-COMPACT_ENTRIES: Final = 600  # a minute of 10 notifications a second
 COMPACT_NS: Final = 60 * 1_000_000_000
+COMPACT_LEAST_NS: Final = COMPACT_NS // 2  # before a sensor's first turn
+COMPACT_ENTRIES: Final = 900  # at the latest: a minute and a half of 10 notifications a second
+DIRECT_ENTRIES: Final = 600  # so many at once are a compact block from the start
 BLOCK_ENTRIES: Final = 1200  # at most this many in a row, so that a reader finds its place through the index
 DROPPED: Final = "journal_entries_dropped"
 
@@ -85,8 +88,9 @@ class Journal(JournalReader):
         for sensor, last, utc in spool.query(
             "SELECT sensor, max(last_seq), last_rx_utc_ns FROM journal GROUP BY sensor"
         ):
-            small = "SELECT coalesce(sum(last_seq - first_seq + 1), 0) FROM journal WHERE sensor = ? AND small"
-            self._tails[sensor] = _Tail(last + 1, int(spool.query(small, (sensor,))[0][0]), utc, utc)
+            sums = "coalesce(sum(last_seq - first_seq + 1), 0), coalesce(min(last_rx_utc_ns), 0)"
+            small, since = spool.query(f"SELECT {sums} FROM journal WHERE sensor = ? AND small", (sensor,))[0]
+            self._tails[sensor] = _Tail(last + 1, small, since, utc)
 
     def last_seq(self, sensor: str) -> int:
         """Sequence number of the newest entry; 0 where there is none."""
@@ -112,7 +116,7 @@ class Journal(JournalReader):
             self._recount = False
             self.size_bytes = int(self._spool.query("SELECT coalesce(sum(size), 0) FROM journal")[0][0])
         last_utc = tail.last_rx_utc_ns
-        direct = tail.small == 0 and len(items) >= COMPACT_ENTRIES
+        direct = tail.small == 0 and len(items) >= DIRECT_ENTRIES
         rows = []
         for i in range(0, len(items), BLOCK_ENTRIES):
             part = items[i : i + BLOCK_ENTRIES]
@@ -120,8 +124,9 @@ class Journal(JournalReader):
             last_utc = _last_payload_utc_ns(part, last_utc)
             rows.append((sensor, first + i, first + i + len(part) - 1, not direct, last_utc, len(body), body))
         small = 0 if direct else tail.small + len(items)
-        since = tail.small_since_utc_ns if tail.small else last_utc
-        compact = small >= COMPACT_ENTRIES or (small > 1 and last_utc - since >= COMPACT_NS)
+        since = (tail.small_since_utc_ns if tail.small else 0) or last_utc
+        turn = _turn(sensor, tail.last_rx_utc_ns) != _turn(sensor, last_utc) and last_utc - since >= COMPACT_LEAST_NS
+        compact = small >= COMPACT_ENTRIES or (small > 1 and turn)
         grown = sum(row[5] for row in rows)
         with self._spool.transaction(durable) as db:
             db.executemany(
@@ -137,6 +142,11 @@ class Journal(JournalReader):
         self.size_bytes += grown
         self._tails[sensor] = _Tail(first + len(items), small, since, last_utc)
         return first
+
+
+def _turn(sensor: str, utc_ns: int) -> int:
+    """Which of the sensor's minutes this is. Each begins its own at another moment, or hundreds would be rewritten in one second."""
+    return (utc_ns + (zlib.crc32(sensor.encode()) * COMPACT_NS >> 32)) // COMPACT_NS
 
 
 def _last_payload_utc_ns(items: Sequence[tuple[Source, Received]], before: int) -> int:

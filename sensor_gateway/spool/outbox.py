@@ -18,8 +18,8 @@ from typing import Final
 from processing.types import KIND_OF, Record
 from sensor_gateway.sinks.base import Entry
 from sensor_gateway.spool.books import DELIVERED, EXPENDABLE, RECEIVED, SINK_DROPPED, delete, drop
-from sensor_gateway.spool.database import Spool, count
-from sensor_gateway.spool.run import Run, Snapshot, current, note_done, save
+from sensor_gateway.spool.database import Spool, count, count_each
+from sensor_gateway.spool.run import Run, Snapshot, current, note_stored, save
 from sensor_gateway.wire.messages import MAX_BYTES, MessageError, check_record, decode_record, encode_record
 
 SET_ASIDE: Final = "records_set_aside"
@@ -37,6 +37,7 @@ class Outbox:
         before the newest record of its sensor; events stay in any case.
         """
         self._spool, self._max_rows, self._max_age_ns = spool, max_rows, max_days * _DAY_NS
+        self._books = [ADDED, *(sink + RECEIVED for sink in sinks)]  # counters that each new row raises
         self._expected: dict[tuple[str, int], int] = {}
         self._expired_on: dict[str, int] = {}  # sensor to the day of its data on which old rows were last looked for
         self.changed = threading.Condition()
@@ -108,14 +109,11 @@ class Outbox:
         end = max(first_ordinal + len(records), expected or 0)
         with self._spool.transaction(durable=True) as db:
             db.executemany("INSERT INTO outbox (wearer, sensor, kind, t_utc_ns, body) VALUES (?, ?, ?, ?, ?)", rows)
-            db.executemany("INSERT INTO set_aside (sensor, kind, reason, body) VALUES (?, ?, ?, ?)", bad)
-            count(db, ADDED, len(rows))
-            for (sink,) in db.execute("SELECT sink FROM cursor").fetchall():
-                count(db, sink + RECEIVED, len(rows))
-            count(db, SET_ASIDE, len(bad))
-            db.execute("UPDATE run SET next_ordinal = ? WHERE sensor = ? AND run = ?", (end, run.sensor, run.run))
-            if done_seq is not None:
-                note_done(db, run, done_seq)
+            count_each(db, self._books, len(rows))
+            if bad:
+                db.executemany("INSERT INTO set_aside (sensor, kind, reason, body) VALUES (?, ?, ?, ?)", bad)
+                count(db, SET_ASIDE, len(bad))
+            note_stored(db, run, end, done_seq)
             if snapshot is not None:
                 save(db, run, snapshot)
             held = self._rows + len(rows)

@@ -9,10 +9,14 @@ from __future__ import annotations
 import logging
 import sqlite3
 from dataclasses import dataclass
+from typing import Final
 
 from sensor_gateway.spool.database import Spool
 
 log = logging.getLogger(__name__)
+
+_DONE: Final = "done_seq = max(coalesce(done_seq, :done), coalesce(:done, done_seq))"
+"""Never back: what a restart computes again is stored already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +79,14 @@ def current(spool: Spool, sensor: str, wearer: str, setup_hash: str, journal_seq
 def save(db: sqlite3.Connection, run: Run, snapshot: Snapshot) -> None:
     """Keep the pipeline's state; every record up to it must be stored."""
     db.execute(
-        "UPDATE run SET snapshot_seq = ?, snapshot = ? WHERE sensor = ? AND run = ?",
-        (snapshot.seq, snapshot.blob, run.sensor, run.run),
+        f"UPDATE run SET snapshot_seq = :done, snapshot = :blob, {_DONE} WHERE sensor = :sensor AND run = :run",
+        {"done": snapshot.seq, "blob": snapshot.blob, "sensor": run.sensor, "run": run.run},
     )
-    note_done(db, run, snapshot.seq)
 
 
-def note_done(db: sqlite3.Connection, run: Run, seq: int) -> None:
-    """The run's records up to this entry are stored. Never back: what a restart computes again is stored already."""
-    where = "WHERE sensor = ? AND run = ? AND coalesce(done_seq, 0) < ?"
-    db.execute(f"UPDATE run SET done_seq = ? {where}", (seq, run.sensor, run.run, seq))
+def note_stored(db: sqlite3.Connection, run: Run, next_ordinal: int, done_seq: int | None) -> None:
+    """The run's records up to this ordinal, and up to this journal entry where it is known, are stored."""
+    db.execute(
+        f"UPDATE run SET next_ordinal = :next, {_DONE} WHERE sensor = :sensor AND run = :run",
+        {"next": next_ordinal, "done": done_seq, "sensor": run.sensor, "run": run.run},
+    )

@@ -211,3 +211,19 @@ def test_a_day_is_small_and_cheap(tmp_path: Path) -> None:
     spent = time.process_time() - began
     assert journal.size_bytes * 144 <= 60e6
     assert spent / 6000 <= 15e-6 * 3  # three times the aim: other work shares these cores
+
+
+def test_sensors_that_begin_together_are_not_compacted_together(tmp_path: Path) -> None:
+    """Hundreds of sensors in one second would hold up every record of that second."""
+    spool, sensors = Spool(tmp_path / "spool.db"), [f"clip-{i}" for i in range(40)]
+    journal = Journal(spool, GB)
+    compact, at_once = 0, 0
+    for second in range(150):
+        with spool.together():
+            for sensor in sensors:
+                journal.append(sensor, entries(10, 10 * second), durable=True)
+        before, compact = compact, spool.query("SELECT count(*) FROM journal WHERE NOT small")[0][0]
+        at_once = max(at_once, compact - before)
+    assert compact >= 2 * len(sensors) - 2
+    assert at_once <= len(sensors) // 4
+    assert [e.seq for e in read_all(journal, "clip-7")] == list(range(1, 1501))
