@@ -7,7 +7,7 @@ without a gateway (``tiltline web``) answers 503 to them.
 from __future__ import annotations
 
 from datetime import date
-from typing import Any, TypeVar
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -20,7 +20,7 @@ from starlette.routing import Route
 from processing.pipeline import Answer, CaptureNeutral
 from processing.rules.gate import ANSWERS
 from sensor_gateway.live import LiveHub
-from sensor_gateway.web.desk import Desk, bound_to
+from sensor_gateway.web.desk import Desk, body_of, bound_to
 from sensor_gateway.web.shape import View
 from sensor_gateway.web.source import NotFoundError
 from sensor_gateway.web.stream import MAX_STREAMS, stream
@@ -104,7 +104,7 @@ class Api:
         return found
 
     async def answer(self, request: Request) -> Response:
-        body = await _body(request, AnswerBody)
+        body = await body_of(request, AnswerBody)
         if body.answer not in ANSWERS:
             raise HTTPException(422, f"The answer is one of {', '.join(ANSWERS)}.")
         prompt = await self._event(request, body.event_id)
@@ -115,29 +115,19 @@ class Api:
         return JSONResponse({"event_id": body.event_id, "answer": body.answer}, 202)
 
     async def neutral(self, request: Request) -> Response:
-        body = await _body(request, NeutralBody)
+        body = await body_of(request, NeutralBody)
         if not 2.0 <= body.duration_s <= 30.0:
             raise HTTPException(422, "Take the neutral over 2 to 30 seconds.")
         await self._desk.send(await self._desk.wearer(request), CaptureNeutral(body.duration_s))
         return JSONResponse({"duration_s": body.duration_s}, 202)
 
 
-B = TypeVar("B", AnswerBody, NeutralBody)
-
-
-async def _body(request: Request, kind: type[B]) -> B:
-    """The request's JSON as ``kind``; its size was bounded by the guard before."""
-    try:
-        return msgspec.json.decode(await request.body(), type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as e:
-        raise HTTPException(400, f"The body does not fit: {e}.") from None
-
-
 async def on_error(_: Request, error: Exception) -> Response:
     """Errors the handlers raise on purpose, as JSON."""
     if isinstance(error, HTTPException):
         return JSONResponse({"error": error.detail}, error.status_code)
-    return JSONResponse({"error": str(error)}, 404)
+    found = {"wearers": error.wearers} if isinstance(error, NotFoundError) and error.wearers is not None else {}
+    return JSONResponse({"error": str(error), **found}, 404)
 
 
 ERRORS: dict[Any, Any] = {HTTPException: on_error, NotFoundError: on_error}

@@ -33,7 +33,7 @@ from processing.coaching.programme import Exercise, check_entries
 from processing.coaching.redflags import QUESTIONS, STOPPED
 from processing.rules.study import Assignment, Side
 from processing.types import Event
-from sensor_gateway.web.desk import Desk
+from sensor_gateway.web.desk import Desk, body_of
 from sensor_gateway.web.shape import View, ms
 
 MOST_HISTORY = 200
@@ -120,7 +120,7 @@ class CoachingApi:
 
     async def set_programme(self, request: Request) -> Response:
         self._desk.therapist(request)
-        body = await self._desk.body(request, ProgrammeBody)
+        body = await body_of(request, ProgrammeBody)
         with _refused():
             check_entries(body.entries, "'entries[{}]")
             command = SetProgramme(body.entries, body.editor)
@@ -129,7 +129,7 @@ class CoachingApi:
 
     async def decide(self, request: Request) -> Response:
         self._desk.therapist(request)
-        body = await self._desk.body(request, ProposalBody)
+        body = await body_of(request, ProposalBody)
         wearer = await self._desk.wearer(request)
         known = open_proposals(await self._desk.newest(wearer, ("proposal",), MOST_HISTORY))
         if body.event_id not in {one["event_id"] for one in known}:
@@ -140,7 +140,7 @@ class CoachingApi:
         return JSONResponse({"event_id": body.event_id, "accept": body.accept}, 202)
 
     async def log(self, request: Request) -> Response:
-        body = await self._desk.body(request, LogBody)
+        body = await body_of(request, LogBody)
         wearer = await self._desk.wearer(request)
         with _refused():
             command = _logged(body)
@@ -156,7 +156,7 @@ class CoachingApi:
         return JSONResponse(red_flag_view(events))
 
     async def answer_red_flags(self, request: Request) -> Response:
-        body = await self._desk.body(request, RedFlagBody)
+        body = await body_of(request, RedFlagBody)
         wearer = await self._desk.wearer(request)
         if body.clear:
             self._desk.therapist(request)
@@ -187,7 +187,7 @@ class CoachingApi:
         }
 
     async def set_mode(self, request: Request) -> Response:
-        body = await self._desk.body(request, ModeBody)
+        body = await body_of(request, ModeBody)
         with _refused():
             command = SetMode(body.mode, body.minutes)
         await self._desk.send(await self._desk.wearer(request), command)

@@ -22,7 +22,7 @@ from processing.coaching.controls import VERDICTS, Verdict, VerdictWord
 from processing.types import Event
 from sensor_gateway.explain.svg import draw
 from sensor_gateway.sinks.store import Store
-from sensor_gateway.web.desk import Desk
+from sensor_gateway.web.desk import Desk, body_of
 from sensor_gateway.web.explain import answers_of, flag_views
 from sensor_gateway.web.shape import View, ms
 
@@ -82,7 +82,7 @@ class ReviewApi:
 
     async def judge(self, request: Request) -> Response:
         self._desk.therapist(request)
-        body = await self._desk.body(request, ReviewBody)
+        body = await body_of(request, ReviewBody)
         found = await self._desk.read(lambda store: flag_owner(store, body.event_id), None)
         if found is None:
             raise HTTPException(404, "There is no such flag here; load the queue again.")

@@ -19,7 +19,7 @@ from processing.alignment.capture import Guidance
 from processing.pipeline import CaptureMovement, CaptureNeutral
 from processing.types import Event
 from sensor_gateway.commands.command import Command
-from sensor_gateway.web.desk import Desk
+from sensor_gateway.web.desk import Desk, body_of
 from sensor_gateway.web.shape import View, age_s, ms
 
 OnGuidance: TypeAlias = Callable[[str], Guidance | None]
@@ -69,7 +69,7 @@ class SetupApi:
 
     async def start(self, request: Request) -> Response:
         step = _step(request)
-        body = await self._desk.body(request, SetupBody)
+        body = await body_of(request, SetupBody)
         kind, usual_s, _ = STEPS[step]
         duration_s = usual_s if body.duration_s is None else body.duration_s
         if not 2.0 <= duration_s <= 120.0:

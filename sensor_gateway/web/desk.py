@@ -32,6 +32,14 @@ def bound_to(request: Request) -> str | None:
     return bound
 
 
+async def body_of(request: Request, kind: type[T]) -> T:
+    """The request's JSON as ``kind``, its size bounded by the guard before; what does not fit is refused with the reason."""
+    try:
+        return msgspec.json.decode(await request.body(), type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+        raise HTTPException(422, f"This cannot be used: {e}.") from None
+
+
 class Desk:
     """Shared by the handlers of one page server."""
 
@@ -82,12 +90,3 @@ class Desk:
             await self._on_command(wearer, command)
         except CommandError as e:
             raise HTTPException(409, str(e)) from None
-
-    async def body(self, request: Request, kind: type[T]) -> T:
-        """The request's JSON as ``kind``; values that cannot be are refused with the reason."""
-        try:
-            return msgspec.json.decode(await request.body(), type=kind)
-        except msgspec.ValidationError as e:
-            raise HTTPException(422, f"This cannot be used: {e}.") from None
-        except (msgspec.DecodeError, UnicodeDecodeError) as e:
-            raise HTTPException(400, f"The body does not fit: {e}.") from None

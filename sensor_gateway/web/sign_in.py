@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from sensor_gateway.web.desk import body_of
 from sensor_gateway.web.tokens import COOKIE, Tokens
 
 FILES = Path(__file__).parent
@@ -41,10 +42,7 @@ class SignIn:
         ]
 
     async def sign_in(self, request: Request) -> Response:
-        try:
-            body = msgspec.json.decode(await request.body(), type=SignInBody)
-        except (msgspec.DecodeError, UnicodeDecodeError) as e:
-            raise HTTPException(400, f"The body does not fit: {e}.") from None
+        body = await body_of(request, SignInBody)
         who = self._tokens.by_secret(body.token.strip())
         if who is None:
             request.state.refusals.note("sign-in", request.state.client, "a wrong token")

@@ -161,7 +161,7 @@ def test_answers_and_neutral_reach_the_gateway(day: tuple[Path, int], tmp_path: 
         assert bad.status_code == 422
         assert (await client.post("/api/answer", json={"event_id": "f1", "answer": "done"})).status_code == 422
         assert (await client.post("/api/answer", json={"event_id": "p9", "answer": "done"})).status_code == 404
-        assert (await client.post("/api/answer", json={"event_id": "p1"})).status_code == 400
+        assert (await client.post("/api/answer", json={"event_id": "p1"})).status_code == 422
         gateway.refusal = "The sensor's line has stopped: the disk is full."
         refused = await client.post("/api/answer", json={"event_id": "p1", "answer": "done"})
         assert (refused.status_code, refused.json()["error"]) == (409, gateway.refusal)
@@ -200,7 +200,7 @@ def test_without_a_gateway_commands_are_refused_with_the_remedy(day: tuple[Path,
         ({"content-type": "text/plain"}, b"{}", 415),
         ({"content-type": "application/x-www-form-urlencoded"}, b"a=b", 415),
         ({}, b" " * 5000 + b"{}", 413),
-        ({}, b"[", 400),
+        ({}, b"[", 422),
         ({"origin": "http://127.0.0.1:8080", "sec-fetch-site": "same-origin"}, b"{}", 202),
     ],
 )

@@ -28,6 +28,7 @@ from tests.sensor_gateway.test_web_api import SetClock
 from tests.sensor_gateway.web_day import SENSOR, STUDY, WEARER, seed
 
 SETTINGS = Settings(sensors=(Sensor(SENSOR, WEARER),))
+JSON = {"content-type": "application/json"}
 NO = {q.id: False for q in QUESTIONS}
 Test = Callable[[httpx.AsyncClient], Awaitable[None]]
 
@@ -167,6 +168,19 @@ def test_what_cannot_be_is_refused_in_a_sentence(desk: Desk, method, path, body,
         answer = await client.request(method, path, json=body)
         assert answer.status_code == status
         assert says.lower() in answer.json()["error"].lower()
+        assert desk.taken == []
+
+    run(desk.app(), test)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[]", b'{"no such": 1}'])
+def test_every_door_gives_a_bad_body_the_same_code(desk: Desk, body: bytes) -> None:
+    doors = ("answer", "neutral", "proposal", "log", "redflags", "mode", "review", "setup/neutral")
+
+    async def test(client: httpx.AsyncClient) -> None:
+        for method, door in (("PUT", "programme"), *(("POST", door) for door in doors)):
+            answer = await client.request(method, f"/api/{door}", content=body, headers=JSON)
+            assert (answer.status_code, "cannot be used" in answer.json()["error"]) == (422, True), door
         assert desk.taken == []
 
     run(desk.app(), test)
