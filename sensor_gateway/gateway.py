@@ -31,12 +31,12 @@ from sensor_gateway import derive
 from sensor_gateway.clock import Clock
 from sensor_gateway.commands.command import CommandError
 from sensor_gateway.config import ConfigError, Sensor, Settings
-from sensor_gateway.drivers.base import Received, Transport, TransportContext, TransportFactory, worn_as
+from sensor_gateway.drivers.base import Received, Transport, TransportFactory, worn_as
 from sensor_gateway.entries import addressed, resume, told_by
 from sensor_gateway.group import Group
 from sensor_gateway.line import SensorLine
 from sensor_gateway.live import LiveHub
-from sensor_gateway.radio.pool import Radios
+from sensor_gateway.radio.pool import RadioContext, Radios
 from sensor_gateway.refusals import Refusals, by_door
 from sensor_gateway.runner import FEW_SENSORS, EndedError, Runner
 from sensor_gateway.sinks.base import Sink
@@ -130,12 +130,12 @@ class Gateway:
         hook = self._hooks.on_progress
         transport = transport_factory(sensor)(
             sensor,
-            TransportContext(
+            RadioContext(
                 self.clock,
                 self.journal.last_rx_utc_ns(sensor.id),
                 None if hook is None else lambda share: hook(sensor.id, share),
-                self.radios,
                 lambda driver: self._journaled(sensor, driver),
+                self.radios,
             ),
         )
         try:

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias, runtime_checkable
+from typing import ClassVar, Protocol, TypeAlias, runtime_checkable
 
 from processing.alignment.static import Alignment
 from processing.types import ClockSpec, ImuBatch
 from sensor_gateway.clock import Clock
 from sensor_gateway.config import Sensor
-
-if TYPE_CHECKING:  # the radio's own modules import this one
-    from sensor_gateway.radio.pool import Radios
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +206,7 @@ class TransportContext:
     """What a transport needs besides its sensor's settings.
 
     ``start_after_utc_ns``: the journal already holds this sensor's data up to here, so a simulation or recording
-    goes on after it. ``on_progress`` hears the done share (0..1) of work that is longer than a moment. ``radios``: the
-    gateway's Bluetooth adapters; None where no radio will be used but a transport is made all the same.
+    goes on after it. ``on_progress`` hears the done share (0..1) of work that is longer than a moment.
     ``journaled``: this wearer's newest payloads in the journal as the driver of this name read them, so that a hole that an
     earlier run left can be closed.
     """
@@ -218,7 +214,6 @@ class TransportContext:
     clock: Clock
     start_after_utc_ns: int | None = None
     on_progress: Callable[[float], None] | None = None
-    radios: Radios | None = None
     journaled: Callable[[str], Iterable[Received]] | None = None
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 from sensor_gateway.config import ConfigError, Sensor
 from sensor_gateway.drivers.base import Driver, Fetches, TransportContext
 from sensor_gateway.drivers.options import read_options
-from sensor_gateway.radio.pool import Radios
+from sensor_gateway.radio.pool import RadioContext, Radios
 from sensor_gateway.radio.session import Session, Who
 
 OPTIONS: Final = ("adapter", "serial")
@@ -48,7 +48,7 @@ class BleSensor:
             raise ConfigError(f"sensor {sensor.id!r}: key {e}") from None
         fetches = isinstance(driver, Fetches) and driver.capabilities.backfill
         heard = context.journaled(driver.id) if fetches and context.journaled is not None else ()
-        radios = context.radios or Radios()
+        radios = (context.radios if isinstance(context, RadioContext) else None) or Radios()
         radio, refused = radios.place(sensor.id, options.adapter)
         who = Who(sensor.address, options.serial, self.service_uuids, sensor.id)
         return Session(driver, who, radio, context.clock, limits=radios.session, refused=refused, heard=heard)

@@ -7,8 +7,10 @@ who is refused does not depend on who happens to be near first.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from sensor_gateway.config import RadioSettings
+from sensor_gateway.drivers.base import TransportContext
 from sensor_gateway.radio.adapter import MAX_LINKS, Radio
 from sensor_gateway.radio.link import Backends
 from sensor_gateway.radio.states import SessionLimits
@@ -41,3 +43,10 @@ class Radios:
             self._radios[""] = Radio("", self._backends, self._timing, MAX_LINKS)
         radio = next((r for r in self if len(r.served) < r.max_links), next(iter(self)))
         return radio, radio.reserve(sensor)
+
+
+@dataclass(frozen=True, slots=True)
+class RadioContext(TransportContext):
+    """What a gateway gives its transports: the adapters too, which the drivers know nothing of."""
+
+    radios: Radios | None = None

@@ -13,12 +13,12 @@ import pytest
 
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import Adapter, ConfigError, RadioSettings, Sensor
-from sensor_gateway.drivers.base import Received, TransportContext
+from sensor_gateway.drivers.base import Received
 from sensor_gateway.drivers.open_profile import SERVICE_UUID, OpenProfileDriver
 from sensor_gateway.drivers.polar import PolarDriver
 from sensor_gateway.radio.adapter import Radio
 from sensor_gateway.radio.escalation import CYCLE_AFTER
-from sensor_gateway.radio.pool import Radios
+from sensor_gateway.radio.pool import RadioContext, Radios
 from sensor_gateway.radio.sensors import open_profile_sensor
 from sensor_gateway.radio.session import Session, Who
 from sensor_gateway.radio.states import RadioLimits, SessionLimits
@@ -237,7 +237,7 @@ async def test_a_verity_sense_that_asks_for_a_bond_gets_one() -> None:
 
 async def test_the_sensor_beyond_the_link_budget_is_refused_by_name_and_the_others_go_on() -> None:
     radios = Radios(RadioSettings((Adapter(CENTRAL_ADDRESS, 2), Adapter("00:11:22:33:44:55", 1))))
-    context = TransportContext(SystemClock(), radios=radios)
+    context = RadioContext(SystemClock(), radios=radios)
     sessions = [
         open_profile_sensor(Sensor(f"clip-{i}", "w", address=f"C0:00:00:00:00:0{i}"), context) for i in range(1, 5)
     ]
@@ -259,7 +259,7 @@ async def test_the_sensor_beyond_the_link_budget_is_refused_by_name_and_the_othe
 
 def test_a_named_adapter_is_used_and_counted() -> None:
     radios = Radios(RadioSettings((Adapter(CENTRAL_ADDRESS, 2),)))
-    context = TransportContext(SystemClock(), radios=radios)
+    context = RadioContext(SystemClock(), radios=radios)
     sensor = Sensor("clip-1", "w", address="C0:00:00:00:00:01", options={"adapter": CENTRAL_ADDRESS.lower()})
     assert open_profile_sensor(sensor, context).stats.adapter == CENTRAL_ADDRESS
     with pytest.raises(ConfigError, match="'serial'"):
