@@ -1,5 +1,7 @@
 # make demo   a simulated day on this machine       make test   everything CI runs
-# make check  format, lint, types, import contracts  make bench  speed of the numeric core
+# make check  format, lint, types, import contracts
+# make bench  what core, store and exports cost here, in about two minutes (REFERENCE=folder: the journal of real recordings too)
+# make bench-peers  the same recording through the pipelines of mobgap and scikit-digital-health, in their own environment
 # make chaos  300 random faults on real servers (docs/faults.md)
 # make validate DATA=folder  errors against recordings with a known truth, other methods beside; writes report/
 # make peers  the adapters to the other methods, in a virtual environment of their own
@@ -22,7 +24,7 @@ OUT ?= report
 
 FUZZ_COUNT ?= 1000000
 
-.PHONY: demo validate peers test fast check fuzz fuzz-messages bench bluez stack-test audit dashboards dashboard-pictures clean
+.PHONY: demo validate peers test fast check fuzz fuzz-messages bench bench-peers bluez stack-test audit dashboards dashboard-pictures clean
 .DEFAULT_GOAL := help
 help:
 	@sed -n 's/^# //p' Makefile
@@ -64,7 +66,11 @@ peers: $(PEERS)/.validation
 	@$(PEERS)/bin/python -m tests.validation.peers_check
 
 bench: $(VENV)/.run
-	@$(BIN)/tiltline bench
+	@TILTLINE_REFERENCE="$${TILTLINE_REFERENCE:-$(REFERENCE)}" $(BIN)/tiltline bench $(BENCH_ARGS)
+	@echo "Several processes, servers or hours, each by its own command: docs/benchmarks.md"
+
+bench-peers: $(PEERS)/.validation
+	@$(PEERS)/bin/tiltline bench peers $(BENCH_ARGS)
 
 bluez: $(VENV)/.test
 	@PYTHON=$(BIN)/python scripts/bluez_vm.sh $(or $(DEBIAN),12)

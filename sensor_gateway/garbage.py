@@ -14,7 +14,13 @@ _LARGEST_KEPT: Final = 32 * 2**20  # glibc's own limit; an array of minutes is a
 _KEPT: Final = 128 * 2**20
 
 
-def collect_rarely() -> None:
+def for_long_computing() -> None:
+    """Both of what follows; at the start of a command."""
+    _collect_rarely()
+    _keep_freed_memory()
+
+
+def _collect_rarely() -> None:
     """Leave what is loaded out of every further search for cyclic garbage, and search after many new objects only.
 
     The search found none and took a tenth of the time.
@@ -23,7 +29,7 @@ def collect_rarely() -> None:
     gc.set_threshold(_NEW_OBJECTS, 20, 100)
 
 
-def keep_freed_memory() -> None:
+def _keep_freed_memory() -> None:
     """Use memory of arrays that are gone for the next ones, instead of giving it back to the system each time.
 
     The system clears every page it gives out anew: a seventh of the time of the numeric core. Does nothing without glibc.

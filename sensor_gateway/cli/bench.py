@@ -1,79 +1,123 @@
-"""`tiltline bench`: measure the speed of the numeric core on this machine."""
+"""`tiltline bench`: what core, store, exports and journal cost on this machine, beside others on the same data in the same run."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
-from typing import Final
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, get_args
 
-from sensor_gateway.bench import bench, growth
+from processing.batch import Mode
+from sensor_gateway.bench.machine import BenchError, machine
+from sensor_gateway.bench.table import lines
 from sensor_gateway.cli.progress import Progress
-from sensor_gateway.garbage import collect_rarely, keep_freed_memory
+from sensor_gateway.export.manifest import versions
+from sensor_gateway.garbage import for_long_computing
+from sensor_gateway.recording.recording import RecordingError
 
-NAME: Final = "bench"
-HELP: Final = "measure the speed of the numeric core"
+ROWS: Final = {
+    "core": "a simulated day through the numeric core, causal and looking back, beside plain VQF",
+    "day": "the day from its journal into a store and into raw samples, beside plain VQF and pyarrow alone",
+    "month": "30 days in a store: the page's view and an export to Parquet, beside SQLite and pyarrow alone",
+    "journal": "size of the journal of real recordings; needs --reference (or TILTLINE_REFERENCE)",
+    "peers": "the same recording through mobgap's and scikit-digital-health's gait pipelines; `make bench-peers`",
+    "growth": "1, 2, 4 and 8 days in a row through one core: CPU a day and memory must stay as they are; minutes",
+}
+USUAL: Final = ("core", "day", "month")
+_REFERENCE: Final = "TILTLINE_REFERENCE"
+_TEXT: Final = (
+    "Rows:\n"
+    + "\n".join(f"  {name:<8} {text}" for name, text in ROWS.items())
+    + f"""
 
-_TEXT: Final = """\
-Runs a simulated day through the same core as the live gateway and `tiltline process`, and says what it cost: CPU seconds
-without making the signal, peak memory, and the ratio to the plain orientation filter on the same samples.
+Without a row: {", ".join(USUAL)}, and journal where the recordings are named; about two minutes on a quiet machine. CPU seconds are those
+of the whole process. Other work on the machine makes all slower; the ratios to what runs beside stay. --mode and --rate are
+the core's alone, and with one of them only the core is measured.
 
---growth runs 1, 2, 4 and 8 days instead (some minutes): CPU a day and memory must stay as they are.
+Examples: tiltline bench
+          tiltline bench core --mode retro
+          tiltline bench journal --reference recordings
+          tiltline bench day month --json
 """
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = _TEXT
-    parser.add_argument("--hours", type=_hours, default=24.0, help="length of the day (default: %(default)g)")
-    parser.add_argument(
-        "--rate", type=float, choices=(50.0, 100.0, 200.0), default=100.0, help="Hz (default: %(default)g)"
-    )
-    parser.add_argument("--mode", choices=("online", "settled", "retro"), default="online", help="default: %(default)s")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}")
+    parser.add_argument("--hours", type=_hours, help="length of the day (default: 24; with others' pipelines 2)")
+    parser.add_argument("--rate", type=float, choices=(50.0, 100.0, 200.0), help="Hz (default: 100)")
+    parser.add_argument("--mode", choices=get_args(Mode), help="default: online, then retro")
     parser.add_argument("--seed", type=int, default=1, help="which simulated day (default: %(default)s)")
-    parser.add_argument("--growth", action="store_true", help="1, 2, 4 and 8 days, causal, instead of one of --hours")
+    parser.add_argument("--reference", type=Path, help="folder of folders of real recordings, for the row journal")
     parser.add_argument("--json", action="store_true", help="print the figures for a machine")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure and print."""
-    collect_rarely()
-    keep_freed_memory()
-    if args.growth:
-        return _growth(args)
-    with Progress("bench") as progress:
-        result = bench(args.hours, args.rate, args.mode, args.seed, progress)
+    """Measure and print; 1 with a sentence where a row cannot be measured here."""
+    for_long_computing()
+    unknown = set(args.rows) - set(ROWS)
+    if unknown:
+        print(f"tiltline bench: no row {min(unknown)!r}; there are {', '.join(ROWS)}", file=sys.stderr)
+        return 2
+    found: dict[str, Any] = {}
+    try:
+        with tempfile.TemporaryDirectory(prefix="tiltline-bench-") as folder:
+            for name in _chosen(args):
+                with Progress(name) as progress:
+                    found[name] = _measure(name, args, Path(folder), progress)
+                if not args.json:
+                    print("\n".join(lines(name, found[name])), flush=True)
+    except (BenchError, RecordingError) as e:
+        print(f"tiltline bench: {e}", file=sys.stderr)
+        return 1
+    here = machine()
     if args.json:
-        print(json.dumps(result, ensure_ascii=False))
-        return 0
-    machine = result["machine"]
-    print(
-        f"{result['hours']:g} h at {result['rate_hz']:g} Hz, {result['mode']}: {result['samples']} samples, "
-        f"{result['records']} records\n"
-        f"  core        {result['core_cpu_s']:8.2f} CPU s   {result['core_us_per_sample']:.3f} us a sample\n"
-        f"  plain VQF   {result['plain_vqf_cpu_s']:8.2f} CPU s   the core takes {result['ratio_to_plain_vqf']:.1f} times as long\n"
-        f"  peak memory {result['peak_above_start_mb']:8.1f} MB above the start, {result['peak_mb']:.1f} MB in all\n"
-        f"  (making the signal took {result['signal_cpu_s']:.1f} CPU s more, left out above)\n"
-        f"  {machine['cpu']}, {machine['cores']} cores, load {machine['load_1min']}, {machine['system']}"
-    )
+        print(json.dumps({**found, "machine": here, "versions": versions()}, ensure_ascii=False))
+    else:
+        print(f"{here['cpu']}, {here['cores']} cores, load {here['load_1min']}, {here['system']}")
     return 0
 
 
-def _growth(args: argparse.Namespace) -> int:
-    with Progress("bench") as progress:
-        result = growth(rate_hz=args.rate, seed=args.seed, progress=progress)
-    if args.json:
-        print(json.dumps(result, ensure_ascii=False))
-        return 0
-    print(
-        f"growth at {result['rate_hz']:g} Hz, online; CPU seconds a day, beside plain VQF, peak of the process so far"
-    )
-    for row in result["growth"]:
-        print(
-            f"  {row['days']:4g} days {row['core_cpu_s_per_day']:8.2f} CPU s a day   "
-            f"{row['ratio_to_plain_vqf']:.2f} times plain VQF   {row['peak_mb']:.1f} MB"
-        )
-    return 0
+def _chosen(args: argparse.Namespace) -> list[str]:
+    if args.rows:
+        return list(dict.fromkeys(args.rows))
+    if args.mode or args.rate:
+        return ["core"]
+    return [*USUAL, "journal"] if _reference(args) else list(USUAL)
+
+
+def _reference(args: argparse.Namespace) -> Path | None:
+    named = os.environ.get(_REFERENCE)
+    return args.reference or (Path(named) if named else None)
+
+
+def _measure(name: str, args: argparse.Namespace, folder: Path, progress: Callable[[float], None]) -> Any:
+    # Loaded when it is asked for: each environment has the packages of some rows only.
+    row = importlib.import_module(f"sensor_gateway.bench.{name}" if name != "growth" else "sensor_gateway.bench.core")
+    hours, rate_hz = args.hours or 24.0, args.rate or 100.0
+    if name == "core":
+        modes: tuple[Mode, ...] = (args.mode,) if args.mode else ("online", "retro")
+        return [row.bench(hours, rate_hz, mode, args.seed, progress) for mode in modes]
+    if name == "growth":
+        return row.growth(rate_hz=rate_hz, seed=args.seed, progress=progress)
+    if name == "journal":
+        reference = _reference(args)
+        if reference is None:
+            raise BenchError(
+                f"the row journal needs real recordings; name their folder with --reference or {_REFERENCE}"
+            )
+        return row.bench(reference, progress)
+    if name == "peers":
+        return row.bench(args.hours or row.HOURS, args.seed, progress)
+    return row.bench(folder, hours, args.seed, progress)
 
 
 def _hours(text: str) -> float:

@@ -21,7 +21,7 @@ from sensor_gateway.cohort import cohort
 from sensor_gateway.cohort.cohort import CohortOptions
 from sensor_gateway.config import ConfigError, Settings, Site, Web, check_timezone, load_settings
 from sensor_gateway.demo import Demo, DemoOptions, Findings, describe, free_port
-from sensor_gateway.garbage import collect_rarely
+from sensor_gateway.garbage import for_long_computing
 from sensor_gateway.gateway import Hooks
 from sensor_gateway.secrets import INFLUX_VARIABLE, read_secret
 from sensor_gateway.sinks.influx import InfluxDownError, InfluxWriter
@@ -90,7 +90,7 @@ def _cohort(args: argparse.Namespace) -> int:
             settings = load_settings(args.config)
             token = read_secret(settings.influx.token_file, INFLUX_VARIABLE, args.config.parent, "influx.token_file")
             influx = InfluxWriter(settings.influx, token)
-        collect_rarely()
+        for_long_computing()
         with Progress(f"Living {args.days} days of {args.cohort} wearers") as bar:
             seeded = cohort.seed(options, influx, bar)
         print("\n".join(cohort.describe(seeded)), file=out)

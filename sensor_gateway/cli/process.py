@@ -14,7 +14,7 @@ from processing.alignment.static import AlignmentError
 from sensor_gateway.cli.progress import Progress
 from sensor_gateway.cli.times import utc_ns
 from sensor_gateway.config import ConfigError
-from sensor_gateway.garbage import collect_rarely, keep_freed_memory
+from sensor_gateway.garbage import for_long_computing
 from sensor_gateway.process import Processed, ProcessOptions, neutral_span_s, process_file
 from sensor_gateway.recording.alignment import AUTO, Neutral, check_mount
 from sensor_gateway.recording.recording import RecordingError
@@ -100,8 +100,7 @@ def run(args: argparse.Namespace) -> int:
     except (ConfigError, AlignmentError) as e:
         _say(str(e))
         return 2
-    collect_rarely()
-    keep_freed_memory()
+    for_long_computing()
     options = ProcessOptions(args.start, args.neutral, args.mount, args.mode, study, args.wearer, args.sensor, offset)
     done: list[Processed] = []
     failed: list[str] = []

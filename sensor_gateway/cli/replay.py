@@ -16,7 +16,7 @@ from processing.rules.study import Study, study_hash
 from sensor_gateway.alignments.correct import DERIVED
 from sensor_gateway.cli.progress import Progress
 from sensor_gateway.config import ConfigError, Settings, load_settings
-from sensor_gateway.garbage import collect_rarely, keep_freed_memory
+from sensor_gateway.garbage import for_long_computing
 from sensor_gateway.gateway import SPOOL_FILE, STORE_FILE
 from sensor_gateway.replay import diff as replay_diff
 from sensor_gateway.replay.cluster import connect, replay_cohort
@@ -76,8 +76,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exit status 1 with a sentence where something cannot be read, or where --check finds a difference."""
-    collect_rarely()
-    keep_freed_memory()
+    for_long_computing()
     try:
         return _run(args)
     except (

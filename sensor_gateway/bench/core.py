@@ -7,13 +7,9 @@ machine slows both and their ratio stays. Memory is how far the process's peak r
 
 from __future__ import annotations
 
-import os
-import platform
-import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -26,7 +22,7 @@ from processing.mount_search import find_mounts
 from processing.rules.study import Study
 from processing.synthetic import NEUTRAL_S, Wearer, bmi270, day_script, render, sample_times
 from processing.types import NS_PER_S, TimedBatch
-from sensor_gateway.export.manifest import versions
+from sensor_gateway.bench.machine import peak_mb
 from sensor_gateway.recording.alignment import MOUNT_ID, NOMINAL_MOUNT
 
 _START_NS = 1_772_438_400 * NS_PER_S  # 2026-03-02T08:00:00Z
@@ -35,8 +31,8 @@ GROWTH_DAYS: Final = (1.0, 2.0, 4.0, 8.0)
 
 
 @dataclass(slots=True)
-class _Day:
-    """Blocks of the day as they are asked for, with the CPU time of making them and of plain VQF on them."""
+class Day:
+    """Blocks of the simulated day as they are asked for, with the CPU time of making them and of plain VQF on them."""
 
     hours: float
     rate_hz: float
@@ -70,10 +66,10 @@ def bench(
     seed: int = 1,
     progress: Callable[[float], None] | None = None,
 ) -> dict[str, Any]:
-    """Run ``hours`` of a simulated day through the core; gives times, memory, counts and the machine as plain data."""
-    _run(_Day(min(hours, _WARM_UP_S / 3600), rate_hz, seed), mode, None)  # imports, caches, first touch of libraries
-    before_mb = _peak_mb()
-    day = _Day(hours, rate_hz, seed)
+    """Run ``hours`` of a simulated day through the core; gives times, memory and counts as plain data."""
+    _run(Day(min(hours, _WARM_UP_S / 3600), rate_hz, seed), mode, None)  # imports, caches, first touch of libraries
+    before_mb = peak_mb()
+    day = Day(hours, rate_hz, seed)
     began, wall = time.process_time(), time.perf_counter()
     counters, records = _run(day, mode, progress)
     core_s = time.process_time() - began - day.making_s - day.plain_s
@@ -90,10 +86,8 @@ def bench(
         "ratio_to_plain_vqf": round(core_s / day.plain_s, 2),
         "signal_cpu_s": round(day.making_s, 3),
         "wall_s": round(time.perf_counter() - wall, 3),
-        "peak_above_start_mb": round(_peak_mb() - before_mb, 1),
-        "peak_mb": round(_peak_mb(), 1),
-        "machine": _machine(),
-        "versions": versions(),
+        "peak_above_start_mb": round(peak_mb() - before_mb, 1),
+        "peak_mb": round(peak_mb(), 1),
     }
 
 
@@ -104,12 +98,12 @@ def growth(
     progress: Callable[[float], None] | None = None,
 ) -> dict[str, Any]:
     """Run recordings of ``days`` (ascending) days through one causal core each: CPU a day, its ratio to plain VQF, memory."""
-    _run(_Day(_WARM_UP_S / 3600, rate_hz, seed), "online", None)
+    _run(Day(_WARM_UP_S / 3600, rate_hz, seed), "online", None)
     total_h, done_h = 24 * sum(days), 0.0
     rows: list[dict[str, float]] = []
     for length in days:
-        day = _Day(24 * length, rate_hz, seed)
-        core = Core(_setup(day), Study())
+        day = Day(24 * length, rate_hz, seed)
+        core = Core(setup_of(day), Study())
         began = time.process_time()
         taken = 0
         for block in day.blocks():
@@ -125,24 +119,25 @@ def growth(
                 "days": length,
                 "core_cpu_s_per_day": round(core_s / length, 3),
                 "ratio_to_plain_vqf": round(core_s / day.plain_s, 2),
-                "peak_mb": round(_peak_mb(), 1),
+                "peak_mb": round(peak_mb(), 1),
             }
         )
-    return {"rate_hz": rate_hz, "growth": rows, "machine": _machine(), "versions": versions()}
+    return {"rate_hz": rate_hz, "growth": rows}
 
 
-def _setup(day: _Day) -> CoreSetup:
+def setup_of(day: Day) -> CoreSetup:
+    """The day's neutral pose in force from its first seconds."""
     # With a neutral pose the rules judge tilt, as they do for a wearer; without one they would idle.
-    pose = next(iter(_Day(10 / 3600, day.rate_hz, day.seed).blocks()))
+    pose = next(iter(Day(10 / 3600, day.rate_hz, day.seed).blocks()))
     gravity = neutral_gravity(pose.acc_mps2, pose.gyr_rps)
     mount = parse_mount(NOMINAL_MOUNT)
     alignment = align(mount, gravity, given=True, mount_id=MOUNT_ID, t_utc_ns=int(pose.t_utc_ns[-1]))
     return CoreSetup("w-001", "clip-1", day.rate_hz, alignment)
 
 
-def _run(day: _Day, mode: Mode, progress: Callable[[float], None] | None) -> tuple[dict[str, int], int]:
+def _run(day: Day, mode: Mode, progress: Callable[[float], None] | None) -> tuple[dict[str, int], int]:
     total = day.hours * 3600 * day.rate_hz
-    setup = _setup(day)
+    setup = setup_of(day)
 
     def tell(taken: int) -> None:
         if progress is not None:
@@ -154,20 +149,3 @@ def _run(day: _Day, mode: Mode, progress: Callable[[float], None] | None) -> tup
     day.making_s += search.making_s + search.plain_s
     result = process_recording(day.blocks(), setup, Study(), mode, progress=tell, mounts=mounts)
     return result.counters, len(result.records)
-
-
-def _peak_mb() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if platform.system() == "Darwin" else 2**10)  # bytes there, kilobytes elsewhere
-
-
-def _machine() -> dict[str, Any]:
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        names = [
-            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
-        ]
-        cpu = names[0] if names else cpu
-    load = os.getloadavg()[0]
-    return {"system": platform.platform(), "cpu": cpu, "cores": os.cpu_count(), "load_1min": round(load, 2)}
