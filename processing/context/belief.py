@@ -25,6 +25,7 @@ from processing.context.references import (
     posture_density,
 )
 from processing.features.displacement import angle_deg
+from processing.features.movement import CELL_S
 
 Matrix: TypeAlias = tuple[Belief, Belief, Belief]
 
@@ -42,7 +43,7 @@ class Edge:
 
     ``path_deg`` is the angle turned through on the way. ``rise_m`` is None where it could not be measured (a gap, or a movement too long). ``up_before`` and ``up_after`` are
     directions of up at its ends; ``walk_after`` says that it ends in walking; ``moving_ends`` counts ends without rest;
-    ``steps_within`` that it goes from rest to rest with a few steps on the way (`brief_walks.py`).
+    ``steps_within`` that it goes from rest to rest with a few steps on the way (`brief_walks.py`); ``lost_s`` is missing in short holes.
     """
 
     duration_s: float
@@ -53,6 +54,7 @@ class Edge:
     walk_after: bool = False
     moving_ends: int = 0
     steps_within: bool = False
+    lost_s: float = 0.0
 
 
 def against_standing(belief: Belief, back: float, from_s: float, to_s: float, p: ContextParams) -> Belief:
@@ -117,7 +119,11 @@ def edge_matrix(edge: Edge, refs: References, p: ContextParams) -> Matrix:
     drift_sd = p.rise_sd_m_per_s2 * edge.duration_s**2
     moving_sd = p.moving_end_sd_m * (edge.moving_ends - edge.walk_after)
     start_sd = p.walk_start_sd_m * edge.walk_after
-    sd0 = math.sqrt(p.rise_sd_m**2 + blend_sd**2 + drift_sd**2 + moving_sd**2 + start_sd**2)
+    # In a hole the cell before it stands in for what came, half the hole and a cell too late. The velocity so missed, at any moment
+    # of the movement, less what the zero velocity at its end takes back:
+    unseen_mps = 0.5 * p.jerk_mps3 * edge.lost_s * (edge.lost_s + CELL_S)
+    lost_sd = unseen_mps * edge.duration_s / math.sqrt(12.0)
+    sd0 = math.sqrt(p.rise_sd_m**2 + blend_sd**2 + drift_sd**2 + moving_sd**2 + start_sd**2 + lost_sd**2)
     stray = min(p.stray_max, p.stray_per_deg * edge.path_deg)
     rows = []
     for a in (LYING, SITTING, UPRIGHT):

@@ -64,7 +64,7 @@ class Tracker:
         is_quiet = m.turn_dps < QUIET_DPS
         all_quiet = np.logical_and.reduce(is_quiet.reshape(-1, CELLS_PER_S), axis=1).tolist()
         last_up = m.up[CELLS_PER_S - 1 :: CELLS_PER_S].tolist()
-        gaps, seconds = m.gap_before.tolist(), m.second.tolist()
+        gaps, seconds, missing = m.gap_before.tolist(), m.second.tolist(), (1.0 - m.covered).tolist()
         out: list[Belief] = []
         s = self._s
         for i, code in enumerate(gait):
@@ -74,6 +74,7 @@ class Tracker:
             if put_on[i]:
                 self._anew()
             s.last_second = seconds[i]
+            s.lose(missing[i])
             if s.mode == REST and all_quiet[i] and angle_deg(s.node_up, last_up[i]) < _DRIFT_DEG:
                 s.count += CELLS_PER_S
                 s.walk_s = 0
@@ -194,7 +195,7 @@ class Tracker:
         rest = self._cells.mean(first, last)
         s.residual, s.before, s.before_moving, s.whole, s.extra_s = rest.residual_mps2, rest.up, moving, True, 0.0
         if not moving:
-            s.anchor = Anchor(last, s.residual, rest.up, s.belief) if s.settled else None
+            s.anchor = Anchor(last, s.residual, rest.up, s.belief, lost_s=s.lost_s) if s.settled else None
 
     def _arrive(self, at: int, *, walk: bool) -> None:
         """The movement ended at cell ``at``, in rest or in walking."""
@@ -250,7 +251,7 @@ class Tracker:
             after = after if walk else self._cells.mean(last, s.count)
             moved = self._cells.moved(first, last, Rest(s.residual, s.before), after)
         rise, path = (None, 0.0) if moved is None else (moved.rise_m, moved.path_deg)
-        return Edge(duration, path, rise, s.before, after.up, walk, int(walk) + int(s.before_moving))
+        return Edge(duration, path, rise, s.before, after.up, walk, int(walk) + int(s.before_moving), lost_s=s.lost_s)
 
     def _split(self) -> None:
         """A movement too long to measure: judge by what is left, and go on from here."""
@@ -260,7 +261,7 @@ class Tracker:
         edge = Edge(lasted, 0.0, None, None, after.up)
         self._commit(edge, s.since, s.count)
         s.residual, s.before, s.before_moving, s.whole, s.extra_s = after.residual_mps2, after.up, True, True, 0.0
-        s.since, s.anchor = s.count, None
+        s.since, s.anchor, s.lost_s = s.count, None, 0.0
 
     def _commit(self, edge: Edge, first: int, last: int, whole: Whole | None = None) -> None:
         s = self._s

@@ -24,8 +24,8 @@ Change: TypeAlias = tuple[int, int]
 
 @dataclass(slots=True)
 class Anchor:
-    """The rest a movement set out from: where it ended (cell), how it rested, what was believed. ``edges`` committed since, and
-    whether one of them was said to be a ``change``.
+    """The rest a movement set out from: where it ended (cell), how it rested, what was believed. ``edges`` committed since,
+    whether one of them was said to be a ``change``, and the seconds ``lost_s`` in short holes since.
     """
 
     cell: int
@@ -34,13 +34,22 @@ class Anchor:
     belief: Belief
     edges: int = 0
     change: Change | None = None
+    lost_s: float = 0.0
 
     @classmethod
     def restored(cls, state: dict[str, Any]) -> Anchor:
         """From plain data: JSON has made lists of tuples."""
         (x, y, z), (lying, sitting, upright), change = state["up"], state["belief"], state["change"]
         told = None if change is None else (change[0], change[1])
-        return cls(state["cell"], state["residual_mps2"], (x, y, z), (lying, sitting, upright), state["edges"], told)
+        return cls(
+            state["cell"],
+            state["residual_mps2"],
+            (x, y, z),
+            (lying, sitting, upright),
+            state["edges"],
+            told,
+            state["lost_s"],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +82,7 @@ def whole_of(
         return None
     moved = cells.moved(anchor.cell, last, Rest(anchor.residual_mps2, anchor.up), after)
     lasted_s = (end - anchor.cell) * CELL_S
-    edge = Edge(lasted_s, moved.path_deg, moved.rise_m, anchor.up, after.up, steps_within=True)
+    edge = Edge(lasted_s, moved.path_deg, moved.rise_m, anchor.up, after.up, steps_within=True, lost_s=anchor.lost_s)
     middle = anchor.cell + (moved.first_cell + moved.last_cell) // 2
     # From the first tenth of the rise to the last, and those two as well.
     stroke_s = max(moved.last_cell - moved.first_cell, 1) * CELL_S / 0.8

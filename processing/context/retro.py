@@ -24,6 +24,7 @@ from processing.context.belief import (
 from processing.context.bouts import Tracker
 from processing.context.brief_walks import Change, changes_of
 from processing.context.climbing import climbs_looking_back, up_of_seconds
+from processing.context.holes import HoleStage
 from processing.context.params import Belief, ContextParams
 from processing.context.postures import name_postures
 from processing.context.references import UPRIGHT, References, tilted_back
@@ -44,6 +45,7 @@ class RetroContext:
     def __init__(self, *, rate_hz: float, neutral_known: bool = False, params: ContextParams | None = None) -> None:
         self.params = params or ContextParams()
         self._movement = MovementStage(rate_hz)
+        self._holes = HoleStage(self.params)
         self._gait = GaitStage()
         self._wear = WearStage(rate_hz)
         self._neutral_known = neutral_known
@@ -62,9 +64,10 @@ class RetroContext:
     def add(self, block: SecondBlock) -> None:
         """Reduce a block to its movements; the block itself is not kept."""
         m = self._movement.update(block)
-        codes = self._gait.update(m)
+        unbroken = self._holes.update(m)
+        codes = self._gait.update(unbroken)
         worn, put_on = self._wear.update(m)
-        self._beliefs += self._tracker.update(m, codes, put_on)
+        self._beliefs += self._tracker.update(unbroken, codes, put_on)
         self._steps += self._tracker.take_steps()
         self._codes += codes
         self._worn += worn

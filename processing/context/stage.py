@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from processing.context.bouts import Tracker
 from processing.context.climbing import ClimbStage
+from processing.context.holes import HoleStage
 from processing.context.params import ContextParams
 from processing.context.postures import name_postures
 from processing.context.references import References
@@ -30,6 +31,7 @@ class ContextStage:
     def __init__(self, *, rate_hz: float, neutral_known: bool = False, params: ContextParams | None = None) -> None:
         self.params = params or ContextParams()
         self._movement = MovementStage(rate_hz)
+        self._holes = HoleStage(self.params)
         self._gait, self._climb = GaitStage(), ClimbStage()
         self._wear = WearStage(rate_hz)
         self._tracker = Tracker(self.params, References.known_neutral() if neutral_known else References())
@@ -42,9 +44,10 @@ class ContextStage:
     def update(self, block: SecondBlock) -> ContextBlock:
         """Posture code and confidence of each second of the block."""
         m = self._movement.update(block)
-        gait = self._climb.update(m, self._gait.update(m))
+        unbroken = self._holes.update(m)
+        gait = self._climb.update(m, self._gait.update(unbroken))
         worn, put_on = self._wear.update(m)
-        beliefs = self._tracker.update(m, gait, put_on)
+        beliefs = self._tracker.update(unbroken, gait, put_on)
         self._transfers = [*self._transfers, *transfers_of(self._tracker.take_steps())][-_MOST_TRANSFERS:]
         return name_postures(beliefs, gait, worn, self.params)
 
@@ -57,6 +60,7 @@ class ContextStage:
         """Plain data and arrays, for `snapshot.dump`."""
         return {
             "movement": self._movement.snapshot(),
+            "holes": self._holes.snapshot(),
             "gait": self._gait.snapshot(),
             "climb": self._climb.snapshot(),
             "wear": self._wear.snapshot(),
@@ -67,6 +71,7 @@ class ContextStage:
     def restore(self, state: dict[str, Any]) -> None:
         """The inverse of `snapshot`, for a stage of the same settings."""
         self._movement.restore(state["movement"])
+        self._holes.restore(state["holes"])
         self._gait.restore(state["gait"])
         self._climb.restore(state["climb"])
         self._wear.restore(state["wear"])

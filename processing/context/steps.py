@@ -44,6 +44,7 @@ class TrackerState:
     quiet: int = 0  # quiet cells in a row, while moving
     whole: bool = True  # the movement has no gap inside
     extra_s: float = 0.0  # time lost in a gap within the movement
+    lost_s: float = 0.0  # missing within the movement, in holes too short to end it
     residual: float = 0.0
     before: Vector | None = None
     before_moving: bool = False
@@ -58,6 +59,12 @@ class TrackerState:
     settled: bool = False  # up has kept its direction for a while: the clip is on
     start_cell: int = 0  # since when, at a start
     anchor: Anchor | None = None  # the last rest, while a movement from it is under way
+
+    def lose(self, seconds: float) -> None:
+        """Account for what is missing of the second that begins, in the movement and since the last rest."""
+        self.lost_s = self.lost_s + seconds if self.mode == MOVE else seconds
+        if self.anchor is not None:
+            self.anchor.lost_s += seconds
 
     def snapshot(self) -> dict[str, Any]:
         """Plain data."""
