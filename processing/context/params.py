@@ -33,9 +33,8 @@ class ContextParams:
     rise_sd_m: float = 0.03
     rise_sd_m_per_deg: float = 0.0006
     rise_sd_m_per_s2: float = 0.0025  # 0.03 m/s² of drift within a movement: a T² / 12
-    jerk_mps3: float = (
-        6.0  # of sitting down and standing up: 2 m/s² up and down within 1.5-2 s; counts where packets are lost
-    )
+    # Of sitting down and standing up, 2 m/s² up and down within 1.5-2 s; counts where packets are lost.
+    jerk_mps3: float = 6.0
     moving_end_sd_m: float = 0.12
     walk_end_seen: float = 0.75  # walking is judged by whole seconds: of a sink amid the last one a part is lost
     walk_start_sd_m: float = 0.3  # rising goes over into the first steps, and only so much of it is seen
