@@ -20,9 +20,10 @@ from typing import Final
 
 import numpy as np
 
+from processing.late_samples import UTC, LateStore
 from processing.timebase import Timebase, TimebaseParams
 from processing.two_sided_line import LEAST_SPAN_S, DelayCurve, fit_curve
-from processing.types import F64, I64, NS_PER_S, Bool, ClockSpec, ImuBatch, TimedBatch
+from processing.types import F64, I64, NS_PER_S, Bool, ClockSpec, ImuBatch, LateClock, TimedBatch
 
 _FAR_NS: Final = 1 << 62
 _STEP_NS: Final = 50_000_000
@@ -84,7 +85,7 @@ class RetroClock:
         self._epochs: dict[int, _Epoch] = {}
         self._epoch = 0
         self._late: list[tuple[int, I64, ImuBatch]] = []  # epoch, counts, samples
-        self._dated_late: list[tuple[int, ImuBatch]] = []  # epoch that they came in; on the gateway's monotonic clock
+        self._dated_late = LateStore()  # with times of their own
         self._solved: dict[int, _Solved] = {}
         self._filling = TimedBatch(np.empty(0, np.int64), np.empty((0, 3)), np.empty((0, 3)))
         self._waiting = self._filling
@@ -102,15 +103,18 @@ class RetroClock:
         if not self._is_utc:
             self._base.update(batches)
 
-    def observe_late(self, batch: ImuBatch, on_gateway_clock: bool = False) -> None:
+    def observe_late(self, batch: ImuBatch, clock: LateClock = "sensor") -> None:
         """First pass: samples that the sensor sent after newer ones, at their place among the others.
 
-        ``on_gateway_clock``: their ticks are nanoseconds of the monotonic clock that stamps the arrivals.
+        ``clock``: whose time their ticks are; of "gateway" nanoseconds of the monotonic clock that stamps the arrivals, of
+        "utc" nanoseconds, which nothing live is needed for.
         """
-        if not on_gateway_clock:
+        if clock == "sensor":
             self._keep_late(self._epoch, batch)
+        elif clock == "utc":
+            self._dated_late.add(UTC, batch)
         elif self._epoch in self._epochs:
-            self._dated_late.append((self._epoch, batch))
+            self._dated_late.add(self._epoch, batch)
         else:
             self.late.misfit += len(batch.t_dev_ticks)
 
@@ -226,40 +230,39 @@ class RetroClock:
             times.append(t)
             accs.append(acc)
             gyrs.append(gyr)
-        self._late, self._dated_late = [], []
+        self._late = []
         t = np.concatenate(times)
         order = np.argsort(t, kind="stable")
         return TimedBatch(t[order], np.concatenate(accs)[order], np.concatenate(gyrs)[order])
 
     def _merge_dated(self) -> list[tuple[I64, F64, F64]]:
         """Late samples that brought their times along, where no live sample is: times [UTC ns] and samples, in order."""
-        if not self._dated_late:
+        late = self._dated_late.take()
+        if late is None:
             return []
         half_ns = self._period_ns // 2
         live = [
             (self._time_of(n, np.array(e.first)), self._time_of(n, np.array(e.last)))
             for n, e in sorted(self._epochs.items())
         ]
-        first, last = (np.concatenate([pair[k] for pair in live]) for k in (0, 1))
+        before = np.array([-_FAR_NS])
+        first, last = (np.concatenate([before, *(pair[k] for pair in live)]) for k in (0, 1))
         order = np.argsort(first, kind="stable")
         first, last = first[order], np.maximum.accumulate(last[order])
-        t = np.concatenate([self._utc_of(number, batch.t_dev_ticks) for number, batch in self._dated_late])
-        arrived = np.concatenate([
-            np.repeat(self._utc_of(number, np.array([batch.rx_mono_ns])), len(batch.t_dev_ticks))
-            for number, batch in self._dated_late
-        ])  # fmt: skip
-        acc, gyr = (np.concatenate([getattr(b, k) for _, b in self._dated_late]) for k in ("acc_mps2", "gyr_rps"))
-        order = np.argsort(t, kind="stable")
-        t, acc, gyr, arrived = t[order], acc[order], gyr[order], arrived[order]
-        at = np.searchsorted(first, t + half_ns, "right") - 1
-        fresh = ~((at >= 0) & (t <= last[np.maximum(at, 0)] + half_ns))
+        for number in set(np.unique(late.epoch).tolist()) - {UTC}:
+            mine = late.epoch == number
+            late.t_ns[mine] = self._utc_of(number, late.t_ns[mine])
+            late.arrived_ns[mine] = self._utc_of(number, late.arrived_ns[mine])
+        late = late.sorted()
+        t = late.t_ns
+        fresh: Bool = t > last[np.searchsorted(first, t + half_ns, "right") - 1] + half_ns
         fresh[1:] &= np.diff(t) > half_ns
-        fits = t <= arrived + _EARLY_NS
+        fits = t <= late.arrived_ns + _EARLY_NS
         keep = fresh & fits
         self.late.repeated += int(np.count_nonzero(~fresh))
         self.late.misfit += int(np.count_nonzero(fresh & ~fits))
         self.late.used += int(np.count_nonzero(keep))
-        return [(t[keep], acc[keep], gyr[keep])]
+        return [(t[keep], late.acc_mps2[keep], late.gyr_rps[keep])]
 
     def _utc_of(self, number: int, mono_ns: I64) -> I64:
         """The monotonic clock's instants in UTC, as the gateway's clock is judged in this epoch."""

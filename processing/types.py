@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,11 @@ class ImuBatch:
     rx_utc_ns: int
     acc_mps2: F64
     gyr_rps: F64
+
+
+LateClock: TypeAlias = Literal["sensor", "gateway", "utc"]
+"""Whose time the ticks of samples that came late are: the sensor's, as in the stream; or ns, of the gateway's monotonic clock
+or of UTC."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "scan": "which sensors are around, which driver would read them, and how strong the signal is",
     "bind": "bind a sensor to a wearer (or free it) in the gateway file",
     "sensors": "how each bound sensor is doing: link, battery, signal, rate, losses, clock, firmware",
+    "recordings": "a sensor worn without a gateway: list, start, stop, fetch and erase what it records on its own memory",
     "capture": "record a sensor's raw notifications into a redacted file that is a golden packet test",
     "bridge": "carry records from the MQTT broker into InfluxDB",
     "status": "are gateway and bridge alive, do their books balance, what waits and what troubles them",

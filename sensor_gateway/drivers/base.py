@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeAlias, runtime_checkable
 
 from processing.alignment.static import Alignment
-from processing.types import ClockSpec, ImuBatch
+from processing.types import ClockSpec, ImuBatch, LateClock
 from sensor_gateway.clock import Clock
 from sensor_gateway.config import Sensor
 
@@ -42,12 +42,12 @@ class Late:
     """Samples that the sensor had kept and sent on request, after newer ones. The live records pass them over, so that
     nothing told is told anew; the retro derivation puts them where they belong.
 
-    ``on_gateway_clock``: the sensor's record has another clock than its stream has, so the driver has dated the samples itself:
-    ``t_dev_ticks`` are nanoseconds of the gateway's monotonic clock.
+    ``clock``: whose time ``t_dev_ticks`` are. Where the sensor's record has another clock than its stream has, the driver has
+    dated the samples itself, in nanoseconds of the gateway's monotonic clock or of UTC.
     """
 
     batch: ImuBatch
-    on_gateway_clock: bool = False
+    clock: LateClock = "sensor"
 
 
 Decoded: TypeAlias = ImuBatch | Late | Battery | Rejected | EndOfStream

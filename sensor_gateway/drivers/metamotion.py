@@ -173,7 +173,7 @@ class MetaMotionDriver:
         if isinstance(found, str):
             return [Rejected(found, payload)]
         return [
-            Late(ImuBatch(t, None, rx_mono_ns, rx_utc_ns, acc * self._scale[ACC], gyr * self._scale[GYRO]), True)
+            Late(ImuBatch(t, None, rx_mono_ns, rx_utc_ns, acc * self._scale[ACC], gyr * self._scale[GYRO]), "gateway")
             for t, acc, gyr in found
         ]
 

@@ -2,8 +2,9 @@
 
 A `base.Driver`; stands between the journal and the pipeline. What a notification holds depends on the payload mode that
 the measurement was started with (`dot_payload`); only modes with acceleration and angular rate in the sensor's own axes
-(20, 21, 26) give samples. The clock wraps after 71.6 minutes and starts anew with the sensor. Source: vendor's BLE service
-specification XD0506P revisions E (2021) and C (2023).
+(20, 21, 26) give samples. The clock wraps after 71.6 minutes and starts anew with the sensor. What `tiltline recordings` fetched
+from the sensor's memory is late data, dated by `dot_book`. Source: vendor's BLE service specification XD0506P revisions E (2021)
+and C (2023).
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from typing import ClassVar, Final
 import numpy as np
 
 from processing.types import GRAVITY_MPS2, ClockSpec, ImuBatch
-from sensor_gateway.drivers.base import Advert, Battery, Capabilities, Decoded, Rejected, Step
+from sensor_gateway.drivers import dot_message
+from sensor_gateway.drivers.base import Advert, Battery, Capabilities, Decoded, Late, Rejected, Step
+from sensor_gateway.drivers.dot_book import Book
 from sensor_gateway.drivers.dot_payload import PAYLOADS, decode, dot_uuid
+from sensor_gateway.drivers.dot_recording import ACK_UUID, MESSAGE_UUID
 
 CONFIG_SERVICE_UUID: Final = dot_uuid(0x1000)
 DEVICE_CONTROL_UUID: Final = dot_uuid(0x1002)
@@ -39,7 +43,7 @@ _MODE_ON: Final = {PAYLOADS[i].uuid: i for i in (21, 26)}
 
 
 class MovellaDotDriver:
-    """Parser of one DOT's notifications; holds the last battery level only.
+    """Parser of one DOT's notifications; holds the last battery level, and which packets of its recordings came.
 
     ``payload``: 21, or another with both quantities. ``sleep_alone_min``: minutes without a connection after which the
     sensor switches to sleep and must be woken by hand; 0 is never. Raises ValueError where the sensor has no such thing.
@@ -58,6 +62,7 @@ class MovellaDotDriver:
             raise ValueError(f"sleep_alone_min is {sleep_alone_min}; use 1 to {SLEEP_MAX_MIN}, or 0 for never")
         self._rate_hz, self._mode, self._sleep_min = float(rate_hz), payload, sleep_alone_min
         self._battery = -1
+        self._book = Book()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -91,17 +96,20 @@ class MovellaDotDriver:
         self._battery = -1
 
     def snapshot(self) -> dict[str, int]:
-        """The last battery level [percent]."""
-        return {"battery": self._battery}
+        """The last battery level [percent], and what came of recordings."""
+        return {"battery": self._battery} | self._book.snapshot()
 
     def restore(self, state: dict[str, int]) -> None:
-        """Take `snapshot`'s value back."""
+        """Take `snapshot`'s numbers back."""
         self._battery = state["battery"]
+        self._book.restore(state)
 
     def feed(self, uuid: str, payload: bytes, rx_mono_ns: int, rx_utc_ns: int) -> list[Decoded]:
         """Decode one notification: a sample, the battery where it changed, or the reason why not."""
         if uuid == BATTERY_UUID:
             return self._charge(payload)
+        if uuid in (ACK_UUID, MESSAGE_UUID):
+            return self._recorded(uuid, payload, rx_mono_ns, rx_utc_ns)
         mode = _MODE_ON.get(uuid)
         if mode is None:
             return [Rejected(f"characteristic {uuid} carries no acceleration and angular rate of a DOT", payload)]
@@ -110,10 +118,30 @@ class MovellaDotDriver:
             return [Rejected(f"{len(payload)} bytes; payload {mode} has {PAYLOADS[mode].layout.size}", payload)]
         t_us, fields = decoded
         acc, gyr = fields["acc_mps2"], fields["gyr_dps"]
-        if not (_sane(acc, _SANE_ACC_MPS2) and _sane(gyr, _SANE_GYR_DPS)):
-            return [Rejected(f"acceleration {acc} m/s2 or rate {gyr} deg/s is beyond the sensor's range", payload)]
+        if beyond := _beyond(acc, gyr):
+            return [Rejected(beyond, payload)]
         ticks = np.array([t_us], np.int64)
         return [ImuBatch(ticks, None, rx_mono_ns, rx_utc_ns, np.array([acc]), np.radians([gyr]))]
+
+    def _recorded(self, uuid: str, payload: bytes, rx_mono_ns: int, rx_utc_ns: int) -> list[Decoded]:
+        """A message of the recording service: a sample of a recording, or what goes with one."""
+        try:
+            told = dot_message.decode(payload)
+        except ValueError as e:
+            return [Rejected(str(e), payload)]
+        if uuid == ACK_UUID:
+            self._book.acknowledged(told)
+            return []
+        found = self._book.told(told)
+        if found is None:
+            return []
+        if isinstance(found, str):
+            return [Rejected(found, payload)]
+        if beyond := _beyond(found.acc_mps2, found.gyr_dps):
+            return [Rejected(beyond, payload)]
+        acc, gyr = np.array([found.acc_mps2]), np.radians([found.gyr_dps])
+        t_utc_ns = np.array([found.t_utc_ns], np.int64)
+        return [Late(ImuBatch(t_utc_ns, None, rx_mono_ns, rx_utc_ns, acc, gyr), "utc")]
 
     def _charge(self, payload: bytes) -> list[Decoded]:
         if len(payload) < 2 or payload[0] > 100:
@@ -122,6 +150,13 @@ class MovellaDotDriver:
             return []
         self._battery = payload[0]
         return [Battery(float(payload[0]))]
+
+
+def _beyond(acc_mps2: tuple[float, ...], gyr_dps: tuple[float, ...]) -> str:
+    """Why the values are no measurement; empty where they may be one."""
+    if _sane(acc_mps2, _SANE_ACC_MPS2) and _sane(gyr_dps, _SANE_GYR_DPS):
+        return ""
+    return f"acceleration {acc_mps2} m/s2 or rate {gyr_dps} deg/s is beyond the sensor's range"
 
 
 def _sane(values: tuple[float, ...], most: float) -> bool:

@@ -136,6 +136,17 @@ class Link:
         text = raw.decode("utf-8", "replace").replace("\0", "").strip()
         return "".join(c for c in text if c.isprintable())[:64] or None
 
+    async def read(self, uuid: str) -> bytes:
+        """A characteristic's value. Raises `LinkError`."""
+        characteristic = self._characteristic(uuid)
+        try:
+            async with asyncio.timeout(self._limits.read_s):
+                return bytes(await self._client.read_gatt_char(characteristic))
+        except TimeoutError:
+            raise LinkError("the sensor did not answer when it was read", "gatt") from None
+        except STACK_ERRORS as e:
+            raise self._failed("reading failed", e) from e
+
     async def write(self, steps: Sequence[Step]) -> None:
         """Write each step and wait for its acknowledgement, where the characteristic gives any. Raises `LinkError`."""
         for step in steps:

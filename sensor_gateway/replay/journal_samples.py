@@ -51,7 +51,7 @@ class JournalSamples:
             for batches, late in reader.read(block):
                 self._clock.observe(batches)
                 if late is not None:
-                    self._clock.observe_late(late.batch, late.on_gateway_clock)
+                    self._clock.observe_late(late.batch, late.clock)
         self._clock.solve()
 
     @property

@@ -118,7 +118,7 @@ async def test_what_the_board_logged_out_of_range_is_read_dated_and_cleared() ->
         await b.until(lambda: b.session.stats.late > 0 and not b.sensor.log.entries, 30)
     late = [i for i in b.items if isinstance(i, Late)]
     t = np.concatenate([i.batch.t_dev_ticks for i in late])
-    assert all(i.on_gateway_clock for i in late)
+    assert all(i.clock == "gateway" for i in late)
     assert np.all(np.diff(t) > 0)
     assert len(t) > 350
     assert left_ns - 1e9 < t[0] < left_ns + 1e9

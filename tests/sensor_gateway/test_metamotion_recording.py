@@ -104,8 +104,8 @@ class World:
             if isinstance(item, ImuBatch):
                 clock.observe([item])
             elif isinstance(item, Late):
-                assert item.on_gateway_clock
-                clock.observe_late(item.batch, item.on_gateway_clock)
+                assert item.clock == "gateway"
+                clock.observe_late(item.batch, item.clock)
         clock.solve()
         parts = [clock.date([i for i in items if isinstance(i, ImuBatch)]), clock.finish()]
         return np.concatenate([p.t_utc_ns for p in parts if p is not None]), clock

@@ -22,8 +22,9 @@ from bumble.hci import Address
 
 from tests.ble.support.air import Air, SimController
 
-NOTIFY, WRITE, WRITE_SILENTLY = "notify", "write", "write-without-response"
+NOTIFY, WRITE, WRITE_SILENTLY, READ = "notify", "write", "write-without-response", "read"
 _PROPERTIES = {
+    READ: Characteristic.Properties.READ,
     NOTIFY: Characteristic.Properties.NOTIFY,
     WRITE: Characteristic.Properties.WRITE,
     WRITE_SILENTLY: Characteristic.Properties.WRITE_WITHOUT_RESPONSE,
@@ -34,7 +35,7 @@ SERIAL_UUID = "00002a25-0000-1000-8000-00805f9b34fb"
 
 
 class Peripheral:
-    """``services``: service to characteristics to properties. A make overrides `boot`, `wrote`, `connected` and `turn`.
+    """``services``: service to characteristics to properties. A make overrides `boot`, `wrote`, `asked`, `connected` and `turn`.
 
     `turn` is called every ``turn_s`` while a connection is up and gives what is to be notified; ``notified`` counts that.
     Time is taken from ``now_s``, seconds since the sensor was switched on. ``information``: what the device information
@@ -83,6 +84,10 @@ class Peripheral:
 
     def wrote(self, name: str, value: bytes) -> None:
         """A write came in."""
+
+    def asked(self, name: str) -> bytes:
+        """What is read from a characteristic that has READ."""
+        raise NotImplementedError(name)
 
     def connected(self) -> None:
         """A connection has begun."""
@@ -182,9 +187,9 @@ class Peripheral:
             self.writes.append((name, bytes(value)))
             self.wrote(name, bytes(value))
 
-        made: Characteristic[bytes] = Characteristic(
-            name, flags, Characteristic.WRITEABLE, CharacteristicValue(write=write)
-        )
+        permissions = Characteristic.WRITEABLE | (Characteristic.READABLE if READ in properties else 0)
+        value = CharacteristicValue(read=lambda _: self.asked(name), write=write)
+        made: Characteristic[bytes] = Characteristic(name, flags, permissions, value)
         self._characteristics[name] = made
         return made
 
