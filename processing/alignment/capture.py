@@ -38,8 +38,6 @@ from processing.types import F64, I64, NS_PER_S, Json
 
 SetupStep: TypeAlias = Literal["neutral", "bows", "pelvic_tilts", "walk"]
 STEPS: Final[tuple[SetupStep, ...]] = get_args(SetupStep)
-DURATION_S: Final[dict[SetupStep, float]] = {"neutral": 5.0, "bows": 12.0, "pelvic_tilts": 12.0, "walk": 30.0}
-"""What the guided set-up asks for, unless it says otherwise."""
 MAX_DURATION_S: Final = 120.0
 """A step's samples are kept whole until it ends."""
 STANDING_UNCERTAINTY_DEG: Final = 3.5

@@ -84,7 +84,6 @@ class _Regrouped:
         self.rows = 0
         self._held: list[Any] = []
         self._held_rows = 0
-        self._schema = schema
         if form == "csv":
             self._out = pa_csv.CSVWriter(path, schema, write_options=pa_csv.WriteOptions(quoting_style="needed"))
         else:

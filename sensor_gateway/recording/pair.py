@@ -26,7 +26,6 @@ _SAYS: Final[dict[Group, re.Pattern[str]]] = {
 }
 _VARIES: Final = re.compile(r"\d+(?:\.\d+)?\s*hz|\d+\.\d+\.\d+$", re.IGNORECASE)
 HOLE_PERIODS: Final = 2.5
-CLOSE_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)

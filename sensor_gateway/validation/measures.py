@@ -17,7 +17,6 @@ from sensor_gateway.validation.tally import INCLINATION, POSTURE, SCORED_POSTURE
 
 STEP_TOLERANCE_S: Final = 0.12
 """At ±0.25 s a metronome reaches 0.92."""
-MAX_DELAY_S: Final = 0.2
 TRANSFER_TOLERANCE_S: Final = 2.0
 
 
