@@ -100,7 +100,7 @@ def test_the_books_balance_and_the_gateway_goes_on(tmp_path: Path) -> None:
     entries = outbox.read("mqtt", 0, 10**6)
     assert [e.after for e in entries[1:]] == [e.seq for e in entries[:-1]]
     # The other wearer's journal is read as one; a new wearer of the same sensor starts behind what was.
-    assert sum(len(part) for part in journal.read("clip-1")) == 40 + 1 + 700 + 1
+    assert sum(len(part) for part in journal.read("clip-1")) == 40 + 1 + 1000 + 1
     new = outbox.run("clip-2", "w-777", "hash", journal.last_seq("clip-2"))
     assert new.warm_seq == journal.last_seq("clip-2") + 1
     with sqlite3.connect(spool.path) as db:

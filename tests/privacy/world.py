@@ -48,7 +48,7 @@ def make_world(folder: Path) -> Path:
     turns = (
         ("clip-1", OTHER, 40),
         ("clip-1", HER, 50),
-        ("clip-1", OTHER, 700),
+        ("clip-1", OTHER, 1000),
         ("clip-2", HER, 900),
         ("clip-3", LONGER, 30),
     )
