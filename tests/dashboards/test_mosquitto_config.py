@@ -25,10 +25,11 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from sensor_gateway.config import load_settings
 from sensor_gateway.wire import topics
+from tests.integration.servers import free_port
 
 ROOT = Path(__file__).parents[2]
 DENIED = 135  # MQTT 5: not authorized
-WAIT_S = 10.0
+WAIT_S = 60.0
 
 pytestmark = [
     pytest.mark.servers,
@@ -119,9 +120,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @contextmanager
 def running(stack: Path, directory: Path, settings: str) -> Iterator[Broker]:
     """Mosquitto with the committed settings, its container's paths and port replaced by this test's."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     data = directory / "data"
     data.mkdir()
     for old, new in (

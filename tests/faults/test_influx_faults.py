@@ -33,7 +33,7 @@ def server() -> Iterator[FaultyInflux]:
 
 @pytest.fixture
 def writer(server: FaultyInflux) -> Iterator[InfluxWriter]:
-    one = InfluxWriter(Influx(url=server.url, timeout_s=0.5), "token")
+    one = InfluxWriter(Influx(url=server.url, timeout_s=3.0), "token")
     yield one
     one.close()
 
@@ -69,7 +69,7 @@ def test_too_large_a_batch_is_halved(server: FaultyInflux, writer: InfluxWriter)
         (Answer(503, ""), "answers 503"),
         (Answer(302, "", {"Location": "/login"}), "answers 302"),
         (Answer(204, "", cut=True), ""),
-        (Answer(204, "", stall_s=2.0), "does not answer"),
+        (Answer(204, "", stall_s=60.0), "does not answer"),
         (Answer(500, "half", cut=True), "does not answer|answers 500"),
     ],
 )
@@ -123,10 +123,10 @@ def test_the_bridge_waits_out_every_fault_and_balances(server: FaultyInflux, tmp
     settings = Settings(
         site=Site(data_dir="data"),
         mqtt=Mqtt(host="127.0.0.1", port=9, tls=False),  # nobody listens: this is about the other side
-        influx=Influx(url=server.url, batch=20, timeout_s=0.5),
+        influx=Influx(url=server.url, batch=20, timeout_s=3.0),
     )
     server.script.extend(
-        [Answer(503), Answer(429, "", {"Retry-After": "1"}), Answer(500, "x", cut=True), Answer(204, "", stall_s=0.8)]
+        [Answer(503), Answer(429, "", {"Retry-After": "1"}), Answer(500, "x", cut=True), Answer(204, "", stall_s=60.0)]
     )
     bridge, stop = Bridge(settings, tmp_path), threading.Event()
     fill(bridge.queue, 60)
@@ -134,12 +134,11 @@ def test_the_bridge_waits_out_every_fault_and_balances(server: FaultyInflux, tmp
     thread = threading.Thread(target=lambda: counters.append(bridge.run(stop)))
     thread.start()
     try:
-        wait_until("an empty queue", lambda: bridge.queue.counters()["queued"] == 0, 30)
-        assert bridge.trouble is not None
-        assert "does not answer" in bridge.trouble
+        wait_until("an empty queue", lambda: bridge.queue.counters()["queued"] == 0)
+        wait_until("a word on the broker", lambda: "does not answer" in (bridge.trouble or ""))
     finally:
         stop.set()
-        thread.join(20)
+        thread.join(60)
     end = counters[0]
     assert (end["received"], end["written"], end["rejected"], end["dropped"], end["queued"]) == (60, 59, 1, 0, 0)
     assert (end["duplicates"], end["dead_letters"]) == (0, 1)

@@ -4,6 +4,7 @@ gateway and bridge as processes of their own. Each can be stopped, killed and st
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -25,7 +26,10 @@ import pytest
 from tests.integration.certificates import make_certificates
 
 REPOSITORY = Path(__file__).parents[2]
-START_S = 20.0
+START_S = 60.0
+"""How long a server may take to answer; on a crowded machine many times what it takes alone."""
+PORTS = range(10_000, 32_000)
+_PORTS = (PORTS[(os.getpid() * 331 + i) % len(PORTS)] for i in itertools.count())
 TOKEN = "test-token"
 PASSWORDS = {"gw-1": "gateway-secret", "gw-2": "other-secret", "bridge": "bridge-secret"}
 
@@ -55,9 +59,17 @@ def need(*programs: str) -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
+    """A port for a server that starts soon.
+
+    Below those that the kernel gives to outgoing connections, or one of these could take it in between; at a place of the
+    process's own, or another test worker could; never the same one twice.
+    """
+    for _ in range(PORTS.stop - PORTS.start):
+        port = next(_PORTS)
+        with suppress(OSError), socket.socket() as s:
+            s.bind(("127.0.0.1", port))
+            return port
+    raise OSError(f"no port of {PORTS} is free")
 
 
 def wait_until(what: str, check: Callable[[], bool], seconds: float = START_S) -> None:
@@ -124,7 +136,7 @@ class Process:
     def _signal(self, number: int) -> None:
         if self._child is not None and self._child.poll() is None:
             os.killpg(self._child.pid, number)
-            self._child.wait(15)
+            self._child.wait(START_S)
 
     def freeze(self) -> None:
         """Stop it where it stands, as a machine does that sleeps or swaps."""
@@ -178,6 +190,7 @@ class Mosquitto(Process):
             f"user root\nlistener {self.port} 127.0.0.1\ncafile {folder}/ca.crt\ncertfile {folder}/server.crt\n"
             f"keyfile {folder}/server.key\nallow_anonymous false\npassword_file {passwords}\nacl_file {access}\n"
             f"persistence true\npersistence_location {data}/\nautosave_interval 1\nmax_queued_messages 10000\nmax_inflight_messages 200\n"
+            "log_type error\nlog_type warning\nlog_type notice\nlog_type information\nlog_type subscribe\n"
         )
 
     def command(self) -> list[str]:

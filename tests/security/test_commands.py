@@ -246,13 +246,20 @@ def outcome(sender: Link, topic: str, payload: bytes, retain: bool = False) -> s
     return said[0]
 
 
-def heard(listener: Link, seconds: float) -> list[bytes]:
+def heard(listener: Link, seconds: float, least: int = 0) -> list[bytes]:
+    """What came: ``least`` messages, however long they take, and what follows within ``seconds``."""
     got = INBOX.pop(listener, [])
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+
+    def listen() -> bool:
         for m in listener.poll(0.1).messages:
             listener.acknowledge(m)
             got.append(m.payload)
+        return len(got) >= least
+
+    wait_until(f"{least} messages", listen)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        listen()
     return got
 
 
@@ -274,10 +281,10 @@ def test_only_the_therapists_user_reaches_a_gateway_and_only_it_hears_the_receip
         assert outcome(therapist, TOPIC, GOOD) == ""
         assert outcome(gateway, topics.receipt("home", "gw-1"), b"receipt") == ""
         assert outcome(gateway, topics.record("home", "gw-1", "w-001", "metric"), b"record") == ""
-        assert heard(gateway, 1.0) == [GOOD]
-        assert set(heard(therapist, 0.5)) == {b"receipt"}  # once for each of its subscriptions
+        assert heard(gateway, 0.5, 1) == [GOOD]
+        assert set(heard(therapist, 0.5, 1)) == {b"receipt"}  # once for each of its subscriptions
         assert heard(curious, 0.5) == []
-        assert set(heard(bridge, 0.5)) == {b"record"}
+        assert set(heard(bridge, 0.5, 1)) == {b"record"}
     finally:
         for one in links:
             one.close()
@@ -321,7 +328,8 @@ def test_a_command_travels_from_the_command_line_into_the_journal_once(
         stop = asyncio.Event()
         running = asyncio.create_task(gateway.run(stop))
         try:
-            await asyncio.sleep(3)
+            subscribed = f"commands 1 {TOPIC}"
+            await asyncio.to_thread(wait_until, "the gateway listening", lambda: subscribed in broker.said())
             await asyncio.to_thread(ask, "snooze", "--minutes", "30")
             await asyncio.to_thread(ask, "calibrate", wearer="w-009")
             body_ = wire.Body("a" * 32, "w-001", time.time_ns(), time.time_ns() + 60 * NS, wire.Snooze(5))
@@ -330,7 +338,9 @@ def test_a_command_travels_from_the_command_line_into_the_journal_once(
             for _ in range(3):
                 therapist.publish(TOPIC, payload)
             therapist.publish(TOPIC, b"x" * 20_000)
-            receipts = [msgspec.json.decode(r, type=wire.Receipt) for r in await asyncio.to_thread(heard, therapist, 5)]
+            receipts = [
+                msgspec.json.decode(r, type=wire.Receipt) for r in await asyncio.to_thread(heard, therapist, 1.0, 3)
+            ]
             therapist.close()
             assert [r.done for r in receipts] == [True, False, False]
         finally:

@@ -82,7 +82,7 @@ class Running:
         began = time.monotonic()
         if self.child.poll() is None:
             os.killpg(self.child.pid, number)
-        self.child.wait(20)
+        self.child.wait(60)
         return time.monotonic() - began
 
 
@@ -101,18 +101,18 @@ def seconds_stored(folder: Path) -> int:
 
 @pytest.mark.slow
 def test_killed_and_stopped_on_the_way_it_ends_with_the_same_records(tmp_path: Path) -> None:
-    write_recording(tmp_path / "walk.parquet", 300)
+    write_recording(tmp_path / "walk.parquet", 400)
     (tmp_path / "calm").mkdir()
     calm = configure(tmp_path / "calm", sensors(tmp_path / "walk.parquet", 0))
     assert tiltline("run", "--config", calm, "--until-done").returncode == 0
     config = configure(tmp_path, sensors(tmp_path / "walk.parquet", 30))
-    for at, number in ((40, signal.SIGKILL), (100, signal.SIGTERM), (170, signal.SIGKILL)):
-        running = Running(config)
+    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
+        running, at = Running(config), seconds_stored(tmp_path) + 40
         try:
-            wait_until(f"second {at}", lambda at=at: seconds_stored(tmp_path) >= at, 30)
+            wait_until(f"second {at}", lambda at=at: seconds_stored(tmp_path) >= at)
         finally:
             took = running.end(number)
-        assert took < 10
+        assert took < 30
         if number == signal.SIGTERM:
             assert running.child.returncode == 0, running.log.read_text()
     assert tiltline("run", "--config", config, "--until-done").returncode == 0
@@ -146,7 +146,7 @@ def test_killed_with_a_backlog_and_started_as_another_it_lacks_no_second(tmp_pat
     config = configure(tmp_path, sensors(tmp_path / "walk.parquet", 0))
     running = Running(config)
     try:
-        wait_until("a backlog", lambda: backlog(tmp_path)[0] > 0, 30)
+        wait_until("a backlog", lambda: backlog(tmp_path)[0] > 0)
     finally:
         running.end(signal.SIGKILL)
     journaled, stored = backlog(tmp_path)
@@ -191,7 +191,7 @@ def test_a_simulated_wearer_goes_live_and_the_page_answers(tmp_path: Path) -> No
         wait_until("live seconds", lambda: seconds_stored(tmp_path) >= before + 2)
         assert now()
     finally:
-        assert running.end(signal.SIGTERM) < 10
+        assert running.end(signal.SIGTERM) < 30
     assert running.child.returncode == 0
     assert "Traceback" not in running.log.read_text()
 

@@ -26,12 +26,13 @@ from sensor_gateway.drivers.base import Decoded, Driver, Received, Sink
 from sensor_gateway.drivers.open_profile import DATA_UUID, OpenProfileDriver, encode_frames
 from sensor_gateway.line import SensorLine
 from sensor_gateway.live import LiveHub
-from sensor_gateway.runner import EndedError, Runner
+from sensor_gateway.runner import EndedError, Runner, next_turn_ns
 from sensor_gateway.spool.block import Source
 from sensor_gateway.spool.database import Spool, SpoolFullError
 from sensor_gateway.spool.journal import CONTROL, Journal
 from sensor_gateway.spool.outbox import Outbox
 from sensor_gateway.wire.messages import decode_record
+from tests.integration.servers import wait_until
 
 S = 1_000_000_000
 T0 = 1_790_000_000 * S
@@ -230,17 +231,19 @@ def test_an_unreadable_snapshot_is_replaced_by_a_replay(tmp_path: Path, undistur
 
 
 class ScriptedTransport:
-    """Delivers given payloads; the pace is the test's."""
+    """Delivers given payloads; the pace is the test's: ``given`` is set when the first part was taken, ``go_on`` lets go on."""
 
-    def __init__(self, parts: list[list[Received]], pause_s: float) -> None:
+    def __init__(self, parts: list[list[Received]]) -> None:
         self.driver: Driver = OpenProfileDriver()
-        self._parts, self._pause_s = parts, pause_s
+        self.given, self.go_on = asyncio.Event(), asyncio.Event()
+        self._parts = parts
 
     async def run(self, sink: Sink, on_link: Callable[[str], None]) -> None:
         on_link("streaming")
         for part in self._parts:
             await sink(part)
-            await asyncio.sleep(self._pause_s)
+            self.given.set()
+            await self.go_on.wait()
 
 
 @pytest.fixture
@@ -274,7 +277,8 @@ def test_live_frames_come_within_a_quarter_second_ten_a_second(tmp_path: Path, e
                     await sink([replace(r, rx_mono_ns=clock.mono_ns(), rx_utc_ns=clock.utc_ns())])
 
         watcher = asyncio.create_task(watch())
-        await runner.run(Live([], 0))
+        await runner.run(Live([]))
+        await asyncio.to_thread(wait_until, "the last frame", lambda: len(seen) >= 30)
         watcher.cancel()
         return seen, lags
 
@@ -284,16 +288,32 @@ def test_live_frames_come_within_a_quarter_second_ten_a_second(tmp_path: Path, e
     assert np.median(lags) < 0.25 * S
 
 
+@pytest.mark.parametrize(
+    ("taken_ms", "newest_ms", "next_ms"),
+    [
+        (150, 30, 1150),  # the second before is whole
+        (150, -20, 400),  # its last payload has not come
+        (400, -20, 1150),
+        (100, -20, 150),  # somebody was in a hurry
+        (700, -5000, 1150),  # a link that stalls
+    ],
+)
+def test_turns_of_one_of_many(taken_ms: int, newest_ms: int, next_ms: int) -> None:
+    assert next_turn_ns(T0 + taken_ms * S // 1000, T0 + newest_ms * S // 1000) == T0 + next_ms * S // 1000
+
+
 def test_commands_are_journaled_in_order_and_confirmed(tmp_path: Path, executor: ThreadPoolExecutor) -> None:
     async def go() -> Gateway:
         gateway = Gateway(tmp_path)
         runner = Runner(gateway.line, LiveHub(), SystemClock(), executor)
-        task = asyncio.create_task(runner.run(ScriptedTransport([frames(2)[:10], []], 0.3)))
-        await asyncio.sleep(0.15)
+        transport = ScriptedTransport([frames(2)[:10], []])
+        task = asyncio.create_task(runner.run(transport))
+        await transport.given.wait()
         await runner.command(CaptureNeutral(1.0))
         last = gateway.journal.last_seq("clip-1")
         entry = [e for part in gateway.journal.read("clip-1", last) for e in part][-1]
         assert controls.decode(entry.received) == CaptureNeutral(1.0)
+        transport.go_on.set()
         await task
         with pytest.raises(EndedError):
             await runner.command(CaptureNeutral(1.0))
@@ -310,12 +330,14 @@ def test_all_that_was_received_is_computed_before_the_end(
         gateway = Gateway(path)
         runner = Runner(gateway.line, LiveHub(), SystemClock(), executor)
         parts = [frames(60)[i : i + 50] for i in range(0, 600, 50)]
-        task = asyncio.create_task(runner.run(ScriptedTransport(parts, 60.0 if cancel else 0.0)))
+        transport = ScriptedTransport(parts)
+        task = asyncio.create_task(runner.run(transport))
         if cancel:
-            await asyncio.sleep(0.05)
+            await transport.given.wait()
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         else:
+            transport.go_on.set()
             await task
         return gateway
 

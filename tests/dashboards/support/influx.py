@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -17,8 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.integration.servers import START_S, free_port
+
 DATABASE = "tiltline"
-START_TIMEOUT_S = 30.0
 
 
 class QueryError(RuntimeError):
@@ -57,7 +57,7 @@ def running_influx(directory: Path) -> Iterator[Influx]:
     """Start `influxd`, create the database, stop it again whatever happens."""
     binary = shutil.which("influxd")
     assert binary is not None, "influxd is missing; install Debian's package influxdb"
-    http, rpc = _free_port(), _free_port()
+    http, rpc = free_port(), free_port()
     config = directory / "influxdb.conf"
     config.write_text(
         f'bind-address = "127.0.0.1:{rpc}"\nreporting-disabled = true\n'
@@ -81,7 +81,7 @@ def running_influx(directory: Path) -> Iterator[Influx]:
 
 
 def _wait_until_up(server: Influx, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
+    deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         assert process.poll() is None, f"influxd ended at once:\n{log.read_text()[-2000:]}"
         try:
@@ -89,11 +89,4 @@ def _wait_until_up(server: Influx, process: subprocess.Popen[bytes], log: Path) 
             return
         except OSError:
             time.sleep(0.1)
-    raise AssertionError(f"influxd did not answer within {START_TIMEOUT_S} s:\n{log.read_text()[-2000:]}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    raise AssertionError(f"influxd did not answer within {START_S} s:\n{log.read_text()[-2000:]}")
