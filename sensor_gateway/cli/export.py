@@ -24,6 +24,7 @@ from sensor_gateway.export.partitioned import export_by_day
 from sensor_gateway.export.raw import TABLE as RAW_TABLE
 from sensor_gateway.export.raw import RawSource, export_raw
 from sensor_gateway.export.registry import enter
+from sensor_gateway.garbage import for_long_computing
 from sensor_gateway.gateway import STORE_FILE
 from sensor_gateway.privacy.consent import ConsentError, objection
 from sensor_gateway.replay.rederive import ReplayError
@@ -128,6 +129,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"tiltline export: {wrong}", file=sys.stderr)
         return 2
     span = (args.from_ns, FAR_NS if args.to_ns is None else args.to_ns)
+    for_long_computing()
     try:
         settings = load_settings(args.config) if args.config else None
         path = args.store if settings is None else args.config.parent / settings.site.data_dir / STORE_FILE

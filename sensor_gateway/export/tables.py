@@ -73,7 +73,8 @@ def column_table(columns: Mapping[str, Any], fields: Sequence[Field]) -> Any:
             mask = np.isnan(values) if values.dtype.kind == "f" else None
             arrays.append(pa.array(np.ascontiguousarray(values), type=kind, mask=mask))
         else:
-            arrays.append(pa.array(map(_cell, values) if field.type != "json" else map(_json_cell, values), type=kind))
+            cells = values if field.type != "json" else map(_json_cell, values)
+            arrays.append(pa.array(cells, type=kind, from_pandas=True))  # NaN is missing too
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
@@ -94,10 +95,6 @@ def _dump(value: Any, *, sort: bool) -> str:
 
 def _json_cell(value: Any) -> str | None:
     return value if value is None or isinstance(value, str) else json_text(value)
-
-
-def _cell(value: Any) -> Any:
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _finite(value: Any) -> Any:

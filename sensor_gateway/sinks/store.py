@@ -177,23 +177,25 @@ class Store:
             return self._db.execute(sql, params).fetchall()
 
     def _records(self, kind: str, wearer: str, t0_ns: int, t1_ns: int, build: Callable[[Row], R]) -> Iterator[R]:
-        names = [f.name for f in KINDS[kind]]
+        names = [*(f.name for f in KINDS[kind]), "sensor"]
         for rows in self._pages(kind, names, wearer, t0_ns, t1_ns, _PAGE):
-            yield from map(build, rows)
+            for row in rows:
+                yield build(row[:-1])
 
     def _pages(
         self, kind: str, names: list[str], wearer: str, t0_ns: int, t1_ns: int, page: int
     ) -> Iterator[list[Row]]:
-        """Pages by position in the key, so that records written meanwhile neither shift nor repeat a row."""
+        """Pages by position in the key, so that records written meanwhile neither shift nor repeat a row. ``names`` has the key's."""
         tie = "event_id" if kind == "event" else "sensor"
+        key = names.index("t_utc_ns"), names.index(tie)
         sql = (
-            f"SELECT {', '.join(names)}, t_utc_ns, {tie} FROM {kind} WHERE wearer = ? AND t_utc_ns < ? "
+            f"SELECT {', '.join(names)} FROM {kind} WHERE wearer = ? AND t_utc_ns < ? "
             f"AND (t_utc_ns, {tie}) > (?, ?) ORDER BY t_utc_ns, {tie} LIMIT ?"
         )
         at: tuple[Cell, Cell] = (t0_ns, "")
         while rows := self._all(sql, (wearer, t1_ns, *at, page)):
-            at = (rows[-1][-2], rows[-1][-1])
-            yield [row[:-2] for row in rows]
+            at = (rows[-1][key[0]], rows[-1][key[1]])
+            yield rows
             if len(rows) < page:
                 return
 
