@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import shutil
 import threading
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.demo import Demo, DemoOptions
@@ -21,6 +22,7 @@ from sensor_gateway.gateway import Gateway, Hooks
 
 CHROMIUM = shutil.which("chromium")
 ARTIFACTS = Path(__file__).parents[2] / "artifacts" / "page"
+expect.set_options(timeout=30_000)  # where no time is named, what counts is that it comes
 SIZES = {"phone": (390, 844), "desktop": (1280, 900)}
 VIEWS = ("now", "today", "trends", "exercises", "diary", "health", "setup")
 FLAGS = [
@@ -34,8 +36,11 @@ FLAGS = [
 ]
 
 
+@functools.cache
 def afternoon_zone() -> str:
-    """A time zone in which it is about five in the afternoon, so that a day lies within one local day."""
+    """A time zone in which it is about five in the afternoon, so that a day lies within one local day; once and for all,
+    so that page and gateway have the same one over the full hour.
+    """
     offset = (17 - datetime.now(UTC).hour + 12) % 24 - 12
     return f"Etc/GMT{-offset:+d}" if offset else "Etc/GMT"  # the signs of these names run the other way
 
@@ -62,7 +67,7 @@ def live_site(folder: Path, hours: float, patience_s: float = 180.0, **simulated
     thread = threading.Thread(target=loop.run_until_complete, args=(demo.run(stop),), daemon=True)
     thread.start()
     try:
-        assert served.wait(30)
+        assert served.wait(60)
         assert caught_up.wait(patience_s), "the simulated past took too long"
         yield Site(demo.url, demo.gateway)
     finally:

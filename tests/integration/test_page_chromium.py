@@ -100,11 +100,11 @@ def gateway(path: Path, commands: bool = True, quiet_s: int = 0) -> Iterator[tup
     thread = threading.Thread(target=loop.run_until_complete, args=(main(),), daemon=True)
     thread.start()
     try:
-        assert ready.wait(10)
+        assert ready.wait(60)
         yield address, wearer
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
+        thread.join(60)
         wearer.store.close()
         assert not thread.is_alive()
 
@@ -124,7 +124,7 @@ class Visit(Visitor):
         self, browser: Browser, url: str, size: str = "desktop", scheme: str = "light", view: str = "now"
     ) -> None:
         super().__init__(browser, url, size, scheme, view)
-        expect(self.page.locator("#link-text")).to_have_text("Live", timeout=10_000)
+        expect(self.page.locator("#link-text")).to_have_text("Live")
 
     def seen(self, selector: str, ms: int, attribute: str = "") -> set[str]:
         """What an element showed over a time."""
@@ -188,16 +188,16 @@ def test_stopped_data_are_not_shown_and_come_back(browser: Browser, tmp_path: Pa
         wearer.sending = False
         page.wait_for_timeout(3000)
         expect(page.locator("#tilt-number")).not_to_be_empty()  # three seconds are not stale
-        expect(page.locator("#link-text")).to_contain_text("Last seen", timeout=4000)
+        expect(page.locator("#link-text")).to_contain_text("Last seen")
         expect(page.locator("#tilt-number")).to_be_empty()
         expect(page.locator("#tilt-words")).to_contain_text("Last seen")
         expect(page.locator("#posture")).to_have_text("–")
         expect(page.locator("#sure")).to_have_text("–")
-        expect(page.locator("#age")).to_contain_text("last")
+        expect(page.locator("#age")).to_have_text(re.compile("s ago$"))
         expect(page.locator("#say")).to_have_text("No data from the sensor.")
         visit.shot("late")
         wearer.sending = True
-        expect(page.locator("#link-text")).to_have_text("Live", timeout=4000)
+        expect(page.locator("#link-text")).to_have_text("Live")
         expect(page.locator("#tilt-number")).not_to_be_empty()
         wearer.posture, wearer.level_deg = "lying", -84.0
         expect(page.locator("#tilt-words")).to_have_text("Lying down")
@@ -212,9 +212,9 @@ def test_after_a_minute_of_silence_there_are_no_data(browser: Browser, tmp_path:
     with gateway(tmp_path / "store.sqlite", quiet_s=120) as (url, _):
         visit = Visitor(browser, url)
         page = visit.page
-        expect(page.locator("#link-text")).to_have_text("No data", timeout=4000)
+        expect(page.locator("#link-text")).to_have_text("No data")
         expect(page.locator("#tilt-number")).to_be_empty()
-        expect(page.locator("#age")).to_have_text(re.compile(r"last [23]\smin ago"))
+        expect(page.locator("#age")).to_have_text(re.compile(r"^[23]\smin ago"))
         visit.shot("stale")
         assert visit.complaints == []
         visit.close()
@@ -227,7 +227,7 @@ def test_prompt_and_neutral_reach_the_gateway(browser: Browser, tmp_path: Path) 
         expect(page.locator("#prompt")).to_be_hidden()
         stored = next(e for e in wearer.store.events(WEARER) if e.type == "prompt")
         wearer.put(Event(SystemClock().utc_ns(), "prompt-now", "prompt", stored.rule, stored.data))
-        expect(page.locator("#prompt-title")).to_have_text("Glute squeeze", timeout=4000)
+        expect(page.locator("#prompt-title")).to_have_text("Glute squeeze")
         expect(page.locator("#prompt-dose")).to_have_text("both sides · 1 set · 8 times · hold 5\u00a0s")
         assert page.locator("#prompt-steps li").count() == 3
         visit.shot("seeded-prompt")
@@ -239,9 +239,9 @@ def test_prompt_and_neutral_reach_the_gateway(browser: Browser, tmp_path: Path) 
         result = page.locator("#step-result")
         page.locator("#step-go").click()
         expect(page.locator("#step-live")).to_be_visible()
-        expect(result).to_contain_text("You moved by 4.0 degrees.", timeout=12_000)
+        expect(result).to_contain_text("You moved by 4.0 degrees.")
         page.get_by_role("button", name="Try again").click()
-        expect(result).to_have_text("Your neutral is set.", timeout=12_000)
+        expect(result).to_have_text("Your neutral is set.")
         assert wearer.taken[1:] == [(WEARER, CaptureNeutral(5.0))] * 2
         assert visit.complaints == []
         visit.context.close()
@@ -262,14 +262,14 @@ def test_a_prompt_in_the_background_is_told_outside_the_page(browser: Browser, t
         visit.context.add_init_script(IN_THE_BACKGROUND)
         page.reload()
         page.evaluate("navigator.serviceWorker.ready.then(() => true)")
-        expect(page.locator("#link-text")).to_have_text("Live", timeout=10_000)
+        expect(page.locator("#link-text")).to_have_text("Live")
         if allowed:
             expect(page.locator("#notify-text")).to_contain_text("This device tells you when a prompt comes")
         stored = next(e for e in wearer.store.events(WEARER) if e.type == "prompt")
         for background, name in ((False, "prompt-seen"), (True, "prompt-missed")):
             page.evaluate("on => { window.inBackground = on; }", background)
             wearer.put(Event(SystemClock().utc_ns(), name, "prompt", stored.rule, stored.data))
-            expect(page.locator("#prompt-buttons")).to_be_visible(timeout=8000)
+            expect(page.locator("#prompt-buttons")).to_be_visible()
             page.wait_for_timeout(500)
             page.get_by_role("button", name="Not now").click()
             expect(page.locator("#prompt-buttons")).to_be_hidden()
@@ -294,7 +294,7 @@ def test_without_the_gateway_the_shell_opens_and_shows_no_number(browser: Browse
         expect(page.locator("#link-text")).to_have_text("Live")
         visit.context.set_offline(True)
     page.reload()
-    expect(page.locator("#link-text")).to_have_text("No connection", timeout=9000)
+    expect(page.locator("#link-text")).to_have_text("No connection")
     expect(page.locator("#tilt-words")).to_have_text("No data")
     expect(page.locator("#tilt-number")).to_be_empty()
     expect(page.locator("#notice")).to_be_visible()
@@ -308,7 +308,7 @@ def test_reduced_motion_and_text_contrast(browser: Browser, tmp_path: Path) -> N
             visit = Visit(browser, url, "desktop", scheme)
             stored = next(e for e in wearer.store.events(WEARER) if e.type == "prompt")
             wearer.put(Event(SystemClock().utc_ns(), f"prompt-{scheme}", "prompt", stored.rule, stored.data))
-            expect(visit.page.locator("#prompt")).to_be_visible(timeout=4000)
+            expect(visit.page.locator("#prompt")).to_be_visible()
             ratios: dict[str, float] = {}
             for view in VIEWS:
                 visit.open(view)

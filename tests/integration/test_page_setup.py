@@ -82,8 +82,8 @@ def test_standing_bowing_and_walking_when_asked_sets_the_clip_up(tmp_path: Path,
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         visit = Visitor(browser, site.url, size, view="setup")
         page = visit.page
-        expect(page.locator("#step-check")).to_contain_text("Tip it now", timeout=30_000)
-        page.get_by_role("button", name="Yes, it moves with mine").click()
+        expect(page.locator("#step-check")).to_contain_text("Tip it now", timeout=60_000)
+        page.get_by_role("button", name="Yes, it is mine").click()
         page.get_by_role("button", name="It sits firmly").click()
         check, result, go = page.locator("#step-check"), page.locator("#step-result"), page.locator("#step-go")
         expect(page.locator("#step-title")).to_have_text("Stand quietly")
@@ -96,7 +96,7 @@ def test_standing_bowing_and_walking_when_asked_sets_the_clip_up(tmp_path: Path,
         wait_until(page, next_round(script))
         go.click()
         expect(check).to_contain_text(
-            re.compile(r"^Bow straight ahead three times, slowly; far enough"), timeout=15_000
+            re.compile(r"^Bow straight ahead three times, slowly; far enough"), timeout=30_000
         )
         expect(page.locator("#step-live")).to_have_attribute("data-good", "yes")
         visit.shot("setup-bow")
@@ -108,7 +108,7 @@ def test_standing_bowing_and_walking_when_asked_sets_the_clip_up(tmp_path: Path,
         walks = next(a.start_utc_ns for a in script.activities if a.posture == "walking")
         wait_until(page, walks + round(WALKS_S * NS_PER_S))
         go.click()
-        expect(check).to_contain_text("s so far", timeout=15_000)
+        expect(check).to_contain_text("s so far", timeout=30_000)
         visit.shot("setup-walk")
         expect(result).to_have_class("result good", timeout=CAPTURE_MS)
         expect(go).to_have_text("Finish")

@@ -46,11 +46,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Store]
     thread.start()
     store = Store.open(options.store_path, readonly=True)
     try:
-        assert ready.wait(30)
+        assert ready.wait(60)
         yield urls[0], store
     finally:
         loop.call_soon_threadsafe(task.cancel)
-        thread.join(30)
+        thread.join(60)
         store.close()
 
 

@@ -54,11 +54,11 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     thread = threading.Thread(target=lambda: loop.run_until_complete(asyncio.gather(task, return_exceptions=True)))
     thread.start()
     try:
-        assert ready.wait(30)
+        assert ready.wait(60)
         yield urls[0]
     finally:
         loop.call_soon_threadsafe(task.cancel)
-        thread.join(30)
+        thread.join(60)
 
 
 @pytest.mark.parametrize(("size", "scheme"), [("phone", "dark"), ("desktop", "light")])
@@ -83,8 +83,8 @@ def test_the_right_token_opens_the_page_and_a_wrong_one_says_so(url: str, axe: s
         page.screenshot(path=ARTIFACTS / f"sign-in-{size}-{scheme}.png", full_page=True)
         page.get_by_label("Token").fill(TOKEN)
         page.get_by_role("button", name="Sign in").click()
-        expect(page.locator("#view-now")).to_be_visible(timeout=15_000)
+        expect(page.locator("#view-now")).to_be_visible()
         page.reload()
-        expect(page.locator("#view-now")).to_be_visible(timeout=15_000)
+        expect(page.locator("#view-now")).to_be_visible()
         assert TOKEN not in page.evaluate("document.cookie + JSON.stringify(localStorage)")
         browser.close()
