@@ -90,14 +90,15 @@ def trial(folder: Path, count: int, seconds: float) -> dict[str, Any]:
         order, began = InOrder(stack), time.monotonic()
         killed, added = False, False
         carried: dict[str, list[int]] = {}
-        while (at := time.monotonic() - began) < seconds:
+        while (at := time.monotonic() - began) < seconds or not _received(stack, 3):
+            assert at < seconds + DRAIN_S, "the bridge that was added carries nothing"
             for gateway in gateways:
                 gateway.store(PER_TICK)
-            if not killed and at > 0.25 * seconds:
+            if not killed and at > 0.25 * seconds and _received(stack, 0):
                 carried["before the kill"] = [_received(stack, i) for i in range(3)]
                 bridges[0].kill9()
                 killed = True
-            if not added and at > 0.4 * seconds:
+            if killed and not added and at > 0.4 * seconds:
                 bridges.append(_bridge(stack, 3))
                 added = True
             order.look()

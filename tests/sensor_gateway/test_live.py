@@ -50,7 +50,7 @@ def test_frames_from_a_thread_wake_a_waiting_reader() -> None:
             await asyncio.sleep(0)
             thread = threading.Thread(target=hub.publish, args=(frame(1),))
             thread.start()
-            assert (await asyncio.wait_for(waiting, 5)).t_utc_ns == 1
+            assert (await asyncio.wait_for(waiting, 60)).t_utc_ns == 1
             thread.join()
 
     asyncio.run(run())
@@ -64,7 +64,7 @@ def test_close_ends_the_iteration_of_a_waiting_reader() -> None:
             hub.publish(frame(1))
             await asyncio.sleep(0)
             hub.close()
-            assert [f.t_utc_ns for f in await asyncio.wait_for(waiting, 5)] == [1]
+            assert [f.t_utc_ns for f in await asyncio.wait_for(waiting, 60)] == [1]
         latest = hub.latest("w-001")
         assert latest is not None
         assert latest.t_utc_ns == 1

@@ -36,7 +36,7 @@ def deliver(outbox: Outbox, sink: Sink, until: Callable[[], bool]) -> None:
     thread = threading.Thread(target=sink.run, args=(SinkView(outbox, sink.name), stop))
     thread.start()
     try:
-        wait_until("delivery", until, 10)
+        wait_until("delivery", until)
     finally:
         stop.set()
         outbox.wake()
@@ -133,7 +133,7 @@ def test_a_writer_gets_the_same_records_again_after_an_error(tmp_path: Path) -> 
     flaky, stop = Flaky(), threading.Event()
     thread = threading.Thread(target=run_writer, args=("flaky", flaky, SinkView(outbox, "flaky"), stop))
     thread.start()
-    wait_until("delivery", lambda: outbox.queued("flaky") == 0, 10)
+    wait_until("delivery", lambda: outbox.queued("flaky") == 0)
     stop.set()
     outbox.wake()
     thread.join(5)

@@ -208,10 +208,10 @@ def test_prometheus_reads_the_endpoint_and_every_metric_is_described(folder: Pat
     reporter = Reporter(folder, "gateway", lambda: a_report(folder), Metrics(True, "127.0.0.1", 0))
     reporter.start()
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{reporter.port}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{reporter.port}/metrics", timeout=30) as answer:
             text = answer.read().decode()
         with pytest.raises(urllib.error.HTTPError, match="404"):
-            urllib.request.urlopen(f"http://127.0.0.1:{reporter.port}/", timeout=5)
+            urllib.request.urlopen(f"http://127.0.0.1:{reporter.port}/", timeout=30)
         wait_until("a status file", lambda: read(folder, "gateway") is not None)
     finally:
         reporter.close()

@@ -22,18 +22,18 @@ def test_a_store_is_served_until_interrupted(tmp_path: Path) -> None:
         try:
             assert process.stdout is not None
             url = process.stdout.readline().split()[1]
-            now = httpx.get(f"{url}api/now").json()
+            now = httpx.get(f"{url}api/now", timeout=30).json()
             assert (now["wearer"], now["can_command"]) == ("w-001", False)
-            assert "<title>Tiltline</title>" in httpx.get(url).text
+            assert "<title>Tiltline</title>" in httpx.get(url, timeout=30).text
         finally:
             process.send_signal(signal.SIGINT)
-            _, errors = process.communicate(timeout=20)
+            _, errors = process.communicate(timeout=60)
     assert process.returncode == 0
     assert errors == ""
 
 
 def test_without_a_store_it_says_what_to_do(tmp_path: Path) -> None:
-    done = subprocess.run(COMMAND, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(COMMAND, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "tiltline run" in done.stderr
