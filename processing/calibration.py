@@ -23,6 +23,7 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from processing.frames import columns
 from processing.types import F64, GRAVITY_MPS2, I64, NS_PER_S, Json
 
 Cell: TypeAlias = tuple[int, int, int]
@@ -105,19 +106,19 @@ class Correction:
         return cls(from_ns, (offset[0], offset[1], offset[2]), (scale[0], scale[1], scale[2]), *rest)
 
 
+def minute_start(t_ns: int) -> int:
+    """Start [ns] of the UTC minute."""
+    return t_ns // _MINUTE_NS * _MINUTE_NS
+
+
 def minutes(t_utc_ns: I64) -> Iterator[tuple[int, int]]:
     """Rows (from, to) of each UTC minute that holds samples."""
     lo = 0
     while lo < len(t_utc_ns):
-        end_ns = (int(t_utc_ns[lo]) // _MINUTE_NS + 1) * _MINUTE_NS
+        end_ns = minute_start(int(t_utc_ns[lo])) + _MINUTE_NS
         hi = len(t_utc_ns) if t_utc_ns[-1] < end_ns else int(np.searchsorted(t_utc_ns, end_ns))
         yield lo, hi
         lo = hi
-
-
-def uncorrected(params: CalibrationParams) -> Correction:
-    """The accelerometer as it is, with a data sheet's doubt."""
-    return Correction(0, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), params.offset_sd)
 
 
 class Rests:
@@ -128,45 +129,49 @@ class Rests:
         self.cells: dict[Cell, list[float]] = {}
         self.still_s = 0
         self._held: list[list[Any]] = []  # samples of the minute that has not ended, in pieces
+        self._still: list[tuple[int, _Three, float]] = []  # seconds of minutes that have; none between two updates
         self._before: tuple[int, _Three] | None = None  # the last still second and its mean
 
     def add(self, t_utc_ns: I64, acc_mps2: F64, gyr_rps: F64) -> None:
-        """Take samples later than all before; a minute's seconds are judged when a sample of a later minute comes."""
-        for lo, hi in minutes(t_utc_ns):
-            begin_ns = int(t_utc_ns[lo]) // _MINUTE_NS * _MINUTE_NS
-            self.close(begin_ns)
-            asked_ns = begin_ns + self._params.asked_s * NS_PER_S
-            if t_utc_ns[lo] < asked_ns:
-                rows = slice(lo, lo + int(np.searchsorted(t_utc_ns[lo:hi], asked_ns)))
-                self._held.append([a[rows].copy() for a in (t_utc_ns, acc_mps2, gyr_rps)])
+        """Take samples later than all before; a minute's seconds count once `close` is told that it is over."""
+        last = minute_start(int(t_utc_ns[-1]))
+        for lo, end in minutes(t_utc_ns):
+            begin_ns = minute_start(int(t_utc_ns[lo]))
+            if begin_ns == last and self._held and self._held[0][0][0] < last:
+                self._judge_held()  # all minutes that are over at once
+            hi = lo + int(np.searchsorted(t_utc_ns[lo:end], begin_ns + self._params.asked_s * NS_PER_S))
+            if lo < hi:
+                piece = [a[lo:hi] for a in (t_utc_ns, acc_mps2, gyr_rps)]
+                self._held.append([a.copy() for a in piece] if begin_ns == last else piece)
 
     def close(self, before_ns: int) -> None:
-        """Judge what is held if it lies before ``before_ns``, the start of a minute."""
+        """Count what was still before ``before_ns``, the start of a minute or the end of a recording."""
         if self._held and self._held[0][0][0] < before_ns:
-            t, acc, gyr = (np.concatenate(pieces) for pieces in zip(*self._held, strict=True))
-            self._held = []
-            self._judge(t // NS_PER_S, acc, gyr)
+            self._judge_held()
+        while self._still and self._still[0][0] * NS_PER_S < before_ns:
+            self._keep(*self._still.pop(0))
 
-    def _judge(self, second: I64, acc: F64, gyr: F64) -> None:
-        p = self._params
+    def _judge_held(self) -> None:
+        """Find the still seconds of what is held; they wait for `close`."""
+        t, acc, gyr = (np.concatenate(pieces) for pieces in zip(*self._held, strict=True))
+        self._held = []
+        p, second = self._params, t // NS_PER_S
         first = np.flatnonzero(np.diff(second, prepend=second[0] - 1))
         count = np.diff(np.append(first, len(second))).astype(np.float64)
 
-        def means(x: F64) -> tuple[list[F64], F64]:
-            """Mean of each axis and spread, each (m,), of each second."""
-            mean = [np.add.reduceat(x[:, i], first) / count for i in range(3)]
-            square = np.add.reduceat(x[:, 0] * x[:, 0] + x[:, 1] * x[:, 1] + x[:, 2] * x[:, 2], first) / count
+        def means(v: F64) -> tuple[F64, F64, F64]:
+            """Mean of each axis (3, m), its length and the spread about it, each (m,), of each second."""
+            x, y, z = axes = columns(v)
+            mean = np.add.reduceat(axes, first, axis=1) / count
+            square = np.add.reduceat(x * x + y * y + z * z, first) / count
             of_mean = mean[0] * mean[0] + mean[1] * mean[1] + mean[2] * mean[2]
-            return mean, np.sqrt(np.maximum(0.0, square - of_mean))
+            return mean, np.sqrt(of_mean), np.sqrt(np.maximum(0.0, square - of_mean))
 
-        mean, shake = means(acc)
-        norm = np.sqrt(mean[0] * mean[0] + mean[1] * mean[1] + mean[2] * mean[2])
+        mean, norm, shake = means(acc)
         still = (shake < p.still_acc_sd) & (count > 0.9 * p.rate_hz) & (np.abs(norm - GRAVITY_MPS2) < p.still_norm)
-        if not still.any():
-            return
-        still &= means(gyr)[1] < np.radians(p.still_gyr_sd_dps)
-        for i in np.flatnonzero(still).tolist():
-            self._keep(int(second[first[i]]), (float(mean[0][i]), float(mean[1][i]), float(mean[2][i])), float(norm[i]))
+        rows = np.flatnonzero(still & (means(gyr)[2] < np.radians(p.still_gyr_sd_dps)) if still.any() else still)
+        x, y, z = mean[:, rows].tolist()
+        self._still += zip(second[first[rows]].tolist(), zip(x, y, z, strict=True), norm[rows].tolist(), strict=True)
 
     def _keep(self, second: int, mean: _Three, norm: float) -> None:
         """Keep a second that follows on a still one in the same place."""
@@ -230,24 +235,25 @@ class Calibrator:
     def __init__(self, params: CalibrationParams) -> None:
         self.params = params
         self.rests = Rests(params)
-        self.history = [uncorrected(params)]
+        self.history = [Correction(0, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), params.offset_sd)]  # as it is
         self._looked_s = 0  # seconds of rest at the last look
         self._new: list[Correction] = []
 
     def corrected(self, t_utc_ns: I64, acc_mps2: F64, gyr_rps: F64) -> F64:
         """Specific force (n, 3) for the filter, each sample by what rests before its minute have taught."""
+        if not len(t_utc_ns):
+            return acc_mps2
+        self.rests.add(t_utc_ns, acc_mps2, gyr_rps)
         since: list[tuple[int, Correction]] = []  # first row and what holds from it on
-        for lo, hi in minutes(t_utc_ns):
-            rows = slice(lo, hi)
+        for lo, _ in minutes(t_utc_ns):
             # What the minutes before have taught holds from this one on.
-            begin_ns = int(t_utc_ns[lo]) // _MINUTE_NS * _MINUTE_NS
+            begin_ns = minute_start(int(t_utc_ns[lo]))
             self.rests.close(begin_ns)
             self.look(begin_ns)
-            self.rests.add(t_utc_ns[rows], acc_mps2[rows], gyr_rps[rows])
             if not since or since[-1][1] is not self.history[-1]:
                 since.append((lo, self.history[-1]))
-        if len(since) <= 1:
-            return since[0][1].apply(acc_mps2) if since else acc_mps2
+        if len(since) == 1:
+            return since[0][1].apply(acc_mps2)
         ends = [*(at for at, _ in since[1:]), len(acc_mps2)]
         return np.concatenate([c.apply(acc_mps2[at:end]) for (at, c), end in zip(since, ends, strict=True)])
 

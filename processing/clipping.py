@@ -54,17 +54,17 @@ class ClipStage:
             if x.max() < least and x.min() > -least:
                 continue
             before = self._last[which] if self._last else np.empty((0, 3))
-            joined = np.concatenate([before, x])
-            if len(joined) < _RUN:
-                continue
-            same = np.abs(joined[_RUN - 1 :]) >= least
-            for back in range(1, _RUN):
-                same &= joined[_RUN - 1 :] == joined[_RUN - 1 - back : len(joined) - back]
-            hit = np.zeros(len(joined), dtype=bool)
-            hit[_RUN - 1 :] = same.any(axis=1)
-            hit = hit[len(before) :]
-            out = hit if out is None else out | hit
-        return out if out is not None and out.any() else None
+            for k in range(3):
+                axis = np.concatenate([before[:, k], x[:, k]])
+                at = np.flatnonzero(np.abs(axis) >= least)  # few rows: only they can end a run
+                at = at[at >= _RUN - 1]
+                for back in range(1, _RUN):
+                    at = at[axis[at] == axis[at - back]]
+                at = at[at >= len(before)] - len(before)
+                if len(at):
+                    out = np.zeros(len(x), dtype=bool) if out is None else out
+                    out[at] = True
+        return out
 
     def snapshot(self) -> dict[str, Any]:
         return {"last": list(self._last), "until_ns": self._until_ns}

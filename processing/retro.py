@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from vqf import offlineVQF
 
-from processing.calibration import CalibrationParams, Calibrator, Correction
+from processing.calibration import CalibrationParams, Calibrator, Correction, minute_start
 from processing.gaps import NOTHING, Filled, cut, join
 from processing.orientation import OrientationParams, Oriented, carried_ahead
 from processing.types import F64, NS_PER_S
@@ -44,6 +44,7 @@ class RetroOrientation:
     def _advance(self, filled: Filled, *, last: bool) -> list[Oriented]:
         if len(filled.t_utc_ns):
             self.calibrator.rests.add(filled.t_utc_ns, filled.acc_mps2, filled.gyr_rps)
+            self.calibrator.rests.close(minute_start(int(filled.t_utc_ns[-1])))
             self._parts.append(filled)
             self._held += len(filled.t_utc_ns)
         block = round(self.block_s * self.params.rate_hz)

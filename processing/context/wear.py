@@ -14,6 +14,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from processing.features.movement import Movement
 from processing.types import GRAVITY_MPS2
 
@@ -51,19 +53,21 @@ class WearStage:
         p = self.params
         worn: list[float] = []
         put_on: list[bool] = []
-        columns = zip(
-            m.turn_sd_dps.tolist(), m.acc_sd_mps2.tolist(), m.slow_turn_dps.tolist(), m.covered.tolist(), strict=True
-        )
-        for turn, acc, slow, covered in columns:
+        slow = m.slow_turn_dps
+        before = np.concatenate([np.array([self._before]) if self._before else slow[:1], slow[:-1]])
+        change = np.max(np.abs(slow - before), axis=1)
+        self._before = slow[-1].tolist()
+        columns = zip(m.turn_sd_dps.tolist(), m.acc_sd_mps2.tolist(), change.tolist(), m.covered.tolist(), strict=True)
+        least_dps, recent_dps, noise_dps = p.noise_dps[0], self._recent_dps, self._noise_dps
+        for turn, acc, changed, covered in columns:
             if covered == 1.0:
-                self._recent_dps += _RECENT * (turn - self._recent_dps)
-                self._noise_dps = max(min(self._noise_dps, self._recent_dps), p.noise_dps[0])
-            change = [abs(a - b) for a, b in zip(slow, self._before or slow, strict=True)]
-            self._before = slow
+                recent_dps += _RECENT * (turn - recent_dps)
+                if recent_dps < noise_dps:
+                    noise_dps = max(recent_dps, least_dps)
             if (
-                turn <= p.noise_factor * self._noise_dps
+                turn <= p.noise_factor * noise_dps
                 and acc <= p.acc_sd_mps2
-                and max(change) <= max(p.slow_turn_dps, self._mean_noise * self._noise_dps)
+                and changed <= max(p.slow_turn_dps, self._mean_noise * noise_dps)
             ):
                 self._still_s += 1
                 if self._still_s % 60 == 0:
@@ -77,6 +81,7 @@ class WearStage:
             worn.append(1.0 - 0.5 * self._still_s / p.min_s if on else 0.0)
             put_on.append(on and not self._worn)
             self._worn = on
+        self._recent_dps, self._noise_dps = recent_dps, noise_dps
         return worn, put_on
 
     def snapshot(self) -> list[Any]:

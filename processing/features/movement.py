@@ -58,7 +58,7 @@ class MovementStage:
 
     def __init__(self, rate_hz: float) -> None:
         self._rate_hz = rate_hz
-        self._zi = [np.zeros(2), np.zeros(2)]
+        self._zi = np.zeros(4)
         self._last = 0.0
 
     def update(self, block: SecondBlock) -> Movement:
@@ -68,9 +68,8 @@ class MovementStage:
         first = block.start[:-1]
         count = (block.start[1:] - first).astype(np.float64)
         acc = block.acc_up_mps2
-        band = acc
-        for i, (b, a) in enumerate(_step_band(self._rate_hz)):
-            band, self._zi[i] = lfilter(b, a, band, zi=self._zi[i])
+        b, a = _step_band(self._rate_hz)
+        band, self._zi = lfilter(b, a, acc, zi=self._zi)
         before = np.concatenate(([self._last], band[:-1]))
         rising = (before <= 0.0) & (band > 0.0)
         self._last = float(band[-1])
@@ -115,10 +114,13 @@ class MovementStage:
         )
 
     def snapshot(self) -> dict[str, Any]:
-        return {"zi": np.array(self._zi), "last": self._last}
+        return {"zi": self._zi.copy(), "last": self._last}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self._zi, self._last = [np.array(row) for row in state["zi"]], float(state["last"])
+        zi = np.array(state["zi"])
+        if zi.shape != self._zi.shape:
+            raise ValueError("the step band's state is that of another filter")
+        self._zi, self._last = zi, float(state["last"])
 
 
 def load_filters() -> None:
@@ -127,15 +129,16 @@ def load_filters() -> None:
 
 
 @cache
-def _step_band(rate_hz: float) -> list[tuple[F64, F64]]:
-    """Coefficients (b, a) of the band's two sections, one after the other: for blocks of one second a call of sosfilt costs
-    four times as much. scipy.signal comes late: it takes longer to import than all else here together, and a gateway that
+def _step_band(rate_hz: float) -> tuple[F64, F64]:
+    """Coefficients (b, a) of the band, both edges in one filter of fourth order: a third of the time of two sections, and nine
+    digits are left at 200 Hz. scipy.signal comes late: it takes longer to import than all else here together, and a gateway that
     starts has sensors to look for meanwhile.
     """
     from scipy.signal import butter
 
     band = _STEP_BAND_HZ[0], min(_STEP_BAND_HZ[1], 0.45 * rate_hz)
-    return [(row[:3].copy(), row[3:].copy()) for row in butter(2, band, "band", fs=rate_hz, output="sos")]
+    b, a = butter(2, band, "band", fs=rate_hz)
+    return b, a
 
 
 def _spread(cell: I64, second: I64) -> tuple[I64, F64]:
