@@ -10,8 +10,9 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
+from processing.late_merge import LateCounts
 from processing.pipeline import DeviceStatus
-from processing.retro_clock import LateCounts, RetroClock
+from processing.retro_clock import RetroClock
 from processing.timebase import TimebaseParams
 from processing.types import ImuBatch, TimedBatch
 from sensor_gateway import controls
