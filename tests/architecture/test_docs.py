@@ -98,6 +98,11 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in slugs, f"{target}#{anchor}"
 
 
+def test_the_front_page_names_every_command() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [name for name in COMMANDS if not re.search(rf"`(tiltline )?{name}`", readme)] == []
+
+
 def test_planted_mistakes_are_found() -> None:
     block = "```sh\nFOO=1\ntiltline export --store x \\\n    --no-such y  # why\n```\n"
     assert list(typed(block)) == [["export", "--store", "x", "--no-such", "y"]]
