@@ -8,7 +8,6 @@ the live frames.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -34,8 +33,10 @@ log = logging.getLogger(__name__)
 COMMIT_S: Final = 0.1
 FEW_SENSORS: Final = 8
 """Above these a gateway commits sensors that nobody looks at once a second: a tenth of the wake-ups, half of the arithmetic."""
-COMMIT_AT_NS: Final = 400_000_000
-"""When in a second: the last payload of the second before has come, so its record leaves without waiting for a whole turn."""
+TURN_NS: Final = 150_000_000
+"""When in a second: mostly the last payload of the second before has come, so its record leaves now and not a second later."""
+LATE_TURN_NS: Final = 400_000_000
+"""When once more where it had not; whose payloads come even later waits for the next second."""
 PENDING_ENTRIES: Final = 2 * GROUP_ENTRIES
 FULL_PAUSE_S: Final = 5.0
 LIVE_HZ: Final = 20.0
@@ -155,7 +156,7 @@ class Runner:
         loop = asyncio.get_running_loop()
         while self._pending or not self._ending:
             await self._more.wait()
-            began_ns = self._clock.mono_ns()
+            began_ns, taken_ns = self._clock.mono_ns(), self._clock.utc_ns()
             items = self._pending[:GROUP_ENTRIES]
             try:
                 if self._group is None:
@@ -180,17 +181,21 @@ class Runner:
                 self._publish(samples)
             if len(self._pending) < GROUP_ENTRIES:
                 self._room.set()
-                await self._pause((self._clock.mono_ns() - began_ns) / NS_PER_S)
+                newest_ns = 0 if samples is None or not len(samples.t_utc_ns) else int(samples.t_utc_ns[-1])
+                await self._pause((self._clock.mono_ns() - began_ns) / NS_PER_S, next_turn_ns(taken_ns, newest_ns))
 
-    async def _pause(self, spent_s: float) -> None:
+    async def _pause(self, spent_s: float, turn_ns: int) -> None:
         """Until the next commit. Somebody who waits for an answer, looks at the page or sets up the clip is not kept waiting."""
         if self._group is None or self._waiters or self.guidance is not None or self._hub.watches(self._setup.wearer):
             await asyncio.sleep(max(0.0, COMMIT_S - spent_s))
             return
-        left_ns = (COMMIT_AT_NS - self._clock.utc_ns()) % NS_PER_S
         self._hurry.clear()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._hurry.wait(), left_ns / NS_PER_S)
+        left_s = min(max(0, turn_ns - self._clock.utc_ns()), NS_PER_S) / NS_PER_S  # the clock may be set meanwhile
+        turn = asyncio.get_running_loop().call_later(left_s, self._hurry.set)
+        try:
+            await self._hurry.wait()
+        finally:
+            turn.cancel()
 
     def _settle(self, done: int) -> None:
         self._taken += done
@@ -221,3 +226,10 @@ class Runner:
                     self._setup.sensor,
                 )
             )
+
+
+def next_turn_ns(taken_ns: int, newest_ns: int) -> int:
+    """When one of many sensors has its next turn, after one with what was there at ``taken_ns``, its newest sample of ``newest_ns``."""
+    second_ns = taken_ns - taken_ns % NS_PER_S
+    turns = [TURN_NS, NS_PER_S + TURN_NS] if newest_ns >= second_ns else [TURN_NS, LATE_TURN_NS, NS_PER_S + TURN_NS]
+    return next(second_ns + turn for turn in turns if taken_ns < second_ns + turn)

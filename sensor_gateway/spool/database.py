@@ -1,6 +1,7 @@
 """The spool's SQLite file: opening, transactions, counters. `journal.py` and `outbox.py` keep their tables in it.
 
-One connection per process behind a lock; WAL, so that other processes may look. A transaction is durable (FULL: on the
+One connection per process that writes, behind a lock, and one that only reads what is committed; WAL, so that other
+processes may look too. A transaction is durable (FULL: on the
 disk before it returns) or quick (NORMAL: a power cut may take the newest ones back, in order, never a part of one).
 """
 
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 SCHEMA_VERSION: Final = 1
+
+Params = tuple[Any, ...] | dict[str, Any]
 
 
 class SpoolError(Exception):
@@ -36,6 +39,7 @@ class Spool:
         """Open or create; raises `SpoolError` where the file is none of ours or another process has it."""
         self.path = Path(path)
         self._lock = threading.RLock()
+        self._reading = threading.Lock()
         self._synchronous = ""
         self._together = False
         self._torn = False  # a part of what is together has failed
@@ -43,6 +47,7 @@ class Spool:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._guard = take_guard(self.path)
             self._db = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=10)
+            self._reader = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=10)
         except (OSError, sqlite3.Error) as e:
             raise SpoolError(f"{self.path}: cannot be opened ({e}); check the folder and its permissions") from e
         try:
@@ -67,7 +72,8 @@ class Spool:
         return str(self._db.execute("SELECT value FROM meta WHERE key = 'spool'").fetchone()[0])
 
     def close(self) -> None:
-        with self._lock:
+        with self._lock, self._reading:
+            self._reader.close()
             self._db.close()
             self._guard.close()
 
@@ -125,17 +131,25 @@ class Spool:
             f"{self.path}: cannot be written ({error}); free space on this disk, receiving pauses until then"
         )
 
-    def query(self, sql: str, params: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    def query(self, sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
         """Rows of a reading statement; raises `SpoolFullError` where a full or failing disk lets nothing be read."""
         with self._lock:
-            try:
-                return self._db.execute(sql, params).fetchall()
-            except sqlite3.OperationalError as e:
-                raise SpoolFullError(f"{self.path}: cannot be read ({e}); free space on this disk") from e
+            return self._rows(self._db, sql, params)
+
+    def committed(self, sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
+        """As `query`, of what is on the disk: it does not wait for a transaction that another thread has open."""
+        with self._reading:
+            return self._rows(self._reader, sql, params)
+
+    def _rows(self, db: sqlite3.Connection, sql: str, params: Params) -> list[tuple[Any, ...]]:
+        try:
+            return db.execute(sql, params).fetchall()
+        except sqlite3.OperationalError as e:
+            raise SpoolFullError(f"{self.path}: cannot be read ({e}); free space on this disk") from e
 
     def counters(self) -> dict[str, int]:
         """Every counter ever raised, by name; they survive restarts."""
-        return dict(self.query("SELECT name, value FROM counter ORDER BY name"))
+        return dict(self.committed("SELECT name, value FROM counter ORDER BY name"))
 
 
 def count(db: sqlite3.Connection, name: str, by: int) -> None:

@@ -27,6 +27,13 @@ ADDED: Final = "records_added"
 _DAY_NS: Final = 86_400 * 1_000_000_000
 _DROP_SHARE: Final = 100  # drop a hundredth of the bound at a time: one pass of housekeeping, not one a record
 
+_READ: Final = """
+WITH mine AS (SELECT seq AS at FROM cursor WHERE sink = :sink)
+SELECT seq, wearer, sensor, kind, t_utc_ns, body, (SELECT min(seq) FROM outbox WHERE seq > at),
+    (SELECT max(seq) FROM outbox WHERE seq > at AND seq <= :after)
+FROM mine CROSS JOIN outbox WHERE seq > max(:after, at) ORDER BY seq LIMIT :limit
+"""
+
 
 class Outbox:
     """Outbox of all sensors of one spool; safe to use from several threads."""
@@ -143,25 +150,20 @@ class Outbox:
 
     def read(self, sink: str, after: int, limit: int) -> list[Entry]:
         """At most ``limit`` rows above ``after`` in order, with the links that sink's receiver needs."""
-        cursor = self.cursor(sink)
-        rows = self._spool.query(
-            "SELECT seq, wearer, sensor, kind, t_utc_ns, body FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?",
-            (max(after, cursor), limit),
-        )
+        rows = self._spool.committed(_READ, {"sink": sink, "after": after, "limit": limit})
         if not rows:
             return []
-        lowest = self._spool.query("SELECT min(seq) FROM outbox WHERE seq > ?", (cursor,))[0][0]
-        before = self._spool.query("SELECT max(seq) FROM outbox WHERE seq > ? AND seq < ?", (cursor, rows[0][0]))
-        previous = lowest - 1 if before[0][0] is None else before[0][0]
+        lowest, before = rows[0][-2:]
+        previous = lowest - 1 if before is None else before
         entries = []
         for row in rows:
-            entries.append(Entry(row[0], previous, lowest, *row[1:]))
+            entries.append(Entry(row[0], previous, lowest, *row[1:-2]))
             previous = row[0]
         return entries
 
     def cursor(self, sink: str) -> int:
         """Up to which row this sink has confirmed."""
-        return int(self._spool.query("SELECT seq FROM cursor WHERE sink = ?", (sink,))[0][0])
+        return int(self._spool.committed("SELECT seq FROM cursor WHERE sink = ?", (sink,))[0][0])
 
     def confirm(self, sink: str, seq: int) -> None:
         """The sink has made everything up to ``seq`` durable; a lower number than before changes nothing."""
@@ -174,12 +176,12 @@ class Outbox:
 
     def last_seq(self) -> int:
         """The highest sequence number ever given out."""
-        found = self._spool.query("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'")
+        found = self._spool.committed("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'")
         return int(found[0][0]) if found else 0
 
     def queued(self, sink: str) -> int:
         """Rows this sink has not confirmed yet."""
-        return int(self._spool.query("SELECT count(*) FROM outbox WHERE seq > ?", (self.cursor(sink),))[0][0])
+        return int(self._spool.committed("SELECT count(*) FROM outbox WHERE seq > ?", (self.cursor(sink),))[0][0])
 
     def counters(self) -> dict[str, int]:
         """Every counter of the spool by name; they survive restarts."""

@@ -119,6 +119,7 @@ def live(folder: Path, count: int, minutes: float, gateways: int, profile: bool)
         }
         if profile:
             report["profile"] = {"gateways": _profile(nodes), "bridge": _profile([bridge])}
+            report["age_s"] = _ages([*nodes, bridge])
         return report
     finally:
         stack.close()
@@ -207,6 +208,16 @@ def _profile(parts: list[Part]) -> dict[str, list[list[Any]]]:
                 total[name.rstrip("0123456789_")] += spent
         whole = sum(total.values()) or 1.0
         out[what] = [[name, round(100 * spent / whole, 1)] for name, spent in total.most_common(25)]
+    return out
+
+
+def _ages(parts: list[Part]) -> dict[str, dict[str, float]]:
+    """Of a second at each place on its way [s]: median and p95, the slowest gateway's."""
+    out: dict[str, dict[str, float]] = {}
+    for part in parts:
+        for place, median, p95 in json.loads(part.report.read_text())["ages"]:
+            age = out.setdefault(place, {"0.5": 0.0, "0.95": 0.0})
+            age["0.5"], age["0.95"] = max(age["0.5"], round(median, 2)), max(age["0.95"], round(p95, 2))
     return out
 
 

@@ -1,4 +1,4 @@
-"""`python -m tests.scale.watched REPORT run --config ...`: the command as it is, and where its CPU time goes.
+"""`python -m tests.scale.watched REPORT run --config ...`: the command as it is, where its CPU time and a second's age go.
 
 Beside the command a thread looks at all others a hundred times a second. A thread that used CPU since the last look is counted
 for the function of ours it is in (the innermost one of `processing` or `sensor_gateway`), weighted with the CPU it used.
@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from sensor_gateway.cli import main
+from tests.scale.stages import Stages
 
 EVERY_S = 0.01
 OURS = ("/processing/", "/sensor_gateway/")
@@ -29,6 +30,7 @@ class Profile(threading.Thread):
         self.done = threading.Event()
         self.by_thread: Counter[str] = Counter()
         self.by_place: Counter[str] = Counter()
+        self.stages = Stages()
         self._seen: dict[int, float] = {}
 
     def run(self) -> None:
@@ -37,8 +39,8 @@ class Profile(threading.Thread):
             for thread in threading.enumerate():
                 if thread is not self and thread.ident in frames:
                     self._look(thread, frames[thread.ident])
-        rows = {"threads": self.by_thread.most_common(), "places": self.by_place.most_common(60)}
-        self._path.write_text(json.dumps(rows))
+        rows: dict[str, object] = {"threads": self.by_thread.most_common(), "places": self.by_place.most_common(60)}
+        self._path.write_text(json.dumps(rows | {"ages": self.stages.summary()}))
 
     def _look(self, thread: threading.Thread, frame: FrameType | None) -> None:
         ident = thread.ident or 0
@@ -56,6 +58,7 @@ class Profile(threading.Thread):
 
 if __name__ == "__main__":
     profile = Profile(Path(sys.argv[1]))
+    profile.stages.begin()
     profile.start()
     status = main(sys.argv[2:])
     profile.done.set()
