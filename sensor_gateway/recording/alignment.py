@@ -24,7 +24,15 @@ from processing.alignment.auto import (
 )
 from processing.alignment.capture import STANDING_UNCERTAINTY_DEG
 from processing.alignment.functional import Movement, functional_heading
-from processing.alignment.static import Alignment, AlignmentError, Mount, align, neutral_gravity, parse_mount
+from processing.alignment.static import (
+    Alignment,
+    AlignmentError,
+    Mount,
+    StillnessLimits,
+    align,
+    neutral_gravity,
+    parse_mount,
+)
 from processing.alignment.walking import WALKING_UNCERTAINTY_DEG
 from processing.batch import blocks, standing_in
 from processing.types import NS_PER_S, TimedBatch
@@ -41,6 +49,8 @@ _TOLD_S: Final = 60
 """A recording begins with one wearing."""
 MOVEMENTS: Final[Mapping[str, Movement]] = {"functional": "bows", "bows": "bows", "tilts": "pelvic_tilts"}
 """What `--mount` calls a guided movement."""
+_SLOW_POSE_S: Final = 2.0
+"""A pose of so many seconds is enough, however few samples a slow sensor takes in it."""
 _UPSIDE_WARNING_DEG: Final = 45.0
 
 
@@ -210,7 +220,10 @@ class _Search:
             raise AlignmentError(
                 f"lies outside the recording, which runs from {first:.2f} to {last:.2f} s; move it inside"
             )
-        gravity = neutral_gravity(r.acc_mps2[lo:hi], r.gyr_rps[lo:hi])
+        limits = StillnessLimits()
+        if r.rate_hz * _SLOW_POSE_S < limits.min_samples:
+            limits = replace(limits, min_samples=round(r.rate_hz * _SLOW_POSE_S))
+        gravity = neutral_gravity(r.acc_mps2[lo:hi], r.gyr_rps[lo:hi], limits)
         return align(mount, gravity, given=True, mount_id=MOUNT_ID, t_utc_ns=t1_ns)
 
     def _found_neutral(self, found: Survey, mount: Mount, plain: Alignment) -> tuple[Alignment, dict[str, Any]]:

@@ -16,16 +16,50 @@ _MAX_HOLE_NS: Final = 31 * _DAY_NS
 _MAX_UTC_NS: Final = 7_258_118_400 * NS_PER_S  # 2200-01-01: later than this is a wrong unit, not a date
 _ABSURD: Final = 1e6
 """Beyond any unit of any sensor (raw counts end at 32768 per axis): such a sample is as unusable as NaN."""
+_MOST_LEAP_RPS: Final = np.radians(500.0)
+_MOST_LEAPING: Final = 0.05
+_GARBAGE_ROWS: Final = 5
+_SLOWEST_HZ: Final = 5.0
 _DEG_PER_RAD: Final = 180.0 / np.pi
 
 
 def usable_rows(acc: F64, gyr: F64) -> Bool:
-    """Rows (n,) whose six values are finite and not absurd; the others must become a gap."""
-    ok = np.ones(len(acc), dtype=np.bool_)
+    """Rows (n,) whose six values are finite and not absurd; the others must become a gap.
+
+    An acceleration of exactly nothing on all axes is none: a chip that is not measuring yet sends zeros, a falling one noise.
+    """
+    ok: Bool = (acc[:, 0] != 0.0) | (acc[:, 1] != 0.0) | (acc[:, 2] != 0.0)
     for values in (acc, gyr):
         for i in range(3):  # column by column: a day of samples must not be copied whole
             ok &= np.abs(values[:, i]) < _ABSURD  # NaN compares false
     return ok
+
+
+def leaping_rows(t_utc_ns: I64, gyr: F64, rate_hz: float) -> Bool:
+    """Rows (n,) whose angular rate leaps away from both neighbours by more than a body can: spikes of a bus, and garbage.
+
+    One such sample turns an angle by 10 or 20 degrees that never were. A hand may turn a sensor by 1000 deg/s three times a second:
+    at 25 Hz that lies within the limit. Acceleration is left alone: a tap leaps by 10 g and is real. Steps count whose length is at
+    most three periods. Where many samples leap it is no spike but the unit or the sensor, and none is named.
+    """
+    near = np.diff(t_utc_ns) <= 3.0 * NS_PER_S / rate_hz
+    out = np.zeros(len(gyr), dtype=np.bool_)
+    for i in range(3):
+        step = np.where(near, np.diff(gyr[:, i]), 0.0)
+        if step.size and max(step.max(), -step.min()) > _MOST_LEAP_RPS:
+            far = np.abs(step) > _MOST_LEAP_RPS
+            # Away from the mean of both neighbours, too: the flank of a fast turn leaps from each, but lies between them.
+            away = np.abs(step[:-1] - step[1:]) > 2.0 * _MOST_LEAP_RPS
+            out[1:-1] |= far[:-1] & far[1:] & away
+    leaping = np.flatnonzero(out)
+    if len(leaping) > _MOST_LEAPING * len(out):
+        return np.zeros(len(gyr), dtype=np.bool_)
+    # What lies between two of them, or between one and an end of the recording, is of the same garbage.
+    edges = np.concatenate(([-1], leaping, [len(out)]))
+    for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+        if len(leaping) and b - a <= _GARBAGE_ROWS:
+            out[a + 1 : b] = True
+    return out
 
 
 def length(v: F64) -> F64:
@@ -74,7 +108,7 @@ def repeated_rows(t_utc_ns: I64, acc: F64, gyr: F64, row: I64, what: str) -> Boo
             j = int(differ[0])
             raise ValueError(
                 f"{what} repeats: rows {row[j - 1]} and {row[j]} have the same time and different samples "
-                f"({len(differ)} such rows); give each sample its own time"
+                f"({len(differ)} such rows); give each sample its own time, or even ones with `tiltline import --rate HZ`"
             )
     return same
 
@@ -98,6 +132,10 @@ def check_rate(rate_hz: float, what: str) -> list[str]:
             f"{what} steps by {1 / rate_hz:.6g} s, which looks like milliseconds; "
             "convert it with `tiltline import --time-unit ms`"
         )
+    if rate_hz < _SLOWEST_HZ:
+        raise ValueError(
+            f"only {rate_hz:g} samples a second; a moving pelvis cannot be followed below {_SLOWEST_HZ:g}: record 25 or more"
+        )
     if rate_hz > 20_000.0:
         raise ValueError(f"{what} steps by {1 / rate_hz:.3g} s, faster than any motion sensor; check its unit")
     if rate_hz < 25.0:
@@ -111,7 +149,12 @@ def unit_warnings(acc: F64, gyr: F64, rate_hz: float) -> list[str]:
     Acceleration is judged by its length over the quietest tenth of the recording, where only gravity is left; angular
     rate by size and by whether gravity turns as fast as it says.
     """
-    return [w for w in (_acc_warning(acc, gyr, rate_hz), _gyr_warning(acc, gyr, rate_hz)) if w]
+    stuck = [
+        f"{what} is the same in every sample: the sensor did not measure it; record again"
+        for what, x in (("acceleration", acc), ("angular rate", gyr))
+        if (x == x[0]).all()
+    ]
+    return [*stuck, *(w for w in (_acc_warning(acc, gyr, rate_hz), _gyr_warning(acc, gyr, rate_hz)) if w)]
 
 
 def gravity_at_rest(acc: F64, gyr: F64, rate_hz: float) -> float:

@@ -22,6 +22,7 @@ _SHORT: Final = 0.85
 """Of a period. Losses make steps longer, never shorter."""
 _MANY: Final = 0.02
 """Share of short steps from which stamps may be wandering."""
+_SAME: Final = 0.1
 _LEAST_WANDER: Final = 0.1
 """Of a period; below, nothing is bridged that should not be."""
 _SURE: Final = 4.5
@@ -42,6 +43,9 @@ def even_times(t_ns: I64) -> I64 | None:
     period = float(np.median(t_ns[_SPAN:] - t_ns[:-_SPAN])) / _SPAN
     if np.count_nonzero(step < _SHORT * period) <= _MANY * len(step):
         return None
+    usual = float(np.median(step))
+    if usual > 0.5 * period and np.count_nonzero(np.abs(step - usual) < _SAME * usual) > 0.5 * len(step):
+        return None  # most steps are one and the same: nothing wanders, much is lost
     whole = np.array([0, len(t_ns)])
     left = _left_over(t_ns, period, whole)
     wander = 1.4826 * float(np.median(np.abs(left - _smooth(left, whole, _SPAN // 2))))

@@ -18,6 +18,7 @@ from processing.types import F64, I64, NS_PER_S, Bool
 from sensor_gateway.recording.checks import (
     check_rate,
     check_times,
+    leaping_rows,
     rate_of,
     repeated_rows,
     unit_warnings,
@@ -84,7 +85,10 @@ def read_recording(path: Path, start_utc_ns: int | None = None) -> Recording:
     dropped = {"no_time": int((~timed).sum()), "not_finite": int((timed & ~ok).sum())}
     keep = np.flatnonzero(timed & ok)
     if len(keep) < 2:
-        raise RecordingError(f"{path}: {len(keep)} usable of {len(t)} rows; at least 2 samples are needed")
+        raise RecordingError(
+            f"{path}: {len(keep)} usable of {len(t)} rows (with a time, and values that are finite and not all zero); "
+            "at least 2 samples are needed"
+        )
     t, acc, gyr = _rows(keep, t, acc, gyr)
     try:
         check_times(t, keep + 1, time)
@@ -93,6 +97,9 @@ def read_recording(path: Path, start_utc_ns: int | None = None) -> Recording:
         t, acc, gyr = _rows(np.flatnonzero(~again), t, acc, gyr)
         if len(t) < 2:
             raise ValueError("all rows are the same sample; at least 2 samples are needed")
+        wild = leaping_rows(t, gyr, rate_of(t))
+        dropped["leaping"] = int(wild.sum())
+        t, acc, gyr = _rows(np.flatnonzero(~wild), t, acc, gyr)
         even = even_times(t)
         stamped, t = (None, t) if even is None else (t, even)
         rate_hz = rate_of(t)
@@ -124,6 +131,7 @@ def read_recording(path: Path, start_utc_ns: int | None = None) -> Recording:
 _DROPPED: Final = {
     "no_time": "{n} rows have no time and are left out",
     "not_finite": "{n} rows hold NaN, inf or impossible values and are treated as missing samples",
+    "leaping": "{n} rows turn faster for one sample than a body can; they are treated as missing samples",
     "repeated": "{n} rows repeat the row before them and are left out",
 }
 

@@ -53,12 +53,13 @@ def test_bursts_dated_by_their_arrival_are_spread_and_lost_ones_stay_holes() -> 
     assert np.array_equal(np.rint(np.diff(even) / 1e7), np.rint(np.diff(true) / 1e7))
 
 
-@pytest.mark.parametrize("kind", ["even", "lost", "rounded", "two rates", "few"])
+@pytest.mark.parametrize("kind", ["even", "lost", "much lost", "rounded", "two rates", "few"])
 def test_even_stamps_are_left_alone(kind: str) -> None:
     rng = np.random.default_rng(2)
     t = {
         "even": np.arange(5000) * 1e7,
         "lost": with_loss(rng, 100.0, 5000, 0.05, 8),
+        "much lost": with_loss(rng, 100.0, 5000, 0.3, 1),
         "rounded": np.floor(np.arange(5000) / 104.0 * 1e3) * 1e6,
         "two rates": np.concatenate((np.arange(2500) * 1e7, 25e9 + np.arange(2500) * 2e7)),
         "few": np.sort(rng.uniform(0.0, 1e9, 100)),

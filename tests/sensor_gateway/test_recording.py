@@ -56,7 +56,7 @@ def test_reads_what_was_written(tmp_path: Path, suffix: str) -> None:
     np.testing.assert_array_equal(r.gyr_rps, np.column_stack([data[c] for c in NAMES[3:]]))
     assert (r.rate_hz, r.zero_utc_ns, r.dated, r.warnings) == (100.0, START, True, ())
     assert r.acc_mps2.flags.c_contiguous
-    assert r.dropped == {"no_time": 0, "not_finite": 0, "repeated": 0}
+    assert r.dropped == {"no_time": 0, "not_finite": 0, "repeated": 0, "leaping": 0}
 
 
 def test_without_a_start_time_zero_is_1970_and_says_it_is_undated(tmp_path: Path) -> None:
