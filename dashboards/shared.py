@@ -32,7 +32,7 @@ RULE_WORDS: Final[Mapping[str, str]] = {
 VERDICT_WORDS: Final[Mapping[str, str]] = {
     "useful": "useful",
     "not_useful": "not useful",
-    "wrong_posture": "wrong posture",
+    "wrong_posture": "another posture",
 }
 
 GAPS_STAY: Final = "Where nothing was received nothing is drawn: missing is never zero."

@@ -9,6 +9,7 @@ page's theme where the SVG stands inline and the system's where it is an image.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -128,11 +129,20 @@ def draw(picture: Picture, name: str) -> str:
         body += "".join(
             path([to((x, y), a, 13), to((x, y), a, 19)], 2.4, "var(--accent,#12806f)") for a in (130, 165, 200, 235)
         )
+    top = top_of(body)
     return (
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 260 176" role="img" color="#5f7482" fill="none" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 {top} 260 {176 - top}" role="img" color="#5f7482" fill="none" '
         'stroke-linecap="round" stroke-linejoin="round">'
         f"<title>{escape(name)}</title><desc>{escape(picture.text)}</desc><style>{STYLE}</style>{body}</svg>\n"
     )
+
+
+def top_of(body: str) -> int:
+    """Where the picture begins: somebody who lies needs no empty sky."""
+    heights = [float(y) for y in re.findall(r"[ML][\d.]+ ([\d.]+)", body)]
+    heights += [float(y) - float(r) for y, r in re.findall(r'cy="([\d.]+)" r="([\d.]+)"', body)]
+    heights += [float(y) for y in re.findall(r'<rect x="[\d.]+" y="([\d.]+)"', body)]
+    return max(0, math.floor(min(heights)) - 12)
 
 
 STAND = Leg(270, 270, 0)

@@ -78,7 +78,7 @@ class _Chart:
         """Colour and meaning, below."""
         x = float(LEFT)
         for color, said in entries:
-            self.parts.append(f'<rect x="{x:.1f}" y="{HEIGHT - 24}" width="12" height="12" fill="{color}"/>')
+            self.parts.append(f'<rect x="{x:.1f}" y="{HEIGHT - 24}" width="12" height="12" fill="{color}" stroke="{_MUTED}" stroke-width="0.5"/>')
             self.text(x + 17, HEIGHT - 14, said, _MUTED)
             x += 32 + 6.4 * len(said)
 
@@ -164,7 +164,7 @@ def _stretch(data: Mapping[str, Any], zone: tzinfo) -> _Chart:
     chart.line([(window["end_utc_ns"], 0.2), (window["end_utc_ns"], 0.8)], _LIMIT, width=3)
     chart.axes("")
     name = f"{data['posture']}, sure" if not data["before"]["still_s"] else f"{data['posture']} (paler: flagged before)"
-    chart.legend([(_TILT, name), (_LIMIT, f"{data['limit'] / 60:g} min counted"), ("#ffffff", "white: not sure")])
+    chart.legend([(_TILT, name), (_LIMIT, f"{data['limit'] / 60:g} min counted"), ("#ffffff", "empty: not sure")])
     return chart
 
 

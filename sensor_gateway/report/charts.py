@@ -30,6 +30,7 @@ TALL: Final = {
     "not_worn": 0.06,
 }
 """Height tells the posture as well as colour does, as on the page."""
+UPRIGHT: Final = ("standing", "walking", "running", "stairs")
 
 
 class _Scale:
@@ -67,20 +68,19 @@ def day_chart(day: DayFigures, zone: tzinfo, about: str) -> str:
     def x(t_ns: int) -> float:
         return LEFT + (WIDTH - LEFT - RIGHT) * (t_ns - t0) / (t1 - t0)
 
-    bins = list(_bins(day.epochs))
-    scale = _Scale([v for b in bins for v in b[3:]], day.own)
+    # Not joined with each other: sitting tips most people back, and a line between would be nobody's tilt.
+    drawn = [(list(_bins([e for e in day.epochs if _kind(e) == kind])), kind) for kind in ("other", "seat", "feet")]
+    scale = _Scale([v for bins, _ in drawn for b in bins for v in b[3:]], day.own)
     parts = [_own_band(day.own, scale), scale.grid(), _hour_ticks(t0, t1, zone)]
-    for run in _runs(bins):
-        upper = " ".join(f"{x((b[0] + b[1]) // 2):.1f},{scale.y(b[4]):.1f}" for b in run)
-        lower = " ".join(f"{x((b[0] + b[1]) // 2):.1f},{scale.y(b[3]):.1f}" for b in reversed(run))
-        line = " ".join(f"{x((b[0] + b[1]) // 2):.1f},{scale.y(b[2]):.1f}" for b in run)
-        parts.append(f'<polygon class="spread" points="{upper} {lower}"/>')
-        only = run[0]
-        parts.append(
-            f'<polyline class="tilt" points="{line}"/>'
-            if len(run) > 1
-            else f'<circle class="dot" cx="{x((only[0] + only[1]) // 2):.1f}" cy="{scale.y(only[2]):.1f}" r="2"/>'
-        )
+    for bins, kind in drawn:
+        for run in _runs(bins):
+            at = [run[0][0], *((b[0] + b[1]) // 2 for b in run), run[-1][1]]
+            held = [run[0], *run, run[-1]]
+            low, line, high = (
+                [f"{x(t):.1f},{scale.y(b[i]):.1f}" for t, b in zip(at, held, strict=True)] for i in (3, 2, 4)
+            )
+            parts.append(f'<polygon class="spread {kind}" points="{" ".join([*high, *reversed(low)])}"/>')
+            parts.append(f'<polyline class="tilt {kind}" points="{" ".join(line)}"/>')
     floor = TOP + HEIGHT + AXIS
     for first, end, posture in _bands(day.epochs):
         tall = STRIP * TALL[posture]
@@ -88,10 +88,24 @@ def day_chart(day: DayFigures, zone: tzinfo, about: str) -> str:
         parts.append(
             f'<rect class="p-{posture}" x="{x(first):.1f}" y="{floor + STRIP - tall:.1f}" width="{w:.1f}" height="{tall:.1f}"/>'
         )
-    parts += [_mark(x(f.flag.t_utc_ns), TOP - 14, "flag", "!") for f in day.flags]
-    parts += [_mark(x(e.t_utc_ns), TOP - 14, "done", "✓") for e in day.exercises if e.t_utc_ns < day.to_ns]
-    parts += [_mark(x(e.t_utc_ns), TOP + HEIGHT - 12, "pain", _score(e)) for e in day.pain]
+    marks = apart([x(f.flag.t_utc_ns) for f in day.flags], LEFT, WIDTH - RIGHT)
+    parts += [_mark(at, TOP - 14, "flag", str(i)) for i, at in enumerate(marks, 1)]
+    entered = [(e.t_utc_ns, "done", "✓") for e in day.exercises if e.t_utc_ns < day.to_ns]
+    entered = sorted([*entered, *((e.t_utc_ns, "pain", _score(e)) for e in day.pain)])
+    places = apart([x(t) for t, _, _ in entered], LEFT, WIDTH - RIGHT)
+    parts += [_mark(at, TOP + HEIGHT - 12, kind, sign) for at, (_, kind, sign) in zip(places, entered, strict=True)]
     return _svg(floor + STRIP + 4, say("chart.day"), about, parts)
+
+
+def apart(places: Sequence[float], low: float, high: float, gap: float = 21.0) -> list[float]:
+    """Places in order, moved so that their marks do not hide each other: to the right, and back from the edge."""
+    room = min(gap, (high - low) / max(1, len(places) - 1))
+    moved: list[float] = []
+    for place in places:
+        moved.append(max(place, moved[-1] + room if moved else low))
+    for i in range(len(moved)):
+        moved[-1 - i] = min(moved[-1 - i], high - i * room)
+    return moved
 
 
 def week_chart(week: WeekFigures) -> str:
@@ -158,6 +172,11 @@ def _hour_ticks(t0: int, t1: int, zone: tzinfo) -> str:
     return "".join(out)
 
 
+def _kind(epoch: Epoch) -> str:
+    posture = main_posture(epoch)
+    return "feet" if posture in UPRIGHT else "seat" if posture == "sitting" else "other"
+
+
 def _bins(epochs: Sequence[Epoch]) -> Iterator[tuple[int, int, float, float, float]]:
     """Start, end, middle, low and high of each five minutes with tilt."""
     slots: dict[int, list[Epoch]] = {}
@@ -170,7 +189,7 @@ def _bins(epochs: Sequence[Epoch]) -> Iterator[tuple[int, int, float, float, flo
         highs = [e.tilt_p95_deg for e in held if e.tilt_p95_deg is not None] or medians
         start = slot * BIN_MINUTES * MINUTE_NS
         end = start + BIN_MINUTES * MINUTE_NS
-        yield start, end, float(np.median(medians)), float(np.mean(lows)), float(np.mean(highs))
+        yield start, end, float(np.median(medians)), float(np.median(lows)), float(np.median(highs))
 
 
 def _runs(bins: Sequence[tuple[int, int, float, float, float]]) -> list[list[tuple[int, int, float, float, float]]]:

@@ -13,25 +13,23 @@ import numpy as np
 from processing.changes import shifts_per_15_min
 from processing.types import NS_PER_S, POSTURES, Epoch, Event
 from sensor_gateway.sinks.store import Store
-from sensor_gateway.web.views import RANGE_DAYS, OwnRange, day_bounds_ns, main_posture, own_range, upright_medians
+from sensor_gateway.web.views import (
+    COMPARED,
+    RANGE_DAYS,
+    OwnRange,
+    PostureTilt,
+    day_bounds_ns,
+    main_posture,
+    own_range,
+    tilt_in,
+    upright_medians,
+)
 
 MINUTE_NS: Final = 60 * NS_PER_S
 FOLLOWED_NS: Final = 26 * 3600 * NS_PER_S
 """What a flag led to comes within a day of it (`sensor_gateway/explain/explain.py`)."""
 GAP_MIN_MINUTES: Final = 5
 """Shorter holes are drawn but not listed."""
-COMPARED: Final = ("standing", "walking", "sitting")
-
-
-@dataclass(frozen=True, slots=True)
-class PostureTilt:
-    """Tilt in one posture, from the medians of the minutes mostly spent in it; relative to the neutral [deg]."""
-
-    posture: str
-    minutes: int
-    median_deg: float
-    p10_deg: float
-    p90_deg: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,7 @@ class Followed:
 class DayFigures:
     """One local day. Times in UTC nanoseconds, durations in seconds, angles in degrees from the neutral.
 
-    ``gaps`` are minutes without any data between the first and the last; None angles were not measured, and rates of too little.
+    ``epochs`` are the minutes in which anything was received; ``gaps`` are minutes without any data between the first and the last; None angles were not measured, and rates of too little.
     """
 
     wearer: str
@@ -91,7 +89,7 @@ class DayFigures:
 def day_figures(store: Store, wearer: str, day: date, zone: ZoneInfo) -> DayFigures:
     """Figures of one local day of ``zone``."""
     t0, t1 = day_bounds_ns(day, zone)
-    epochs = tuple(store.epochs(wearer, t0, t1))
+    epochs = tuple(e for e in store.epochs(wearer, t0, t1) if main_posture(e) is not None)
     events = list(store.events(wearer, t0, t1 + FOLLOWED_NS))
     mine = [e for e in events if e.t_utc_ns < t1]
     uncertainty, quality = _doubt(store, wearer, t0, t1)
@@ -106,7 +104,7 @@ def day_figures(store: Store, wearer: str, day: date, zone: ZoneInfo) -> DayFigu
         posture_s={p: s for p in POSTURES if (s := sum(getattr(e, f"{p}_s") for e in epochs))},
         gaps=_gaps(epochs),
         upright_median_deg=float(np.median(medians)) if medians else None,
-        tilt=tuple(t for p in COMPARED if (t := _tilt_in(p, epochs)) is not None),
+        tilt=tuple(t for p in COMPARED if (t := tilt_in(p, epochs)) is not None),
         own=own_range(store.epochs(wearer, t1 - RANGE_DAYS * 86_400 * NS_PER_S, t1)),
         uncertainty_deg=uncertainty,
         quality=quality,
@@ -143,16 +141,8 @@ def week_figures(store: Store, wearer: str, day: date, zone: ZoneInfo) -> WeekFi
     return WeekFigures(wearer, tuple(day_figures(store, wearer, monday + timedelta(days=i), zone) for i in range(7)))
 
 
-def _tilt_in(posture: str, epochs: Sequence[Epoch]) -> PostureTilt | None:
-    found = [e.tilt_median_deg for e in epochs if e.tilt_median_deg is not None and main_posture(e) == posture]
-    if not found:
-        return None
-    p10, median, p90 = np.percentile(np.asarray(found), [10, 50, 90])
-    return PostureTilt(posture, len(found), float(median), float(p10), float(p90))
-
-
 def _gaps(epochs: Sequence[Epoch]) -> tuple[tuple[int, int], ...]:
-    held = [e.t_utc_ns for e in epochs if main_posture(e) is not None]
+    held = [e.t_utc_ns for e in epochs]
     ends = zip(held, held[1:], strict=False)
     return tuple((a + MINUTE_NS, b) for a, b in ends if b - a - MINUTE_NS >= GAP_MIN_MINUTES * MINUTE_NS)
 

@@ -9,38 +9,35 @@ from datetime import datetime
 from functools import cache
 from html import escape
 from importlib.resources import files
-from typing import Any, Final
+from typing import Final
 from zoneinfo import ZoneInfo
 
-from processing.rules.compare import INSUFFICIENT
-from processing.types import NS_PER_S, POSTURES, Event
+from processing.types import NS_PER_S, POSTURES
 from sensor_gateway.report.charts import day_chart, week_chart
-from sensor_gateway.report.figures import DayFigures, Followed, WeekFigures
-from sensor_gateway.report.words import clock, degrees, duration, from_neutral, say
+from sensor_gateway.report.figures import DayFigures, WeekFigures
+from sensor_gateway.report.told import DASH, flags, gaps, log, responses
+from sensor_gateway.report.words import degrees, duration, from_neutral, say
 
-RULES: Final = ("sustained_tilt", "tilt_dose", "static_posture")
-DASH: Final = "–"
-MOST_LISTED: Final = 8
-Z95: Final = 1.96
+QUESTIONS: Final = (1, 2, 3)
 
 
 def day_page(day: DayFigures, zone: ZoneInfo, made_ns: int, name: str | None = None) -> str:
     """The day report; ``name`` is what this machine calls the wearer, and stands nowhere else."""
-    title = f"{say('day.title')}, {day.day:%A, %d %B %Y}"
+    title = f"{say('day.title')}: {day.day:%A}, {day.day.day} {day.day:%B %Y}"
     if day.empty:
         return _document(title, _head(title, say("none"), name or day.wearer, made_ns, zone), "", _foot([day]))
     lead = _lead(day)
     body = [
         _tiles(day),
-        f"<figure><h2>{say('chart.day')}</h2>{day_chart(day, zone, say('chart.about', lead=''))}{_key(day)}</figure>",
+        _figure("chart.day", day_chart(day, zone, f"{say('chart.about')} {lead}"), _key(day)),
+        _section("flags.title", flags(day.flags, zone), "long"),
         '<div class="two">',
         _section("tilt.title", _tilt_table(day) + _own(day) + _shifts(day) + _sure(day)),
-        _section("flags.title", _flags(day.flags, zone)),
-        _section("log.title", _log(day, zone)),
-        _section("after.title", _responses([day], zone)),
-        _section("gaps.title", _gaps(day, zone)),
-        _questions(),
+        _section("log.title", log(day, zone)),
+        _section("after.title", responses([day], zone)),
+        _section("gaps.title", gaps(day, zone)),
         "</div>",
+        _questions(),
     ]
     return _document(title, _head(title, lead, name or day.wearer, made_ns, zone), "".join(body), _foot([day]))
 
@@ -48,16 +45,15 @@ def day_page(day: DayFigures, zone: ZoneInfo, made_ns: int, name: str | None = N
 def week_page(week: WeekFigures, zone: ZoneInfo, made_ns: int, name: str | None = None) -> str:
     """The week report, Monday to Sunday."""
     first, last = week.days[0].day, week.days[-1].day
-    title = f"{say('week.title')}, {first:%d %B} to {last:%d %B %Y}"
+    until = f"{last.day} {last:%B %Y}"
+    title = f"{say('week.title')}: {first.day} {first:%B} to {until}"
     worn = sum(d.worn_s for d in week.days)
     lead = say("week.lead", n=week.worn_days, worn=duration(worn)) if week.worn_days else say("week.lead_none")
     body = [
-        f"<figure><h2>{say('chart.week')}</h2>{week_chart(week)}{_week_key()}</figure>",
+        _figure("chart.week", week_chart(week), _week_key()),
         _section("week.table", _week_table(week)),
-        '<div class="two">',
-        _section("after.title", _responses(week.days, zone)),
+        _section("after.title", responses(week.days, zone)),
         _questions(),
-        "</div>",
     ]
     head = _head(title, lead, name or week.wearer, made_ns, zone)
     return _document(title, head, "".join(body), _foot(week.days))
@@ -87,7 +83,7 @@ def _document(title: str, head: str, body: str, foot: str) -> str:
 
 
 def _head(title: str, lead: str, name: str, made_ns: int, zone: ZoneInfo) -> str:
-    made = datetime.fromtimestamp(made_ns // NS_PER_S, zone).strftime("%Y-%m-%d %H:%M")
+    made = datetime.fromtimestamp(made_ns // NS_PER_S, zone).strftime("%d %B %Y, %H:%M").lstrip("0")
     return (
         f'<p>{say("for", name=name)}</p><h1>{title}</h1><p class="lead">{lead}</p>'
         f"<p>{say('made', when=made, zone=zone.key)}</p>"
@@ -96,8 +92,8 @@ def _head(title: str, lead: str, name: str, made_ns: int, zone: ZoneInfo) -> str
 
 def _lead(day: DayFigures) -> str:
     if day.upright_median_deg is None:
-        return say("lead.no_tilt", worn=duration(day.worn_s))
-    return say("lead.upright", worn=duration(day.worn_s), tilt=from_neutral(day.upright_median_deg))
+        return say("today.summary_no_tilt", worn=duration(day.worn_s))
+    return say("today.summary", worn=duration(day.worn_s), tilt=from_neutral(day.upright_median_deg))
 
 
 def _tiles(day: DayFigures) -> str:
@@ -116,20 +112,34 @@ def _tiles(day: DayFigures) -> str:
     return f'<ul class="tiles">{items}</ul>'
 
 
+def _figure(key: str, chart: str, legend: str) -> str:
+    return f"<figure><h2>{say(key)}</h2>{_wide(key, chart)}{legend}</figure>"
+
+
+def _wide(key: str, inner: str) -> str:
+    """What a phone scrolls sideways by itself; reachable and named for whoever uses keys."""
+    return f'<div class="wide" tabindex="0" role="region" aria-label="{say(key)}">{inner}</div>'
+
+
 def _key(day: DayFigures) -> str:
-    marks = [("accent", "chart.key_tilt")]
-    marks += [("own", "chart.key_own")] if day.own else []
+    marks = [("accent", "today.key_line")]
+    marks += [("seat", "today.key_seat")] if day.posture_s.get("sitting") else []
+    marks += [("own", "today.key_range")] if day.own else []
     marks += [("flag", "chart.key_flag")] if day.flags else []
-    marks += [("good", "chart.key_done")] if day.exercises else []
-    marks += [("pain", "chart.key_pain")] if day.pain else []
+    marks += [("good", "trends.key_done")] if day.exercises else []
+    marks += [("pain", "today.key_pain")] if day.pain else []
     shown = [(color, say(key)) for color, key in marks]
     shown += [(p if p != "not_worn" else "unknown", say(f"posture.{p}")) for p in POSTURES if p in day.posture_s]
-    return _legend(shown, f"{say('chart.axis')}; {say('chart.key_gap')}")
+    return _legend(shown, f"{say('today.axis')}. {say('today.key_gap')}.")
 
 
 def _week_key() -> str:
-    colors = [("standing", say("posture.standing")), ("walking", say("posture.walking")), ("own", say("chart.key_own"))]
-    return _legend(colors, say("chart.axis"))
+    colors = [
+        ("standing", say("posture.standing")),
+        ("walking", say("posture.walking")),
+        ("own", say("today.key_range")),
+    ]
+    return _legend(colors, f"{say('today.axis')}.")
 
 
 def _legend(entries: Iterable[tuple[str, str]], closing: str) -> str:
@@ -137,8 +147,8 @@ def _legend(entries: Iterable[tuple[str, str]], closing: str) -> str:
     return f'<figcaption class="key">{items}<span>{closing}</span></figcaption>'
 
 
-def _section(key: str, inner: str) -> str:
-    return f"<section><h2>{say(key)}</h2>{inner}</section>"
+def _section(key: str, inner: str, kind: str = "") -> str:
+    return f"<section{f' class={kind!r}' if kind else ''}><h2>{say(key)}</h2>{inner}</section>"
 
 
 def _tilt_table(day: DayFigures) -> str:
@@ -150,7 +160,7 @@ def _tilt_table(day: DayFigures) -> str:
     head = "".join(f"<th>{say(k)}</th>" for k in ("tilt.posture", "tilt.minutes", "tilt.middle", "tilt.mostly"))
     sitting = any(t.posture == "sitting" for t in day.tilt)
     note = f'<p class="soft">{say("tilt.sitting_note")}</p>' if sitting else ""
-    return f'<div class="wide"><table><tr>{head}</tr>{rows}</table></div>{note}'
+    return f"{_wide('tilt.title', f'<table><tr>{head}</tr>{rows}</table>')}{note}"
 
 
 def _own(day: DayFigures) -> str:
@@ -174,100 +184,20 @@ def _sure(day: DayFigures) -> str:
     return f'<p>{said}</p><p class="soft">{say("sure.note")}</p>'
 
 
-def _flags(flags: Sequence[Followed], zone: ZoneInfo) -> str:
-    if not flags:
-        return f"<p>{say('flags.none')}</p>"
-    return f"<ul>{''.join(_flag(f, zone) for f in flags)}</ul>"
-
-
-def _flag(one: Followed, zone: ZoneInfo) -> str:
-    rule = one.flag.rule if one.flag.rule in RULES else "other"
-    lines = [escape(str(one.flag.data.get("text", "")))]
-    if one.prompt is not None:
-        what = one.prompt.data.get("exercise_name")
-        lines.append(say("flags.prompted", what=what) if what else say("flags.prompted_plain"))
-        answer = None if one.answer is None else one.answer.data.get("answer")
-        if answer in ("done", "not_now", "snooze", "stop"):
-            lines.append(say(f"flags.answer.{answer}"))
-    elif one.suppressed is not None:
-        lines.append(say("flags.quiet", why=one.suppressed.data.get("text", DASH)))
-    else:
-        lines.append(say("flags.waiting"))
-    at = clock(one.flag.t_utc_ns, zone)
-    return f'<li><span class="when">{at}</span><b>{say(f"rule.{rule}")}</b><br><span class="soft">{" ".join(lines)}</span></li>'
-
-
-def _log(day: DayFigures, zone: ZoneInfo) -> str:
-    entries = [(e, _logged(e)) for e in sorted((*day.exercises, *day.pain, *day.notes), key=lambda e: e.t_utc_ns)]
-    if not entries:
-        return f"<p>{say('log.none')}</p>"
-    items = "".join(f'<li><span class="when">{clock(e.t_utc_ns, zone)}</span>{said}</li>' for e, said in entries)
-    return f"<ul>{items}</ul>"
-
-
-def _logged(event: Event) -> str:
-    note = event.data.get("note")
-    extra = f" {say('log.note', what=note)}" if isinstance(note, str) and note and event.type != "note" else ""
-    if event.type == "pain":
-        return say("log.pain", n=event.data.get("score", DASH)) + extra
-    if event.type == "note":
-        return say("log.note", what=note) if note else say("log.note_kept")
-    what = event.data.get("exercise_name") or str(event.data.get("exercise") or DASH).replace("_", " ")
-    side = event.data.get("side")
-    return say("log.exercise", what=f"{what} ({side})" if side in ("left", "right") else what) + extra
-
-
-def _responses(days: Sequence[DayFigures], zone: ZoneInfo) -> str:
-    told = [f.response for d in days for f in d.flags if f.response is not None]
-    measured = [
-        e for e in told if isinstance(e.data.get("delta_deg"), int | float) and e.data.get("outcome") != INSUFFICIENT
-    ]
-    own = [e for e in measured if e.data.get("group") == "exercise"]
-    control = sorted(float(_number(e, "delta_deg")) for e in measured if e.data.get("group") == "control")
-    if not own:
-        lines = f"<p>{say('after.none')}</p>"
-    else:
-        lines = f"<ul>{''.join(f'<li>{_response(e, zone, len(days) > 1)}</li>' for e in own[:MOST_LISTED])}</ul>"
-        lines += f'<p class="soft">{say("gaps.more", n=len(own) - MOST_LISTED)}</p>' if len(own) > MOST_LISTED else ""
-    if control:
-        middle = control[len(control) // 2] if len(control) % 2 else sum(control[len(control) // 2 - 1 :][:2]) / 2
-        lines += f"<p>{say('after.control', n=degrees(middle), count=len(control))}</p>"
-    return lines + f'<p class="soft">{say("after.words")}</p>'
-
-
-def _response(event: Event, zone: ZoneInfo, dated: bool) -> str:
-    delta, half = _number(event, "delta_deg"), Z95 * _number(event, "se_deg")
-    at = datetime.fromtimestamp(event.t_utc_ns // NS_PER_S, zone).strftime("%a %H:%M" if dated else "%H:%M")
-    return say("after.item", time=at, change=degrees(delta), low=degrees(delta - half), high=degrees(delta + half))
-
-
-def _number(event: Event, key: str) -> float:
-    value: Any = event.data.get(key)
-    return float(value) if isinstance(value, int | float) else 0.0
-
-
-def _gaps(day: DayFigures, zone: ZoneInfo) -> str:
-    if not day.gaps:
-        return f"<p>{say('gaps.none')}</p>"
-    shown = [
-        say("gaps.item", **{"from": clock(a, zone), "to": clock(b, zone), "length": duration((b - a) / NS_PER_S)})
-        for a, b in day.gaps[:MOST_LISTED]
-    ]
-    if len(day.gaps) > MOST_LISTED:
-        shown.append(say("gaps.more", n=len(day.gaps) - MOST_LISTED))
-    return f"<ul>{''.join(f'<li>{item}</li>' for item in shown)}</ul>"
-
-
 def _questions() -> str:
-    asked = "".join(f"<li>{say(f'ask.{i}')}</li>" for i in (1, 2, 3))
-    return _section("ask.title", f'<ul>{asked}</ul><p class="soft">{say("ask.space")}</p><div class="line"></div>')
+    asked = "".join(f"<li>{say(f'ask.{i}')}</li>" for i in QUESTIONS)
+    return _section(
+        "ask.title",
+        f'<ul>{asked}</ul><p class="soft">{say("ask.space")}</p><div class="line"></div><div class="line"></div>',
+    )
 
 
 def _week_table(week: WeekFigures) -> str:
     columns = ("day", "worn", "standing", "walking", "sitting", "shifts", "flags", "prompts", "done", "pain")
     head = "".join(f"<th>{say(f'week.{c}')}</th>" for c in columns)
     rows = "".join(f"<tr>{_week_row(d)}</tr>" for d in week.days)
-    return f'<div class="wide"><table><tr>{head}</tr>{rows}</table></div><p class="soft">{say("week.table_note")}</p>'
+    table = _wide("week.table", f"<table><tr>{head}</tr>{rows}</table>")
+    return f'{table}<p class="soft">{say("week.table_note")}</p>'
 
 
 def _week_row(day: DayFigures) -> str:

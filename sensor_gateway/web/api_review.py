@@ -65,7 +65,11 @@ class ReviewApi:
         owned = await self._desk.read(lambda store: store.event(request.path_params["event_id"]), None)
         if owned is None or not isinstance(owned.record, Event) or owned.record.type != "flag":
             raise HTTPException(404, "There is no such flag here; load the queue again.")
-        drawn = draw(owned.record, ZoneInfo(self._desk.study.timezone))
+        try:
+            zone = ZoneInfo(request.query_params.get("tz") or self._desk.study.timezone)
+        except (KeyError, ValueError, OSError):
+            raise HTTPException(400, "Use tz=Area/City, e.g. tz=Europe/Berlin.") from None
+        drawn = draw(owned.record, zone)
         return Response(drawn, media_type="image/svg+xml")
 
     async def queue(self, request: Request) -> Response:

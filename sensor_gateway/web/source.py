@@ -38,7 +38,11 @@ TOLD: Final = frozenset(
 
 
 class NotFoundError(Exception):
-    """What was asked for is not there; the text says what is."""
+    """What was asked for is not there; the text says what is. ``wearers``: who could be asked for, where that was it."""
+
+    def __init__(self, text: str, wearers: list[str] | None = None) -> None:
+        super().__init__(text)
+        self.wearers = wearers
 
 
 class Source:
@@ -70,11 +74,15 @@ class Source:
         if asked in known or (asked is None and len(known) == 1):
             return asked or known[0]
         if asked is not None:
-            raise NotFoundError(f"There is no wearer {asked[:40]!r} here; known: {', '.join(known) or 'none yet'}.")
+            raise NotFoundError(
+                f"There is no wearer {asked[:40]!r} here; known: {', '.join(known) or 'none yet'}.", known
+            )
         if not known:
-            raise NotFoundError("There is no wearer yet; start the gateway with a sensor, then open this page again.")
+            raise NotFoundError(
+                "There is no wearer yet; start the gateway with a sensor, then open this page again.", known
+            )
         raise NotFoundError(
-            f"Several people use this gateway; add ?wearer= and one of {', '.join(known)} to the address."
+            f"Several people use this gateway; add ?wearer= and one of {', '.join(known)} to the address.", known
         )
 
     def now(self, wearer: str) -> View:
@@ -108,7 +116,11 @@ class Source:
         events = list(store.events(wearer, t0, t1 + CHAIN_NS)) if store else []
         answers = self._answered | explain.answers_of(events)
         flags = explain.flag_views(events, answers, now_ns, self._expire_s)
-        range_ = self._range(wearer, now_ns, store)
+        # A day that is over keeps the range it ended with, as its report tells it.
+        if store and day < today:
+            range_ = views.own_range(store.epochs(wearer, t1 - views.RANGE_DAYS * DAY_NS, t1))
+        else:
+            range_ = self._range(wearer, now_ns, store)
         return {
             **views.day_view(epochs),
             "flags": [f for f in flags if f["t_ms"] < ms(t1)],

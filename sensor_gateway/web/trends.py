@@ -10,15 +10,10 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
-import numpy as np
-
 from processing.types import POSTURES, Epoch, Event
 from sensor_gateway.web.shape import View
-from sensor_gateway.web.views import main_posture
+from sensor_gateway.web.views import COMPARED, PostureTilt, main_posture, tilt_in
 
-COMPARED: Final = ("standing", "walking", "sitting")
-MIN_MINUTES: Final = 10
-"""Fewer minutes in a posture say too little about a day."""
 WORN: Final = tuple(p for p in POSTURES if p != "not_worn")
 
 
@@ -28,7 +23,7 @@ def day_row(day: date, epochs: Sequence[Epoch], events: Sequence[Event]) -> View
     return {
         "day": day.isoformat(),
         "worn_h": _hours(epochs),
-        "tilt": {p: found for p in COMPARED if (found := tilt_in(p, epochs))},
+        "tilt": {p: _tilt(found) for p in COMPARED if (found := tilt_in(p, epochs))},
         "flags": sum(e.type == "flag" for e in events),
         "prompts": sum(e.type == "prompt" for e in events),
         "done": done(events),
@@ -36,13 +31,9 @@ def day_row(day: date, epochs: Sequence[Epoch], events: Sequence[Event]) -> View
     }
 
 
-def tilt_in(posture: str, epochs: Sequence[Epoch]) -> View | None:
-    """Median and 10th to 90th percentile [deg] of the minutes mostly spent in the posture; None where there are few."""
-    found = [e.tilt_median_deg for e in epochs if e.tilt_median_deg is not None and main_posture(e) == posture]
-    if len(found) < MIN_MINUTES:
-        return None
-    low, middle, high = (round(float(v), 2) for v in np.percentile(np.asarray(found), [10, 50, 90]))
-    return {"minutes": len(found), "low_deg": low, "median_deg": middle, "high_deg": high}
+def _tilt(found: PostureTilt) -> View:
+    low, middle, high = (round(v, 2) for v in (found.p10_deg, found.median_deg, found.p90_deg))
+    return {"minutes": found.minutes, "low_deg": low, "median_deg": middle, "high_deg": high}
 
 
 def done(events: Sequence[Event]) -> int:
@@ -75,7 +66,7 @@ def baselines(events: Sequence[Event]) -> list[View]:
 
 def _hours(epochs: Sequence[Epoch]) -> float | None:
     """Hours worn; None where nothing at all was received, which is not the same as not worn."""
-    if not epochs:
+    if all(main_posture(e) is None for e in epochs):
         return None
     worn_s = sum(int(getattr(e, f"{p}_s")) for e in epochs for p in WORN)
     return round(worn_s / 3600, 2)

@@ -23,6 +23,9 @@ RECORD_FRESH_S: Final = 60.0
 MINUTE_MS: Final = 60_000
 RANGE_MIN_MINUTES: Final = 60
 RANGE_DAYS: Final = 14
+COMPARED: Final = ("standing", "walking", "sitting")
+TILT_MIN_MINUTES: Final = 10
+"""Fewer minutes in a posture say too little about a day."""
 UPRIGHT_MIN_S: Final = 31
 
 
@@ -33,6 +36,26 @@ class OwnRange:
     low_deg: float
     high_deg: float
     minutes: int
+
+
+@dataclass(frozen=True, slots=True)
+class PostureTilt:
+    """Tilt in one posture, from the medians of the minutes mostly spent in it; relative to the neutral [deg]."""
+
+    posture: str
+    minutes: int
+    median_deg: float
+    p10_deg: float
+    p90_deg: float
+
+
+def tilt_in(posture: str, epochs: Iterable[Epoch]) -> PostureTilt | None:
+    """None where fewer than `TILT_MIN_MINUTES` minutes were mostly spent in the posture."""
+    found = [e.tilt_median_deg for e in epochs if e.tilt_median_deg is not None and main_posture(e) == posture]
+    if len(found) < TILT_MIN_MINUTES:
+        return None
+    p10, median, p90 = np.percentile(np.asarray(found), [10, 50, 90])
+    return PostureTilt(posture, len(found), float(median), float(p10), float(p90))
 
 
 def upright_medians(epochs: Iterable[Epoch]) -> list[float]:
@@ -128,7 +151,11 @@ def posture_bands(epochs: Sequence[Epoch]) -> list[View]:
 
 
 def day_view(epochs: Sequence[Epoch]) -> View:
-    """One day: minutes as columns, posture bands, seconds per posture, and the middle of its tilts."""
+    """One day: minutes as columns, posture bands, seconds per posture, and the middle of its tilts.
+
+    Minutes in which nothing was received are left away: they are told as empty so that nobody takes them for zero.
+    """
+    epochs = [e for e in epochs if main_posture(e) is not None]
     sums = {p: sum(getattr(e, f"{p}_s") for e in epochs) for p in POSTURES}
     medians = upright_medians(epochs)
     return {

@@ -17,13 +17,17 @@ import pytest
 
 from processing.types import NS_PER_S, POSTURES, Event
 from sensor_gateway.cli import main
+from sensor_gateway.cohort.minutes import nothing
 from sensor_gateway.config import Sensor, Settings, Site
+from sensor_gateway.report.charts import apart
 from sensor_gateway.report.figures import day_figures, week_figures
 from sensor_gateway.report.page import content_policy, day_page, week_page
-from sensor_gateway.report.words import catalogue, degrees, from_neutral
+from sensor_gateway.report.words import catalogue, degrees, dose, duration, from_neutral
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.web.app import create_app
+from sensor_gateway.web.trends import day_row
+from sensor_gateway.web.views import day_view
 from tests.sensor_gateway.test_web_api import SetClock, run
 from tests.sensor_gateway.web_day import SENSOR, WEARER, seed, utc_ns
 
@@ -168,6 +172,51 @@ def test_days_without_data_are_empty_and_not_zero(path: Path) -> None:
     assert catalogue()["none"] in empty
 
 
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(29.5, "30 s"), (90, "2 min"), (150, "3 min"), (3600, "1 h"), (37_710, "10 h 29 min"), (7_199, "2 h")],
+)
+def test_times_are_rounded_as_a_browser_does(seconds: float, said: str) -> None:
+    assert duration(seconds).replace("\xa0", " ") == said
+
+
+@pytest.mark.parametrize(
+    ("tilt", "said"),
+    [
+        (4.5, "5° forward of neutral"),
+        (4.494, "4° forward of neutral"),
+        (-2.5, "3° back of neutral"),
+        (-0.4, "your neutral"),
+    ],
+)
+def test_the_days_middle_is_told_in_whole_degrees_as_on_the_page(tilt: float, said: str) -> None:
+    assert from_neutral(tilt) == said
+
+
+def test_a_dose_leaves_away_what_is_not_known() -> None:
+    assert dose({"side": "left", "sets": 1, "reps": 8, "hold_s": 3}) == "left side · 1 set · 8 times · hold 3\xa0s"
+    assert dose({"exercise": "hip_hinge", "side": None}) == ""
+
+
+def test_marks_are_moved_apart_and_stay_inside() -> None:
+    assert apart([10.0, 50.0], 0.0, 100.0) == [10.0, 50.0]
+    assert apart([10.0, 12.0, 95.0, 99.0], 0.0, 100.0) == [10.0, 31.0, 79.0, 100.0]
+    many = apart([90.0] * 11, 0.0, 100.0)
+    assert many == pytest.approx([10.0 * i for i in range(11)])
+
+
+def test_an_hour_that_brought_nothing_is_neither_worn_nor_a_day(tmp_path: Path) -> None:
+    """Between two days with data the pipeline tells the minutes as empty; they make no day of their own."""
+    store = Store.open(tmp_path / "store.db")
+    at = utc_ns("08:00")
+    store.write(Owned(WEARER, SENSOR, e) for e in nothing(at, at + 3600 * NS_PER_S))
+    day = day_figures(store, WEARER, DAY, BERLIN)
+    assert day.empty
+    assert day_row(DAY, list(store.epochs(WEARER)), [])["worn_h"] is None
+    assert day_view(list(store.epochs(WEARER)))["minutes"]["t_ms"] == []
+    store.close()
+
+
 @pytest.mark.parametrize(("day", "hours"), [("2026-03-29", 23), ("2026-10-25", 25), ("2026-03-10", 24)])
 def test_days_are_local_also_where_clocks_change(tmp_path: Path, day: str, hours: int) -> None:
     store = Store.open(tmp_path / "store.db")
@@ -196,7 +245,10 @@ def test_the_page_serves_the_reports_with_a_policy_of_their_own(path: Path) -> N
     settings = Settings(sensors=(Sensor(SENSOR, WEARER),), site=Site(timezone="Europe/Berlin"))
 
     async def test(client: httpx.AsyncClient) -> None:
-        for kind, words in (("day", "Day report, Tuesday, 10 March 2026"), ("week", "Week report, 09 March")):
+        for kind, words in (
+            ("day", "Day report: Tuesday, 10 March 2026"),
+            ("week", "Week report: 9 March to 15 March 2026"),
+        ):
             found = await client.get(f"/report/{kind}")
             assert found.status_code == 200
             assert words in found.text

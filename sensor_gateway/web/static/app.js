@@ -1,5 +1,5 @@
 // Starts the page and keeps it going: live events in, pictures out, the day again when something happened.
-import { $ } from "./dom.js";
+import { $, make } from "./dom.js";
 import { setUpDiary, showDiary } from "./diary.js";
 import { allowExercises, loadProgramme } from "./exercises.js";
 import { loadHealth, setUpHealth } from "./health.js";
@@ -58,6 +58,21 @@ function tick(time) {
   requestAnimationFrame(tick);
 }
 
+// Several people use this gateway and the address names none of them, or nobody does yet.
+function askWho({ message, wearers }) {
+  document.body.classList.add("nobody");
+  $("who").hidden = false;
+  $("who-title").textContent = t(wearers.length ? "who.title" : "who.none");
+  $("who-text").textContent = wearers.length ? "" : message;
+  $("who-links").replaceChildren(
+    ...wearers.map((id) => {
+      const link = make("a", "button", id);
+      link.href = `?${new URLSearchParams({ wearer: id })}${location.hash}`;
+      return link;
+    }),
+  );
+}
+
 async function start() {
   await loadText();
   $("notice").textContent = t("notice.offline");
@@ -73,20 +88,25 @@ async function start() {
   onOpen("exercises", loadProgramme);
   onOpen("setup", openSetup);
   setUpViews();
+  let can = true;
+  let now;
+  try {
+    now = await get("now");
+  } catch (error) {
+    if (error.wearers) return askWho(error);
+  }
   requestAnimationFrame(tick);
   listen(onFrame, onState);
   setInterval(reloadDay, DAY_EVERY_MS);
   document.addEventListener("visibilitychange", () => document.hidden || reloadDay());
   if ("serviceWorker" in navigator) navigator.serviceWorker.register("sw.js").catch(() => {});
-  let can = true;
-  try {
-    const now = await get("now");
+  if (now) {
     $("wearer").textContent = now.wearer;
     can = now.can_command;
     onState(now);
-  } catch (error) {
-    $("tilt-note").textContent = error.message;
   }
+  $("looking").hidden = can;
+  document.body.classList.toggle("looking", !can);
   allowExercises(can);
   if (isOpen("exercises")) loadProgramme();
   setUpMode(can);

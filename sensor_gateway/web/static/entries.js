@@ -17,7 +17,7 @@ export function showEntries(list, none, day) {
     const words = make("span", "flag-words");
     words.append(make("time", "", clock(entry.t_ms)), make("span", "flag-head", head));
     if (more) words.append(make("span", "soft", more));
-    const mark = make("span", "entry-mark", entry.kind === "pain" ? String(entry.score) : "");
+    const mark = make("span", "entry-mark", { pain: String(entry.score), exercise: "✓" }[entry.kind] ?? "");
     mark.setAttribute("aria-hidden", "true");
     li.append(mark, words);
     return li;

@@ -24,7 +24,7 @@ function decision(flag) {
   if (flag.outcome === "waiting") return t("why.waiting");
   if (!flag.prompt) return t("why.noted");
   const name = flag.prompt.exercise_name;
-  const offered = name ? t("why.prompt", { exercise: `${name} (${dose(flag.prompt)}).` }) : t("why.prompt_plain");
+  const offered = name ? t("why.prompt", { exercise: `${name} (${dose(flag.prompt)})` }) : t("why.prompt_plain");
   return flag.answer ? `${offered} ${t(`why.answer.${flag.answer}`)}` : offered;
 }
 

@@ -6,7 +6,7 @@ const address = (path, query) => link(`api/${path}`, query);
 async function answerOf(response) {
   if (response.status === 401) location.assign("sign-in"); // the sign-in has run out
   const body = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(body.error ?? `${response.status}`);
+  if (!response.ok) throw Object.assign(new Error(body.error ?? `${response.status}`), { wearers: body.wearers });
   return body;
 }
 

@@ -115,13 +115,14 @@ function drawFacts(kind, fresh) {
   const silent = silence();
   const seconds = fresh ? (frame.age_ms + since(state.framed)) / 1000 : silent === null ? null : silent / 1000;
   $("age").textContent =
-    seconds === null || kind === "never" ? t("age.none") : fresh ? age(seconds) : t("age.last", { age: age(seconds) });
+    seconds === null || kind === "never" ? t("age.none") : age(seconds);
   if (now) drawRange(now.range);
   const percent = now?.battery_percent;
   $("battery").hidden = percent == null;
   if (percent == null) return;
   const old = (now.now_ms - now.battery_ms) / 1000;
   const text = t(old > 900 ? "battery.old" : "battery", { n: number(percent), age: age(old) });
+  $("battery").classList.toggle("old", old > 900);
   $("battery-text").textContent = text;
   $("battery-fill").setAttribute("width", String(0.19 * Math.max(0, Math.min(100, percent))));
   $("battery").classList.toggle("low", percent < 15);

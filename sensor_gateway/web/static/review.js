@@ -3,6 +3,7 @@ const $ = (id) => document.getElementById(id);
 const asked = new URLSearchParams(location.search);
 const RULES = { tilt_dose: 'Tilt over the last hour', sustained_tilt: 'Tilt for ten minutes', static_posture: 'One position for long' };
 const VERDICTS = { useful: 'useful', not_useful: 'not useful', wrong_posture: 'another posture' };
+const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone ?? '';
 let flags = [];
 let at = 0;
 let wanted = asked.get('event');
@@ -27,9 +28,9 @@ function facts(flag) {
   const span = flag.from_ms == null ? null : `${time(flag.from_ms)} to ${new Date(flag.to_ms).toLocaleTimeString(undefined, { timeStyle: 'short' })}`;
   const tilt = flag.tilt_mid_deg == null ? null : `${degrees(flag.tilt_mid_deg)} (${degrees(flag.tilt_low_deg)} to ${degrees(flag.tilt_high_deg)})`;
   const unit = flag.unit === 's' ? 'min' : flag.unit ?? '';
-  const shown = (value) => (value == null ? null : `${Math.round((flag.unit === 's' ? value / 60 : value) * 10) / 10} ${unit}`);
-  return [['Posture', flag.posture], ['When', span], ['Found', shown(flag.value)], ['Limit', shown(flag.limit)], ['Tilt, and its spread', tilt],
-    ['Threshold', degrees(flag.threshold_deg)], ['Threshold from', flag.threshold_source?.replaceAll('_', ' ')]].filter(([, value]) => value != null && value !== '');
+  const shown = (value) => (value == null ? null : `${Math.round((flag.unit === 's' ? value / 60 : value) * 10) / 10} ${unit}`.replace('deg*min', 'degree-minutes'));
+  return [['Posture', flag.posture && flag.posture[0].toUpperCase() + flag.posture.slice(1)], ['When', span], ['Found', shown(flag.value)], ['Limit', shown(flag.limit)], ['Tilt, and its spread', tilt],
+    ['Tilt limit', degrees(flag.threshold_deg)], ['Limit from', flag.threshold_source?.replaceAll('_', ' ')]].filter(([, value]) => value != null && value !== '');
 }
 
 function chain(flag) {
@@ -58,7 +59,7 @@ function show() {
   $('facts').replaceChildren();
   $('chain').replaceChildren();
   if (!flag) return;
-  $('picture').src = `api/review/${encodeURIComponent(flag.event_id)}/picture.svg`;
+  $('picture').src = `api/review/${encodeURIComponent(flag.event_id)}/picture.svg?${new URLSearchParams({ tz: ZONE })}`;
   $('picture').alt = `The minutes behind this flag: ${flag.text ?? flag.rule}`;
   for (const [name, value] of facts(flag)) {
     const pair = document.createElement('div');

@@ -12,6 +12,7 @@ const TOP = 34;
 const STRIP = 36;
 const AXIS = 22;
 const MIN_BIN_PX = 2;
+const UPRIGHT = new Set(["standing", "walking", "running", "stairs"]);
 const LEFT = 42; // room for the degrees, and half a thumb of the cursor below
 const RIGHT = 13;
 
@@ -26,10 +27,21 @@ export function span(day) {
 }
 
 const middle = (values) => values.sort((a, b) => a - b)[values.length >> 1];
-const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
 
-// Minutes joined to bins no finer than the screen: {t0, t1, mid, low, high}; minutes without tilt make no bin.
-function bins(day, minutes) {
+// On the feet, seated, or something else: tilts of different kinds are not joined, as sitting tips most people back.
+function kinds(day) {
+  const found = [];
+  let b = 0;
+  for (const time of day.minutes.t_ms) {
+    while (b < day.bands.length && day.bands[b].to_ms <= time) b += 1;
+    const posture = day.bands[b]?.posture;
+    found.push(UPRIGHT.has(posture) ? "feet" : posture === "sitting" ? "seat" : "other");
+  }
+  return found;
+}
+
+// Minutes of one kind joined to bins no finer than the screen: {t0, t1, mid, low, high}; minutes without tilt make no bin.
+function bins(day, minutes, of, kind) {
   const found = [];
   const { t_ms, median_deg, p5_deg, p95_deg } = day.minutes;
   const size = minutes * MINUTE;
@@ -37,13 +49,13 @@ function bins(day, minutes) {
     const slot = Math.floor((t_ms[i] - day.from_ms) / size);
     const rows = [];
     for (; i < t_ms.length && Math.floor((t_ms[i] - day.from_ms) / size) === slot; i += 1) {
-      if (median_deg[i] !== null) rows.push(i);
+      if (median_deg[i] !== null && of[i] === kind) rows.push(i);
     }
     if (!rows.length) continue;
     const take = (column) => rows.map((row) => column[row]);
     const t0 = t_ms[rows[0]];
     const t1 = t_ms[rows.at(-1)] + MINUTE;
-    found.push({ slot, t0, t1, mid: middle(take(median_deg)), low: mean(take(p5_deg)), high: mean(take(p95_deg)) });
+    found.push({ slot, t0, t1, mid: middle(take(median_deg)), low: middle(take(p5_deg)), high: middle(take(p95_deg)) });
   }
   return found;
 }
@@ -85,21 +97,28 @@ function drawHours(svg, x, { from, to }, width, bottom) {
   }
 }
 
-function drawTilt(svg, list, x, y) {
+function drawTilt(svg, list, kind, x, y) {
   for (const run of runs(list)) {
     const points = [[run[0].t0, run[0]], ...run.map((b) => [(b.t0 + b.t1) / 2, b]), [run.at(-1).t1, run.at(-1)]];
     const line = (key) => points.map(([time, b]) => `${x(time).toFixed(1)} ${y(b[key]).toFixed(1)}`);
-    add(svg, "path", { class: "spread", d: `M${line("high").join("L")}L${line("low").reverse().join("L")}Z` });
-    add(svg, "path", { class: "tilt-line", d: `M${line("mid").join("L")}` });
+    add(svg, "path", { class: `spread ${kind}`, d: `M${line("high").join("L")}L${line("low").reverse().join("L")}Z` });
+    add(svg, "path", { class: `tilt-line ${kind}`, d: `M${line("mid").join("L")}` });
   }
 }
 
+// Markers never hide each other: moved right where they are close, and back from the edge where that runs out of room.
+function apart(places, low, high, gap) {
+  const room = Math.min(gap, (high - low) / Math.max(1, places.length - 1));
+  const moved = [];
+  for (const place of places) moved.push(Math.max(place, moved.length ? moved.at(-1) + room : low));
+  moved.reverse().forEach((place, i) => (moved[i] = Math.min(place, high - i * room)));
+  return moved.reverse();
+}
+
 function drawFlags(svg, day, x, y, width) {
-  let last = -Infinity;
+  const places = apart(day.flags.map((flag) => x(flag.t_ms)), 11, width - 11, 24);
   day.flags.forEach((flag, i) => {
-    const at = Math.max(11, Math.min(width - 11, x(flag.t_ms)));
-    const shown = Math.max(at, last + 24); // markers never hide each other
-    last = shown;
+    const [at, shown] = [Math.max(LEFT, Math.min(width, x(flag.t_ms))), places[i]];
     if (flag.from_ms != null && flag.threshold_deg != null) {
       const [x0, x1, limit] = [x(Math.max(flag.from_ms, day.from_ms)), x(flag.to_ms), y(flag.threshold_deg)];
       add(svg, "rect", { class: "flag-window", x: x0, y: TOP, width: Math.max(2, x1 - x0), height: limit - TOP });
@@ -112,11 +131,12 @@ function drawFlags(svg, day, x, y, width) {
 }
 
 // What the wearer entered: a tick for an exercise, a drop with the number for pain.
-function drawEntries(svg, day, x, y, { from, to }) {
-  for (const entry of day.entries) {
-    if (entry.kind === "note" || entry.t_ms < from || entry.t_ms > to) continue;
-    const at = x(entry.t_ms);
-    add(svg, "path", { class: "entry-stem", d: `M${at} ${TOP}V${y}` });
+function drawEntries(svg, day, x, y, { from, to }, width) {
+  const shown = day.entries.filter((entry) => entry.kind !== "note" && entry.t_ms >= from && entry.t_ms <= to);
+  const places = apart(shown.map((entry) => x(entry.t_ms)), LEFT, width - 10, 21);
+  for (const entry of shown) {
+    const at = places.shift();
+    add(svg, "path", { class: "entry-stem", d: `M${x(entry.t_ms)} ${TOP}V${y - 10}L${at} ${y}` });
     add(svg, "circle", { class: `did ${entry.kind}`, cx: at, cy: y, r: 10 });
     if (entry.kind === "pain") add(svg, "text", { class: "did-number pain", x: at, y: y + 4.5, "text-anchor": "middle" }, String(entry.score));
     else add(svg, "path", { class: "did-tick", d: `M${at - 4} ${y}l3 3.5 5.5-6.5` });
@@ -142,8 +162,9 @@ export function drawDay(svg, day, width) {
   const x = (time) => LEFT + ((time - shown.from) / (shown.to - shown.from)) * inner;
   const perMinute = (MINUTE / (shown.to - shown.from)) * inner;
   const size = [1, 2, 3, 5, 10, 15, 30].find((n) => n * perMinute >= MIN_BIN_PX) ?? 30;
-  const list = bins(day, size);
-  const scale = scaleY(list, day.range, plot);
+  const of = kinds(day);
+  const lists = ["other", "seat", "feet"].map((kind) => [kind, bins(day, size, of, kind)]);
+  const scale = scaleY(lists.flatMap(([, list]) => list), day.range, plot);
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.setAttribute("width", width);
   svg.setAttribute("height", height);
@@ -156,11 +177,11 @@ export function drawDay(svg, day, width) {
   }
   drawGrid(svg, width, scale);
   drawFlags(svg, day, x, scale.y, width);
-  drawTilt(svg, list, x, scale.y);
+  for (const [kind, list] of lists) drawTilt(svg, list, kind, x, scale.y);
   const strip = TOP + plot + 8;
   add(svg, "path", { class: "grid", d: `M${LEFT} ${strip + STRIP}H${width}` });
   drawPostures(svg, day, x, strip);
-  drawEntries(svg, day, x, TOP + plot - 12, shown);
+  drawEntries(svg, day, x, TOP + plot - 12, shown, width);
   drawHours(svg, x, shown, width, strip + STRIP);
   const cursor = add(svg, "path", { class: "cursor-line", d: "" });
   const move = (time) => cursor.setAttribute("d", `M${x(time)} ${TOP}V${strip + STRIP}`);

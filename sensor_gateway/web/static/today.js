@@ -98,8 +98,9 @@ function showLegend() {
   const lines = [];
   if (day.minutes.t_ms.length) {
     lines.push(key("line", "today.key_line"));
+    if (day.posture_s.sitting) lines.push(key("line seat", "today.key_seat"));
     if (day.range) lines.push(key("own", "today.key_range"));
-    if (day.flags.length) lines.push(key("limit", "today.key_limit"));
+    if (day.flags.some((flag) => flag.threshold_deg != null)) lines.push(key("limit", "today.key_limit"));
     if (entered("exercise")) lines.push(key("done", "trends.key_done"));
     if (entered("pain")) lines.push(key("pain", "today.key_pain"));
     lines.push(key("gap", "today.key_gap"));

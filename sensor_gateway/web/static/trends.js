@@ -100,13 +100,13 @@ function drawTilt() {
     add(f.chart, "text", { class: "label", x: LEFT - 6, y: y(v) + 4, "text-anchor": "end" }, deg(v));
   }
   const wide = Math.min(30, f.slot * 0.5);
+  lines.forEach((v, i) => v !== null && add(f.chart, "path", { class: "baseline", d: `M${f.x(i) - f.slot / 2} ${y(v)}h${f.slot}` }));
   known.forEach((k, i) => {
     if (!k) return;
     const top = y(k.high_deg);
     add(f.chart, "rect", { class: "day-spread", x: f.x(i) - wide / 2, y: top, width: wide, height: Math.max(2, y(k.low_deg) - top), rx: Math.min(wide / 2, 8) });
     add(f.chart, "path", { class: "day-mid", d: `M${f.x(i) - wide / 2} ${y(k.median_deg)}h${wide}` });
   });
-  lines.forEach((v, i) => v !== null && add(f.chart, "path", { class: "baseline", d: `M${f.x(i) - f.slot / 2} ${y(v)}h${f.slot}` }));
   dayAxis(f, height - 6);
 }
 
