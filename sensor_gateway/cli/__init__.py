@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
+from sensor_gateway.cli.examples import epilog
+
 COMMANDS: Final = {
     "demo": "a simulated wearer's day on this machine: page, flags, export; nothing to set up",
     "run": "the gateway: read the sensors of a configuration, journal, compute, deliver",
@@ -41,7 +43,7 @@ COMMANDS: Final = {
     "explain": "say what a flag saw, why it was raised and what it led to; work it through again",
     "validate": "compare with recordings whose truth is known; write a report with figures",
     "doctor": "check this machine and a configuration; say what is missing and how to mend it",
-    "bench": "measure the speed of the numeric core",
+    "bench": "measure what core, store, exports and journal cost on this machine",
 }
 """Command to its line in `tiltline --help`; the module is `cli/<name>.py` (`import_.py` for import)."""
 
@@ -51,6 +53,14 @@ _EPILOG = (
 )
 
 
+class _Overview(argparse.RawDescriptionHelpFormatter):
+    """Each command beside its line, also the longest ones: argparse forgets that it indents them twice."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog)
+        self._action_max_length = max(map(len, COMMANDS)) + 4
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status (0 done, 1 failed with a sentence on stderr, 2 wrong usage)."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -58,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="tiltline",
         description="Pelvic tilt through the day: gateway, page, dashboards, research tools.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Overview,
     )
     parser.add_argument("--version", action="version", version=_version())
     sub = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
@@ -66,7 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = next((w for w in words if not w.startswith("-")), None)
     module = None
     for name, text in COMMANDS.items():
-        command = sub.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        command = sub.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", epilog=epilog(name))
+        command.formatter_class = argparse.RawDescriptionHelpFormatter
         if name == chosen:
             try:
                 module = importlib.import_module(f"sensor_gateway.cli.{module_of(name)}")
