@@ -125,7 +125,8 @@ class Desk:
     def _tell(self) -> None:
         self.book = self._held()
         rate = self.sensor.rate_hz
-        self.report["memory"] = {"size_bytes": self.directory.size_bytes, "used_bytes": self.directory.used_bytes}
+        of = self.directory
+        self.report["memory"] = {"known": of.known, "size_bytes": of.size_bytes, "used_bytes": of.used_bytes}
         self.report["recordings"] = [_described(r, self._of(r), rate) for r in self.found]
 
     def _of(self, r: Recorded) -> Held:
@@ -196,8 +197,9 @@ class Desk:
 
     async def _erase(self) -> None:
         missing = [r for r in self.found if not self._of(r).complete]
-        if not self.wish.force and (missing or len(self.found) != len(self.directory.sizes)):
-            numbers = ", ".join(str(r.number) for r in missing) or "one that cannot be read"
+        readable = self.directory.known and len(self.found) == len(self.directory.sizes)
+        if not self.wish.force and (missing or not readable):
+            numbers = ", ".join(str(r.number) for r in missing) or "what cannot be read"
             raise RecorderError(f"nothing erased: not yet fetched whole: {numbers}; add --fetch, or --force to lose it")
         await self.recorder.erase(lambda share: self.tools.progress("erasing", share))
         self.report["erased"] = True

@@ -153,8 +153,10 @@ def _table(report: dict[str, Any]) -> str:
             rows.append((str(r["number"]), r["start_utc"], length, f"{r['size_bytes'] / 2**20:.1f} MB", came))
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         lines += ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-    elif "recordings" in report:
+    elif "recordings" in report and report["memory"]["known"]:
         lines.append("No recording is on it.")
+    elif "recordings" in report:
+        lines.append("It is new, or its memory has no directory that can be read: --erase --force makes it anew.")
     if "stopped" in report:
         lines.append("Stopped." if report["stopped"] else "It was not recording.")
     if report.get("erased"):

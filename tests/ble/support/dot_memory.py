@@ -54,6 +54,7 @@ class DotMemory:
         self.ack = b""
         self.rate_hz = 60.0
         self.valid = True
+        self.used_up = False  # whatever its directory tells
         self.selected = bytes([0, 4, 7, 8])
         self.asked: list[tuple[int, bytes]] = []
         self.lost: set[int] = set()  # packets that go astray the first time
@@ -62,6 +63,7 @@ class DotMemory:
         self.knows_retransmit = True
         self.ack_is_stale = 0  # readings that still give the acknowledgement before
         self.erase_s = 0.3
+        self.sent = 0  # packets
         self._begun_s = self._erased_s = 0.0
         self._file: File | None = None
         self._next = 0
@@ -73,7 +75,7 @@ class DotMemory:
     def pass_by(self, now_s: float) -> list[bytes]:
         """What happens by itself until now."""
         if self.state == ERASING and now_s >= self._erased_s:
-            self.state, self.files = IDLE, []
+            self.state, self.files, self.valid = IDLE, [], True
             return [framed(0x33)]
         if self.state != RECORDING:
             return []
@@ -119,7 +121,7 @@ class DotMemory:
             self.state, self._erased_s = ERASING, now_s + self.erase_s
             return ERASING, []
         if kind == 0x40:
-            if not self.valid or self.used >= 0.9 * self.size:
+            if not self.valid or self.used_up or self.used >= 0.9 * self.size:
                 return SUCCESS, [framed(0x34)]
             start, timer = unpack("<IH", data)
             self.files.append(File(start, timer, self.rate_hz, clock_us % 2**32))
@@ -172,4 +174,5 @@ class DotMemory:
                 out.append(bytes(raw))
             else:
                 out.append(self._file.packet(number))
+            self.sent += 1
         return out
