@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -226,3 +227,17 @@ def test_old_records_are_given_up_events_never(tmp_path: Path) -> None:
     assert outbox.counters()[DROPPED + "epoch"] == 2
     assert outbox.queued("mqtt") == 12, "age is counted within a sensor"
     spool.close()
+
+
+def test_a_sink_reads_what_is_committed_while_more_is_being_written(tmp_path: Path) -> None:
+    """A group of sensors is computed within one transaction; what stands in the outbox leaves meanwhile."""
+    spool = Spool(tmp_path / "spool.db")
+    outbox = Outbox(spool, ["mqtt"], 1000)
+    run = outbox.run("clip-1", "w-001", "hash", 0)
+    outbox.store(run, 0, [metric(0)])
+    with ThreadPoolExecutor(1) as sink, spool.together():
+        outbox.store(run, 1, [metric(1)])
+        assert [e.seq for e in sink.submit(outbox.read, "mqtt", 0, 10).result(30)] == [1]
+        assert sink.submit(outbox.queued, "mqtt").result(30) == 1
+    assert [(e.seq, e.after, e.floor) for e in outbox.read("mqtt", 0, 10)] == [(1, 0, 1), (2, 1, 1)]
+    assert [(e.seq, e.after, e.floor) for e in outbox.read("mqtt", 1, 10)] == [(2, 1, 1)]
