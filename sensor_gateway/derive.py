@@ -10,6 +10,8 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -21,7 +23,7 @@ from processing.rules.study import Study, study_hash
 from processing.types import ImuBatch
 from sensor_gateway import controls
 from sensor_gateway.config import Sensor
-from sensor_gateway.drivers.base import Battery, Driver, EndOfStream, Rejected
+from sensor_gateway.drivers.base import Battery, Driver, EndOfStream, Received, Rejected, decode_many
 from sensor_gateway.spool.block import Logged
 from sensor_gateway.spool.journal import CONTROL
 
@@ -101,26 +103,30 @@ class Deriver:
     def feed(self, entries: Iterable[Logged]) -> list[Output]:
         """Take consecutive entries; the outputs in order."""
         out: list[Output] = []
-        batches, decode, own = self._batches, self._driver.feed, self._driver.id
-        for entry in entries:
-            received = entry.received
-            if entry.source == CONTROL:
-                self._control(entry, out)
-                continue
-            if entry.source.driver != own:
-                self.unreadable += 1  # from before another driver was configured for this sensor
-                continue
-            for item in decode(received.uuid, received.payload, received.rx_mono_ns, received.rx_utc_ns):
-                if isinstance(item, ImuBatch):
-                    batches.append(item)
-                elif isinstance(item, Battery):
-                    self._status(DeviceStatus(battery_percent=item.percent), received.rx_utc_ns, out)
-                elif isinstance(item, Rejected):
-                    self._status(DeviceStatus(rejected=1), received.rx_utc_ns, out)
-                elif isinstance(item, EndOfStream):
-                    self._end(out)
+        for source, entries_of in groupby(entries, attrgetter("source")):
+            if source == CONTROL:
+                for entry in entries_of:
+                    self._control(entry, out)
+            elif source.driver != self._driver.id:
+                self.unreadable += sum(
+                    1 for _ in entries_of
+                )  # from before another driver was configured for this sensor
+            else:
+                self._payloads([entry.received for entry in entries_of], out)
         self._flush(out)
         return out
+
+    def _payloads(self, received: Sequence[Received], out: list[Output]) -> None:
+        for r, items in zip(received, decode_many(self._driver, received), strict=True):
+            for item in items:
+                if isinstance(item, ImuBatch):
+                    self._batches.append(item)
+                elif isinstance(item, Battery):
+                    self._status(DeviceStatus(battery_percent=item.percent), r.rx_utc_ns, out)
+                elif isinstance(item, Rejected):
+                    self._status(DeviceStatus(rejected=1), r.rx_utc_ns, out)
+                elif isinstance(item, EndOfStream):
+                    self._end(out)
 
     def _flush(self, out: list[Output]) -> None:
         if self._batches:

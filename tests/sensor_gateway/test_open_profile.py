@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from processing.types import GRAVITY_MPS2, ImuBatch
-from sensor_gateway.drivers.base import Advert, Battery, Rejected
+from sensor_gateway.drivers.base import Advert, Battery, Received, Rejected
 from sensor_gateway.drivers.open_profile import (
     BATCH_MAX,
     CONTROL_UUID,
@@ -234,3 +234,37 @@ def test_a_day_can_be_encoded_and_decoded_in_seconds() -> None:
     # Measured 1.2 and 5.4 us a frame; the bound is a guard against a loop per sample, not a benchmark.
     assert (encoded - start) / len(frames) < 8e-6
     assert (decoded - encoded) / len(frames) < 30e-6
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_many_frames_at_once_are_what_each_is_alone(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    frames = encode_frames(65_500, 2.0**33, rng.normal(0, 30, (640, 3)), rng.normal(0, 9, (640, 3)), 50)
+    frames = [bytearray(f) for f in frames]
+    if seed % 3 == 1:  # a bit that fell over, a frame of another length, another characteristic
+        frames[int(rng.integers(64))][int(rng.integers(20, 140))] ^= 4
+    if seed % 3 == 2:
+        frames[40:42] = [
+            bytearray(f) for f in encode_frames(65_900, 2.0**33 + 4e6, np.ones((8, 3)), np.ones((8, 3)), 49, batch=4)
+        ]
+    uuids = [DATA_UUID] * len(frames)
+    if seed == 4:
+        uuids[7] = CONTROL_UUID
+    if seed == 0:  # the battery falls on the way: sound frames all the same
+        frames[30:] = [
+            bytearray(f) for f in encode_frames(264, 2.0**33 + 3e6, np.ones((340, 3)), np.ones((340, 3)), 49)
+        ]
+    received = [
+        Received(u, bytes(f), 10**9 + i, 10**18 + i) for i, (u, f) in enumerate(zip(uuids, frames, strict=True))
+    ]
+    alone, together = OpenProfileDriver(), OpenProfileDriver()
+    expected = [alone.feed(r.uuid, r.payload, r.rx_mono_ns, r.rx_utc_ns) for r in received]
+    found = together.feed_many(received)
+    assert repr(found) == repr(expected)
+    assert together.snapshot() == alone.snapshot()
+    for many, one in zip(found, expected, strict=True):
+        for a, b in zip(many, one, strict=True):
+            if isinstance(a, ImuBatch):
+                assert a.acc_mps2.tobytes() == b.acc_mps2.tobytes()
+                assert a.gyr_rps.tobytes() == b.gyr_rps.tobytes()
+                assert a.t_dev_ticks.tobytes() == b.t_dev_ticks.tobytes()
