@@ -153,6 +153,20 @@ class Received:
     rx_utc_ns: int
 
 
+@runtime_checkable
+class DecodesMany(Protocol):
+    """A driver that decodes a stretch of payloads in less time than one by one, and to the same."""
+
+    def feed_many(self, received: Sequence[Received]) -> list[list[Decoded]]: ...
+
+
+def decode_many(driver: Driver, received: Sequence[Received]) -> list[list[Decoded]]:
+    """What `Driver.feed` gives for each payload of a stretch, in order."""
+    if isinstance(driver, DecodesMany):
+        return driver.feed_many(received)
+    return [driver.feed(r.uuid, r.payload, r.rx_mono_ns, r.rx_utc_ns) for r in received]
+
+
 class Sink(Protocol):
     """Where a transport puts what it received; awaiting it is the back-pressure when the runner is behind."""
 
