@@ -7,7 +7,7 @@ changed study shows what it would have made of the same days.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -24,9 +24,11 @@ from sensor_gateway.drivers.base import TransportContext, worn_as
 from sensor_gateway.gateway import transport_factory
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
+from sensor_gateway.spool.block import Logged
 from sensor_gateway.spool.journal import JournalReader
 
 _FLUSH: Final = 20_000
+_STRETCH: Final = 3000
 _EXAMPLES: Final = 5
 
 
@@ -81,7 +83,7 @@ def rederive(
     deriver = deriver_of(sensor, study, corrections)
     newest = spool.query("SELECT max(last_seq) FROM journal WHERE sensor = ?", (sensor.id,))[0][0] or 0
     result, waiting = Replayed(), list[Record]()
-    for entries in JournalReader(spool).read(sensor.id):
+    for entries in _stretches(JournalReader(spool).read(sensor.id)):
         if result.entries == 0:
             result.missing_before = entries[0].seq - 1
         result.entries += len(entries)
@@ -94,6 +96,18 @@ def rederive(
     result.unreadable, result.corrected = deriver.unreadable, len(deriver.corrected)
     result.records = {kind: out.count(kind, sensor.wearer) for kind in KINDS}
     return result
+
+
+def _stretches(blocks: Iterable[list[Logged]]) -> Iterator[list[Logged]]:
+    """Entries in order, some minutes at a time: fewer and longer arrays, the same records."""
+    held: list[Logged] = []
+    for block in blocks:
+        held += block
+        if len(held) >= _STRETCH:
+            yield held
+            held = []
+    if held:
+        yield held
 
 
 def deriver_of(sensor: Sensor, study: Study, corrections: Mapping[int, Alignment] | None = None) -> Deriver:
