@@ -1,6 +1,6 @@
 // The therapist's review: one flag at a time, its picture and numbers, what followed, and a verdict.
-const $ = (id) => document.getElementById(id);
-const asked = new URLSearchParams(location.search);
+import { $, ask, asked, chooseWearer, guarded, rater, say, time } from './desk.js';
+
 const RULES = { tilt_dose: 'Tilt over the last hour', sustained_tilt: 'Tilt for ten minutes', static_posture: 'One position for long' };
 const VERDICTS = { useful: 'useful', not_useful: 'not useful', wrong_posture: 'another posture' };
 const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone ?? '';
@@ -8,19 +8,6 @@ let flags = [];
 let at = 0;
 let wanted = asked.get('event');
 
-async function ask(path, body) {
-  const answer = await fetch(path, body && { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
-  const found = await answer.json();
-  if (!answer.ok) throw new Error(found.error ?? `The gateway answered ${answer.status}.`);
-  return found;
-}
-
-function say(text) {
-  $('said').textContent = text;
-  $('said').hidden = !text;
-}
-
-const time = (ms) => new Date(ms).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
 const degrees = (value) => (value == null ? null : `${value.toFixed(1)}°`);
 const item = (text) => Object.assign(document.createElement('li'), { textContent: text });
 
@@ -93,47 +80,28 @@ async function load(keep) {
 
 async function judge(verdict) {
   const flag = flags[at];
-  const rater = $('rater').value.trim();
-  if (!rater) {
-    say("Enter your short name first, for example 'pt-1'.");
-    $('rater').focus();
-    return;
-  }
+  const name = rater();
+  if (!name) return;
   const buttons = [...$('verdicts').children];
   for (const button of buttons) button.disabled = true;
   try {
-    localStorage.setItem('tiltline-rater', rater);
-    await ask('api/review', { event_id: flag.event_id, verdict, rater, note: $('note').value.trim() });
-    say(`Saved: ${VERDICTS[verdict]}.`);
+    await ask('api/review', { event_id: flag.event_id, verdict, rater: name, note: $('note').value.trim() });
+    say(`Saved: ${VERDICTS[verdict]}.`, true);
     $('note').value = '';
     flag.verdict = verdict;
-    flag.verdicts.push({ verdict, rater, t_ms: Date.now(), note: '' });
+    flag.verdicts.push({ verdict, rater: name, t_ms: Date.now(), note: '' });
     show();
   } finally {
     for (const button of buttons) button.disabled = false;
   }
 }
 
-const guarded = (action) => async (...given) => {
-  try {
-    await action(...given);
-  } catch (error) {
-    say(error.message);
-  }
-};
-
-const start = guarded(async () => {
-  $('rater').value = localStorage.getItem('tiltline-rater') ?? '';
-  const { wearers } = await ask('api/review/wearers');
-  $('wearer').replaceChildren(...wearers.map((id) => new Option(id, id, false, id === asked.get('wearer'))));
-  await load();
-});
 $('choose').addEventListener('submit', (event) => event.preventDefault());
-for (const id of ['wearer', 'state']) $(id).addEventListener('change', guarded(() => load()));
+$('state').addEventListener('change', guarded(() => load()));
 $('before').addEventListener('click', () => { at -= 1; say(''); show(); });
 $('after').addEventListener('click', () => { at += 1; say(''); show(); });
 $('verdicts').addEventListener('click', guarded(async (event) => {
   const { verdict } = event.target.dataset;
   if (verdict) await judge(verdict);
 }));
-start();
+guarded(() => chooseWearer(() => load()))();

@@ -1,0 +1,125 @@
+// The therapist's programme editor: exercises with side and dose, proposed steps to decide, and every version that was.
+import { $, ask, chooseWearer, guarded, rater, say, time } from './desk.js';
+
+const DOSES = [['sets', 'Sets', 1, 10], ['reps', 'Times', 1, 100], ['hold_s', 'Hold, s', 0, 120]];
+const SOON_MS = 1000; // a change goes through the gateway's journal before it can be read again
+const TRIES = 20;
+let library = new Map();
+let programme = null;
+
+const make = (name, properties, ...children) => {
+  const element = Object.assign(document.createElement(name), properties);
+  element.append(...children);
+  return element;
+};
+const nameOf = (id) => library.get(id)?.name ?? id;
+const dose = ({ side, sets, reps, hold_s }) => `${side === 'both' ? 'both sides' : side}, ${sets} × ${reps}${hold_s ? `, hold ${hold_s} s` : ''}`;
+const about = (entry) => `${nameOf(entry.exercise)} (${dose(entry)})`;
+const address = (path) => `${path}?${new URLSearchParams({ wearer: $('wearer').value })}`;
+const dayName = (day) => new Date(`${day}T12:00:00`).toLocaleDateString(undefined, { weekday: 'long', day: 'numeric', month: 'long' });
+
+function row(entry) {
+  const exercise = make('select', { name: 'exercise' }, ...[...library.values()].map((e) => new Option(`${e.name} (level ${e.level})`, e.id, false, e.id === entry.exercise)));
+  const side = make('select', { name: 'side' });
+  const sides = (wanted) => side.replaceChildren(...library.get(exercise.value).sides.map((one) => new Option(one, one, false, one === wanted)));
+  const doses = DOSES.map(([name, label, min, max]) => make('label', { textContent: label }, make('input', { name, type: 'number', min, max, required: true, value: entry[name] })));
+  const remove = make('button', { type: 'button', textContent: 'Remove' });
+  const named = () => remove.setAttribute('aria-label', `Remove ${nameOf(exercise.value)}`);
+  const line = make('li', {}, make('label', { className: 'wide', textContent: 'Exercise' }, exercise), make('label', { textContent: 'Side' }, side), ...doses, remove);
+  exercise.addEventListener('change', () => {
+    const known = library.get(exercise.value);
+    sides(side.value);
+    for (const [name] of DOSES) line.querySelector(`[name=${name}]`).value = known.dose[name];
+    named();
+  });
+  remove.addEventListener('click', () => {
+    line.remove();
+    $('add').focus();
+  });
+  sides(entry.side);
+  named();
+  return line;
+}
+
+const entries = () => [...$('rows').children].map((line) => Object.fromEntries([...line.querySelectorAll('select, input')].map((e) => [e.name, e.type === 'number' ? e.valueAsNumber : e.value])));
+
+function show() {
+  const { version, editor, pending } = programme;
+  const by = (one) => (one.editor ? ` (by ${one.editor})` : " (the study's own)");
+  const holds = `Version ${version} holds today${by({ editor })}.`;
+  $('state').textContent = pending ? `${holds} Version ${pending.version}${by(pending)} holds from ${dayName(pending.effective)} on; you see and change that one.` : holds;
+  $('rows').replaceChildren(...(pending ?? programme).entries.map(row));
+  $('proposals-card').hidden = !programme.proposals.length;
+  $('proposals').replaceChildren(...programme.proposals.map(proposal));
+}
+
+function proposal(one) {
+  const step = one.direction === 'regression' ? 'An easier one' : 'A next step';
+  const text = one.to ? `${step}: ${one.from ? `${about(one.from)} becomes ` : ''}${about(one.to)}.` : one.text;
+  const buttons = [['Accept', true], ['Decline', false]].map(([label, accept]) => {
+    const button = make('button', { type: 'button', textContent: label });
+    button.setAttribute('aria-label', `${label}: ${text}`);
+    button.addEventListener('click', guarded(() => decide(one, accept)));
+    return button;
+  });
+  return make('li', {}, make('p', { textContent: text }), make('p', { className: 'soft', textContent: one.to && one.text ? one.text : '' }), make('div', { className: 'review-verdicts' }, ...buttons));
+}
+
+function entry(one) {
+  if (one.type === 'programme') return `Version ${one.version} by ${one.editor}, from ${dayName(one.effective)} on: ${one.entries.map(about).join('; ') || 'no exercise'}.`;
+  return `${one.text}${one.editor ? ` (${one.editor})` : ''}`;
+}
+
+async function load() {
+  say('');
+  if (!library.size) library = new Map((await ask('api/exercises')).map((e) => [e.id, e]));
+  programme = await ask(address('api/programme'));
+  show();
+  const history = await ask(address('api/programme/history'));
+  $('history').replaceChildren(...history.map((one) => make('li', {}, make('span', { className: 'soft', textContent: `${time(one.t_ms)} ` }), entry(one))));
+  $('history-none').hidden = history.length > 0;
+}
+
+// What was sent is shown once it can be read back, so that nothing looks saved that is not.
+async function sent(path, body, method, done) {
+  const buttons = [...document.querySelectorAll('main button')];
+  const before = JSON.stringify(programme);
+  for (const button of buttons) button.disabled = true;
+  try {
+    await ask(address(path), body, method);
+    say('Saving …');
+    for (let i = 0; i < TRIES; i += 1) {
+      await new Promise((over) => setTimeout(over, SOON_MS));
+      if (JSON.stringify(await ask(address('api/programme'))) !== before) break;
+    }
+    await load();
+    say(JSON.stringify(programme) === before ? 'The gateway took it but has not written it yet; load this page again in a moment.' : done, true);
+  } finally {
+    for (const button of buttons) button.disabled = false;
+  }
+}
+
+async function save() {
+  const editor = rater();
+  if (editor) await sent('api/programme', { entries: entries(), editor }, 'PUT', 'Saved. It holds from the next day on.');
+}
+
+async function decide({ event_id }, accept) {
+  const editor = rater();
+  if (editor) await sent('api/proposal', { event_id, accept, editor }, 'POST', accept ? 'Accepted. It holds from the next day on.' : 'Declined.');
+}
+
+$('choose').addEventListener('submit', (event) => event.preventDefault());
+$('edit').addEventListener('submit', (event) => {
+  event.preventDefault();
+  guarded(save)();
+});
+$('reset').addEventListener('click', () => programme && show());
+$('add').addEventListener('click', () => {
+  if (!library.size) return;
+  const [first] = library.values();
+  const line = row({ exercise: first.id, side: first.sides[0], ...first.dose });
+  $('rows').append(line);
+  line.querySelector('select').focus();
+});
+guarded(() => chooseWearer(load))();
