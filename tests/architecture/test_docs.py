@@ -103,6 +103,12 @@ def test_the_front_page_names_every_command() -> None:
     assert [name for name in COMMANDS if not re.search(rf"`(tiltline )?{name}`", readme)] == []
 
 
+def test_the_map_has_every_package() -> None:
+    rooms = {path.parent.name for path in (ROOT / "sensor_gateway").glob("*/__init__.py")}
+    drawn = set(re.findall(r"`(\w+)/`", (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")))
+    assert not rooms - drawn
+
+
 def test_planted_mistakes_are_found() -> None:
     block = "```sh\nFOO=1\ntiltline export --store x \\\n    --no-such y  # why\n```\n"
     assert list(typed(block)) == [["export", "--store", "x", "--no-such", "y"]]
