@@ -104,10 +104,9 @@ class Desk:
                 await recorder.stop()
                 state = dot.IDLE
         if state == dot.ON_RECORDING:
-            since, timer, left = await recorder.running()
-            report["recording"] = {"start_utc": _iso(since), "timer_s": timer, "left_s": left}
+            since = self._tell_running("recording", await recorder.running())
             if wish.fetch or wish.erase or wish.start:
-                raise RecorderError(f"{self.sensor.id} has been recording since {_iso(since)}; add --stop")
+                raise RecorderError(f"{self.sensor.id} has been recording since {since}; add --stop")
             return
         await self._look()
         if wish.fetch:
@@ -116,6 +115,11 @@ class Desk:
             await self._erase()
         if wish.start:
             await self._start()
+
+    def _tell_running(self, key: str, running: tuple[int, int | None, int | None]) -> str:
+        since, timer, left = running
+        self.report[key] = {"start_utc": _iso(since), "timer_s": timer, "left_s": left}
+        return _iso(since)
 
     async def _look(self) -> None:
         """The sensor's directory, and what the journal holds of it."""
@@ -143,9 +147,8 @@ class Desk:
             return book
         for entries in self.gateway.journal.read(sensor.id, max(own, int(later))):
             for entry in entries:
-                if entry.received.uuid in (dot.ACK_UUID, dot.MESSAGE_UUID):
-                    told = dot_message.decode(entry.received.payload)
-                    (book.acknowledged if entry.received.uuid == dot.ACK_UUID else book.told)(told)
+                if entry.received.uuid == dot.MESSAGE_UUID:
+                    book.told(dot_message.decode(entry.received.payload))
         return book
 
     async def _fetch(self) -> None:
@@ -206,14 +209,18 @@ class Desk:
         await self._look()
 
     async def _start(self) -> None:
+        now_ns = self.tools.clock.utc_ns()
+        if not datable(now_ns // NS_PER_S, now_ns):
+            raise RecorderError(
+                f"this machine's clock says {_iso(now_ns // NS_PER_S)}; set it, for it dates the recording"
+            )
         if self.directory.is_full:
             raise RecorderError("the sensor's memory is full; fetch what is on it, then --erase")
         if self.report["battery_percent"] < LOW_PERCENT and not self.wish.force:
             raise RecorderError(f"the battery is at {self.report['battery_percent']} %; charge it first, or --force")
-        acknowledged = await self.recorder.start(self.driver, self.wish.length_s)
-        await self._journal(_alone([acknowledged]))
-        since, timer, left = await self.recorder.running()
-        self.report["started"] = {"start_utc": _iso(since), "timer_s": timer, "left_s": left}
+        told = await self.recorder.start(self.driver, self.wish.length_s)
+        await self._journal(_alone([told]))
+        self._tell_running("started", await self.recorder.running())
 
 
 async def _alone(group: list[Received]) -> AsyncIterator[list[Received]]:

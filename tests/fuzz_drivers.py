@@ -27,6 +27,7 @@ from sensor_gateway.drivers.capture2go import NOTIFY_UUID as C2G_UUID
 from sensor_gateway.drivers.capture2go import Capture2GoDriver
 from sensor_gateway.drivers.capture2go_frame import Package, encode, split
 from sensor_gateway.drivers.dot_payload import LONG_UUID, MEDIUM_UUID
+from sensor_gateway.drivers.dot_recording import MESSAGE_UUID as DOT_MESSAGE_UUID
 from sensor_gateway.drivers.metamotion import NOTIFY_UUID as MM_UUID
 from sensor_gateway.drivers.metamotion import MetaMotionDriver
 from sensor_gateway.drivers.movella_dot import BATTERY_UUID as DOT_BATTERY_UUID
@@ -42,6 +43,7 @@ from sensor_gateway.drivers.reasons import kind_of
 from sensor_gateway.drivers.witmotion import NOTIFY_UUID as WIT_UUID
 from sensor_gateway.drivers.witmotion import WitMotionDriver
 from tests.ble.support.flash import Flash
+from tests.sensor_gateway import test_dot_recording as dot_rec
 from tests.sensor_gateway import test_driver_capture2go as c2g
 from tests.sensor_gateway import test_driver_metamotion as mm
 from tests.sensor_gateway import test_driver_movella_dot as dot
@@ -110,6 +112,30 @@ def _capture2go_files() -> list[bytes]:
     return [encode(p.header, p.payload) for p in split(b"".join(told))[0] if isinstance(p, Package)]
 
 
+def _seal_dot(payload: bytes) -> bytes:
+    """A message's length and sum put right."""
+    size = min(len(payload) - 3, 157)
+    if size < 1:
+        return payload
+    body = payload[:1] + bytes([size]) + payload[2 : 2 + size]
+    return body + bytes([-sum(body) & 0xFF])
+
+
+class _ForgetfulDot(MovellaDotDriver):
+    """Knows no recording any more after a lost connection: a packet is decoded once, and soon none were left to try."""
+
+    def reset(self) -> None:
+        super().reset()
+        self.restore({"battery": -1})
+
+
+def _dot_recording() -> list[bytes]:
+    """A recording with a sample that the sensor could not read, and its end."""
+    file = dot_rec.file_of(5)
+    file.invalid = {3}
+    return [*dot_rec.journal(file, *range(5)), dot_rec.framed(0x72)]
+
+
 def _metamotion(chip: str) -> Case:
     identity = [bytes([m, 0x80, mm.CHIPS[chip].implementation[m], 1]) for m in (mm.ACC, mm.GYRO)]
     good = [mm.packed(chip, mm.ACC, 5), mm.packed(chip, mm.GYRO, 7), mm.ACC_SINGLE_4G, *identity, mm.GOOD[4], mm.LOG[0]]
@@ -145,6 +171,15 @@ def cases() -> dict[str, Case]:
                 *_on(DOT_BATTERY_UUID, b"\x50\0"),
             ),
             dot.MOST_NUMBERS,
+        ),
+        "dot-record": Case(
+            _ForgetfulDot,
+            (
+                *_on(DOT_MESSAGE_UUID, *_dot_recording()),
+                *_on(DOT_MESSAGE_UUID, dot_rec.framed(0x43, pack("<IHH", dot_rec.START, 1800, 1700))),
+            ),
+            dot_rec.MOST_NUMBERS,
+            _seal_dot,
         ),
         "witmotion": Case(WitMotionDriver, _on(WIT_UUID, *wit_good, wit.frame()[9:] + wit.frame()), wit.MOST_NUMBERS),
         "movesense": Case(lambda: MovesenseDriver(52), _on(MS_UUID, *ms.GOOD), ms.MOST_NUMBERS),

@@ -13,15 +13,13 @@ from typing import Final
 from processing.types import NS_PER_S
 from sensor_gateway.drivers.dot_message import Message
 from sensor_gateway.drivers.dot_recording import (
-    ACK,
     DAMAGED,
     DATA,
     DATA_DONE,
     FILE,
     SAMPLE,
-    START,
-    START_DATA,
-    SUCCESS,
+    TIME,
+    TIME_DATA,
     U32,
     Head,
     number_of,
@@ -68,14 +66,13 @@ class Book:
         self.held: dict[int, Held] = {}
         self._open = -1  # start of the recording whose packets come
 
-    def acknowledged(self, told: Message) -> None:
-        """An acknowledgement: of a recording that was begun here."""
-        if told.kind == ACK and len(told.data) >= 2 + START_DATA.size and told.data[:2] == bytes([SUCCESS, START]):
-            self._entry(START_DATA.unpack_from(told.data, 2)[0]).ours = 1
-
     def told(self, told: Message) -> Sample | str | None:
-        """A message of the export: its sample, why it has none, or None where it brings nothing."""
-        if told.kind == FILE:
+        """A message of the sensor: its sample, why it has none, or None where it brings nothing."""
+        if told.kind == TIME:
+            # Journaled where the gateway has just begun the recording.
+            if len(told.data) >= TIME_DATA.size:
+                self._entry(TIME_DATA.unpack_from(told.data)[0]).ours = 1
+        elif told.kind == FILE:
             try:
                 head = Head.of(told.data)
             except ValueError as e:

@@ -49,8 +49,8 @@ _SECTOR_BYTES: Final = 228 * 1024
 _FLASH_MAGIC, _FILE_MAGIC = 0x466C6173, 0x5265636F
 _FLASH: Final = Struct("<IIHII")  # magic, bytes of the head, revision, initialised [UTC s], bytes of the memory
 _FILE: Final = Struct("<IIHIH")  # magic, bytes of the head, revision, start [UTC s], timer [s]
-START_DATA: Final = Struct("<IH")
-_TIME: Final = Struct("<IHH")
+_START: Final = Struct("<IH")
+TIME_DATA: Final = Struct("<IHH")
 U32: Final = Struct("<I")
 _SELECTED: Final = bytes([0x00, 0x07, 0x08])  # time stamp, acceleration, angular rate: the fields of payload 21
 SAMPLE: Final = PAYLOADS[21]
@@ -63,7 +63,7 @@ def message(kind: int, data: bytes = b"") -> Message:
 
 def start(utc_s: int, seconds: int = NO_TIMER) -> Message:
     """Begin a recording that ends after ``seconds``, or never by itself. ``utc_s``: what the sensor shall take for now."""
-    return message(START, START_DATA.pack(utc_s, seconds))
+    return message(START, _START.pack(utc_s, seconds))
 
 
 def erase(utc_s: int) -> Message:
@@ -84,9 +84,9 @@ def result_of(raw: bytes, asked: Message) -> int | None:
 
 def time_of(data: bytes) -> tuple[int, int | None, int | None]:
     """Of a running recording: start [UTC s], timer [s] and what is left of it; None without a timer. Raises ValueError."""
-    if len(data) < _TIME.size:
+    if len(data) < TIME_DATA.size:
         raise ValueError(f"{len(data)} bytes tell no recording time")
-    begun, timer, left = _TIME.unpack_from(data)
+    begun, timer, left = TIME_DATA.unpack_from(data)
     return (begun, None, None) if timer == NO_TIMER else (begun, timer, left)
 
 

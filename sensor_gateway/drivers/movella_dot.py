@@ -21,7 +21,7 @@ from sensor_gateway.drivers import dot_message
 from sensor_gateway.drivers.base import Advert, Battery, Capabilities, Decoded, Late, Rejected, Step
 from sensor_gateway.drivers.dot_book import Book
 from sensor_gateway.drivers.dot_payload import PAYLOADS, decode, dot_uuid
-from sensor_gateway.drivers.dot_recording import ACK_UUID, MESSAGE_UUID
+from sensor_gateway.drivers.dot_recording import MESSAGE_UUID
 
 CONFIG_SERVICE_UUID: Final = dot_uuid(0x1000)
 DEVICE_CONTROL_UUID: Final = dot_uuid(0x1002)
@@ -108,8 +108,8 @@ class MovellaDotDriver:
         """Decode one notification: a sample, the battery where it changed, or the reason why not."""
         if uuid == BATTERY_UUID:
             return self._charge(payload)
-        if uuid in (ACK_UUID, MESSAGE_UUID):
-            return self._recorded(uuid, payload, rx_mono_ns, rx_utc_ns)
+        if uuid == MESSAGE_UUID:
+            return self._recorded(payload, rx_mono_ns, rx_utc_ns)
         mode = _MODE_ON.get(uuid)
         if mode is None:
             return [Rejected(f"characteristic {uuid} carries no acceleration and angular rate of a DOT", payload)]
@@ -123,15 +123,12 @@ class MovellaDotDriver:
         ticks = np.array([t_us], np.int64)
         return [ImuBatch(ticks, None, rx_mono_ns, rx_utc_ns, np.array([acc]), np.radians([gyr]))]
 
-    def _recorded(self, uuid: str, payload: bytes, rx_mono_ns: int, rx_utc_ns: int) -> list[Decoded]:
+    def _recorded(self, payload: bytes, rx_mono_ns: int, rx_utc_ns: int) -> list[Decoded]:
         """A message of the recording service: a sample of a recording, or what goes with one."""
         try:
             told = dot_message.decode(payload)
         except ValueError as e:
             return [Rejected(str(e), payload)]
-        if uuid == ACK_UUID:
-            self._book.acknowledged(told)
-            return []
         found = self._book.told(told)
         if found is None:
             return []

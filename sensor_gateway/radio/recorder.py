@@ -32,9 +32,10 @@ class RecorderError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds: for an answer, without any packet of an export, between two looks, for erasing."""
+    """Seconds: for an answer, until it records, without any packet of an export, between two looks, for erasing."""
 
     answer_s: float = 10.0
+    begin_s: float = 3.0
     silence_s: float = 5.0
     look_s: float = 0.1
     erase_s: float = 300.0
@@ -70,7 +71,7 @@ class Recorder:
 
     async def state(self) -> int:
         """What the sensor is doing: one of `dot_recording.STATES`."""
-        return (await self._ask(dot.message(dot.GET_STATE)))[0]
+        return await self._ask(dot.message(dot.GET_STATE))
 
     async def settled(self) -> int:
         """Idle or recording: an export that an earlier connection left behind is stopped."""
@@ -79,7 +80,7 @@ class Recorder:
             return state
         if state == dot.ON_EXPORT:
             await self._write(dot.message(dot.DATA_STOP))
-        await self._idle(self._wait.answer_s, "is busy with its memory; wait a minute and try again")
+        await self._reach(dot.IDLE, self._wait.answer_s, "is busy with its memory; wait a minute and try again")
         return dot.IDLE
 
     async def running(self) -> tuple[int, int | None, int | None]:
@@ -107,32 +108,37 @@ class Recorder:
         return directory, found
 
     async def start(self, driver: MovellaDotDriver, seconds: int = dot.NO_TIMER) -> Received:
-        """Set rate and sleep, then begin to record at the turn of a second, since the sensor is told whole ones; its
-        acknowledgement.
+        """Set rate and sleep, then begin to record at the turn of a second, since the sensor is told whole ones; what it
+        tells of its recording then.
         """
         await self._link.write(driver.start()[:-1])
         await self._clock.sleep((-self._clock.utc_ns() % NS_PER_S) / NS_PER_S)
         asked = dot.start(round(self._clock.utc_ns() / NS_PER_S), seconds)
-        result, raw = await self._ask(asked)
-        self._refuse(result, "start recording")
+        await self._write(asked)
+        result = await self._result(asked, 1)
+        if result is not None:
+            self._refuse(result, "start recording")
         if await self.state() != dot.ON_RECORDING:
             raise RecorderError(
                 "the sensor took the command but does not record; is its memory full? fetch, then erase"
             )
-        return self._received(dot.ACK_UUID, raw)
+        told = (await self._answers(dot.message(dot.ASK_TIME), (dot.TIME,)))[-1]
+        return self._received(dot.MESSAGE_UUID, told.encode())
 
     async def stop(self) -> None:
         """End the running recording; returns once the sensor is idle."""
-        # Its acknowledgement is that of an earlier message in some firmware; the state tells.
+        # What it was acknowledged as is not asked: the state tells.
         await self._write(dot.message(dot.STOP))
-        await self._idle(self._wait.answer_s, "is still recording; hold its button for a second to stop it")
+        await self._reach(dot.IDLE, self._wait.answer_s, "is still recording; hold its button for a second to stop it")
 
     async def erase(self, progress: Callable[[float], None]) -> None:
         """Clear the memory; returns once the sensor is idle again."""
-        result, _ = await self._ask(dot.erase(self._clock.utc_ns() // NS_PER_S))
+        result = await self._ask(dot.erase(self._clock.utc_ns() // NS_PER_S))
         if result not in (dot.ERASING, dot.IDLE):
             self._refuse(result, "erase")
-        await self._idle(self._wait.erase_s, "is still erasing; leave it switched on, and look again later", progress)
+        await self._reach(
+            dot.IDLE, self._wait.erase_s, "is still erasing; leave it switched on, and look again later", progress
+        )
 
     async def fetch(
         self, recorded: Recorded, held: int, progress: Callable[[int], None]
@@ -189,7 +195,7 @@ class Recorder:
         for _ in range(_TRIES):
             while not self._came.empty():
                 self._came.get_nowait()
-            result, _ = await self._ask(asked)
+            result = await self._ask(asked)
             if result == dot.BUSY:
                 await self._clock.sleep(self._wait.look_s * 10)
                 continue
@@ -210,28 +216,37 @@ class Recorder:
             if asked.kind == dot.RETRANSMIT:
                 await self._write(asked)
             else:
-                self._refuse((await self._ask(asked))[0], "send a recording")
+                self._refuse(await self._ask(asked), "send a recording")
 
-    async def _ask(self, asked: Message) -> tuple[int, bytes]:
-        """Write a message; the result in its acknowledgement, and that as it was read."""
+    async def _ask(self, asked: Message) -> int:
+        """Write a message; the result in its acknowledgement."""
         await self._write(asked)
-        for _ in range(_READS):
-            raw = await self._link.read(dot.ACK_UUID)
+        result = await self._result(asked, _READS)
+        if result is None:
+            raise RecorderError(f"the sensor does not acknowledge message {asked.kind:02x}; switch it off and on")
+        return result
+
+    async def _result(self, asked: Message, reads: int) -> int | None:
+        """The result as soon as it is that of ``asked``: firmware is said to keep an older acknowledgement for a while."""
+        for _ in range(reads):
             try:
-                result = dot.result_of(raw, asked)
+                result = dot.result_of(await self._link.read(dot.ACK_UUID), asked)
             except ValueError:
                 result = None  # torn between two messages
             if result is not None:
-                return result, raw
+                return result
             await self._clock.sleep(self._wait.look_s)
-        raise RecorderError(f"the sensor does not acknowledge message {asked.kind:02x}; switch it off and on")
+        return None
 
     async def _write(self, asked: Message) -> None:
         await self._link.write([Step(dot.CONTROL_UUID, asked.encode(), self._wait.answer_s)])
 
-    async def _idle(self, most_s: float, what: str, progress: Callable[[float], None] = lambda _: None) -> None:
+    async def _reach(
+        self, state: int, most_s: float, what: str, progress: Callable[[float], None] = lambda _: None
+    ) -> None:
+        """Wait until the sensor is in ``state``; ``what`` it does where it is not."""
         began_ns = self._clock.mono_ns()
-        while await self.state() != dot.IDLE:
+        while await self.state() != state:
             share = (self._clock.mono_ns() - began_ns) / NS_PER_S / most_s
             if share >= 1:
                 raise RecorderError(f"the sensor {what}")

@@ -147,6 +147,9 @@ async def test_a_full_memory_or_a_low_battery_starts_nothing(site: Site) -> None
     assert "does not record; is its memory full?" in await site.refused("--start")
     await site.done("--erase", "--force")
     site.memory.used_up = False
+    ahead, site.world.ahead_ns = site.world.ahead_ns, -site.world.utc_ns() + site.world.ahead_ns + 10**18
+    assert "this machine's clock says 2001-09-09T" in await site.refused("--start")
+    site.world.ahead_ns = ahead
     site.logger.battery = 7
     assert "the battery is at 7 %; charge it first" in await site.refused("--start")
     await site.done("--start", "--force")

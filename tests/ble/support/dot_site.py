@@ -28,7 +28,7 @@ from tests.ble.support.dot_memory import File
 from tests.ble.support.recording_dot import Logger, Wired
 
 ADDRESS = "D4:22:CD:00:00:11"
-PATIENT = Patience(answer_s=30.0, silence_s=15.0, look_s=0.01, erase_s=30.0)
+PATIENT = Patience(answer_s=30.0, begin_s=1.0, silence_s=15.0, look_s=0.01, erase_s=30.0)
 HZ = 20.0
 
 
