@@ -9,7 +9,6 @@ on each table and noted in the block, so any device's payloads come back, well c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import msgspec
@@ -33,8 +32,7 @@ class Source(NamedTuple):
     version: int
 
 
-@dataclass(frozen=True, slots=True)
-class Logged:
+class Logged(NamedTuple):
     """A journal entry: its place in the sensor's sequence, the payload, and the driver it was received for."""
 
     seq: int

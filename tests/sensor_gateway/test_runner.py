@@ -66,7 +66,7 @@ def script(seconds: int = 90) -> list[Item]:
     control(400, DeviceStatus(link="lost"))
     control(401, DeviceStatus(link="streaming"))
     control(500, Answer("none", "not_now"))
-    items.insert(300, (OPEN, replace(items[300][1], payload=b"garbage")))
+    items.insert(300, (OPEN, items[300][1]._replace(payload=b"garbage")))
     del items[600:640]
     return items
 
@@ -274,7 +274,7 @@ def test_live_frames_come_within_a_quarter_second_ten_a_second(tmp_path: Path, e
                 start = clock.utc_ns()
                 for i, r in enumerate(frames(3)):
                     await asyncio.sleep(max(0, (start + (i + 1) * S // 10 - clock.utc_ns()) / S))
-                    await sink([replace(r, rx_mono_ns=clock.mono_ns(), rx_utc_ns=clock.utc_ns())])
+                    await sink([r._replace(rx_mono_ns=clock.mono_ns(), rx_utc_ns=clock.utc_ns())])
 
         watcher = asyncio.create_task(watch())
         await runner.run(Live([]))
@@ -359,7 +359,7 @@ def test_a_broken_computation_never_stops_the_journal(tmp_path: Path) -> None:
     line = SensorLine(derive.recipe(SENSOR, Study(), Trap()), gateway.journal, gateway.outbox, SystemClock())
     items: list[Item] = [(OPEN, r) for r in frames(3)]
     line.ingest(items[:10])
-    line.ingest([(OPEN, replace(items[10][1], payload=b"trap"))])
+    line.ingest([(OPEN, items[10][1]._replace(payload=b"trap"))])
     line.ingest(items[11:])
     assert line.broken == "ZeroDivisionError: a bug"
     assert gateway.journal.last_seq("clip-1") == 30 + 1
