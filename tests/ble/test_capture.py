@@ -59,7 +59,7 @@ async def test_a_capture_holds_what_was_sent_and_reads_the_same_again(
         assert await cli.capture_command(args, radio) == 0
         told = json.loads(capsys.readouterr().out)
         capture = read_capture(out)
-        assert told["payloads"] == len(capture.received) == len(clip.sent) >= 10
+        assert told["payloads"] == len(capture.received) == len(clip.sent) >= 5
         assert told["samples"] == 10 * len(clip.sent)
         assert told["refused"] == {}
         assert clip.commands[0] == clip.commands[-1] == b"\0"  # stopped before and after

@@ -94,10 +94,11 @@ def told(stack: Stack) -> dict[str, dict[tuple[Any, ...], Any]]:
 
 def at_rest(stack: Stack) -> dict[str, dict[tuple[Any, ...], Any]]:
     """`told` once nothing comes any more: broker and bridge still hold the gateway's last seconds when it has stopped."""
-    found, now = {}, told(stack)
-    while found != now:
+    found, same = told(stack), 0
+    while same < 3:
         time.sleep(2)
-        found, now = now, told(stack)
+        now = told(stack)
+        found, same = now, same + 1 if now == found else 0
     return found
 
 
