@@ -46,7 +46,8 @@ class ChangeMeter:
         """Seconds (m,) in order with codes and mean angles (NaN: unknown); ``transfer_seconds`` are those in which a change
         of posture was found.
         """
-        edges = np.flatnonzero(np.diff(second // _MINUTE_S)) + 1
+        minutes = second // _MINUTE_S
+        edges = np.flatnonzero(minutes[1:] != minutes[:-1]) + 1
         for a, b in zip([0, *edges.tolist()], [*edges.tolist(), len(second)], strict=True):
             if a == b:
                 continue

@@ -18,13 +18,14 @@ from processing.changes import ChangeMeter
 from processing.coaching import Coach
 from processing.context.stage import ContextStage
 from processing.context.transfers import Transfer
-from processing.epochs import MinuteEpochs, RuleEpochs, Second
+from processing.epochs import MinuteEpochs, RuleEpochs, Second, seconds_of
 from processing.features.align import AlignStage
 from processing.features.gait import Step
 from processing.features.seconds import SecondStage
 from processing.features.tilt import SecondTilt, TiltParams, second_tilt
 from processing.frames import tilt_and_obliquity_deg
 from processing.gaps import Filled, GapParams, GapStage
+from processing.metrics import metrics_of
 from processing.notices import Notices
 from processing.orientation import CausalOrientation, OrientationParams, Oriented
 from processing.rules.dose import DoseMeter
@@ -37,10 +38,8 @@ from processing.types import (
     F64,
     NS_PER_S,
     POSTURE_CODE,
-    POSTURES,
     Bool,
     ContextBlock,
-    Metric,
     Record,
     Samples,
     SecondBlock,
@@ -243,54 +242,21 @@ class Core:
         self._changes.update(
             block.second, context.posture, tilt.anterior_tilt_deg, tilt.obliquity_deg, transfer_seconds
         )
-        starts = block.start.tolist()
-        valid_rows = block.valid
-        columns = zip(
-            block.second.tolist(),
-            context.posture.tolist(),
-            context.confidence.tolist(),
-            tilt.anterior_tilt_deg.tolist(),
-            tilt.obliquity_deg.tolist(),
-            tilt.uncertainty_deg.tolist(),
-            tilt.coverage.tolist(),
-            tilt.quality.tolist(),
-            tilt.valid.tolist(),
-            tilt.settling.tolist(),
-            shaken.tolist(),
-            strict=True,
-        )
-        for i, (second, code, confidence, a, o, u, coverage, quality, valid, settling, shook) in enumerate(columns):
-            rows = slice(starts[i], starts[i + 1])
-            tilt_deg, obliquity_deg = block.anterior_tilt_deg[rows], block.obliquity_deg[rows]
-            if valid != rows.stop - rows.start:
-                keep = valid_rows[rows]
-                tilt_deg, obliquity_deg = tilt_deg[keep], obliquity_deg[keep]
-            judged = Second(second, code, confidence, valid, settling, tilt_deg, obliquity_deg, shook)
+        seconds = seconds_of(block, context, tilt.valid, tilt.settling, shaken)
+        for judged, metric in zip(seconds, metrics_of(block.second, context, tilt), strict=True):
             if self._rule_epochs.goes_on(judged):
                 self._minutes.goes_on(judged)  # ten seconds never cross a minute
             else:
                 self._advance(judged, records)
-            worn = code != _NOT_WORN
-            end_ns = (second + 1) * NS_PER_S
+            worn = judged.posture != _NOT_WORN
+            end_ns = metric.t_utc_ns + NS_PER_S
             if self.notices.concern(end_ns, worn=worn):
-                self.notices.wear(second * NS_PER_S, worn=worn)
+                self.notices.wear(metric.t_utc_ns, worn=worn)
                 records += self.notices.until(end_ns)
             while self._due and self._due[0].t_utc_ns < end_ns:
                 records += self.rules.update_strides([self._due.pop(0).day])
-            measured = valid > 0 and worn
-            records.append(
-                Metric(
-                    second * NS_PER_S,
-                    a if measured else None,
-                    o if measured else None,
-                    u if measured else None,
-                    POSTURES[code],
-                    confidence,
-                    coverage,
-                    quality,
-                )
-            )
-            self.posture = POSTURES[code]
+            records.append(metric)
+            self.posture = metric.posture
 
     def _advance(self, second: Second | None, records: list[Record]) -> None:
         alignment = self.align.alignment

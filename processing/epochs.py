@@ -12,7 +12,18 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from processing.changes import MinuteChanges
-from processing.types import F64, NS_PER_S, POSTURE_CODE, POSTURES, Epoch, RuleEpoch
+from processing.types import (
+    F64,
+    I64,
+    NS_PER_S,
+    POSTURE_CODE,
+    POSTURES,
+    Bool,
+    ContextBlock,
+    Epoch,
+    RuleEpoch,
+    SecondBlock,
+)
 
 RULE_EPOCH_S: Final = 10
 MINUTE_S: Final = 60
@@ -30,6 +41,22 @@ class Second(NamedTuple):
     tilt_deg: F64
     obliquity_deg: F64
     shaken: bool = False
+
+
+def seconds_of(block: SecondBlock, context: ContextBlock, valid: I64, settling: I64, shaken: Bool) -> list[Second]:
+    """The judged seconds of a block; ``valid``, ``settling`` (m,) count samples, ``shaken`` (m,) tells of a vehicle."""
+    starts, tilts, obliquities = block.start.tolist(), list[F64](), list[F64]()
+    counts = valid.tolist()
+    for a, b, n in zip(starts[:-1], starts[1:], counts, strict=True):
+        tilt, obliquity = block.anterior_tilt_deg[a:b], block.obliquity_deg[a:b]
+        if n != b - a:
+            keep = block.valid[a:b]
+            tilt, obliquity = tilt[keep], obliquity[keep]
+        tilts.append(tilt)
+        obliquities.append(obliquity)
+    facts = (block.second, context.posture, context.confidence)
+    columns = [*(x.tolist() for x in facts), counts, settling.tolist(), tilts, obliquities, shaken.tolist()]
+    return list(map(Second._make, zip(*columns, strict=True)))
 
 
 @dataclass(slots=True)
@@ -66,22 +93,22 @@ class RuleEpochs:
         if codes.count(posture) != len(codes):
             posture = max(set(codes), key=lambda code: (codes.count(code), -code))
             mine = [s for s in mine if s.posture == posture]
-        tilt = _median([s.tilt_deg for s in mine])
-        obliquity = _median([s.obliquity_deg for s in mine])
+        _, _, confidence, valid, settling, tilts, obliquities, shaken = zip(*mine, strict=True)
+        tilt, obliquity = _median(tilts), _median(obliquities)
         expected = math.floor(self.rate_hz * 0.98) * RULE_EPOCH_S
         # Seconds of other postures do not count as covered: half a walk is half an epoch of walking.
-        covered = min(1000, round(1000 * sum([s.valid for s in mine]) / expected))
+        covered = min(1000, round(1000 * sum(valid) / expected))
         return RuleEpoch(
             k=self._k(),
             coverage_permille=covered,
             posture=POSTURES[posture],
-            confidence_permille=round(1000 * sum([s.confidence for s in mine]) / len(mine)),
+            confidence_permille=round(1000 * sum(confidence) / len(mine)),
             tilt_mdeg=None if tilt is None else round(tilt * 1000),
             abs_obliquity_mdeg=None if obliquity is None else round(abs(obliquity) * 1000),
-            settling=any(s.settling for s in mine),
+            settling=any(settling),
             mount_id=mount_id,
             alignment_id=alignment_id,
-            shaken_permille=round(1000 * sum([s.shaken for s in mine]) / len(mine)),
+            shaken_permille=round(1000 * sum(shaken) / len(mine)),
         )
 
     def snapshot(self) -> list[Any]:
@@ -160,15 +187,17 @@ class MinuteEpochs:
         self._minute, self._seconds = state["minute"], [Second(*s) for s in state["seconds"]]
 
 
-def _median(pieces: list[F64]) -> float | None:
+def _median(pieces: tuple[F64, ...]) -> float | None:
     """As `np.median` of all finite values, at a fifth of its cost; None of nothing."""
     values = np.concatenate(pieces)
     half = len(values) // 2
     if not len(values):
         return None
-    values.partition(half)
-    upper = float(values[half])
-    return upper if len(values) % 2 else (float(values[:half].max()) + upper) / 2.0
+    if len(values) % 2:
+        values.partition(half)
+        return float(values[half])
+    values.partition((half - 1, half))
+    return (float(values[half - 1]) + float(values[half])) / 2.0
 
 
 def _quantile(ordered: F64, q: float) -> float:

@@ -12,7 +12,8 @@ from typing import Final
 
 import numpy as np
 
-from processing.types import F64, I64, Bool, SecondBlock
+from processing.frames import columns
+from processing.types import Bool, SecondBlock
 
 LIMIT_MPS2: Final = 0.13
 QUARTERS: Final = 4
@@ -31,25 +32,18 @@ def shaken_seconds(block: SecondBlock) -> Bool:
     first, n = start[enough], count[enough]
     quarter = np.arange(QUARTERS)
     at = (first[:, None] + n[:, None] * quarter // QUARTERS).ravel()
-    ends = (first[:, None] + n[:, None] * (quarter + 1) // QUARTERS).ravel()
-    length = ends - at
+    length = (first[:, None] + n[:, None] * (quarter + 1) // QUARTERS).ravel() - at
+    # Between the quarters lie only seconds of few samples: what is added up from their start on is left out.
+    edges = at if len(n) == len(count) else np.union1d(at, start)
+    kept = slice(None) if len(n) == len(count) else np.isin(edges, at)
     square = np.zeros(len(at))
-    for axis in range(3):
-        acc: F64 = np.ascontiguousarray(block.acc_p_mps2[:, axis])
+    for acc in columns(block.acc_p_mps2):
         # Centred on the second's own first sample: a difference of squares of 9.8 m/s² would lose its digits.
-        off = acc - np.repeat(acc[block.start[:-1]], count)
-        mean = _sums(off, at, ends) / length
-        square += np.maximum(0.0, _sums(off * off, at, ends) / length - mean * mean)
+        off = acc - np.repeat(acc[start], count)
+        mean = np.add.reduceat(off, edges)[kept] / length
+        square += np.maximum(0.0, np.add.reduceat(off * off, edges)[kept] / length - mean * mean)
     rms = np.sqrt(square).reshape(-1, QUARTERS)
     whole = np.sqrt(np.add.reduce(np.ascontiguousarray((rms * rms).T), axis=0) / QUARTERS)
     found = np.zeros(len(count), dtype=np.bool_)
     found[enough] = (whole >= LIMIT_MPS2) & (rms.min(axis=1) >= LIMIT_MPS2 / 3)
     return found
-
-
-def _sums(values: F64, at: I64, ends: I64) -> F64:
-    """Sums over the half-open stretches; each depends on its own values only."""
-    edges = np.empty(2 * len(at), dtype=np.int64)
-    edges[0::2], edges[1::2] = at, ends
-    padded = np.append(values, 0.0)
-    return np.add.reduceat(padded, edges)[0::2]

@@ -83,16 +83,18 @@ class SlipStage:
             t = block.t_utc_ns[use]
             own = [self._in_sensor(t // NS_PER_S, x[use]) for x in (block.acc_p_mps2, block.gyr_p_rps, block.up_p)]
             ending = {w.second + WINDOW_S - 1: w for w in self._windows.update(*cells_of(t, *own))}
-        first = block.start[:-1]
-        mean_p = np.stack([np.add.reduceat(x, first) / count for x in columns(block.up_p)], axis=1)
-        mean_up_s = self._in_sensor(block.second, mean_p).tolist()
-        fast = (_turning_dps(block, count) > self.params.handled_dps).tolist()
+        mean_up_p = (np.add.reduceat(columns(block.up_p), block.start[:-1], axis=1) / count).T
+        fast = _turning_dps(block, count) > self.params.handled_dps
+        told = (block.second, context.posture, self._in_sensor(block.second, mean_up_p), fast)
         notes: list[SlipNote] = []
-        for i, (second, code) in enumerate(zip(block.second.tolist(), context.posture.tolist(), strict=True)):
+        for second, code, (x, y, z), turning in zip(*(column.tolist() for column in told), strict=True):
             if second < self._from_second:
                 continue  # a recording's neutral pose may come after the clip was put on: before it nothing is vouched for
-            x, y, z = mean_up_s[i]
-            self._listen(second, code, (x, y, z), fast[i], notes)
+            uneventful = self._last is not None and second - self._last[0] <= self.params.gap_s and code != _NOT_WORN
+            if uneventful and not (turning or self._fast or self._off):
+                self._last = second, (x, y, z)
+            else:
+                self._listen(second, code, (x, y, z), turning, notes)
             if second in ending:
                 self._walked(ending[second], notes)
         return notes

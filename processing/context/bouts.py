@@ -27,7 +27,7 @@ from processing.context.params import Belief, ContextParams
 from processing.context.references import References, Vector, tilted_back
 from processing.context.steps import MOVE, REST, START, WALK, Step, TrackerState
 from processing.context.walking import WALKING
-from processing.features.displacement import Rest, angle_deg
+from processing.features.displacement import Rest, angle_deg, nearer_than
 from processing.features.movement import CELL_S, CELLS_PER_S, Movement
 from processing.types import NS_PER_S
 
@@ -39,7 +39,7 @@ _SURELY_CELLS: Final = 15  # quiet so long is a rest, even on a trembling clip
 _EARLY_CELLS: Final = 3  # quiet enough for a provisional look at the end of a second
 _MARGIN_CELLS: Final = 2  # a movement starts and ends more slowly than the threshold of quiet can see
 _END_CELLS: Final = 6 + _MARGIN_CELLS
-_DRIFT_DEG: Final = 12.0  # turned by this without a movement: slumped or reclined slowly
+_DRIFT_COS: Final = 0.9781476007338057  # turned by 12 deg without a movement: slumped or reclined slowly
 _WEIGH_CELLS: Final = 10 * CELLS_PER_S  # how often a long rest is weighed
 _FIRM_S: Final = 3  # steps for so long are walking, and walking is upright
 _LEARN_EVERY_S: Final = 10
@@ -75,7 +75,7 @@ class Tracker:
                 self._anew()
             s.last_second = seconds[i]
             s.lose(missing[i])
-            if s.mode == REST and all_quiet[i] and angle_deg(s.node_up, last_up[i]) < _DRIFT_DEG:
+            if s.mode == REST and all_quiet[i] and nearer_than(s.node_up, last_up[i], _DRIFT_COS):
                 s.count += CELLS_PER_S
                 s.walk_s = 0
                 if s.back > 0.0 and (s.count - s.since) % _WEIGH_CELLS < CELLS_PER_S:
@@ -143,7 +143,7 @@ class Tracker:
             self._arrive(s.count - s.walk_s * CELLS_PER_S, walk=True)
         elif s.mode == REST:
             drifted = self._cells.mean(s.count - _REST_CELLS, s.count)
-            if angle_deg(drifted.up, s.node_up) >= _DRIFT_DEG:
+            if not nearer_than(drifted.up, s.node_up, _DRIFT_COS):
                 # Turned too slowly for a movement: a movement all the same, of unknown rise.
                 lasted = (s.count - s.since) * CELL_S
                 edge = Edge(lasted, 0.0, None, s.node_up, drifted.up)

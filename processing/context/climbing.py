@@ -59,17 +59,17 @@ class ClimbStage:
         rests = (quiet & (np.max(acc, axis=1) - np.min(acc, axis=1) < _STEADY_MPS2)).tolist()
         mean_mps2 = (np.add.reduce(acc, axis=1) / CELLS_PER_S).tolist()
         out = list(codes)
-        gaps = gap_before.tolist()
-        ups = [(x, y, z) for x, y, z in up.tolist()]
+        gaps, ups = gap_before.tolist(), up.tolist()
         for i, code in enumerate(codes):
+            if rests[i]:
+                if i + 1 == len(codes) or not rests[i + 1]:  # of a long rest the last second counts
+                    self._rest_mps2 = mean_mps2[i]
+                    self._since_s, self._speed_mps, self._means, self._named_s = 0, 0.0, [], 0
+                    self._up = (ups[i][0], ups[i][1], ups[i][2])
+                continue
             if gaps[i]:
                 self._rest_mps2, self._named_s = None, 0
-            if rests[i]:
-                self._rest_mps2 = mean_mps2[i]
-                self._since_s, self._speed_mps, self._means, self._named_s = 0, 0.0, [], 0
-                self._up = ups[i]
-                continue
-            if angle_deg(ups[i], self._up) > _TURNED_DEG:
+            if self._rest_mps2 is not None and angle_deg(ups[i], self._up) > _TURNED_DEG:
                 self._rest_mps2 = None
             walks = code == WALKING
             self._walked_s = self._walked_s + 1 if walks else 0

@@ -13,10 +13,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.types import F64, I64, NS_PER_S, POSTURES
+from processing.types import F64, I64, NS_PER_S, POSTURE_CODE, POSTURES
 
 _ON_FOOT: Final = ("walking", "running", "stairs")
-_RESTING: Final = ("sitting", "standing")
+_RESTING: Final = (POSTURE_CODE["sitting"], POSTURE_CODE["standing"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,13 @@ class BoutStage:
     def update(self, second: I64, posture: NDArray[np.int8]) -> list[Bout]:
         """Bouts that ended, from (m,) UTC seconds and posture codes."""
         out: list[Bout] = []
+        hole_s = self.params.hole_s
         for at, code in zip(second.tolist(), posture.tolist(), strict=True):
-            if (self._bout or self._new) is not None and at - self._last - 1 > self.params.hole_s:
+            bout = self._bout
+            if bout is not None and self._new is None and code == bout.code and at - bout.last - 1 <= hole_s:
+                bout.last = at  # nearly always
+                continue
+            if (bout or self._new) is not None and at - self._last - 1 > hole_s:
                 out += self.finish()
             self._take(at, code, out)
         return out
@@ -147,13 +152,15 @@ class ShiftStage:
     def update(self, second: I64, posture: NDArray[np.int8], tilt_deg: F64, obliquity_deg: F64) -> None:
         """Take (m,) seconds, codes and mean angles; NaN angles say nothing and count nowhere."""
         columns = zip(second.tolist(), posture.tolist(), tilt_deg.tolist(), obliquity_deg.tolist(), strict=True)
+        before, last = self._code, self._last
         for at, code, tilt, obliquity in columns:
-            if code != self._code or at != self._last + 1:
+            if code != before or at != last + 1:
                 self._at, self._away_s = [], 0
-            self._code, self._last = code, at
-            if POSTURES[code] in _RESTING and not math.isnan(tilt + obliquity):
+            before, last = code, at
+            if code in _RESTING and not math.isnan(tilt + obliquity):
                 self.rested += 1
                 self._second(tilt, obliquity)
+        self._code, self._last = before, last
 
     def _second(self, tilt: float, obliquity: float) -> None:
         if not self._at:

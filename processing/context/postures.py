@@ -27,16 +27,17 @@ def name_postures(beliefs: list[Belief], gait: list[int], worn: list[float], par
 
     ``worn`` is the probability that the clip is on somebody, 0 where it surely is not: a posture is no surer than that.
     """
-    codes = np.empty(len(beliefs), dtype=np.int8)
-    confidence = np.empty(len(beliefs))
-    for i, belief in enumerate(beliefs):
-        if worn[i] == 0.0:
-            codes[i], confidence[i] = _NOT_WORN, _NOT_WORN_CONFIDENCE
-        elif gait[i] >= STEPPING:
-            codes[i], confidence[i] = _OF_STEPS[gait[i]]
+    named: list[tuple[int, float]] = []
+    for belief, steps, on in zip(beliefs, gait, worn, strict=True):
+        if on == 0.0:
+            named.append((_NOT_WORN, _NOT_WORN_CONFIDENCE))
+        elif steps >= STEPPING:
+            named.append(_OF_STEPS[steps])
         else:
             best = max(belief)
-            known = best >= params.min_confidence
-            codes[i] = _OF_STATE[belief.index(best)] if known else _UNKNOWN
-            confidence[i] = min(best * worn[i], _SUREST) if known else 1.0 - best
-    return ContextBlock(codes, confidence)
+            if best >= params.min_confidence:
+                named.append((_OF_STATE[belief.index(best)], min(best * on, _SUREST)))
+            else:
+                named.append((_UNKNOWN, 1.0 - best))
+    codes, confidence = zip(*named, strict=True) if named else ((), ())
+    return ContextBlock(np.array(codes, dtype=np.int8), np.array(confidence, dtype=np.float64))

@@ -68,7 +68,8 @@ class TrackerState:
 
     def snapshot(self) -> dict[str, Any]:
         """Plain data."""
-        return asdict(self)
+        state = {name: getattr(self, name) for name in self.__slots__}  # nothing in it changes but the anchor
+        return {**state, "anchor": None if self.anchor is None else asdict(self.anchor)}
 
     @classmethod
     def restored(cls, state: dict[str, Any]) -> TrackerState:

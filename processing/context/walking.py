@@ -59,27 +59,31 @@ class GaitStage:
             m.gap_before.tolist(),
             strict=True,
         )
+        before, crossings_before, flight_before = self.previous, self.previous_crossings, self.previous_flight
+        fair_s, walking, stepping = self.fair_s, self.walking, self.stepping
         for level, crossings, turn, flight, gap in columns:
             if gap:
-                self.previous, self.previous_crossings, self.previous_flight = 0.0, 0.0, 0.0
-                self.fair_s, self.walking, self.stepping = 0, False, False
-            both = math.sqrt(0.5 * (level * level + self.previous * self.previous))
-            steps = crossings + self.previous_crossings
+                before, crossings_before, flight_before = 0.0, 0.0, 0.0
+                fair_s, walking, stepping = 0, False, False
+            both = math.sqrt(0.5 * (level * level + before * before))
+            steps = crossings + crossings_before
             rhythm = 2.0 <= steps <= _MAX_CROSSINGS_2S
             fair = level >= _FAIR_MPS2 and turn >= _MIN_TURN_DPS and rhythm
-            self.fair_s = self.fair_s + 1 if fair else 0
-            begins = self.fair_s >= _SLOW_START_S or min(level, both) >= _STRONG_MPS2
-            self.walking = fair and (self.walking or begins)
+            fair_s = fair_s + 1 if fair else 0
+            begins = fair_s >= _SLOW_START_S or min(level, both) >= _STRONG_MPS2
+            walking = fair and (walking or begins)
             turns = rhythm and turn >= _LASTING_TURN_DPS
             alone = fair and level >= _ALONE_MPS2
-            self.stepping = self.walking or (turns and (alone or (self.stepping and level >= _LASTING_MPS2)))
-            flies = 0.5 * (flight + self.previous_flight) >= _FLIGHT and steps >= _RUN_CROSSINGS_2S
+            stepping = walking or (turns and (alone or (stepping and level >= _LASTING_MPS2)))
+            flies = 0.5 * (flight + flight_before) >= _FLIGHT and steps >= _RUN_CROSSINGS_2S
             runs = flies or (level >= _RUN_MPS2 and steps >= _RUN_CROSSINGS_2S)
-            if self.walking:
+            if walking:
                 out.append(RUNNING if runs else WALKING)
             else:
-                out.append(STEPPING if self.stepping else FAIR if fair else STILL)
-            self.previous, self.previous_crossings, self.previous_flight = level, crossings, flight
+                out.append(STEPPING if stepping else FAIR if fair else STILL)
+            before, crossings_before, flight_before = level, crossings, flight
+        self.previous, self.previous_crossings, self.previous_flight = before, crossings_before, flight_before
+        self.fair_s, self.walking, self.stepping = fair_s, walking, stepping
         return out
 
     def snapshot(self) -> list[Any]:

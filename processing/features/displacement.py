@@ -48,6 +48,14 @@ def angle_deg(a: tuple[float, float, float], b: tuple[float, float, float]) -> f
     return math.degrees(math.acos(max(-1.0, min(1.0, dot / norm)))) if norm > 0.0 else 0.0
 
 
+def nearer_than(a: tuple[float, float, float], b: tuple[float, float, float], cosine: float) -> bool:
+    """Whether the angle between two directions is less than that of ``cosine`` (> 0): `angle_deg` at half its cost."""
+    x, y, z = a
+    u, v, w = b
+    dot = x * u + y * v + z * w
+    return dot > 0.0 and dot * dot > cosine * cosine * (x * x + y * y + z * z) * (u * u + v * v + w * w)
+
+
 @dataclass(frozen=True, slots=True)
 class Displacement:
     """Net rise [m], negative when the pelvis sank; the angle it turned through, there and back [deg]; and when the rise took
