@@ -166,12 +166,14 @@ def _why(rule: str, data: Mapping[str, Any]) -> list[str]:
             f"Quality         {own}",
         ]
     if rule == "static_posture":
-        why = f"{data['posture']} for {data['value']:g} s without a sure moment of anything else; the limit is {data['limit']:g} s."
+        value, limit = (_amount(data[key], data["unit"]) for key in ("value", "limit"))
+        why = f"{data['posture']} for {value} without a sure moment of anything else; the limit is {limit}."
         counted = quality["counted_epochs"]
         lines = [f"Why             {why}"]
     else:
         found = data["thresholds"][data["posture"]]
-        why = f"{data['value']:g} {data['unit']} reached the limit of {data['limit']:g} {data['unit']}."
+        value, limit = (_amount(data[key], data["unit"]) for key in ("value", "limit"))
+        why = f"{value} reached the limit of {limit}."
         tilt = f"In the last epoch {data['tilt_deg']:.1f}° in {data['posture']} against a limit of {data['threshold_deg']:.1f}°"
         lines = [f"Why             {why} {tilt} ({_SOURCES.get(found['source'], found['source'])})."]
         lines.append(f"Own baseline    {_baseline(found, data['baseline_version'])}")
@@ -209,6 +211,12 @@ def _in_order(event: Event) -> tuple[int, int]:
 def _span(window: Mapping[str, int], zone: tzinfo) -> str:
     start, end = window["start_utc_ns"], window["end_utc_ns"]
     return f"{_at(start, zone)} to {_at(end, zone)} ({_length(end - start)})"
+
+
+def _amount(value: float, unit: str) -> str:
+    if unit == "s":
+        return f"{value / 60:g} min"
+    return f"{value:.1f}".removesuffix(".0") + (" degree-minutes" if unit == "deg*min" else f" {unit}")
 
 
 def _length(span_ns: int) -> str:
