@@ -207,12 +207,15 @@ class Runner:
             self._more.clear()
 
     def _publish(self, samples: Samples) -> None:
-        """At most `LIVE_HZ` frames a second of what has just happened; a simulated past is no news."""
+        """At most `LIVE_HZ` frames a second of what has just happened (the newest alone where nobody looks); a simulated past
+        is no news.
+        """
         t = samples.t_utc_ns
         if not len(t) or self._clock.utc_ns() - int(t[-1]) > LIVE_AGE_NS:
             return
         step = max(1, round(self._setup.rate_hz / LIVE_HZ))
-        first = max((len(t) - 1) % step, len(t) - 1 - step * int(LIVE_HZ))
+        shown = int(LIVE_HZ) if self._hub.watches(self._setup.wearer) else 0
+        first = max((len(t) - 1) % step, len(t) - 1 - step * shown)
         for i in range(first, len(t), step):
             tilt, obliquity = float(samples.anterior_tilt_deg[i]), float(samples.obliquity_deg[i])
             self._hub.publish(
