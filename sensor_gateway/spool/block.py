@@ -1,9 +1,10 @@
 """Journal entries as one compact block of bytes, and back, exactly.
 
 Payloads of one source and length form a table that is stored column by column: header bytes hardly change, so they
-nearly vanish. Where it pays, 16-bit words are first replaced by the difference to the word 12 bytes before (one sample of
-three accelerations and three rates), which takes a day at 100 Hz from 71 to 61 MB of active movement. The filter is tried
-on each table and noted in the block, so any device's payloads come back, well compressed or not.
+nearly vanish. Where it pays, payloads are taken as a head and samples of 12 bytes (three accelerations, three rates), and stored
+are the differences of heads from payload to payload and of samples from one to the next, across payloads, once or twice. Bytes
+of one kind stand together and get codes of their own. An hour of real sitting is 1.8 MB, of walking 2.7 (`tiltline bench journal`).
+What pays is tried on each table and noted in the block, so any device's payloads come back, well compressed or not.
 """
 
 from __future__ import annotations
@@ -19,10 +20,14 @@ from numpy.typing import NDArray
 from sensor_gateway.drivers.base import Received
 
 U8 = NDArray[np.uint8]
-VERSION: Final = 1
+U16 = NDArray[np.uint16]
+VERSION: Final = 2
+_READABLE: Final = (1, 2)
+"""Blocks of version 1 know `_DELTA` instead of `_SAMPLES`."""
 _PLAIN_BELOW: Final = 16  # a live commit holds a payload or two: compressing them would only cost time
-_LAG_BYTES: Final = 12
-_NONE, _COLUMNS, _DELTA = 0, 1, 2
+_SAMPLE_BYTES: Final = 12
+_HEAD_MOST: Final = 32
+_NONE, _COLUMNS, _DELTA, _SAMPLES = 0, 1, 2, 3
 
 
 class Source(NamedTuple):
@@ -51,6 +56,8 @@ class _Table(msgspec.Struct, array_like=True):
     width: int
     filter: int
     data: bytes
+    head: int = 0  # bytes before the samples, and how often differences were taken: of `_SAMPLES`
+    order: int = 0
 
 
 class _Block(msgspec.Struct, array_like=True):
@@ -80,8 +87,8 @@ def encode(items: Sequence[tuple[Source, Received]]) -> bytes:
     tables = []
     for (source, uuid, width), rows in zip(keys, payloads, strict=True):
         joined = b"".join(rows)
-        filter_, data = (_NONE, joined) if plain or not width else _squeeze(joined, width)
-        tables.append(_Table(source.driver, source.version, uuid, width, filter_, data))
+        found = (_NONE, joined) if plain or not width else _squeeze(joined, width)
+        tables.append(_Table(source.driver, source.version, uuid, width, *found))
     block = _Block(
         VERSION,
         len(items),
@@ -97,7 +104,7 @@ def decode(block: bytes, first_seq: int) -> list[Logged]:
     """The entries of a block; raises `BlockError` where the bytes are not one."""
     try:
         b = msgspec.msgpack.decode(block, type=_Block)
-        if b.version != VERSION:
+        if b.version not in _READABLE:
             raise BlockError(f"block version {b.version} is not known to this Tiltline; update the installation")
         plain = b.rows < _PLAIN_BELOW
         which = _untimes(b.table_of_row, np.dtype(np.uint16), b.rows, plain)
@@ -116,20 +123,59 @@ def decode(block: bytes, first_seq: int) -> list[Logged]:
     return out
 
 
-def _zip(data: bytes) -> bytes:
-    return zstandard.ZstdCompressor(level=5, write_checksum=True).compress(data)
+def _zip(*parts: bytes) -> bytes:
+    """One frame; each part has codes of its own."""
+    if len(parts) == 1:
+        return zstandard.ZstdCompressor(level=5, write_checksum=True).compress(parts[0])
+    frame = zstandard.ZstdCompressor(level=5, write_checksum=True).compressobj(size=sum(map(len, parts)))
+    out = [frame.compress(part) + frame.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK) for part in parts]
+    return b"".join((*out, frame.flush()))
 
 
 def _unzip(data: bytes) -> bytes:
     return zstandard.ZstdDecompressor().decompress(data)
 
 
-def _squeeze(joined: bytes, width: int) -> tuple[int, bytes]:
+def _squeeze(joined: bytes, width: int) -> tuple[int, bytes] | tuple[int, bytes, int, int]:
+    """Filter, data, and what `_SAMPLES` has to know besides."""
     table = np.frombuffer(joined, np.uint8).reshape(-1, width)
-    candidates = [(_COLUMNS, _zip(table.T.tobytes()))]
-    if table.shape[1] > _LAG_BYTES and table.shape[1] % 2 == 0:
-        candidates.append((_DELTA, _zip(_delta(table).T.tobytes())))
-    return min(candidates, key=lambda c: len(c[1]))
+    columns = _zip(table.T.tobytes())
+    samples = _as_samples(table) if width % 2 == 0 and width >= _SAMPLE_BYTES else None
+    return (_COLUMNS, columns) if samples is None or len(columns) <= len(samples[1]) else samples
+
+
+def _as_samples(table: U8) -> tuple[int, bytes, int, int]:
+    """With the head and the order of differences that promise the fewest bits."""
+    rows, width = table.shape
+    words = np.ascontiguousarray(table).view("<u2")
+    promised: list[tuple[float, int, int]] = []
+    for head in range(width % _SAMPLE_BYTES, min(_HEAD_MOST, width - _SAMPLE_BYTES) + 1, _SAMPLE_BYTES):
+        diff = words[:, head // 2 :].reshape(-1, _SAMPLE_BYTES // 2)
+        for order in (1, 2):
+            diff = np.diff(diff, axis=0, prepend=np.zeros((1, diff.shape[1]), "<u2"))
+            promised.append((float(np.log2(1.0 + _fold(diff)).mean()), head, order))
+    _, head, order = min(promised)
+    heads = np.diff(words[:, : head // 2], axis=0, prepend=np.zeros((1, head // 2), "<u2"))
+    diff = words[:, head // 2 :].reshape(-1, _SAMPLE_BYTES // 2)
+    for _ in range(order):
+        diff = np.diff(diff, axis=0, prepend=np.zeros((1, diff.shape[1]), "<u2"))
+    kinds = np.ascontiguousarray(_fold(diff)).view(np.uint8).T
+    first = np.ascontiguousarray(heads).view(np.uint8).reshape(rows, head).T
+    return _SAMPLES, _zip(first.tobytes(), *(kind.tobytes() for kind in kinds)), head, order
+
+
+def _from_samples(data: bytes, rows: int, width: int, head: int, order: int) -> U8:
+    flat = np.frombuffer(_unzip(data), np.uint8)
+    heads = np.ascontiguousarray(flat[: rows * head].reshape(head, rows).T).view("<u2")
+    kinds = np.ascontiguousarray(flat[rows * head :].reshape(_SAMPLE_BYTES, -1).T).view("<u2")
+    samples = _unfold(kinds)
+    for _ in range(order):
+        samples = np.cumsum(samples, axis=0, dtype="<u2")
+    words = np.empty((rows, width // 2), "<u2")
+    words[:, : head // 2] = np.cumsum(heads, axis=0, dtype="<u2")
+    words[:, head // 2 :] = samples.reshape(rows, -1)
+    out: U8 = words.view(np.uint8)
+    return out
 
 
 def _rows(t: _Table, rows: int) -> list[bytes]:
@@ -137,6 +183,8 @@ def _rows(t: _Table, rows: int) -> list[bytes]:
         return [b""] * rows
     if t.filter == _NONE:
         flat = t.data
+    elif t.filter == _SAMPLES:
+        flat = _from_samples(t.data, rows, t.width, t.head, t.order).tobytes()
     else:
         columns = np.frombuffer(_unzip(t.data), np.uint8).reshape(t.width, rows)
         flat = (_undelta(columns.T) if t.filter == _DELTA else columns.T).tobytes()
@@ -145,22 +193,22 @@ def _rows(t: _Table, rows: int) -> list[bytes]:
     return [flat[i : i + t.width] for i in range(0, len(flat), t.width)]
 
 
-def _delta(table: U8) -> U8:
-    """Differences of little-endian words, folded so that small ones of either sign have a zero high byte."""
-    words = np.ascontiguousarray(table).view("<u2")
-    lag = _LAG_BYTES // 2
-    diff = words.copy()
-    diff[:, lag:] -= words[:, :-lag]
-    signed = diff.view("<i2")
-    folded: NDArray[np.int16] = ((signed << 1) ^ (signed >> 15)).astype("<i2")
-    out: U8 = folded.view(np.uint8)
+def _fold(words: U16) -> U16:
+    """Differences so that small ones of either sign have a zero high byte."""
+    signed = words.view("<i2")
+    out: U16 = ((signed << 1) ^ (signed >> 15)).view("<u2")
+    return out
+
+
+def _unfold(folded: U16) -> U16:
+    out: U16 = ((folded >> 1) ^ -(folded & 1)).astype("<u2")
     return out
 
 
 def _undelta(table: U8) -> U8:
-    folded = np.ascontiguousarray(table).view("<u2")
-    diff = (folded >> 1) ^ -(folded & 1).astype("<u2")
-    lag, words = _LAG_BYTES // 2, diff.astype("<u2")
+    """Of version 1: differences within a payload only."""
+    diff = _unfold(np.ascontiguousarray(table).view("<u2"))
+    lag, words = _SAMPLE_BYTES // 2, diff.copy()
     for start in range(lag):
         words[:, start::lag] = np.cumsum(diff[:, start::lag], axis=1, dtype="<u2")
     out: U8 = words.view(np.uint8)

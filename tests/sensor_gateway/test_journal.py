@@ -53,6 +53,38 @@ received = st.builds(
 )
 
 
+# As the first release wrote it: 24 payloads of an open sensor, in differences within each payload.
+VERSION_1 = bytes.fromhex(
+    "960118c41428b52ffd24303d00000800010010392174168502c41928b52ffd24c06500001805010002002440090560010781ef2bc418"
+    "28b52ffd24c05d00001004000200244009b5bb024493ee8e9196a46f70656e01a1752802c4ec28b52ffd64c002f50600f40900020406"
+    "080a0c0e10121416181a1c1e20222426282a2c2e000e1c2a38465462707e8c9aa8b6c4d2e0eefc0a182634420001d0deecfa08162432"
+    "404e5c6a788694a2b0beccdae8f6041207070707080909a0aebccad8e6f402101e2c3a48566472808e9caab8c6d4e20f10505e6c7a88"
+    "96a4b21718404c5864707c8894a0acb8c4d0dce8f4000c1824303c48541f20f0fe0c1a28364452272806000600060038a8d1b63ccb8f"
+    "07f085cd1120088240054440840437ca78ffcf6eeededdddbdbbbb770f7da7f89acc4b934e6099131088bca84b6ca9a480a5d7aafa69"
+    "95d3179c"
+)
+
+
+def test_a_block_of_the_first_release_is_read() -> None:
+    found = block.decode(VERSION_1, 100)
+    for i, entry in enumerate(found):
+        words = b"".join((1000 * k + i * 7 + j * 3).to_bytes(2, "little") for j in range(3) for k in range(6))
+        assert entry == Logged(100 + i, OPEN, Received("u", bytes([i, 0, 0, 0]) + words, 5 + i, 9 + i))
+    assert len(found) == 24
+
+
+@pytest.mark.parametrize("width", [12, 14, 20, 36, 138, 139])
+def test_samples_come_back_whatever_they_are(width: int) -> None:
+    rng = np.random.default_rng(width)
+    for table in (
+        rng.integers(0, 256, (40, width), dtype=np.uint8),
+        np.cumsum(rng.integers(-3, 4, (40, width // 2 + 1)), axis=0).astype("<i2").view(np.uint8)[:, :width],
+        np.full((40, width), 255, np.uint8),
+    ):
+        items = [(OPEN, Received("u", row.tobytes(), i, i)) for i, row in enumerate(table)]
+        assert [e.received for e in block.decode(block.encode(items), 1)] == [r for _, r in items]
+
+
 @given(st.lists(st.tuples(st.sampled_from([OPEN, CONTROL, Source("other", 7)]), received), min_size=1, max_size=60))
 def test_block_comes_back_exactly(items: list[tuple[Source, Received]]) -> None:
     assert [(e.source, e.received) for e in block.decode(block.encode(items), 9)] == items
