@@ -1,8 +1,8 @@
 """Many wearers live: `python -m tests.scale.live --wearers N --minutes M [--gateways G] [--profile]`.
 
 100 Hz wearers at the pace of life through everything: decode, journal, pipeline, outbox, embedded store, MQTT with TLS, bridge,
-InfluxDB. Reports what was lost (0), how late a second is in the database, and the CPU each part used per wearer and second
-of life: a measure that a busy machine does not change. With `--profile` also in which functions.
+InfluxDB. Reports what was lost (0), how late a second is in the database and at each place before, and the CPU each part
+used per wearer and second of life: a measure that a busy machine does not change much. With `--profile` also in which functions.
 """
 
 from __future__ import annotations
@@ -37,15 +37,14 @@ PROBE = {"metric": "coverage", "epoch": "coverage", "event": "event_id", "device
 
 
 class Part(Tiltline):
-    """A command of ours with its profile."""
+    """A command of ours, watched."""
 
     def __init__(self, process: Tiltline, plugin: Path, profile: bool) -> None:
         self.__dict__.update(process.__dict__)
         self._plugin, self.report = plugin, process.folder / "profile.json"
         self._command.remove("--verbose")
-        if profile:
-            at = self._command.index("sensor_gateway.cli")
-            self._command[at : at + 1] = ["tests.scale.watched", str(self.report)]
+        at = self._command.index("sensor_gateway.cli")
+        self._command[at : at + 1] = ["tests.scale.watched", str(self.report), *(["--profile"] if profile else [])]
 
     def environment(self) -> dict[str, str]:
         return dict(os.environ) | {"PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(self._plugin)])}
@@ -111,6 +110,7 @@ def live(folder: Path, count: int, minutes: float, gateways: int, profile: bool)
             "lost": added - have,
             "lag_s": {str(p): round(quantile(lags, p), 2) for p in (0.5, 0.95, 0.99)},
             "late_seconds_seen": len(lags),
+            "age_s": _ages([*nodes, bridge]),
             "cpu_ms_per_wearer_second": per | {"all": round(sum(per.values()), 3)},
             "wearers_on_two_cores": math.floor(2000 / sum(per.values())),
             "journal_mb_per_wearer_day": _journal_mb(nodes),
@@ -119,7 +119,6 @@ def live(folder: Path, count: int, minutes: float, gateways: int, profile: bool)
         }
         if profile:
             report["profile"] = {"gateways": _profile(nodes), "bridge": _profile([bridge])}
-            report["age_s"] = _ages([*nodes, bridge])
         return report
     finally:
         stack.close()

@@ -1,6 +1,7 @@
-"""`python -m tests.scale.watched REPORT run --config ...`: the command as it is, where its CPU time and a second's age go.
+"""`python -m tests.scale.watched REPORT [--profile] run --config ...`: the command as it is; how old a second is at each place
+(`stages.py`) and, with `--profile`, where the CPU time goes.
 
-Beside the command a thread looks at all others a hundred times a second. A thread that used CPU since the last look is counted
+For that a thread beside the command looks at all others a hundred times a second. A thread that used CPU since the last look is counted
 for the function of ours it is in (the innermost one of `processing` or `sensor_gateway`), weighted with the CPU it used.
 """
 
@@ -24,13 +25,11 @@ OURS = ("/processing/", "/sensor_gateway/")
 class Profile(threading.Thread):
     """CPU by thread and by function since the start."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self) -> None:
         super().__init__(daemon=True, name="profile")
-        self._path = path
         self.done = threading.Event()
         self.by_thread: Counter[str] = Counter()
         self.by_place: Counter[str] = Counter()
-        self.stages = Stages()
         self._seen: dict[int, float] = {}
 
     def run(self) -> None:
@@ -39,8 +38,9 @@ class Profile(threading.Thread):
             for thread in threading.enumerate():
                 if thread is not self and thread.ident in frames:
                     self._look(thread, frames[thread.ident])
-        rows: dict[str, object] = {"threads": self.by_thread.most_common(), "places": self.by_place.most_common(60)}
-        self._path.write_text(json.dumps(rows | {"ages": self.stages.summary()}))
+
+    def rows(self) -> dict[str, list[tuple[str, float]]]:
+        return {"threads": self.by_thread.most_common(), "places": self.by_place.most_common(60)}
 
     def _look(self, thread: threading.Thread, frame: FrameType | None) -> None:
         ident = thread.ident or 0
@@ -56,11 +56,19 @@ class Profile(threading.Thread):
             self.by_place[f"{Path(frame.f_code.co_filename).name}:{frame.f_code.co_name}"] += spent
 
 
+def watched(report: Path, profiled: bool, command: list[str]) -> int:
+    stages, profile = Stages(), Profile()
+    stages.begin()
+    if profiled:
+        profile.start()
+    status = main(command)
+    if profiled:
+        profile.done.set()
+        profile.join()
+    report.write_text(json.dumps({"ages": stages.summary(), **profile.rows()}))
+    return status
+
+
 if __name__ == "__main__":
-    profile = Profile(Path(sys.argv[1]))
-    profile.stages.begin()
-    profile.start()
-    status = main(sys.argv[2:])
-    profile.done.set()
-    profile.join()
-    sys.exit(status)
+    profiled = sys.argv[2] == "--profile"
+    sys.exit(watched(Path(sys.argv[1]), profiled, sys.argv[2 + profiled :]))
