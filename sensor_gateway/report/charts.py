@@ -68,8 +68,8 @@ def day_chart(day: DayFigures, zone: tzinfo, about: str) -> str:
     def x(t_ns: int) -> float:
         return LEFT + (WIDTH - LEFT - RIGHT) * (t_ns - t0) / (t1 - t0)
 
-    # Not joined with each other: sitting tips most people back, and a line between would be nobody's tilt.
-    drawn = [(list(_bins([e for e in day.epochs if _kind(e) == kind])), kind) for kind in ("other", "seat", "feet")]
+    # Not joined with each other, and of other minutes only the posture: a tilt between two postures is nobody's habit.
+    drawn = [(list(_bins([e for e in day.epochs if _kind(e) == kind])), kind) for kind in ("seat", "feet")]
     scale = _Scale([v for bins, _ in drawn for b in bins for v in b[3:]], day.own)
     parts = [_own_band(day.own, scale), scale.grid(), _hour_ticks(t0, t1, zone)]
     for bins, kind in drawn:

@@ -19,6 +19,7 @@ from sensor_gateway.web.views import (
     OwnRange,
     PostureTilt,
     day_bounds_ns,
+    in_short,
     main_posture,
     own_range,
     tilt_in,
@@ -93,7 +94,8 @@ def day_figures(store: Store, wearer: str, day: date, zone: ZoneInfo) -> DayFigu
     events = list(store.events(wearer, t0, t1 + FOLLOWED_NS))
     mine = [e for e in events if e.t_utc_ns < t1]
     uncertainty, quality = _doubt(store, wearer, t0, t1)
-    medians = upright_medians(epochs)
+    minutes = [in_short(e) for e in epochs]
+    medians = upright_medians(minutes)
     return DayFigures(
         wearer=wearer,
         day=day,
@@ -104,8 +106,8 @@ def day_figures(store: Store, wearer: str, day: date, zone: ZoneInfo) -> DayFigu
         posture_s={p: s for p in POSTURES if (s := sum(getattr(e, f"{p}_s") for e in epochs))},
         gaps=_gaps(epochs),
         upright_median_deg=float(np.median(medians)) if medians else None,
-        tilt=tuple(t for p in COMPARED if (t := tilt_in(p, epochs)) is not None),
-        own=own_range(store.epochs(wearer, t1 - RANGE_DAYS * 86_400 * NS_PER_S, t1)),
+        tilt=tuple(t for p in COMPARED if (t := tilt_in(p, minutes)) is not None),
+        own=own_range(store.minutes(wearer, t1 - RANGE_DAYS * 86_400 * NS_PER_S, t1)),
         uncertainty_deg=uncertainty,
         quality=quality,
         shifts_per_15_min=shifts_per_15_min(epochs),

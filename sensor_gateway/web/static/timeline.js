@@ -28,7 +28,8 @@ export function span(day) {
 
 const middle = (values) => values.sort((a, b) => a - b)[values.length >> 1];
 
-// On the feet, seated, or something else: tilts of different kinds are not joined, as sitting tips most people back.
+// On the feet or seated: their tilts are not joined, as sitting tips most people back. Of other minutes (lying, not sure)
+// only the posture is drawn: a tilt between two postures is nobody's habit.
 function kinds(day) {
   const found = [];
   let b = 0;
@@ -163,7 +164,7 @@ export function drawDay(svg, day, width) {
   const perMinute = (MINUTE / (shown.to - shown.from)) * inner;
   const size = [1, 2, 3, 5, 10, 15, 30].find((n) => n * perMinute >= MIN_BIN_PX) ?? 30;
   const of = kinds(day);
-  const lists = ["other", "seat", "feet"].map((kind) => [kind, bins(day, size, of, kind)]);
+  const lists = ["seat", "feet"].map((kind) => [kind, bins(day, size, of, kind)]);
   const scale = scaleY(lists.flatMap(([, list]) => list), day.range, plot);
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.setAttribute("width", width);
