@@ -17,13 +17,16 @@ The principal axis of angular velocity is deliberately not used: in walking obli
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from processing.frames import columns
-from processing.types import F64, GRAVITY_MPS2, I64, NS_PER_S
+from processing.types import F64, GRAVITY_MPS2, I64, NS_PER_S, Bool
 
 CELLS_PER_S: Final = 16
 CELL_NS: Final = NS_PER_S // CELLS_PER_S
@@ -43,6 +46,10 @@ _OWN_SHARE: Final = 0.1
 _LEAD_RAD: Final = math.radians(95.0)
 _WAVES: Final = np.exp(np.outer(_STEP_HZ, -2j * math.pi * _TIME_S))
 _WAVES_DOUBLE: Final = _WAVES * _WAVES
+_PARTS: Final = tuple(np.ascontiguousarray(x) for w in (_WAVES, _WAVES_DOUBLE) for x in (w.real, w.imag))
+_BINS: Final = np.arange(_BAND_BINS[0], _BAND_BINS[1] + 1)
+_BIN_HZ: Final = _BINS / WINDOW_S
+_AT_ONCE: Final = 64  # windows: what they take fits into a processor's cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +115,17 @@ class WindowStage:
         begin = last[(last + 1 - WINDOW_S) % HOP_S == 0] + 1 - WINDOW_S
         lo = np.searchsorted(self._cell, begin * CELLS_PER_S).tolist()
         hi = np.searchsorted(self._cell, (begin + WINDOW_S) * CELLS_PER_S).tolist()
-        found = []
+        whole: list[tuple[int, F64]] = []
         for second, a, b in zip(begin.tolist(), lo, hi, strict=True):
-            window = window_of(second, self._cell[a:b], self._values[a:b], self.params)
-            if window is not None:
-                found.append(window)
+            cells = _completed(self._cell[a:b] - second * CELLS_PER_S, self._values[a:b], self.params.max_hole_cells)
+            if cells is not None:
+                whole.append((second, cells))
+        found: list[GaitWindow] = []
+        for i in range(0, len(whole), _AT_ONCE):
+            some = whole[i : i + _AT_ONCE]
+            # Contiguous, so that every sum runs along its window.
+            full = np.ascontiguousarray(np.stack([x for _, x in some], axis=1))
+            found += windows_of([second for second, _ in some], full, self.params)
         keep = int(np.searchsorted(self._cell, (int(last[-1]) + 2 - WINDOW_S) * CELLS_PER_S))
         self._cell, self._values = self._cell[keep:].copy(), self._values[keep:].copy()
         return found
@@ -124,35 +137,31 @@ class WindowStage:
         self._cell, self._values = (np.array(x) for x in state)
 
 
-def window_of(second: int, cell: I64, values: F64, params: WindowParams) -> GaitWindow | None:
-    """The window that begins at UTC ``second``, from the cells (k,), (k, 9) that lie in it; None where it is not walking."""
-    full = _completed(cell - second * CELLS_PER_S, values, params.max_hole_cells)
-    if full is None:
-        return None
+def windows_of(seconds: Sequence[int], full: F64, params: WindowParams) -> list[GaitWindow]:
+    """Those that are walking of k windows, which begin at UTC ``seconds`` and have all their cells: ``full`` (9, k, N)."""
     acc, gyr, up = full[0:3], full[3:6], full[6:9]
-    mean_up = _unit(np.add.reduce(up, axis=1))
-    if mean_up is None:
-        return None
-    length = np.sqrt(_dot(up, up))
-    up = up / length
-    bend = float(np.min(_dot(up, mean_up[:, None])))
-    turn_dps = math.degrees(math.sqrt(float(np.add.reduce(_dot(gyr, gyr))) / _N))
-    if bend < math.cos(math.radians(params.max_bend_deg)) or turn_dps < params.min_turn_dps:
-        return None
+    mean_up, known = _units(np.add.reduce(up, axis=2))
+    up = up / np.sqrt(_dot(up, up))
+    bend = np.min(_dot(up, mean_up[:, :, None]), axis=1)
+    turn_dps = np.degrees(np.sqrt(np.add.reduce(_dot(gyr, gyr), axis=1) / _N))
     vertical = _dot(acc, up) - GRAVITY_MPS2
-    vertical = vertical - float(np.add.reduce(_HANN * vertical))
-    if float(np.add.reduce(_HANN * vertical * vertical)) < params.min_rms_mps2**2:
-        return None  # before the spectrum, which costs most
-    step_hz, rms, rhythm = _rhythm(vertical)
-    if not params.min_rms_mps2 <= rms <= params.max_rms_mps2 or rhythm < params.min_rhythm:
-        return None
-    level, axes = _level(acc, up, mean_up)
+    vertical = vertical - np.add.reduce(_HANN * vertical, axis=1)[:, None]
+    strong = np.add.reduce(_HANN * vertical * vertical, axis=1) >= params.min_rms_mps2**2
     # Over whole strides a steady walker's acceleration is gravity alone: as good as the filter's up, and right at once after a
     # start, a gap or a bias the filter has yet to learn.
-    gravity = _unit(np.add.reduce(_HANN * acc, axis=1))
-    if gravity is None:
-        return None
-    return _reduced(second, gravity, step_hz, vertical, level, axes, _dot(gyr, up))
+    gravity, weighs = _units(np.add.reduce(_HANN * acc, axis=2))
+    straight = bend >= math.cos(math.radians(params.max_bend_deg))
+    walks = np.flatnonzero(known & weighs & straight & (turn_dps >= params.min_turn_dps) & strong)
+    if not len(walks):
+        return []
+    level, axes = _level(acc, up, mean_up)
+    turn = _dot(gyr, up)
+    found: list[GaitWindow] = []
+    for k in walks.tolist():
+        step_hz, rms, rhythm = _rhythm(vertical[k])
+        if params.min_rms_mps2 <= rms <= params.max_rms_mps2 and rhythm >= params.min_rhythm:
+            found.append(_reduced(seconds[k], gravity[:, k], step_hz, vertical[k], level[:, k], axes[:, :, k], turn[k]))
+    return found
 
 
 def _dot(a: F64, b: F64) -> F64:
@@ -166,15 +175,17 @@ def _cross(a: F64, b: F64) -> F64:
     return np.array([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])
 
 
-def _unit(v: F64) -> F64 | None:
-    length = math.sqrt(float(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]))
-    return v / length if length > 0.0 else None
+def _units(v: F64) -> tuple[F64, Bool]:
+    """Columns (3, k) scaled to unit length, and which of them have a length (k,)."""
+    length = np.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])
+    known = length > 0.0
+    return v / np.where(known, length, 1.0), known
 
 
 def _completed(at: I64, values: F64, max_hole: int) -> F64 | None:
     """All cells (9, N) with short holes bridged; None where one is too long."""
     if len(at) == _N:
-        return columns(values)
+        return values.T
     if len(at) < _N // 2 or int(np.max(np.diff(at, prepend=-1, append=_N))) > max_hole + 1:
         return None
     full = np.empty((9, _N))
@@ -187,41 +198,47 @@ def _completed(at: I64, values: F64, max_hole: int) -> F64 | None:
 def _rhythm(vertical: F64) -> tuple[float, float, float]:
     """Step frequency, root mean square in the band, and the share of the band that beats at steps and twice as fast."""
     weighted = _HANN * vertical
-    single = np.abs(np.add.reduce(_WAVES * weighted, axis=1)) ** 2
-    double = np.abs(np.add.reduce(_WAVES_DOUBLE * weighted, axis=1)) ** 2
+    # Products of one shape, whatever the chunks: the same bits each time.
+    a, b, c, d = (part @ weighted for part in _PARTS)
+    single, double = a * a + b * b, c * c + d * d
     # A step lands once a period: an even faster shake, which would pass as a step's second harmonic, is none.
     best = int(np.argmax(np.where(single > _OWN_SHARE * double, single + double, 0.0)))
     step_hz = float(_STEP_HZ[best])
     power = np.abs(np.fft.rfft(weighted)) ** 2
-    bins = np.arange(_BAND_BINS[0], _BAND_BINS[1] + 1)
-    in_band = power[bins]
+    in_band = power[_BINS]
     total = float(np.add.reduce(in_band))
-    hz = bins / WINDOW_S
     if single[best] <= _OWN_SHARE * double[best]:
         return step_hz, 0.0, 0.0
-    near = (np.abs(hz - step_hz) <= _LOBE_HZ) | (np.abs(hz - 2.0 * step_hz) <= _LOBE_HZ)
+    near = (np.abs(_BIN_HZ - step_hz) <= _LOBE_HZ) | (np.abs(_BIN_HZ - 2.0 * step_hz) <= _LOBE_HZ)
     # Two sides of the spectrum, and a Hann window keeps two thirds of a wave's power per squared weight.
     rms = math.sqrt(2.0 * total / 1.5)
     return step_hz, rms, float(np.add.reduce(np.where(near, in_band, 0.0))) / total if total > 0.0 else 0.0
 
 
 def _level(acc: F64, up: F64, mean_up: F64) -> tuple[F64, F64]:
-    """Horizontal acceleration (2, N) along axes that turn with the clip but stay level, and these axes (2, 3) on average."""
-    guide = np.zeros(3)
-    guide[int(np.argmin(np.abs(mean_up)))] = 1.0
-    along = _dot(up, guide[:, None])
-    first = guide[:, None] - up * along
+    """Horizontal acceleration (2, k, N) along axes that turn with the clip but stay level, and these axes (2, 3, k) on average."""
+    guide = np.zeros_like(mean_up)
+    guide[np.argmin(np.abs(mean_up), axis=0), np.arange(guide.shape[1])] = 1.0
+    along = _dot(up, guide[:, :, None])
+    first = guide[:, :, None] - up * along
     first = first / np.sqrt(_dot(first, first))
     second = _cross(up, first)
-    mean_first = guide - mean_up * float(np.add.reduce(mean_up * guide))
-    mean_first = mean_first / math.sqrt(float(np.add.reduce(mean_first * mean_first)))
+    mean_first = guide - mean_up * np.add.reduce(mean_up * guide, axis=0)
+    mean_first = mean_first / np.sqrt(np.add.reduce(columns(mean_first * mean_first), axis=1))
     axes = np.array([mean_first, _cross(mean_up, mean_first)])
     return np.array([_dot(acc, first), _dot(acc, second)]), axes
 
 
+@cache
+def _harmonics(step_hz: float) -> NDArray[np.complex128]:
+    """Waves (4, N) of the stride's first four harmonics; step frequencies are those of `_STEP_HZ`."""
+    out: NDArray[np.complex128] = np.exp(np.outer(np.arange(1, 5), (-1j * math.pi * step_hz) * _TIME_S))
+    return out
+
+
 def _reduced(second: int, up: F64, step_hz: float, vertical: F64, level: F64, axes: F64, turn: F64) -> GaitWindow:
     """Harmonics one to four of the stride, and the turns, put back into sensor axes."""
-    waves = np.exp(np.outer(np.arange(1, 5), (-1j * math.pi * step_hz) * _TIME_S))
+    waves = _harmonics(step_hz)
     flat = level - np.add.reduce(_HANN * level, axis=1)[:, None]
     a, b = (2.0 * np.add.reduce(waves * (_HANN * row), axis=1) for row in flat)
     v = 2.0 * complex(np.add.reduce(waves[1] * (_HANN * vertical)))
@@ -229,26 +246,27 @@ def _reduced(second: int, up: F64, step_hz: float, vertical: F64, level: F64, ax
     aa, bb, ab = (np.real(x * np.conj(y)) for x, y in ((a, a), (b, b), (a, b)))
     total = float(np.add.reduce(aa) + np.add.reduce(bb))
     aa, bb, ab = (float(np.add.reduce(sign * x)) / total for x in (aa, bb, ab))
-    e, f = axes
-    scatter = [
-        aa * float(e[i] * e[j]) + bb * float(f[i] * f[j]) + ab * float(e[i] * f[j] + e[j] * f[i])
+    e, f = axes.tolist()
+    xx, yy, zz, xy, xz, yz = (
+        aa * (e[i] * e[j]) + bb * (f[i] * f[j]) + ab * (e[i] * f[j] + e[j] * f[i])
         for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
-    ]
+    )
     # Towards the front the step's acceleration leads the vertical; how far it does so differs between people by 25° or so.
     lead = np.conj(v) * np.exp(-1j * _LEAD_RAD) / abs(v)
-    ahead = (np.real(a[1] * lead) * e + np.real(b[1] * lead) * f) / math.sqrt(abs(a[1]) ** 2 + abs(b[1]) ** 2)
+    ahead_a, ahead_b = float(np.real(a[1] * lead)), float(np.real(b[1] * lead))
+    size = math.sqrt(abs(a[1]) ** 2 + abs(b[1]) ** 2)
     smooth = max(1, round(2.0 * CELLS_PER_S / step_hz))
     slow_turn, slow_a, slow_b = (_running_mean(x, smooth) for x in (turn, level[0], level[1]))
     # One stride is one independent look at the curve.
-    left = (float(np.add.reduce(slow_a * slow_turn)) * e + float(np.add.reduce(slow_b * slow_turn)) * f) / smooth
+    left_a, left_b = float(np.add.reduce(slow_a * slow_turn)), float(np.add.reduce(slow_b * slow_turn))
     return GaitWindow(
         second,
-        _three(up),
+        _three(up.tolist()),
         step_hz,
-        (scatter[0], scatter[1], scatter[2], scatter[3], scatter[4], scatter[5]),
+        (xx, yy, zz, xy, xz, yz),
         abs(v) ** 2,
-        _three(ahead),
-        _three(left),
+        _three([(ahead_a * x + ahead_b * y) / size for x, y in zip(e, f, strict=True)]),
+        _three([(left_a * x + left_b * y) / smooth for x, y in zip(e, f, strict=True)]),
     )
 
 
@@ -259,5 +277,5 @@ def _running_mean(x: F64, width: int) -> F64:
     return out
 
 
-def _three(v: F64) -> Three:
-    return float(v[0]), float(v[1]), float(v[2])
+def _three(v: Sequence[float]) -> Three:
+    return v[0], v[1], v[2]
