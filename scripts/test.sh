@@ -3,5 +3,5 @@
 set -euo pipefail
 scripts/check.sh
 .venv/bin/python scripts/audit.py
-for packages in tests/dashboards/schema tests/wire/asyncapi; do scripts/npm.sh "$packages"; done
+for packages in tests/dashboards/schema tests/wire/asyncapi tests/integration/axe; do scripts/npm.sh "$packages"; done
 exec .venv/bin/pytest -n 2 --dist loadgroup --durations=15 "$@"
