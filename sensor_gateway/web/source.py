@@ -118,7 +118,7 @@ class Source:
         flags = explain.flag_views(events, answers, now_ns, self._expire_s)
         # A day that is over keeps the range it ended with, as its report tells it.
         if store and day < today:
-            range_ = views.own_range(store.epochs(wearer, t1 - views.RANGE_DAYS * DAY_NS, t1))
+            range_ = views.own_range(store.minutes(wearer, t1 - views.RANGE_DAYS * DAY_NS, t1))
         else:
             range_ = self._range(wearer, now_ns, store)
         return {
@@ -157,8 +157,8 @@ class Source:
         kept = self._rows.get((wearer, zone.key, day))
         if kept is not None and t1 <= now_ns and now_ns - kept[0] < DAYS_KEPT_NS:
             return kept[1]
-        epochs = list(store.epochs(wearer, t0, t1)) if store else []
-        row = trends.day_row(day, epochs, list(store.events(wearer, t0, t1)) if store else [])
+        minutes = store.minutes(wearer, t0, t1) if store else []
+        row = trends.day_row(day, minutes, list(store.events(wearer, t0, t1)) if store else [])
         if len(self._rows) >= ROWS_KEPT:
             self._rows.clear()
         self._rows[wearer, zone.key, day] = (now_ns, row)
@@ -197,6 +197,6 @@ class Source:
             return None
         kept = self._ranges.get(wearer)
         if kept is None or now_ns - kept[0] >= (RANGE_KEPT_NS if kept[1] else RANGE_RETRY_NS):
-            kept = (now_ns, views.own_range(store.epochs(wearer, now_ns - views.RANGE_DAYS * DAY_NS, now_ns)))
+            kept = (now_ns, views.own_range(store.minutes(wearer, now_ns - views.RANGE_DAYS * DAY_NS, now_ns)))
             self._ranges[wearer] = kept
         return kept[1]

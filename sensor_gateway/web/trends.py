@@ -8,22 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any, Final
+from typing import Any
 
-from processing.types import POSTURES, Epoch, Event
+from processing.types import Event
+from sensor_gateway.sinks.records import Minute
 from sensor_gateway.web.shape import View
-from sensor_gateway.web.views import COMPARED, PostureTilt, main_posture, tilt_in
-
-WORN: Final = tuple(p for p in POSTURES if p != "not_worn")
+from sensor_gateway.web.views import COMPARED, PostureTilt, tilt_in
 
 
-def day_row(day: date, epochs: Sequence[Epoch], events: Sequence[Event]) -> View:
+def day_row(day: date, minutes: Sequence[Minute], events: Sequence[Event]) -> View:
     """One local day; ``events`` are those of the day."""
     pain = [score for e in events if e.type == "pain" and isinstance(score := e.data.get("score"), int)]
     return {
         "day": day.isoformat(),
-        "worn_h": _hours(epochs),
-        "tilt": {p: _tilt(found) for p in COMPARED if (found := tilt_in(p, epochs))},
+        "worn_h": _hours(minutes),
+        "tilt": {p: _tilt(found) for p in COMPARED if (found := tilt_in(p, minutes))},
         "flags": sum(e.type == "flag" for e in events),
         "prompts": sum(e.type == "prompt" for e in events),
         "done": done(events),
@@ -64,9 +63,8 @@ def baselines(events: Sequence[Event]) -> list[View]:
     return found
 
 
-def _hours(epochs: Sequence[Epoch]) -> float | None:
+def _hours(minutes: Sequence[Minute]) -> float | None:
     """Hours worn; None where nothing at all was received, which is not the same as not worn."""
-    if all(main_posture(e) is None for e in epochs):
+    if all(posture is None for posture, *_ in minutes):
         return None
-    worn_s = sum(int(getattr(e, f"{p}_s")) for e in epochs for p in WORN)
-    return round(worn_s / 3600, 2)
+    return round(sum(worn_s for _, _, worn_s, _ in minutes) / 3600, 2)

@@ -16,6 +16,7 @@ import numpy as np
 
 from processing.types import NS_PER_S, POSTURES, DeviceReport, Epoch, Event, Metric
 from sensor_gateway.live import LiveFrame
+from sensor_gateway.sinks.records import UPRIGHT, Minute
 from sensor_gateway.web.shape import View, age_s, ms
 
 LIVE_FRESH_S: Final = 5.0
@@ -27,6 +28,7 @@ COMPARED: Final = ("standing", "walking", "sitting")
 TILT_MIN_MINUTES: Final = 10
 """Fewer minutes in a posture say too little about a day."""
 UPRIGHT_MIN_S: Final = 31
+WORN: Final = tuple(p for p in POSTURES if p != "not_worn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +51,29 @@ class PostureTilt:
     p90_deg: float
 
 
-def tilt_in(posture: str, epochs: Iterable[Epoch]) -> PostureTilt | None:
+def in_short(epoch: Epoch) -> Minute:
+    """As `Store.minutes` gives it."""
+    worn_s, upright_s = (sum(getattr(epoch, f"{p}_s") for p in of) for of in (WORN, UPRIGHT))
+    return main_posture(epoch), epoch.tilt_median_deg, worn_s, upright_s
+
+
+def tilt_in(posture: str, minutes: Iterable[Minute]) -> PostureTilt | None:
     """None where fewer than `TILT_MIN_MINUTES` minutes were mostly spent in the posture."""
-    found = [e.tilt_median_deg for e in epochs if e.tilt_median_deg is not None and main_posture(e) == posture]
+    found = [tilt for mostly, tilt, _, _ in minutes if mostly == posture and tilt is not None]
     if len(found) < TILT_MIN_MINUTES:
         return None
     p10, median, p90 = np.percentile(np.asarray(found), [10, 50, 90])
     return PostureTilt(posture, len(found), float(median), float(p10), float(p90))
 
 
-def upright_medians(epochs: Iterable[Epoch]) -> list[float]:
+def upright_medians(minutes: Iterable[Minute]) -> list[float]:
     """Medians of the minutes spent mostly on the feet: sitting and lying have other tilts and would blur them."""
-    return [
-        e.tilt_median_deg
-        for e in epochs
-        if e.tilt_median_deg is not None and e.standing_s + e.walking_s + e.running_s + e.stairs_s >= UPRIGHT_MIN_S
-    ]
+    return [tilt for _, tilt, _, upright_s in minutes if upright_s >= UPRIGHT_MIN_S and tilt is not None]
 
 
-def own_range(epochs: Iterable[Epoch]) -> OwnRange | None:
+def own_range(minutes: Iterable[Minute]) -> OwnRange | None:
     """The wearer's usual range, or None while fewer than an hour of upright minutes is known."""
-    medians = upright_medians(epochs)
+    medians = upright_medians(minutes)
     if len(medians) < RANGE_MIN_MINUTES:
         return None
     low, high = np.percentile(np.asarray(medians), [10, 90])
@@ -157,7 +161,7 @@ def day_view(epochs: Sequence[Epoch]) -> View:
     """
     epochs = [e for e in epochs if main_posture(e) is not None]
     sums = {p: sum(getattr(e, f"{p}_s") for e in epochs) for p in POSTURES}
-    medians = upright_medians(epochs)
+    medians = upright_medians(map(in_short, epochs))
     return {
         "minutes": {
             "t_ms": [ms(e.t_utc_ns) for e in epochs],

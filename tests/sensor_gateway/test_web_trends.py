@@ -14,7 +14,7 @@ from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.web.source import Source
 from sensor_gateway.web.trends import day_row
-from sensor_gateway.web.views import main_posture
+from sensor_gateway.web.views import in_short, main_posture
 from tests.sensor_gateway.test_web_api import SetClock
 from tests.sensor_gateway.web_day import SENSOR, WEARER, ZONE, records, seed, utc_ns
 
@@ -76,6 +76,16 @@ def test_a_day_that_is_over_is_read_once(source: Source) -> None:
 
 
 def test_a_posture_of_a_few_minutes_is_left_out() -> None:
-    minutes = [r for r in records() if hasattr(r, "tilt_median_deg") and main_posture(r) == "walking"]
+    minutes = [in_short(r) for r in records() if hasattr(r, "tilt_median_deg") and main_posture(r) == "walking"]
     assert day_row(date(2026, 3, 10), minutes[:9], [])["tilt"] == {}
     assert day_row(date(2026, 3, 10), minutes[:10], [])["tilt"]["walking"]["minutes"] == 10
+
+
+def test_the_store_works_out_the_minutes_as_the_page_would(source: Source) -> None:
+    store = source.store()
+    assert store is not None
+    expected = [in_short(e) for e in store.epochs(WEARER)]
+    assert store.minutes(WEARER, 0, 2**62) == expected
+    assert len({posture for posture, *_ in expected}) > 2
+    at = [e.t_utc_ns for e in store.epochs(WEARER)]
+    assert store.minutes(WEARER, at[3], at[9]) == expected[3:9]

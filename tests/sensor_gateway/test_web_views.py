@@ -11,7 +11,7 @@ import pytest
 from processing.types import NS_PER_S, POSTURES, DeviceReport, Epoch, Event
 from sensor_gateway.live import LiveFrame
 from sensor_gateway.web.explain import answers_of, flag_views, held_back, open_prompt
-from sensor_gateway.web.views import day_bounds_ns, now_view, own_range, posture_bands
+from sensor_gateway.web.views import day_bounds_ns, in_short, now_view, own_range, posture_bands
 from tests.sensor_gateway.web_day import MINUTE_NS, records, second, utc_ns
 
 T = 1_800_000_000 * NS_PER_S
@@ -78,8 +78,8 @@ def test_battery_is_the_newest_that_was_reported() -> None:
 def test_own_range_needs_an_hour_upright_and_ignores_sitting() -> None:
     upright = [epoch(i * MINUTE_NS, "standing", i / 10) for i in range(61)]
     sitting = [epoch(i * MINUTE_NS, "sitting", None) for i in range(500)]
-    assert own_range(upright[:59] + sitting) is None
-    found = own_range(upright + sitting)
+    assert own_range(map(in_short, upright[:59] + sitting)) is None
+    found = own_range(map(in_short, upright + sitting))
     assert found is not None
     assert (found.low_deg, found.high_deg, found.minutes) == (0.6, 5.4, 61)
 
