@@ -6,6 +6,7 @@ and replayed as what is streamed. What is held already is read from the journal 
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +31,8 @@ from sensor_gateway.spool.journal import first_entry
 from sensor_gateway.study_file import study_of
 
 LOW_PERCENT: Final = 10
-_STEPPED_NS: Final = 86_400 * NS_PER_S  # the machine's clock may have been set back since a recording was begun
+_LOOK_S: Final = 0.2
+_STEPPED_NS: Final = 3600 * NS_PER_S  # the machine's clock may have been set back since a recording was begun
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -140,10 +142,12 @@ class Desk:
         """What this wearer's part of the journal holds of the recordings that are on the sensor."""
         book, sensor, journal = Book(), self.sensor, self.gateway.spool
         own = first_entry(journal, sensor.id, sensor.wearer)
-        since_ns = min((r.head.start_utc_s for r in self.found), default=0) * NS_PER_S - _STEPPED_NS
+        now_ns = self.tools.clock.utc_ns()
+        starts = [r.head.start_utc_s for r in self.found if datable(r.head.start_utc_s, now_ns)]
+        since_ns = min(starts, default=0) * NS_PER_S - _STEPPED_NS
         query = "SELECT min(first_seq) FROM journal WHERE sensor = ? AND last_rx_utc_ns >= ?"
         later = journal.query(query, (sensor.id, since_ns))[0][0]
-        if own is None or later is None or not self.found:
+        if own is None or later is None or not starts:
             return book
         for entries in self.gateway.journal.read(sensor.id, max(own, int(later))):
             for entry in entries:
@@ -185,7 +189,19 @@ class Desk:
         """Have the groups journaled and computed as a running gateway would; all is on the disk when this returns."""
         runner = self._runner
         self._runner = Runner(runner.line, self.gateway.hub, self.tools.clock, self._compute)
-        await runner.run(Delivery(self.driver, groups))
+        work = asyncio.create_task(runner.run(Delivery(self.driver, groups)))
+        try:
+            while (
+                not work.done() and runner.stopped_by is None
+            ):  # a gateway waits for room on its disk, a command does not
+                await asyncio.wait({work}, timeout=_LOOK_S)
+        finally:
+            work.cancel()
+            (ended,) = await asyncio.gather(work, return_exceptions=True)
+        if runner.stopped_by is not None:
+            raise RecorderError(f"{runner.stopped_by}; what was journaled before is kept")
+        if isinstance(ended, BaseException):
+            raise ended
 
     async def _groups(self, wanted: Sequence[Recorded]) -> AsyncIterator[list[Received]]:
         """All that is to be journaled of the wanted recordings, one after the other."""

@@ -22,7 +22,7 @@ from sensor_gateway.radio.adapter import Radio
 from sensor_gateway.radio.link import LinkError
 from sensor_gateway.radio.pool import Radios
 from sensor_gateway.radio.recorder import Patience, RecorderError
-from sensor_gateway.spool.database import SpoolError
+from sensor_gateway.spool.database import SpoolError, SpoolTakenError
 
 _LONGEST_MIN: Final = dot.LONGEST_S // 60
 _TEXT: Final = """\
@@ -91,12 +91,12 @@ async def recordings_command(
             desk = Desk(settings, args.config.parent, sensor, wish, tools)
             report = desk.report
             await desk.work()
-        except SpoolError as e:
+        except SpoolTakenError as e:
             failed = (
                 f"{e}. A running gateway holds the sensor and the journal: stop it (docker compose stop gateway, or systemctl "
                 "stop for a service), do this, and start it again"
             )
-        except (ConfigError, ConsentError, LinkError, RecorderError) as e:
+        except (ConfigError, ConsentError, SpoolError, LinkError, RecorderError, OSError) as e:
             failed = str(e)
     if args.json:
         print(json.dumps(report | ({"error": failed} if failed else {}), ensure_ascii=False))

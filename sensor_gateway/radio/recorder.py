@@ -94,7 +94,7 @@ class Recorder:
     async def directory(self) -> tuple[dot.Directory, list[Recorded]]:
         """All recordings; the sensor must be idle."""
         directory = dot.Directory()
-        for told in await self._answers(dot.message(dot.ASK_FLASH), (dot.FLASH_DONE,)):
+        for told in await self._answers(dot.message(dot.ASK_FLASH), (dot.FLASH_DONE, dot.UNKNOWN_FORMAT)):
             if told.kind == dot.FLASH:
                 directory.told(told.data)
         found = []

@@ -26,6 +26,10 @@ class SpoolError(Exception):
     """The spool cannot be used; the text names the file and the remedy."""
 
 
+class SpoolTakenError(SpoolError):
+    """Another process has it."""
+
+
 class SpoolFullError(SpoolError):
     """Nothing more can be written, most often because the disk is full. What was written stays intact."""
 
@@ -168,7 +172,7 @@ def count_each(db: sqlite3.Connection, names: Iterable[str], by: int) -> None:
 
 def take_guard(path: Path, command: str = "tiltline run") -> IO[str]:
     """Keep ``path`` for this process: two gateways on one spool would number its records twice. The lock, a file beside it,
-    dies with its process. Raises `SpoolError` naming the ``command`` that has it, or ``OSError``.
+    dies with its process. Raises `SpoolTakenError` naming the ``command`` that has it, or ``OSError``.
     """
     lock = path.with_name(path.name + ".lock")
     guard = lock.open("w", encoding="utf-8")
@@ -176,5 +180,5 @@ def take_guard(path: Path, command: str = "tiltline run") -> IO[str]:
         fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         guard.close()
-        raise SpoolError(f"{lock}: another '{command}' uses this folder; stop it or set 'site.data_dir'") from None
+        raise SpoolTakenError(f"{lock}: another '{command}' uses this folder; stop it or set 'site.data_dir'") from None
     return guard

@@ -128,7 +128,7 @@ class DotMemory:
             self.state, self._begun_s = RECORDING, now_s
             return SUCCESS, []
         if kind == 0x50:
-            return SUCCESS, [*self._directory(), framed(0x52)]
+            return SUCCESS, [*self._directory(), framed(0x52)] if self.valid else [framed(0x35)]
         if kind == 0x60:
             return SUCCESS, self._head(data[0])
         if kind == 0x74:
@@ -143,8 +143,6 @@ class DotMemory:
         return INVALID, []
 
     def _directory(self) -> list[bytes]:
-        if not self.valid:
-            return []
         head = pack("<IIHIII", 0x466C6173, 128, 0x0200, 1_700_000_000, self.size, 128)
         marks = b"".join(b"\xee" + b"\xcc" * ((f.size - HEADER) // SECTOR) for f in self.files)
         parts = [marks[i : i + 128].ljust(128, b"\xff") for i in range(0, len(marks), 128)]
