@@ -261,8 +261,8 @@ def test_headers_and_weight_of_the_first_load() -> None:
         assert weight <= 150_000  # even uncompressed
         static = Path(__file__).parents[2] / "sensor_gateway/web/static"
         files = {str(p.relative_to(static)) for p in static.rglob("*") if p.is_file()}
-        # Pictures are kept after the page, icons by the system; the review page is the therapist's.
-        later = ("exercises/", "setup/", "icon-", "review.")
+        # Pictures are kept after the page, icons by the system; the others are the therapist's pages.
+        later = ("exercises/", "setup/", "icon-", "review.", "programme.", "desk.")
         kept = {name for name in files - set(names) if not name.startswith(later)}
         assert kept == {"index.html", "sw.js"}, "the service worker keeps every file of the page"
         for name in files:
