@@ -30,6 +30,7 @@ from vqf import VQF
 
 from processing.calibration import CalibrationParams, Calibrator
 from processing.gaps import Filled
+from processing.opening import Opening
 from processing.types import F64, NS_PER_S
 
 _CHIP_DELAY_S: Final = 1.7e-3
@@ -105,6 +106,7 @@ class OrientationFilter:
         self.params = params
         self._vqf = VQF(1.0 / params.rate_hz, **params.vqf())
         self.calibrator = Calibrator(CalibrationParams(params.rate_hz))
+        self._opening = Opening(params.rate_hz, params.tau_acc_s, params.bias_sigma_init_dps)
         self.rates: F64 = np.empty((0, 3))
         self._last_rate: F64 = np.zeros(3)
 
@@ -133,6 +135,30 @@ class OrientationFilter:
         self._vqf.state = {**state, "accLpState": [_AVERAGING, count, *sums, _AVERAGING]}
 
     def _run(self, gyr: F64, acc: F64) -> tuple[F64, F64]:
+        if self._opening.over or not len(gyr):
+            return self._solve(gyr, acc)
+        parts: list[tuple[F64, F64]] = []
+        lo = 0
+        while lo < len(gyr):
+            hi = len(gyr) if self._opening.over else min(len(gyr), lo + self._opening.left)
+            parts.append(self._solve(gyr[lo:hi], acc[lo:hi]))
+            if not self._opening.over:
+                self._doubt_bias(self._opening.take(gyr[lo:hi], acc[lo:hi]))
+            lo = hi
+        q, bias = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return q, bias
+
+    def _doubt_bias(self, sigma_dps: float | None) -> None:
+        """Let the bias be as uncertain as said; unless a rest has shown it meanwhile."""
+        state = self._vqf.state
+        if sigma_dps is None or state["restDetected"]:
+            return
+        variance = (100.0 * sigma_dps) ** 2  # the library counts in hundredths of a degree
+        narrowed = variance < state["biasP"][0]
+        bias = [0.0, 0.0, 0.0] if narrowed else state["bias"]
+        self._vqf.state = {**state, "bias": bias, "biasP": [v for row in np.eye(3) * variance for v in row.tolist()]}
+
+    def _solve(self, gyr: F64, acc: F64) -> tuple[F64, F64]:
         if not len(gyr):
             return np.empty((0, 4)), np.empty((0, 3))
         result = self._vqf.updateBatch(gyr, acc)
@@ -143,12 +169,14 @@ class OrientationFilter:
             "vqf": dict(self._vqf.state),
             "last_rate": self._last_rate,
             "calibrator": self.calibrator.snapshot(),
+            "opening": self._opening.snapshot(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         self._vqf.state = state["vqf"]
         self._last_rate = state["last_rate"]
         self.calibrator.restore(state["calibrator"])
+        self._opening.restore(state["opening"])
 
 
 class Estimator(Protocol):
