@@ -83,7 +83,7 @@ class Site:
         """Status and what was printed."""
         parser = argparse.ArgumentParser()
         cli.configure(parser)
-        args = parser.parse_args([sensor, "--config", str(self.config), "--find", "3", *words])
+        args = parser.parse_args([sensor, "--config", str(self.config), "--find", "20", *words])
         status = await cli.recordings_command(args, self.radio(), self.world, self.patience)
         out = self.capsys.readouterr()
         return status, out.out, out.err
