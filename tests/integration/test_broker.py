@@ -195,7 +195,7 @@ def test_only_the_bridges_word_empties_the_outbox(broker: Mosquitto, sending: Ca
         again = time.monotonic()
         link.publish(topic, encode_durable(sender.spool.id, 300), retain=True)
         wait_until("the next repeat", heard(1500))
-        assert time.monotonic() - again < 8
+        assert time.monotonic() - again < 9.5  # the longer pause would be ten seconds
         link.publish(topic, encode_durable(sender.spool.id, 700), retain=True)
         wait_until("an empty outbox", lambda: heard(0)() and sender.outbox.queued("mqtt") == 0)
         sender.stop.set()

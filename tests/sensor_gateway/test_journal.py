@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from sensor_gateway.spool import block
 from sensor_gateway.spool.block import BlockError, Logged, Source
 from sensor_gateway.spool.database import Spool, SpoolError, SpoolFullError
 from sensor_gateway.spool.journal import CONTROL, DROPPED, Journal
+from tests.cpu import least_cpu_s
 
 OPEN = Source("open", 1)
 UUID = "6e400003-0000-0000-0000-000000000001"
@@ -236,11 +236,16 @@ def test_one_gateway_per_spool(tmp_path: Path) -> None:
 def test_a_day_is_small_and_cheap(tmp_path: Path) -> None:
     """Ten minutes of noisy frames stand for a day: well under 60 MB and 15 us a payload."""
     items = entries(6000)
-    journal = Journal(Spool(tmp_path / "spool.db"), GB)
-    began = time.process_time()
-    for i in range(0, 6000, 3000):
-        journal.append("clip-1", items[i : i + 3000], durable=False)
-    spent = time.process_time() - began
+    journals = [Journal(Spool(tmp_path / f"spool-{n}.db"), GB) for n in range(3)]
+    left = iter(journals)
+
+    def write() -> None:
+        journal = next(left)
+        for i in range(0, 6000, 3000):
+            journal.append("clip-1", items[i : i + 3000], durable=False)
+
+    spent = least_cpu_s(write, len(journals))
+    journal = journals[0]
     assert journal.size_bytes * 144 <= 60e6
     assert spent / 6000 <= 15e-6 * 3  # three times the aim: other work shares these cores
 
