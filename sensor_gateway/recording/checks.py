@@ -42,11 +42,11 @@ def leaping_rows(t_utc_ns: I64, gyr: F64, rate_hz: float) -> Bool:
     at 25 Hz that lies within the limit. Acceleration is left alone: a tap leaps by 10 g and is real. Steps count whose length is at
     most three periods. Where many samples leap it is no spike but the unit or the sensor, and none is named.
     """
-    near = np.diff(t_utc_ns) <= 3.0 * NS_PER_S / rate_hz
     out = np.zeros(len(gyr), dtype=np.bool_)
     for i in range(3):
-        step = np.where(near, np.diff(gyr[:, i]), 0.0)
+        step = np.diff(gyr[:, i])
         if step.size and max(step.max(), -step.min()) > _MOST_LEAP_RPS:
+            step[np.diff(t_utc_ns) > 3.0 * NS_PER_S / rate_hz] = 0.0
             far = np.abs(step) > _MOST_LEAP_RPS
             # Away from the mean of both neighbours, too: the flank of a fast turn leaps from each, but lies between them.
             away = np.abs(step[:-1] - step[1:]) > 2.0 * _MOST_LEAP_RPS
@@ -152,7 +152,7 @@ def unit_warnings(acc: F64, gyr: F64, rate_hz: float) -> list[str]:
     stuck = [
         f"{what} is the same in every sample: the sensor did not measure it; record again"
         for what, x in (("acceleration", acc), ("angular rate", gyr))
-        if (x == x[0]).all()
+        if (x[-1] == x[0]).all() and (x == x[0]).all()
     ]
     return [*stuck, *(w for w in (_acc_warning(acc, gyr, rate_hz), _gyr_warning(acc, gyr, rate_hz)) if w)]
 
