@@ -55,9 +55,9 @@ def erase(found: Sequence[Place], wearer: str, influx_token: str | None = None, 
         for place, step in zip(found, steps, strict=True):
             if place.is_gateway:
                 _gateway(place, wearer, step)
-        for place, step in zip(found, steps, strict=True):
-            if place.settings.mqtt.enabled:
-                step("broker", partial(_broker, found, place, wearer))
+        accounts = [place for place in found if place.settings.mqtt.enabled]
+        if accounts:
+            steps[found.index(accounts[0])]("broker", partial(_broker, accounts, wearer))
         for place, step in zip(found, steps, strict=True):
             if place.is_bridge:
                 _bridge(place, wearer, influx_token, step)
@@ -84,11 +84,10 @@ def _gateway(place: Place, wearer: str, step: Step) -> None:
     step("names and consent", lambda: files.erase_person(folder, wearer))
 
 
-def _broker(found: Sequence[Place], place: Place, wearer: str) -> dict[str, int]:
-    """What any account of the places can see is cleared with this one's rights."""
-    accounts = [p for p in found if p.settings.mqtt.enabled]
+def _broker(accounts: Sequence[Place], wearer: str) -> dict[str, int]:
+    """What any of the places' accounts can see is cleared by each that may."""
     seen = sorted({topic for p in accounts for topic in retained(p.settings, p.base, wearer)})
-    if seen:
+    for place in accounts if seen else ():
         clear(place.settings, place.base, seen)
     left = {topic for p in accounts for topic in retained(p.settings, p.base, wearer)} if seen else set()
     return {"retained_messages": len(seen) - len(left)}
