@@ -68,7 +68,8 @@ def test_a_name_without_a_number_is_no_secret() -> None:
     assert dot_capture(b"Movella DOT", secrets=("Movella DOT",)).head.redacted == 0
 
 
-@pytest.mark.parametrize("name", sorted(cases()))
+# A capture is of what streams; a DOT's recordings are fetched.
+@pytest.mark.parametrize("name", sorted(cases().keys() - {"dot-record"}))
 def test_every_driver_round_trips_through_a_file(name: str, tmp_path: Path) -> None:
     case = cases()[name]
     driver, _, variant = name.partition("-")
