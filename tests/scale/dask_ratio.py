@@ -8,11 +8,8 @@ ratio, and whether both results are equal and equal to those of a replay without
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from datetime import UTC, datetime
 from importlib import import_module
@@ -24,6 +21,7 @@ from distributed import Client
 from tests.faults.tape import NS, START_NS
 from tests.faults.verify import compare, expected_rows
 from tests.integration.servers import REPOSITORY, Process, answers, free_port, wait_until
+from tests.scale.trial import told
 
 BAR = 1.8
 
@@ -116,13 +114,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--wearers", type=int, default=6)
     parser.add_argument("--hours", type=float, default=24.0, help="of each wearer (default 24)")
     options = parser.parse_args(arguments)
-    folder = Path(tempfile.mkdtemp(prefix="tiltline-dask-"))
-    try:
-        report = ratio(folder, options.wearers, options.hours)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    print(json.dumps(report, indent=1))
-    return int(bool(report["wrong"]))
+    return told("dask", lambda folder: ratio(folder, options.wearers, options.hours))
 
 
 if __name__ == "__main__":

@@ -11,10 +11,8 @@ import argparse
 import json
 import math
 import os
-import shutil
 import sqlite3
 import sys
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -24,6 +22,7 @@ from processing.dictionary import KINDS, MEASUREMENT
 from sensor_gateway.drivers.synthetic import PER_FRAME
 from tests.faults.tape import NS, Wearer, write_tape
 from tests.integration.servers import REPOSITORY, Process, Stack, Tiltline, wait_until
+from tests.scale.trial import told
 from tests.scale.wave import install_plugin
 
 TAPES = 4
@@ -227,13 +226,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--gateways", type=int, default=2, help="gateway processes (default 2)")
     parser.add_argument("--profile", action="store_true", help="say where the CPU time goes (costs a few per cent)")
     options = parser.parse_args(arguments)
-    folder = Path(tempfile.mkdtemp(prefix="tiltline-live-"))
-    try:
-        report = live(folder, options.wearers, options.minutes, options.gateways, options.profile)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    print(json.dumps(report, indent=1))
-    return int(bool(report["wrong"]))
+    return told(
+        "live", lambda folder: live(folder, options.wearers, options.minutes, options.gateways, options.profile)
+    )
 
 
 if __name__ == "__main__":

@@ -8,10 +8,7 @@ was put in: nothing lost, nothing doubled, nothing with other values, no wearer'
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -28,6 +25,7 @@ from sensor_gateway.spool.database import Spool
 from sensor_gateway.spool.outbox import Outbox, SinkView
 from tests.faults.load import InOrder
 from tests.integration.servers import Stack, Tiltline, wait_until
+from tests.scale.trial import told
 
 T0_NS = 1_790_000_000 * 10**9
 TICK_S = 0.1
@@ -170,13 +168,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--gateways", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=90.0, help="of load; a bridge is killed after a quarter of it")
     options = parser.parse_args(arguments)
-    folder = Path(tempfile.mkdtemp(prefix="tiltline-shared-"))
-    try:
-        report = trial(folder, options.gateways, options.seconds)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    print(json.dumps(report, indent=1))
-    return int(bool(report["wrong"]))
+    return told("shared", lambda folder: trial(folder, options.gateways, options.seconds))
 
 
 if __name__ == "__main__":
