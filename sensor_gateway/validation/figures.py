@@ -133,4 +133,5 @@ def step_timing(rows: Sequence[Row]) -> str:
         points = [(x(e), y(s)) for a, b, s in zip(edges[:-1], edges[1:], share, strict=True) for e in (a, b)]
         canvas.path(points, f"{SERIES[mode]} stroke hollow{' dash' if mode == 'settled' else ''}")
         canvas.text(WIDTH - 48, 22 + 16 * k, f"{mode}: sd {1000 * sd:.0f} ms", f"{SERIES[mode]} said", "end")
-    return canvas.svg("; ".join(f"{m}: standard deviation {1000 * sd:.0f} ms" for m, (_, sd) in shares.items()))
+    said = "; ".join(f"{m}: standard deviation {1000 * sd:.0f} ms" for m, (_, sd) in shares.items())
+    return canvas.svg(said or "no step could be matched with a contact")

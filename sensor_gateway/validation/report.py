@@ -56,7 +56,7 @@ def page(v: Validation, command: str) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1"><title>Tiltline: validation</title>'
-        f"<style>{style}</style></head><body>\n{body}\n</body></html>\n"
+        f"<style>{style}</style></head><body><main>\n{body}\n</main></body></html>\n"
     )
 
 

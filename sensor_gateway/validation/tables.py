@@ -77,8 +77,12 @@ def figure(svg: str, caption: str) -> str:
 
 def table(heads: Sequence[str], rows: Sequence[str], words: Sequence[int] = ()) -> str:
     """A table that scrolls by itself where the page is narrow; columns ``words`` are set as text."""
-    head = "".join(f"<th{' class=word' if k in words else ''}>{escape(h)}</th>" for k, h in enumerate(heads))
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+    head = "".join(
+        f"<th scope=col{' class=word' if k in words else ''}>{escape(h)}</th>" if h else "<td></td>"
+        for k, h in enumerate(heads)
+    )
+    inner = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
+    return f'<div class="scroll" tabindex="0"><table>{inner}</table></div>'
 
 
 def number(value: float | None, kind: Figure) -> str:
