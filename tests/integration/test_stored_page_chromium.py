@@ -28,16 +28,16 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian package chromium)"),
 ]
 __all__ = ["axe"]
-DAY = datetime.now(UTC).astimezone(ZONE).date() - timedelta(days=1)
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> Iterator[str]:
-    """A served store with yesterday of two wearers."""
+def site(tmp_path: Path) -> Iterator[tuple[str, date]]:
+    """The address of a served store with yesterday of two wearers, and that day."""
+    day = datetime.now(UTC).astimezone(ZONE).date() - timedelta(days=1)
     path = tmp_path / "store.db"
-    seed(path, DAY.isoformat())
+    seed(path, day.isoformat())
     store = Store.open(path)
-    store.write(Owned("w-002", SENSOR, r) for r in records(DAY.isoformat())[:50])
+    store.write(Owned("w-002", SENSOR, r) for r in records(day.isoformat())[:50])
     store.close()
     loop, ready, urls = asyncio.new_event_loop(), threading.Event(), list[str]()
     app = create_app(path, None, Settings(site=Site("demo", "gw", ZONE.key, "."), web=Web(port=0)), SystemClock())
@@ -51,7 +51,7 @@ def url(tmp_path: Path) -> Iterator[str]:
     thread.start()
     try:
         assert ready.wait(60)
-        yield urls[0]
+        yield urls[0], day
     finally:
         loop.call_soon_threadsafe(task.cancel)
         thread.join(60)
@@ -66,7 +66,10 @@ def figures(path: Path, day: date) -> tuple[str, str]:
     return duration(found.worn_s), from_neutral(found.upright_median_deg)
 
 
-def test_somebody_is_chosen_and_only_looked_at_in_the_reports_own_words(url: str, tmp_path: Path, axe: str) -> None:
+def test_somebody_is_chosen_and_only_looked_at_in_the_reports_own_words(
+    site: tuple[str, date], tmp_path: Path, axe: str
+) -> None:
+    url, day = site
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(viewport={"width": 390, "height": 844}, timezone_id=ZONE.key, locale="en-GB")
@@ -80,7 +83,7 @@ def test_somebody_is_chosen_and_only_looked_at_in_the_reports_own_words(url: str
         expect(page.locator("#wearer")).to_have_text("w-001")
         expect(page.locator("#looking")).to_contain_text("You are looking at stored data.")
         page.locator("#day-before").click()
-        worn, middle = figures(tmp_path / "store.db", DAY)
+        worn, middle = figures(tmp_path / "store.db", day)
         expect(page.locator("#today-summary")).to_contain_text(f"Worn for {worn}. ")
         expect(page.locator("#today-summary")).to_contain_text(f"mostly around {middle}.")
         expect(page.locator("#timeline .flag-dot")).not_to_have_count(0)
@@ -90,4 +93,9 @@ def test_somebody_is_chosen_and_only_looked_at_in_the_reports_own_words(url: str
             expect(page.locator(entry)).to_be_hidden()
         page.evaluate(axe)
         assert page.evaluate(AXE_RUN)[0] == []
+        for kind in ("day", "week"):
+            page.goto(f"{url}report/{kind}?wearer={WEARER}&day={day}&tz={ZONE.key}")
+            expect(page.locator("main")).to_contain_text("Questions for my therapist")
+            page.evaluate(axe)
+            assert page.evaluate(AXE_RUN)[0] == [], kind
         browser.close()
