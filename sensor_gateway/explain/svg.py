@@ -78,7 +78,9 @@ class _Chart:
         """Colour and meaning, below."""
         x = float(LEFT)
         for color, said in entries:
-            self.parts.append(f'<rect x="{x:.1f}" y="{HEIGHT - 24}" width="12" height="12" fill="{color}" stroke="{_MUTED}" stroke-width="0.5"/>')
+            self.parts.append(
+                f'<rect x="{x:.1f}" y="{HEIGHT - 24}" width="12" height="12" fill="{color}" stroke="{_MUTED}" stroke-width="0.5"/>'
+            )
             self.text(x + 17, HEIGHT - 14, said, _MUTED)
             x += 32 + 6.4 * len(said)
 
