@@ -194,6 +194,7 @@ def test_a_running_gateway_heeds_consent(tmp_path: Path) -> None:
     text = (
         '[site]\ndata_dir = "data"\n[privacy]\nrequire_consent = true\n[web]\nenabled = false\n'
         f'[[sensors]]\nid = "clip-1"\nwearer = "{HER}"\ndriver = "synthetic"\n'
+        "options = { hours = 0.01 }\n"  # soon live: of a long past much would still be under way when she withdraws
     )
     gateway = Tiltline(tmp_path, "run", text)
 
@@ -219,7 +220,7 @@ def test_a_running_gateway_heeds_consent(tmp_path: Path) -> None:
         held = [payloads()]
 
         def nothing_new() -> bool:
-            time.sleep(1)
+            time.sleep(2)
             held.append(payloads())
             return held[-1] == held[-2]
 
