@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import TypeAlias
 
 from processing.late_merge import LateCounts
@@ -17,7 +19,7 @@ from processing.timebase import TimebaseParams
 from processing.types import ImuBatch, TimedBatch
 from sensor_gateway import controls
 from sensor_gateway.derive import BROKEN, Recipe
-from sensor_gateway.drivers.base import Driver, Late, Received
+from sensor_gateway.drivers.base import Driver, Late, Received, decode_many
 from sensor_gateway.replay.rederive import SpoolReader
 from sensor_gateway.spool.block import Logged
 from sensor_gateway.spool.journal import CONTROL, JournalReader, first_entry
@@ -91,20 +93,21 @@ class _Reader:
     def read(self, entries: Sequence[Logged]) -> Iterator[tuple[list[ImuBatch], Late | None]]:
         """Batches in order of arrival, cut where late samples came between them."""
         batches: list[ImuBatch] = []
-        for entry in entries:
-            received = entry.received
-            if entry.source == CONTROL:
-                if _breaks(received):
+        for source, entries_of in groupby(entries, attrgetter("source")):
+            received = [entry.received for entry in entries_of]
+            if source == CONTROL:
+                if any(map(_breaks, received)):
                     self._driver.reset()
                 continue
-            if entry.source.driver != self._driver.id:
+            if source.driver != self._driver.id:
                 continue
-            for item in self._driver.feed(received.uuid, received.payload, received.rx_mono_ns, received.rx_utc_ns):
-                if isinstance(item, ImuBatch):
-                    batches.append(item)
-                elif isinstance(item, Late):
-                    yield batches, item
-                    batches = []
+            for items in decode_many(self._driver, received):
+                for item in items:
+                    if isinstance(item, ImuBatch):
+                        batches.append(item)
+                    elif isinstance(item, Late):
+                        yield batches, item
+                        batches = []
         yield batches, None
 
 
