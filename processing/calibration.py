@@ -81,7 +81,8 @@ class Correction:
             return acc_mps2
         out = np.empty_like(acc_mps2)
         for i in range(3):  # by column: three times as fast as by row
-            out[:, i] = acc_mps2[:, i] * (1.0 - self.scale[i]) - self.offset_mps2[i]
+            np.multiply(acc_mps2[:, i], 1.0 - self.scale[i], out=out[:, i])
+            out[:, i] -= self.offset_mps2[i]
         return out
 
     def data(self) -> dict[str, Json]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ from processing.changes import ChangeMeter
 from processing.coaching import Coach
 from processing.context.stage import ContextStage
 from processing.context.transfers import Transfer
-from processing.epochs import MinuteEpochs, RuleEpochs, Second, seconds_of
+from processing.epochs import RULE_EPOCH_S, MinuteEpochs, RuleEpochs, Second, seconds_of
 from processing.features.align import AlignStage
 from processing.features.gait import Step
 from processing.features.seconds import SecondStage
@@ -40,6 +41,7 @@ from processing.types import (
     POSTURE_CODE,
     Bool,
     ContextBlock,
+    Metric,
     Record,
     Samples,
     SecondBlock,
@@ -243,11 +245,27 @@ class Core:
             block.second, context.posture, tilt.anterior_tilt_deg, tilt.obliquity_deg, transfer_seconds
         )
         seconds = seconds_of(block, context, tilt.valid, tilt.settling, shaken)
-        for judged, metric in zip(seconds, metrics_of(block.second, context, tilt), strict=True):
-            if self._rule_epochs.goes_on(judged):
-                self._minutes.goes_on(judged)  # ten seconds never cross a minute
-            else:
-                self._advance(judged, records)
+        metrics = metrics_of(block.second, context, tilt)
+        ends = np.flatnonzero(np.diff(block.second // RULE_EPOCH_S, append=-1)) + 1
+        for a, b in pairwise([0, *ends.tolist()]):
+            rest = seconds[a:b]  # of one epoch: only the first can close another
+            if not self._rule_epochs.goes_on(rest):
+                self._advance(rest[0], records)
+                rest = rest[1:]
+                self._rule_epochs.goes_on(rest)
+            self._minutes.goes_on(rest)  # ten seconds never cross a minute
+            self._tell(seconds[a:b], metrics[a:b], records)
+        self.posture = metrics[-1].posture
+
+    def _tell(self, seconds: list[Second], metrics: list[Metric], records: list[Record]) -> None:
+        """What happened in each second, then its metric."""
+        ends_ns = metrics[-1].t_utc_ns + NS_PER_S
+        on = {second.posture != _NOT_WORN for second in seconds}
+        due = bool(self._due) and self._due[0].t_utc_ns < ends_ns
+        if len(on) == 1 and not due and not self.notices.concern(ends_ns, worn=True in on):
+            records += metrics  # nothing happened
+            return
+        for judged, metric in zip(seconds, metrics, strict=True):
             worn = judged.posture != _NOT_WORN
             end_ns = metric.t_utc_ns + NS_PER_S
             if self.notices.concern(end_ns, worn=worn):
@@ -256,7 +274,6 @@ class Core:
             while self._due and self._due[0].t_utc_ns < end_ns:
                 records += self.rules.update_strides([self._due.pop(0).day])
             records.append(metric)
-            self.posture = metric.posture
 
     def _advance(self, second: Second | None, records: list[Record]) -> None:
         alignment = self.align.alignment

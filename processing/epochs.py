@@ -76,11 +76,11 @@ class RuleEpochs:
             self._seconds.append(second)
         return closed
 
-    def goes_on(self, second: Second) -> bool:
-        """Take a second if it closes nothing; whether it was taken."""
-        if not self._seconds or second.second // RULE_EPOCH_S != self._seconds[0].second // RULE_EPOCH_S:
+    def goes_on(self, seconds: list[Second]) -> bool:
+        """Take seconds of one epoch if they close nothing; whether they were taken."""
+        if seconds and (not self._seconds or seconds[0].second // RULE_EPOCH_S != self._k()):
             return False
-        self._seconds.append(second)
+        self._seconds += seconds
         return True
 
     def _k(self) -> int:
@@ -141,9 +141,9 @@ class MinuteEpochs:
             self._seconds.append(second)
         return closed
 
-    def goes_on(self, second: Second) -> None:
-        """Take a second of the minute in hand."""
-        self._seconds.append(second)
+    def goes_on(self, seconds: list[Second]) -> None:
+        """Take seconds of the minute in hand."""
+        self._seconds += seconds
 
     def closing(self, second: Second | None) -> int | None:
         """The UTC minute that `add` would close now, if any."""

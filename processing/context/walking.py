@@ -65,6 +65,11 @@ class GaitStage:
             if gap:
                 before, crossings_before, flight_before = 0.0, 0.0, 0.0
                 fair_s, walking, stepping = 0, False, False
+            if level < _LASTING_MPS2:  # most of a day: no step, and none goes on
+                fair_s, walking, stepping = 0, False, False
+                before, crossings_before, flight_before = level, crossings, flight
+                out.append(STILL)
+                continue
             both = math.sqrt(0.5 * (level * level + before * before))
             steps = crossings + crossings_before
             rhythm = 2.0 <= steps <= _MAX_CROSSINGS_2S

@@ -127,14 +127,14 @@ def _cells(block: SecondBlock) -> tuple[I64, F64, F64]:
     cell = block.t_utc_ns // CELL_NS
     at = np.concatenate(([0], np.flatnonzero(cell[1:] != cell[:-1]) + 1))
     n = np.diff(at, append=len(cell)).astype(np.float64)
-    up = block.up_p[at]
+    forward, rightward = block.up_p[:, 0][at], block.up_p[:, 2][at]
     vertical = np.add.reduceat(block.acc_up_mps2, at) / n
     anterior = np.add.reduceat(block.acc_p_mps2[:, 0], at) / n
     right = np.add.reduceat(block.acc_p_mps2[:, 2], at) / n
     weight = vertical + GRAVITY_MPS2
     # Levelled: what lies along up is taken out, and the rest scaled to the axis' horizontal part (not below 1/5: lying).
-    anterior = (anterior - weight * up[:, 0]) / np.sqrt(np.maximum(1.0 - up[:, 0] * up[:, 0], 0.04))
-    right = (right - weight * up[:, 2]) / np.sqrt(np.maximum(1.0 - up[:, 2] * up[:, 2], 0.04))
+    anterior = (anterior - weight * forward) / np.sqrt(np.maximum(1.0 - forward * forward, 0.04))
+    right = (right - weight * rightward) / np.sqrt(np.maximum(1.0 - rightward * rightward, 0.04))
     return cell[at], vertical - _ANTERIOR_WEIGHT * anterior, right
 
 
