@@ -1,7 +1,7 @@
 # make demo   a simulated day on this machine       make test   everything CI runs
 # make check  format, lint, types, import contracts
 # make bench  what core, store and exports cost here, in about two minutes (REFERENCE=folder: the journal of real recordings too)
-# make bench-peers  the same recording through the pipelines of mobgap and scikit-digital-health, in their own environment
+# make bench-peers  the same recordings through the pipelines of mobgap and scikit-digital-health (REFERENCE=folder: real walks too)
 # make chaos  300 random faults on real servers (docs/faults.md)
 # make validate DATA=folder  errors against recordings with a known truth, other methods beside; writes report/
 # make peers  the adapters to the other methods, in a virtual environment of their own
@@ -70,7 +70,7 @@ bench: $(VENV)/.run
 	@echo "Several processes, servers or hours, each by its own command: docs/benchmarks.md"
 
 bench-peers: $(PEERS)/.validation
-	@$(PEERS)/bin/tiltline bench peers $(BENCH_ARGS)
+	@TILTLINE_REFERENCE="$${TILTLINE_REFERENCE:-$(REFERENCE)}" $(PEERS)/bin/tiltline bench peers $(BENCH_ARGS)
 
 bluez: $(VENV)/.test
 	@PYTHON=$(BIN)/python scripts/bluez_vm.sh $(or $(DEBIAN),12)

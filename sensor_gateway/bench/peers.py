@@ -1,9 +1,11 @@
 """The same recording through the gait pipelines of mobgap and scikit-digital-health: how much longer they take.
 
-A simulated recording from the lower back at 100 Hz, in axes as each expects them. Ours is the whole core to all records, causal. Theirs:
+A simulated recording from the lower back at 100 Hz, and where a folder of recordings is named the walks in it, in axes as each expects
+them. Ours is the whole core to all records, causal. Theirs:
 
 * mobgap: its free-living pipeline for healthy wearers (finding walks, contacts, turns, cadence, stride length, speed, summary);
-* scikit-digital-health: wear by acceleration, finding walks, gait of the lower back, sit-to-stand, as its pipelines chain them.
+* scikit-digital-health: wear by acceleration (from an hour on), finding walks, gait of the lower back, sit-to-stand, as its
+  pipelines chain them.
 
 None of them is tuned. They need an environment of their own (`make bench-peers`), because they bring a gigabyte of packages.
 """
@@ -13,78 +15,139 @@ from __future__ import annotations
 import importlib
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from processing.alignment.static import parse_mount
+from processing.alignment.static import align, parse_mount
 from processing.batch import process_recording
+from processing.core import CoreSetup
 from processing.rules.study import Study
 from processing.types import F64, GRAVITY_MPS2, NS_PER_S, TimedBatch
 from sensor_gateway.bench.core import Day, setup_of
 from sensor_gateway.bench.machine import BenchError
-from sensor_gateway.recording.alignment import NOMINAL_MOUNT
-from sensor_gateway.validation.peers import OPTIONAL, installed
+from sensor_gateway.recording.alignment import MOUNT_ID, NOMINAL_MOUNT
+from sensor_gateway.recording.recording import read_recording
+from sensor_gateway.validation.datasets import find
+from sensor_gateway.validation.peers import OPTIONAL, even, installed
 
 HOURS: Final = 2.0
 RATE_HZ: Final = 100.0
+WALKS: Final = ("ipol_l5_gait", "mobgap_lowback")
+"""Sets of the reference folder whose recordings are walks with the clip at a known place on the lower back."""
 _HEIGHT_M: Final = 1.75
+_WEAR_S: Final = 3600.0
+_START_NS: Final = 1_772_438_400 * NS_PER_S
 
 
-def bench(hours: float = HOURS, seed: int = 1, progress: Callable[[float], None] | None = None) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Material:
+    """One recording for all of them: ours takes ``batches``, theirs the axes of the body (n, 2): specific force [m/s²], rate [rad/s]."""
+
+    setup: CoreSetup
+    batches: list[TimedBatch]
+    t_s: F64
+    up: F64
+    left: F64
+    ahead: F64
+
+    @property
+    def rate_hz(self) -> float:
+        return self.setup.rate_hz
+
+
+def bench(
+    hours: float = HOURS,
+    seed: int = 1,
+    progress: Callable[[float], None] | None = None,
+    reference: Path | None = None,
+) -> dict[str, Any]:
     """CPU seconds of each on the same samples, and their ratios to ours; raises `BenchError` where none is installed."""
     here = installed()
     if not here:
         raise BenchError(
             f"none of {', '.join(OPTIONAL)} is installed here; 'make bench-peers' sets up an environment for them"
         )
-    tell = progress or (lambda _: None)
     day = Day(hours, RATE_HZ, seed)
-    blocks = list(day.blocks())
-    tell(0.1)
-    began = time.process_time()
-    result = process_recording(iter(blocks), setup_of(day), Study())
-    ours_s = time.process_time() - began
-    tell(0.2)
-    up, left, ahead, t = _body(blocks)
-    theirs: dict[str, dict[str, Any]] = {}
-    for i, (name, run) in enumerate(_PIPELINES.items()):
-        if name in here:
+    material: dict[str, Iterator[Material]] = {
+        f"simulated, {hours:g} h": iter([_material(setup_of(day), NOMINAL_MOUNT, list(day.blocks()))])
+    }
+    if reference is not None:
+        material |= {name: _walks(reference, name) for name in WALKS if (reference / name).is_dir()}
+    found = {}
+    for i, (name, recordings) in enumerate(material.items()):
+        found[name] = _compare(recordings, here)
+        if progress is not None:
+            progress((i + 1) / len(material))
+    return found
+
+
+def _walks(reference: Path, name: str) -> Iterator[Material]:
+    for case in find(reference, [name]).cases:
+        recording = read_recording(case.path)
+        t_s, acc, gyr = even(recording)
+        # The mean of the walk stands for the neutral pose: without one the rules would idle.
+        gravity, mount = np.mean(acc, axis=0), parse_mount(case.mount)
+        alignment = align(mount, gravity, given=True, mount_id=MOUNT_ID, t_utc_ns=_START_NS)
+        t_ns = _START_NS + np.rint(np.arange(len(t_s)) * NS_PER_S / recording.rate_hz).astype(np.int64)
+        setup = CoreSetup("w-001", "clip-1", recording.rate_hz, alignment)
+        yield _material(setup, case.mount, [TimedBatch(t_ns, acc, gyr)])
+
+
+def _material(setup: CoreSetup, mount: str, batches: list[TimedBatch]) -> Material:
+    axes = parse_mount(mount)
+    up, ahead = np.array(axes.up), np.array(axes.anterior)
+    acc, gyr = (np.concatenate([getattr(b, k) for b in batches]) for k in ("acc_mps2", "gyr_rps"))
+    t_s = np.arange(len(acc)) / setup.rate_hz + batches[0].t_utc_ns[0] / NS_PER_S
+    body = (np.column_stack([acc @ v, gyr @ v]) for v in (up, np.cross(up, ahead), ahead))
+    return Material(setup, batches, t_s, *body)
+
+
+def _compare(recordings: Iterator[Material], here: dict[str, str]) -> dict[str, Any]:
+    ours_s, seconds, records, count = 0.0, 0.0, 0, 0
+    parts: dict[str, dict[str, float]] = {name: {} for name in _PIPELINES if name in here}
+    for one in recordings:
+        began = time.process_time()
+        records += len(process_recording(iter(one.batches), one.setup, Study()).records)
+        ours_s += time.process_time() - began
+        seconds += len(one.t_s) / one.rate_hz
+        count += 1
+        for name, sums in parts.items():
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                parts = run(t, up, left, ahead)
-            spent = sum(parts.values())
-            theirs[name] = {
-                "version": here[name],
-                "cpu_s": round(spent, 2),
-                "parts_cpu_s": {part: round(s, 2) for part, s in parts.items()},
-                "ratio_to_ours": round(spent / ours_s, 1),
-            }
-        tell(0.2 + 0.4 * (i + 1))
-    return {"hours": hours, "samples": len(t), "records": len(result.records), "core_cpu_s": round(ours_s, 2)} | theirs
+                for part, spent in _PIPELINES[name](one).items():
+                    sums[part] = sums.get(part, 0.0) + spent
+    theirs = {
+        name: {
+            "version": here[name],
+            "cpu_s": round(sum(sums.values()), 2),
+            "parts_cpu_s": {part: round(s, 2) for part, s in sums.items()},
+            "ratio_to_ours": round(sum(sums.values()) / ours_s, 1),
+        }
+        for name, sums in parts.items()
+    }
+    return {
+        "recordings": count,
+        "minutes": round(seconds / 60, 1),
+        "records": records,
+        "core_cpu_s": round(ours_s, 2),
+        "peers": theirs,
+    }
 
 
-def _body(blocks: list[TimedBatch]) -> tuple[F64, F64, F64, F64]:
-    """Up, left and ahead, (n, 2) each: specific force [m/s²] and rate [rad/s]; and the times [s]."""
-    mount = parse_mount(NOMINAL_MOUNT)
-    up, ahead = np.array(mount.up), np.array(mount.anterior)
-    acc, gyr = (np.concatenate([getattr(b, k) for b in blocks]) for k in ("acc_mps2", "gyr_rps"))
-    t = np.arange(len(acc)) / RATE_HZ + blocks[0].t_utc_ns[0] / NS_PER_S
-    up_, left, ahead_ = (np.column_stack([acc @ v, gyr @ v]) for v in (up, np.cross(up, ahead), ahead))
-    return up_, left, ahead_, t
-
-
-def _mobgap(_: F64, up: F64, left: F64, ahead: F64) -> dict[str, float]:
+def _mobgap(one: Material) -> dict[str, float]:
     pandas: Any = importlib.import_module("pandas")
     pipeline: Any = importlib.import_module("mobgap.pipeline").MobilisedPipelineHealthy
     dataset: Any = importlib.import_module("mobgap.data").GaitDatasetFromData
-    columns = {f"acc_{a}": x[:, 0] for a, x in zip("xyz", (up, left, ahead), strict=True)}
-    columns |= {f"gyr_{a}": np.degrees(x[:, 1]) for a, x in zip("xyz", (up, left, ahead), strict=True)}
+    axes = tuple(zip("xyz", (one.up, one.left, one.ahead), strict=True))
+    columns = {f"acc_{a}": x[:, 0] for a, x in axes} | {f"gyr_{a}": np.degrees(x[:, 1]) for a, x in axes}
     person = {"height_m": _HEIGHT_M, "sensor_height_m": 0.53 * _HEIGHT_M, "cohort": "HA", "foot_length_cm": None}
     data = dataset(
         {"w-001": {"LowerBack": pandas.DataFrame(columns)}},
-        RATE_HZ,
+        one.rate_hz,
         {"w-001": person},
         {"w-001": {"measurement_condition": "free_living", "recording_identifier": "r"}},
     )
@@ -93,12 +156,13 @@ def _mobgap(_: F64, up: F64, left: F64, ahead: F64) -> dict[str, float]:
     return {"pipeline": time.process_time() - began}
 
 
-def _skdh(t: F64, up: F64, left: F64, ahead: F64) -> dict[str, float]:
+def _skdh(one: Material) -> dict[str, float]:
     preprocessing, context, gait, sit2stand = (
         importlib.import_module(f"skdh.{name}") for name in ("preprocessing", "context", "gait", "sit2stand")
     )
-    accel = np.ascontiguousarray(np.column_stack([x[:, 0] for x in (up, left, ahead)])) / GRAVITY_MPS2
-    gyro = np.ascontiguousarray(np.column_stack([x[:, 1] for x in (up, left, ahead)]))
+    axes = (one.up, one.left, one.ahead)
+    accel = np.ascontiguousarray(np.column_stack([x[:, 0] for x in axes])) / GRAVITY_MPS2
+    gyro = np.ascontiguousarray(np.column_stack([x[:, 1] for x in axes]))
     parts: dict[str, float] = {}
 
     def timed(name: str, what: Callable[..., Any], **data: Any) -> dict[str, Any]:
@@ -107,8 +171,9 @@ def _skdh(t: F64, up: F64, left: F64, ahead: F64) -> dict[str, float]:
         parts[name] = time.process_time() - began
         return found
 
-    samples = {"time": t, "accel": accel, "fs": RATE_HZ}
-    timed("wear", preprocessing.AccelThresholdWearDetection().predict, **samples)
+    samples = {"time": one.t_s, "accel": accel, "fs": one.rate_hz}
+    if one.t_s[-1] - one.t_s[0] >= _WEAR_S:
+        timed("wear", preprocessing.AccelThresholdWearDetection().predict, **samples)
     walks = timed("walks", context.PredictGaitLumbarLgbm().predict, **samples)
     bouts = np.column_stack([walks["Gait Bout Start Index"], walks["Gait Bout Stop Index"]])
     timed("gait", gait.GaitLumbar().predict, **samples, gyro=gyro, height=_HEIGHT_M, gait_bouts=bouts)
@@ -116,7 +181,7 @@ def _skdh(t: F64, up: F64, left: F64, ahead: F64) -> dict[str, float]:
     return parts
 
 
-_PIPELINES: Final[dict[str, Callable[[F64, F64, F64, F64], dict[str, float]]]] = {
+_PIPELINES: Final[dict[str, Callable[[Material], dict[str, float]]]] = {
     "mobgap": _mobgap,
     "scikit-digital-health": _skdh,
 }

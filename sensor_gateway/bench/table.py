@@ -67,16 +67,14 @@ def _journal(found: Row) -> list[str]:
 
 
 def _peers(found: Row) -> list[str]:
-    out = [
-        f"peers: {found['hours']:g} h at 100 Hz, {found['samples']} samples",
-        f"  tiltline, {found['records']} records {found['core_cpu_s']:8.2f} CPU s",
-    ]
-    for name, r in found.items():
-        if isinstance(r, Mapping):
+    out = []
+    for name, row in found.items():
+        out.append(f"peers: {name}: {row['recordings']} recordings, {row['minutes']} min, {row['records']} records")
+        out.append(f"  tiltline {row['core_cpu_s']:8.2f} CPU s")
+        for peer, r in row["peers"].items():
             parts = ", ".join(f"{part} {s:g}" for part, s in r["parts_cpu_s"].items())
-            out.append(
-                f"  {name} {r['version']} {r['cpu_s']:8.2f} CPU s   {r['ratio_to_ours']:.1f} times as long ({parts})"
-            )
+            took = f"{r['cpu_s']:8.2f} CPU s   {r['ratio_to_ours']:.1f} times as long ({parts})"
+            out.append(f"  {peer} {r['version']} {took}")
     return out
 
 

@@ -25,7 +25,7 @@ ROWS: Final = {
     "day": "the day from its journal into a store and into raw samples, beside plain VQF and pyarrow alone",
     "month": "30 days in a store: the page's view and an export to Parquet, beside SQLite and pyarrow alone",
     "journal": "size of the journal of real recordings; needs --reference (or TILTLINE_REFERENCE)",
-    "peers": "the same recording through mobgap's and scikit-digital-health's gait pipelines; `make bench-peers`",
+    "peers": "the same recordings through mobgap's and scikit-digital-health's gait pipelines; `make bench-peers`",
     "growth": "1, 2, 4 and 8 days in a row through one core: CPU a day and memory must stay as they are; minutes",
 }
 USUAL: Final = ("core", "day", "month")
@@ -116,7 +116,7 @@ def _measure(name: str, args: argparse.Namespace, folder: Path, progress: Callab
             )
         return row.bench(reference, progress)
     if name == "peers":
-        return row.bench(args.hours or row.HOURS, args.seed, progress)
+        return row.bench(args.hours or row.HOURS, args.seed, progress, _reference(args))
     return row.bench(folder, hours, args.seed, progress)
 
 
