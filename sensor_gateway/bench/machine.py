@@ -16,11 +16,15 @@ from pathlib import Path
 from typing import Any
 
 _STATUS = Path("/proc/self/status")
+_RSS_PER_MB = 2**20 if platform.system() == "Darwin" else 2**10  # bytes there, kilobytes elsewhere
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a command used, start of Python included. ``said``: its output, for a machine."""
+    """What a command used, start of Python and processes of its own included. ``said``: its output, for a machine.
+
+    ``peak_mb``: its own peak and that of the largest process it started; memory that both share counts twice.
+    """
 
     wall_s: float
     cpu_s: float
@@ -56,8 +60,7 @@ def peak_mb() -> float:
         found = [line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:")]
         if found:
             return int(found[0].split()[1]) / 2**10
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if platform.system() == "Darwin" else 2**10)  # bytes there, kilobytes elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _RSS_PER_MB
 
 
 def machine() -> dict[str, Any]:
@@ -79,7 +82,9 @@ def _main(arguments: Sequence[str]) -> int:
     try:
         runpy.run_module("sensor_gateway.cli", run_name="__main__")
     except SystemExit as e:
-        print(json.dumps({"cpu_s": time.process_time(), "peak_mb": peak_mb()}))
+        started = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu_s = time.process_time() + started.ru_utime + started.ru_stime
+        print(json.dumps({"cpu_s": cpu_s, "peak_mb": peak_mb() + started.ru_maxrss / _RSS_PER_MB}))
         return e.code if isinstance(e.code, int) else int(e.code is not None)
     return 0
 

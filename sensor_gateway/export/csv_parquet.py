@@ -96,20 +96,20 @@ class _Regrouped:
         self._held_rows += table.num_rows
         self.rows += table.num_rows
         while self._held_rows >= ROW_GROUP:
-            held = pa.concat_tables(self._held)
-            self._put(held.slice(0, ROW_GROUP))
-            self._held = [held.slice(ROW_GROUP)]
-            self._held_rows -= ROW_GROUP
+            self._out.write_table(self._take())
 
     def close(self) -> None:
         if self._held_rows:
-            self._put(pa.concat_tables(self._held))
-        self._held = []
+            self._out.write_table(self._take())
         self._out.close()
 
-    def _put(self, table: Any) -> None:
+    def _take(self) -> Any:
+        """The next row group. What was held of it is let go before it is encoded: that would double the memory."""
+        held = pa.concat_tables(self._held)
+        rest = held.slice(ROW_GROUP)
+        self._held, self._held_rows = [rest], rest.num_rows
         # One chunk a column: the encoder's pages then do not depend on how the rows arrived.
-        self._out.write_table(table.combine_chunks())
+        return held.slice(0, ROW_GROUP).combine_chunks()
 
 
 def _sync(path: Path) -> None:

@@ -64,18 +64,27 @@ def record_table(records: Sequence[object], fields: Sequence[Field]) -> Any:
 
 
 def column_table(columns: Mapping[str, Any], fields: Sequence[Field]) -> Any:
-    """Columns (arrays or lists by field name) as an Arrow table in the dictionary's order; None and NaN become null."""
+    """Columns (lists, arrays of numpy or Arrow, by field name) as an Arrow table in the dictionary's order; None and NaN become null."""
     schema = schema_of(fields)
     arrays = []
     for field, kind in zip(fields, schema.types, strict=True):
         values = columns[field.name]
-        if isinstance(values, np.ndarray):
+        if isinstance(values, pa.Array):
+            arrays.append(values.cast(kind))
+        elif isinstance(values, np.ndarray):
             mask = np.isnan(values) if values.dtype.kind == "f" else None
             arrays.append(pa.array(np.ascontiguousarray(values), type=kind, mask=mask))
         else:
             cells = values if field.type != "json" else map(_json_cell, values)
             arrays.append(pa.array(cells, type=kind, from_pandas=True))  # NaN is missing too
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def repeated(text: str, count: int) -> Any:
+    """A text ``count`` times, as an Arrow array. `pyarrow.repeat` loads pandas where that is installed."""
+    cell = text.encode()
+    ends = np.arange(count + 1, dtype=np.int32) * len(cell)
+    return pa.StringArray.from_buffers(count, pa.py_buffer(ends), pa.py_buffer(cell * count))
 
 
 def event_line(event: Event) -> str:

@@ -1,0 +1,123 @@
+"""Arrow columns of the store, read by a process beside: the cells that `sqlite3` gives, or a refusal."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from processing.dictionary import KINDS
+from processing.types import NS_PER_S, DeviceReport, Epoch, Event, Metric, Record
+from sensor_gateway import cli
+from sensor_gateway.export.csv_parquet import open_table
+from sensor_gateway.export.tables import IDENTITY, column_table, schema_of
+from sensor_gateway.sinks.base import Owned
+from sensor_gateway.sinks.records import FAR_NS
+from sensor_gateway.sinks.store import Store, StoreError
+from sensor_gateway.sinks.store_arrow import MANY, arrow_columns
+
+T0 = 1_790_000_040 * NS_PER_S
+N = 9000  # more than two batches of the reader; the first without a tilt
+QUIET = 8500
+
+
+def records(n: int) -> Iterable[Record]:
+    for i in range(n):
+        t = T0 + i * NS_PER_S
+        tilt = None if i < QUIET else i / 8
+        yield Metric(t, tilt, 0.1 * i, tilt, "standing" if i % 2 else "lying", 0.9, 1.0, 0.8)
+        if i % 300 == 0:
+            yield Epoch(t, tilt, tilt, tilt, tilt, tilt, 0, 0, 60, 0, 0, 0, 0, 0, None, 1.0, 1.0, shifts=i or None)
+            yield Event(t, f"{i:016x}", "flag", "tilt_dose" if i else None, {"why": 'über "7°",\nso', "of": [1, None]})
+            yield DeviceReport(t, battery_percent=81.5 if i else None, firmware="1.2" if i else None)
+
+
+def joined(pages: Iterable[Mapping[str, Sequence[Any]]]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for page in pages:
+        for name, cells in page.items():
+            found.setdefault(name, []).extend(c.as_py() if hasattr(c, "as_py") else c for c in cells)
+    return found
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterable[Store]:
+    store = Store.open(tmp_path / "a store's.db")
+    store.write(Owned("w'1", clip, r) for clip in ("clip-1", "clip-2") for r in records(N if clip == "clip-1" else 40))
+    store.write(Owned("w-2", "clip-3", r) for r in records(10))
+    yield store
+    store.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_its_columns_are_those_of_the_store_beside_one_who_writes(store: Store, kind: str) -> None:
+    for wearer, t0, t1 in (
+        ("w'1", 0, FAR_NS),
+        ("w'1", T0 + 30 * NS_PER_S, T0 + QUIET * NS_PER_S),
+        ("nobody", 0, FAR_NS),
+    ):
+        expected = joined(store.columns(kind, wearer, t0, t1))
+        assert joined(arrow_columns(store.path, kind, wearer, t0, t1)) == expected
+        assert bool(expected) == (wearer != "nobody")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_its_tables_have_the_dictionarys_types(store: Store, kind: str) -> None:
+    """Also where a column has no value in a whole batch."""
+    (expected,), tables = store.columns(kind, "w'1", page=FAR_NS), arrow_columns(store.path, kind, "w'1", 0, FAR_NS)
+    whole = column_table(expected, KINDS[kind])
+    at = 0
+    for page in tables:
+        table = column_table(page, KINDS[kind])
+        assert table.equals(whole.slice(at, table.num_rows), check_metadata=True)
+        at += table.num_rows
+    assert at == whole.num_rows
+
+
+def test_who_stops_reading_ends_the_reader(store: Store) -> None:
+    pages = arrow_columns(store.path, "metric", "w'1", 0, FAR_NS)
+    assert 0 < sum(len(page["sensor"]) for page in islice(pages, 1)) < N
+    pages.close()
+    store.write([Owned("w'1", "clip-1", Metric(T0, 1.0, 1.0, 1.0, "lying", 1.0, 1.0, 1.0))])
+
+
+def test_a_file_that_breaks_off_is_refused_and_never_shortened(store: Store) -> None:
+    store.close()
+    with store.path.open("r+b") as file:
+        size = file.seek(0, 2)
+        file.seek(size // 2)
+        file.write(b"\xff" * (size // 4))
+    with pytest.raises(StoreError, match="cannot be read"):
+        list(arrow_columns(store.path, "metric", "w'1", 0, FAR_NS))
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"none\.db"):
+        list(arrow_columns(tmp_path / "none.db", "metric", "w-1", 0, FAR_NS))
+
+
+def test_an_export_of_very_many_rows_is_that_of_the_cells(tmp_path: Path) -> None:
+    """To the last byte of the file."""
+    path, out, expected = tmp_path / "store.db", tmp_path / "out", tmp_path / "expected.parquet"
+    store = Store.open(path)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(
+            "INSERT INTO metric SELECT 'w-1', 'clip-1', ?1 + value * 1000000000, CASE WHEN value % 7 THEN value / 8.0 END, "
+            "value * 0.1, NULL, 'sitting', 0.9, 1.0, 0.8 FROM (WITH RECURSIVE n(value) AS "
+            "(SELECT 0 UNION ALL SELECT value + 1 FROM n WHERE value < ?2 - 1) SELECT value FROM n)",
+            (T0, MANY),
+        )
+    assert cli.main(["export", "--store", str(path), "--out", str(out), "--kind", "metrics"]) == 0
+    fields = (*IDENTITY, *KINDS["metric"])
+    writer = open_table(expected, schema_of(fields), "parquet")
+    for page in store.columns("metric", "w-1"):
+        writer.write(column_table({"wearer": ["w-1"] * len(page["sensor"]), **page}, fields))
+    writer.close()
+    store.close()
+    assert writer.rows == MANY
+    assert (out / "metrics.parquet").read_bytes() == expected.read_bytes()
