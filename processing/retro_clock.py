@@ -17,10 +17,12 @@ import numpy as np
 from processing.late_merge import LateCounts, LateMerge
 from processing.late_samples import UTC
 from processing.retro_epochs import Epochs
+from processing.steady_clock import Continued, NotSteady, surely_one_epoch
 from processing.timebase import Timebase, TimebaseParams
-from processing.types import I64, ClockSpec, ImuBatch, LateClock, TimedBatch
+from processing.types import I64, ClockSpec, ImuBatch, ImuStretch, LateClock, TimedBatch
 
 _FAR_NS: Final = 1 << 62
+_ONLY: Final = 1  # what the timebase calls the first epoch
 
 
 class RetroClock:
@@ -148,6 +150,12 @@ class RetroClock:
 
     def _put_out(self, parts: list[TimedBatch]) -> TimedBatch | None:
         """The parts in one order of time, later than all before; a restart may cost a sample that is not."""
+        parts = [p for p in parts if len(p)]
+        if not parts:
+            return None
+        if len(parts) == 1 and parts[0].t_utc_ns[0] > self._out_ns and (np.diff(parts[0].t_utc_ns) > 0).all():
+            self._out_ns = int(parts[0].t_utc_ns[-1])
+            return parts[0]
         t = np.concatenate([p.t_utc_ns for p in parts])
         order = np.argsort(t, kind="stable")
         t = t[order]
@@ -158,3 +166,44 @@ class RetroClock:
         self._out_ns = int(t[-1])
         acc = np.concatenate([p.acc_mps2 for p in parts])[order]
         return TimedBatch(t, acc, np.concatenate([p.gyr_rps for p in parts])[order])
+
+
+class SteadyRetroClock(RetroClock):
+    """The same of a session that is one clock throughout, a stretch of batches at a time and in a tenth of the time.
+
+    Raises `NotSteady` from `observe_stretch` or `solve` where that is not sure; then a `RetroClock` has to hear everything.
+    """
+
+    def __init__(self, params: TimebaseParams, clock: ClockSpec, seq_bits: int | None, rate_hz: float) -> None:
+        if clock.absolute:
+            raise NotSteady
+        self._params, self._tick_ns = params, clock.tick_ns
+        super().__init__(params, clock, seq_bits, rate_hz)
+        self._continued = self._from_the_start()
+
+    def _from_the_start(self) -> Continued:
+        return Continued(self._params, self._tick_ns, self._wrap)
+
+    def observe_stretch(self, stretch: ImuStretch) -> None:
+        """First pass: as `observe`."""
+        _, first, last = self._continued.counts(stretch)
+        self._epoch = _ONLY
+        self._epochs.add_many(_ONLY, first, last, stretch.rx_mono_ns, stretch.rx_utc_ns)
+
+    def solve(self) -> None:
+        """Lay the line, if there is one for all."""
+        if self._epoch and not surely_one_epoch(self._params, *self._epochs.points(_ONLY)):
+            raise NotSteady
+        super().solve()
+
+    def again(self) -> None:
+        """The second pass from its beginning."""
+        super().again()
+        self._continued = self._from_the_start()
+
+    def date_stretch(self, stretch: ImuStretch) -> TimedBatch | None:
+        """Second pass: as `date`."""
+        counts, _, _ = self._continued.counts(stretch)
+        t = self._epochs.utc_ns(_ONLY, counts)
+        late = self._take_late(int(t[-1]))
+        return self._put_out([TimedBatch(t, stretch.acc_mps2, stretch.gyr_rps), late])

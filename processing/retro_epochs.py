@@ -9,6 +9,7 @@ what came before the step takes it too; slow corrections are followed.
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -24,14 +25,18 @@ EARLY_NS: Final = NS_PER_S
 """A late sample dated after its own arrival by more is none of this clock."""
 
 
+def _int64() -> array[int]:
+    return array("q")
+
+
 @dataclass(slots=True)
 class _Heard:
     """Per taken batch: counts of its first and last sample, its arrival [monotonic ns], its UTC stamp minus that."""
 
-    first: list[int] = field(default_factory=list)
-    last: list[int] = field(default_factory=list)
-    rx: list[int] = field(default_factory=list)
-    offset: list[int] = field(default_factory=list)
+    first: array[int] = field(default_factory=_int64)
+    last: array[int] = field(default_factory=_int64)
+    rx: array[int] = field(default_factory=_int64)
+    offset: array[int] = field(default_factory=_int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,13 @@ class Epochs:
         e.rx.append(batch.rx_mono_ns)
         e.offset.append(batch.rx_utc_ns - batch.rx_mono_ns)
 
+    def add_many(self, number: int, first: I64, last: I64, rx_mono_ns: I64, rx_utc_ns: I64) -> None:
+        """As `add` does, of many batches: their counts and arrivals."""
+        e = self._heard.setdefault(number, _Heard())
+        offset = rx_utc_ns - rx_mono_ns
+        for kept, new in ((e.first, first), (e.last, last), (e.rx, rx_mono_ns), (e.offset, offset)):
+            kept.frombytes(new.astype(np.int64, copy=False).tobytes())
+
     def newest_count(self, number: int) -> int:
         """Of the last sample heard so far."""
         return self._heard[number].last[-1]
@@ -85,16 +97,23 @@ class Epochs:
         offsets = self._utc_offsets()
         curves: dict[int, DelayCurve] = {}
         slope: float | None = None
-        tick_s = self._tick_ns / NS_PER_S
         # The longest stretch first: the same oscillator counts in the short ones.
         for number, e in sorted(self._heard.items(), key=lambda item: item[1].first[0] - item[1].last[-1]):
-            u = (np.array(e.last) - e.first[0]) * tick_s
-            v = (np.array(e.rx) - e.rx[0]) / NS_PER_S - u
+            u, v = self._points(e)
             curves[number] = fit_curve(u, v, self._limit, slope)
             if slope is None and u[-1] - u[0] >= LEAST_SPAN_S:
                 slope = curves[number].slope
         for number, e in self._heard.items():
             self._lines[number] = _Line(e.first[0], e.rx[0], curves[number], *offsets[number])
+
+    def _points(self, e: _Heard) -> tuple[F64, F64]:
+        u: F64 = (np.array(e.last) - e.first[0]) * (self._tick_ns / NS_PER_S)
+        v: F64 = (np.array(e.rx) - e.rx[0]) / NS_PER_S - u
+        return u, v
+
+    def points(self, number: int) -> tuple[F64, F64]:
+        """Of each batch of an epoch: device time of its last sample, and arrival minus device time [s]."""
+        return self._points(self._heard[number])
 
     def _utc_offsets(self) -> dict[int, tuple[I64, F64, int]]:
         """Per epoch: monotonic times, and UTC minus monotonic there beyond a base [ns], steps taken out as the module says."""

@@ -38,7 +38,7 @@ from processing.types import NS_PER_S, ClockSpec, ImuBatch, TimedBatch
 
 __all__ = ["ClockNote", "NoteKind", "Timebase", "TimebaseParams", "Witness"]
 
-_LEAST_SPACING_NS: Final = 1000  # no IMU samples faster; closer ticks are an error and could not be kept apart
+LEAST_SPACING_NS: Final = 1000  # no IMU samples faster; closer ticks are an error and could not be kept apart
 _RATE_TOLERANCE: Final = 0.06  # of a nominal sample rate, where a count of samples is compared with time
 _COUNT_SLACK: Final = 3
 
@@ -78,7 +78,7 @@ class Timebase:
         counts_samples = clock.bits == seq_bits and round(NS_PER_S / rate_hz) == clock.tick_ns
         self._seq_wrap = 0 if seq_bits is None or counts_samples else 1 << seq_bits
         self._rate_hz = rate_hz
-        self._least_ticks = -(-_LEAST_SPACING_NS // clock.tick_ns)
+        self._least_ticks = -(-LEAST_SPACING_NS // clock.tick_ns)
         self._absolute = AbsoluteClock(params, clock.tick_ns) if clock.absolute else None
         self._map = ClockMap(params, clock.tick_ns, rate_hz)
         self._s = _State()

@@ -25,6 +25,8 @@ _WANDER_BLOCK_S: Final = 300.0
 _WANDER_SHARE: Final = 0.95  # of the blocks; the rest may have been a stall all through
 LEAST_SPAN_S: Final = 120.0  # shorter stretches know their rate to no better than one interval in so many seconds
 FIT_FROM_S: Final = 10.0
+_FEW: Final = 16  # points that are looked at one by one
+_CLEARLY: Final = 1e-9  # far above what rounding does to the product of two differences [s²]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +74,21 @@ def fit_curve(u: F64, v: F64, slope_limit: float, known_slope: float | None = No
 def _block_hulls(u: F64, v: F64) -> list[Hull]:
     """A hull for each minute with points: a window's hull needs no other points than those."""
     edges = np.flatnonzero(np.diff(np.floor((u - u[0]) / KNOT_S))) + 1
-    hulls: list[Hull] = []
-    for us, vs in zip(np.split(u, edges), np.split(v, edges), strict=True):
-        hull: Hull = ([], [])
-        for point in zip(us.tolist(), vs.tolist(), strict=True):
-            append_to_hull(hull, *point)
-        hulls.append(hull)
-    return hulls
+    return [_hull(us, vs) for us, vs in zip(np.split(u, edges), np.split(v, edges), strict=True)]
+
+
+def _hull(u: F64, v: F64) -> Hull:
+    """Lower hull. Points clearly above the chord of their neighbours go first, many at a time."""
+    while len(u) > _FEW:
+        low = (u[1:-1] - u[:-2]) * (v[2:] - v[:-2]) > (v[1:-1] - v[:-2]) * (u[2:] - u[:-2]) - _CLEARLY
+        if low.all():
+            break
+        keep = np.concatenate([[True], low, [True]])
+        u, v = u[keep], v[keep]
+    hull: Hull = ([], [])
+    for point in zip(u.tolist(), v.tolist(), strict=True):
+        append_to_hull(hull, *point)
+    return hull
 
 
 def _curve(blocks: list[Hull], u: F64, v: F64, window_s: float, slope_limit: float) -> DelayCurve:
@@ -109,11 +119,7 @@ def _curve(blocks: list[Hull], u: F64, v: F64, window_s: float, slope_limit: flo
 
 def _line(blocks: list[Hull], slope_limit: float) -> tuple[float, float]:
     """Slope and height at u = 0 of the hull's edge under the middle of the points."""
-    hull: Hull = ([], [])
-    for us, vs in blocks:
-        for point in zip(us, vs, strict=True):
-            append_to_hull(hull, *point)
-    us, vs = hull
+    us, vs = _hull(np.concatenate([us for us, _ in blocks]), np.concatenate([vs for _, vs in blocks]))
     if len(us) == 1:
         return 0.0, vs[0]
     right = min(bisect_right(us, (us[0] + us[-1]) / 2), len(us) - 1)

@@ -47,6 +47,22 @@ class ImuBatch:
     gyr_rps: F64
 
 
+@dataclass(frozen=True, slots=True)
+class ImuStretch:
+    """Batches that came one after the other, in arrays: n samples of m batches of `ImuBatch`.
+
+    ``t_dev_ticks`` (n,), ``acc_mps2`` and ``gyr_rps`` (n, 3) of all samples; ``sizes`` (m,) samples of each batch, never 0;
+    ``rx_mono_ns`` and ``rx_utc_ns`` (m,) their arrivals.
+    """
+
+    t_dev_ticks: I64
+    sizes: I64
+    rx_mono_ns: I64
+    rx_utc_ns: I64
+    acc_mps2: F64
+    gyr_rps: F64
+
+
 LateClock: TypeAlias = Literal["sensor", "gateway", "utc"]
 """Whose time the ticks of samples that came late are: the sensor's, as in the stream; or ns, of the gateway's monotonic clock
 or of UTC."""

@@ -11,8 +11,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from processing.alignment.static import Alignment
-from processing.types import ClockSpec, ImuBatch, LateClock
+from processing.types import I64, ClockSpec, ImuBatch, ImuStretch, LateClock
 from sensor_gateway.clock import Clock
 from sensor_gateway.config import Sensor
 
@@ -157,6 +160,17 @@ class DecodesMany(Protocol):
     """A driver that decodes a stretch of payloads in less time than one by one, and to the same."""
 
     def feed_many(self, received: Sequence[Received]) -> list[list[Decoded]]: ...
+
+
+@runtime_checkable
+class DecodesFrames(Protocol):
+    """A driver that decodes payloads of one length at once, where they are what its sensor nearly always sends."""
+
+    def feed_frames(self, uuid: str, payloads: NDArray[np.uint8], rx_mono_ns: I64, rx_utc_ns: I64) -> ImuStretch | None:
+        """The samples that `Driver.feed` gives for each row of ``payloads`` (m, width), m not 0; None, and nothing fed, unless
+        each gives a batch and at most its battery level.
+        """
+        ...
 
 
 def decode_many(driver: Driver, received: Sequence[Received]) -> list[list[Decoded]]:

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import math
 from binascii import crc_hqx
-from collections.abc import Sequence
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.types import F64, GRAVITY_MPS2, ImuBatch
-from sensor_gateway.drivers.base import Received
+from processing.types import F64, GRAVITY_MPS2, I64, ImuStretch
 
 DATA_UUID: Final = "51d0c832-9964-4223-9a85-10b556a70002"
 
@@ -61,18 +59,23 @@ _FRAME_HEADER: Final = np.dtype(
 )
 
 
-def decode_equal(received: Sequence[Received]) -> list[tuple[ImuBatch, int]] | None:
-    """Batches with their battery level; None unless all are sound live frames of one length and setting, from a sensor that
-    keeps no history (what is missing of one is counted frame by frame).
+class Equal(NamedTuple):
+    """Sound live frames of one length and setting: their samples, and sequence number and battery level (m,) of each."""
+
+    samples: ImuStretch
+    seq: NDArray[np.uint16]
+    battery: NDArray[np.uint8]
+
+
+def decode_equal(payloads: NDArray[np.uint8], rx_mono_ns: I64, rx_utc_ns: I64) -> Equal | None:
+    """Frames (m, size), m not 0. None unless all are sound live frames of one setting, from a sensor that keeps no history (what
+    is missing of one is counted frame by frame).
     """
-    payloads = [r.payload for r in received]
-    size = len(payloads[0])
+    size = payloads.shape[1]
     n = (size - HEADER_BYTES) // SAMPLE_BYTES
-    if not 1 <= n <= BATCH_MAX or any(len(p) != size for p in payloads) or any(r.uuid != DATA_UUID for r in received):
+    if not 1 <= n <= BATCH_MAX or size != HEADER_BYTES + SAMPLE_BYTES * n:
         return None
-    joined = b"".join(payloads)
-    table = np.frombuffer(joined, np.uint8).reshape(-1, size)
-    head = np.ascontiguousarray(table[:, :HEADER_BYTES]).view(_FRAME_HEADER).ravel()
+    head = np.ascontiguousarray(payloads[:, :HEADER_BYTES]).view(_FRAME_HEADER).ravel()
     first = head[0]
     alike = (
         (head["magic"] == MAGIC)
@@ -83,31 +86,24 @@ def decode_equal(received: Sequence[Received]) -> list[tuple[ImuBatch, int]] | N
         alike &= head[name] == first[name]
     acc_lsb, gyr_lsb = ACC_LSB_MPS2.get(int(first["acc_range"])), GYR_LSB_RPS.get(int(first["gyr_range"]))
     period_us = int(first["period_us"])
-    if (
-        not alike.all()
-        or size != HEADER_BYTES + SAMPLE_BYTES * n
-        or acc_lsb is None
-        or gyr_lsb is None
-        or period_us == 0
-    ):
+    if not alike.all() or acc_lsb is None or gyr_lsb is None or period_us == 0:
         return None
-    if head["crc"].tolist() != [crc_hqx(p[HEADER_BYTES:], crc_hqx(p[:CRC_AT], CRC_INIT)) for p in payloads]:
+    bodies = np.ascontiguousarray(payloads[:, HEADER_BYTES:])
+    summed = np.concatenate([payloads[:, :CRC_AT], bodies], axis=1).tobytes()
+    width = size - (HEADER_BYTES - CRC_AT)
+    if head["crc"].tolist() != [crc_hqx(summed[i : i + width], CRC_INIT) for i in range(0, len(summed), width)]:
         return None
     t_us = head["t_low"].astype(np.int64) | head["t_high"].astype(np.int64) << 32
-    ticks = INDEX[:n] * period_us + t_us[:, None]
-    raw = np.ascontiguousarray(table[:, HEADER_BYTES:]).view("<i2").reshape(-1, n, 6)
-    columns = (
-        ticks,
-        head["seq"].tolist(),
-        received,
-        raw[..., :3] * acc_lsb,
-        raw[..., 3:] * gyr_lsb,
-        head["battery"].tolist(),
+    raw = bodies.view("<i2").reshape(-1, 6)
+    samples = ImuStretch(
+        (INDEX[:n] * period_us + t_us[:, None]).ravel(),
+        np.full(len(head), n),
+        rx_mono_ns,
+        rx_utc_ns,
+        raw[:, :3] * acc_lsb,
+        raw[:, 3:] * gyr_lsb,
     )
-    return [
-        (ImuBatch(t, seq, r.rx_mono_ns, r.rx_utc_ns, acc, gyr), battery)
-        for t, seq, r, acc, gyr, battery in zip(*columns, strict=True)
-    ]
+    return Equal(samples, head["seq"], head["battery"])
 
 
 def encode_frames(

@@ -11,8 +11,9 @@ from struct import Struct
 from typing import ClassVar, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from processing.types import ClockSpec, ImuBatch
+from processing.types import I64, ClockSpec, ImuBatch, ImuStretch
 from sensor_gateway.backfill import Ledger
 from sensor_gateway.drivers.base import Advert, Battery, Capabilities, Decoded, Late, Received, Rejected, Step
 from sensor_gateway.drivers.open_frame import (
@@ -33,6 +34,7 @@ from sensor_gateway.drivers.open_frame import (
     MAGIC,
     SAMPLE_BYTES,
     VERSION,
+    Equal,
     check_frame_options,
     decode_equal,
     encode_end,
@@ -171,16 +173,45 @@ class OpenProfileDriver:
         self._battery = battery
         return [Battery(float(battery)), batch]
 
+    def feed_frames(self, uuid: str, payloads: NDArray[np.uint8], rx_mono_ns: I64, rx_utc_ns: I64) -> ImuStretch | None:
+        """See `base.DecodesFrames`: sound frames of one setting, which a stretch nearly always holds."""
+        found = decode_equal(payloads, rx_mono_ns, rx_utc_ns) if uuid == DATA_UUID else None
+        if found is None:
+            return None
+        told = found.battery[found.battery <= 100]
+        if len(told):
+            self._battery = int(told[-1])
+        return found.samples
+
     def feed_many(self, received: Sequence[Received]) -> list[list[Decoded]]:
         """As `feed` gives for each. Sound frames of one length and setting, which a stretch nearly always holds, are decoded together."""
-        batches = decode_equal(received) if len(received) >= _MANY else None
-        if batches is None:
+        found = _together(received) if len(received) >= _MANY else None
+        if found is None:
             return [self.feed(r.uuid, r.payload, r.rx_mono_ns, r.rx_utc_ns) for r in received]
+        samples, m = found.samples, len(received)
+        columns = (
+            samples.t_dev_ticks.reshape(m, -1),
+            found.seq.tolist(),
+            received,
+            samples.acc_mps2.reshape(m, -1, 3),
+            samples.gyr_rps.reshape(m, -1, 3),
+            found.battery.tolist(),
+        )
         out: list[list[Decoded]] = []
-        for batch, battery in batches:
+        for t, seq, r, acc, gyr, battery in zip(*columns, strict=True):
+            batch = ImuBatch(t, seq, r.rx_mono_ns, r.rx_utc_ns, acc, gyr)
             if battery == self._battery or battery > 100:
                 out.append([batch])
             else:
                 self._battery = battery
                 out.append([Battery(float(battery)), batch])
         return out
+
+
+def _together(received: Sequence[Received]) -> Equal | None:
+    size = len(received[0].payload)
+    if any(len(r.payload) != size or r.uuid != DATA_UUID for r in received):
+        return None
+    payloads = np.frombuffer(b"".join([r.payload for r in received]), np.uint8).reshape(len(received), size)
+    arrived = (np.array([r.rx_mono_ns for r in received]), np.array([r.rx_utc_ns for r in received]))
+    return decode_equal(payloads, *arrived)

@@ -5,13 +5,15 @@ Samples stand at their own device time with hindsight, late ones at their place 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from processing.dictionary import RAW
+from processing.dictionary import RAW, Field
 from processing.rules.study import Study
 from processing.types import TimedBatch
 from sensor_gateway import derive
@@ -19,7 +21,7 @@ from sensor_gateway.bids.write import RawStream
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import Sensor, Settings
 from sensor_gateway.drivers.base import TransportContext, worn_as
-from sensor_gateway.export.csv_parquet import FileSet, open_table
+from sensor_gateway.export.csv_parquet import FileSet, TableWriter, open_table
 from sensor_gateway.export.deidentify import AS_IT_IS, Veil
 from sensor_gateway.export.dictionary_doc import dictionary_json, dictionary_markdown
 from sensor_gateway.export.export import ExportError, Form
@@ -31,6 +33,8 @@ from sensor_gateway.replay.rederive import SpoolReader
 from sensor_gateway.spool.journal import JournalReader
 
 TABLE: Final = "raw"
+_AHEAD: Final = 16
+"""Stretches of samples that may wait for being written."""
 Progress = Callable[[float], None]
 
 
@@ -78,14 +82,18 @@ def export_raw(
 ) -> dict[str, Any]:
     """Write ``raw.parquet`` (or csv) with dictionary and manifest; gives the manifest. ``veil``: as of `export_store`."""
     fields = (*IDENTITY, *RAW)
-    with FileSet(folder) as files:
+    # The file is written beside the reading of the journal: both spend their time outside of Python.
+    with FileSet(folder) as files, ThreadPoolExecutor(1) as beside:
         name = f"{TABLE}.{form}"
         writer = open_table(files.path(name), schema_of(fields), form)
+        waiting: deque[Future[None]] = deque()
         for stream in source.streams(progress):
             for batch in stream.batches:
-                table = _table(stream, batch, span, fields, veil)
-                if table is not None:
-                    writer.write(table)
+                waiting.append(beside.submit(_write, writer, stream, batch, span, fields, veil))
+                if len(waiting) > _AHEAD:
+                    waiting.popleft().result()
+        for writing in waiting:
+            writing.result()
         writer.close()
         files.write_text("dictionary.json", dictionary_json((TABLE,), IDENTITY))
         files.write_text("dictionary.md", dictionary_markdown((TABLE,), IDENTITY))
@@ -97,10 +105,17 @@ def export_raw(
         return write_manifest(files, content, {name: writer.rows})
 
 
-def _table(stream: RawStream, batch: TimedBatch, span: tuple[int, int], fields: Sequence[Any], veil: Veil) -> Any:
+def _write(
+    writer: TableWriter,
+    stream: RawStream,
+    batch: TimedBatch,
+    span: tuple[int, int],
+    fields: Sequence[Field],
+    veil: Veil,
+) -> None:
     low, high = np.searchsorted(batch.t_utc_ns, span)
     if low == high:
-        return None
+        return
     columns: dict[str, Any] = {
         "wearer": [veil.name("wearer", stream.wearer)] * int(high - low),
         "sensor": [veil.name("sensor", stream.sensor)] * int(high - low),
@@ -108,7 +123,7 @@ def _table(stream: RawStream, batch: TimedBatch, span: tuple[int, int], fields: 
         **{f"acc_{a}_mps2": batch.acc_mps2[low:high, i] for i, a in enumerate("xyz")},
         **{f"gyr_{a}_rps": batch.gyr_rps[low:high, i] for i, a in enumerate("xyz")},
     }
-    return column_table(columns, fields)
+    writer.write(column_table(columns, fields))
 
 
 def _share(progress: Progress | None, i: int, n: int) -> Progress | None:

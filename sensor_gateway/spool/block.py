@@ -21,6 +21,7 @@ from sensor_gateway.drivers.base import Received
 
 U8 = NDArray[np.uint8]
 U16 = NDArray[np.uint16]
+I64 = NDArray[np.int64]
 VERSION: Final = 2
 _READABLE: Final = (1, 2)
 """Blocks of version 1 know `_DELTA` instead of `_SAMPLES`."""
@@ -43,6 +44,22 @@ class Logged(NamedTuple):
     seq: int
     source: Source
     received: Received
+
+
+class Frames(NamedTuple):
+    """Entries in a row of one source, characteristic and length: row i of ``payloads`` (m, width) is entry ``first_seq`` + i,
+    which arrived at ``rx_mono_ns[i]``, ``rx_utc_ns[i]``.
+    """
+
+    first_seq: int
+    source: Source
+    uuid: str
+    payloads: U8
+    rx_mono_ns: I64
+    rx_utc_ns: I64
+
+    def __len__(self) -> int:  # entries, not the fields of the tuple
+        return len(self.rx_mono_ns)
 
 
 class BlockError(ValueError):
@@ -102,6 +119,12 @@ def encode(items: Sequence[tuple[Source, Received]]) -> bytes:
 
 def decode(block: bytes, first_seq: int) -> list[Logged]:
     """The entries of a block; raises `BlockError` where the bytes are not one."""
+    found = decode_frames(block, first_seq)
+    return entries_of(found) if isinstance(found, Frames) else found
+
+
+def decode_frames(block: bytes, first_seq: int) -> Frames | list[Logged]:
+    """The entries of a block, in arrays where they are of one kind; raises `BlockError` where the bytes are not one."""
     try:
         b = msgspec.msgpack.decode(block, type=_Block)
         if b.version not in _READABLE:
@@ -109,18 +132,35 @@ def decode(block: bytes, first_seq: int) -> list[Logged]:
         plain = b.rows < _PLAIN_BELOW
         which = _untimes(b.table_of_row, np.dtype(np.uint16), b.rows, plain)
         mono = np.cumsum(_untimes(b.mono, np.dtype(np.int64), b.rows, plain))
-        utc = (_untimes(b.utc, np.dtype(np.int64), b.rows, plain) + mono).tolist()
-        tables = [
-            (Source(t.driver, t.version), t.uuid, iter(_rows(t, int(np.count_nonzero(which == i)))))
-            for i, t in enumerate(b.tables)
-        ]
+        utc = _untimes(b.utc, np.dtype(np.int64), b.rows, plain) + mono
+        sources = [Source(t.driver, t.version) for t in b.tables]
+        tables = [_rows(t, int(np.count_nonzero(which == i))) for i, t in enumerate(b.tables)]
     except (msgspec.DecodeError, zstandard.ZstdError, ValueError) as e:
         raise e if isinstance(e, BlockError) else BlockError(f"damaged block: {e}") from e
+    if len(tables) == 1 and not which.any():
+        return Frames(first_seq, sources[0], b.tables[0].uuid, tables[0], mono, utc)
+    payloads = [iter(_payloads(table)) for table in tables]
     out = []
-    for i, (table, mono_ns, utc_ns) in enumerate(zip(which.tolist(), mono.tolist(), utc, strict=True)):
-        source, uuid, rows = tables[table]
-        out.append(Logged(first_seq + i, source, Received(uuid, next(rows), mono_ns, utc_ns)))
+    for i, (table, mono_ns, utc_ns) in enumerate(zip(which.tolist(), mono.tolist(), utc.tolist(), strict=True)):
+        received = Received(b.tables[table].uuid, next(payloads[table]), mono_ns, utc_ns)
+        out.append(Logged(first_seq + i, sources[table], received))
     return out
+
+
+def entries_of(frames: Frames) -> list[Logged]:
+    """The same, entry by entry."""
+    source, uuid = frames.source, frames.uuid
+    columns = (_payloads(frames.payloads), frames.rx_mono_ns.tolist(), frames.rx_utc_ns.tolist())
+    return [
+        Logged(seq, source, Received(uuid, payload, mono_ns, utc_ns))
+        for seq, (payload, mono_ns, utc_ns) in enumerate(zip(*columns, strict=True), frames.first_seq)
+    ]
+
+
+def _payloads(table: U8) -> list[bytes]:
+    rows, width = table.shape
+    flat = table.tobytes()
+    return [flat[i : i + width] for i in range(0, len(flat), width)] if width else [b""] * rows
 
 
 def _zip(*parts: bytes) -> bytes:
@@ -178,19 +218,19 @@ def _from_samples(data: bytes, rows: int, width: int, head: int, order: int) -> 
     return out
 
 
-def _rows(t: _Table, rows: int) -> list[bytes]:
-    if t.width == 0:
-        return [b""] * rows
-    if t.filter == _NONE:
-        flat = t.data
+def _rows(t: _Table, rows: int) -> U8:
+    """The table's payloads (rows, width)."""
+    flat: U8
+    if t.width == 0 or t.filter == _NONE:
+        flat = np.frombuffer(t.data if t.width else b"", np.uint8)
     elif t.filter == _SAMPLES:
-        flat = _from_samples(t.data, rows, t.width, t.head, t.order).tobytes()
+        flat = _from_samples(t.data, rows, t.width, t.head, t.order)
     else:
         columns = np.frombuffer(_unzip(t.data), np.uint8).reshape(t.width, rows)
-        flat = (_undelta(columns.T) if t.filter == _DELTA else columns.T).tobytes()
-    if len(flat) != rows * t.width:
-        raise BlockError(f"damaged block: {len(flat)} bytes for {rows} payloads of {t.width}")
-    return [flat[i : i + t.width] for i in range(0, len(flat), t.width)]
+        flat = _undelta(columns.T) if t.filter == _DELTA else columns.T
+    if flat.size != rows * t.width:
+        raise BlockError(f"damaged block: {flat.size} bytes for {rows} payloads of {t.width}")
+    return flat.reshape(rows, t.width)
 
 
 def _fold(words: U16) -> U16:
@@ -222,7 +262,7 @@ def _times(values: NDArray[np.int64] | NDArray[np.uint16], plain: bool) -> bytes
     return _zip(raw.view(np.uint8).reshape(len(raw), raw.itemsize).T.tobytes())
 
 
-def _untimes(data: bytes, dtype: np.dtype[np.generic], rows: int, plain: bool) -> NDArray[np.int64]:
+def _untimes(data: bytes, dtype: np.dtype[np.generic], rows: int, plain: bool) -> I64:
     if plain:
         return np.frombuffer(data, dtype).astype(np.int64)
     columns = np.frombuffer(_unzip(data), np.uint8).reshape(dtype.itemsize, rows)

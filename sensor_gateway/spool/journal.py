@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 from sensor_gateway.drivers.base import Received
 from sensor_gateway.spool import block
-from sensor_gateway.spool.block import Logged, Source
+from sensor_gateway.spool.block import Frames, Logged, Source
 from sensor_gateway.spool.database import Spool, count
 
 CONTROL: Final = Source("", 0)
@@ -58,6 +58,11 @@ class JournalReader:
 
     def read(self, sensor: str, from_seq: int = 1) -> Iterator[list[Logged]]:
         """Entries from ``from_seq`` on, in order, a block at a time; what was dropped is missing at the front."""
+        for found in self.read_frames(sensor, from_seq):
+            yield block.entries_of(found) if isinstance(found, Frames) else found
+
+    def read_frames(self, sensor: str, from_seq: int = 1) -> Iterator[Frames | list[Logged]]:
+        """As `read`, in arrays where a block's entries are of one kind."""
         at = from_seq - 1
         while rows := self._rows.query(
             "SELECT first_seq, last_seq, block FROM journal WHERE sensor = ? AND first_seq > ? AND last_seq > ? "
@@ -65,8 +70,10 @@ class JournalReader:
             (sensor, at - BLOCK_ENTRIES, at),
         ):
             for first, last, body in rows:
-                entries = block.decode(body, first)
-                yield entries if first > at else entries[at + 1 - first :]
+                if first > at:
+                    yield block.decode_frames(body, first)
+                else:
+                    yield block.decode(body, first)[at + 1 - first :]
                 at = last
 
 

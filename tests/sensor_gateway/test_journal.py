@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from sensor_gateway.drivers.base import Received
 from sensor_gateway.spool import block
-from sensor_gateway.spool.block import BlockError, Logged, Source
+from sensor_gateway.spool.block import BlockError, Frames, Logged, Source
 from sensor_gateway.spool.database import Spool, SpoolError, SpoolFullError
 from sensor_gateway.spool.journal import CONTROL, DROPPED, Journal
 from tests.cpu import least_cpu_s
@@ -88,6 +88,18 @@ def test_samples_come_back_whatever_they_are(width: int) -> None:
 @given(st.lists(st.tuples(st.sampled_from([OPEN, CONTROL, Source("other", 7)]), received), min_size=1, max_size=60))
 def test_block_comes_back_exactly(items: list[tuple[Source, Received]]) -> None:
     assert [(e.source, e.received) for e in block.decode(block.encode(items), 9)] == items
+
+
+@pytest.mark.parametrize("n", [3, 300])
+def test_entries_of_one_kind_come_in_arrays(n: int) -> None:
+    items = entries(n)
+    found = block.decode_frames(block.encode(items), 7)
+    assert isinstance(found, Frames)
+    assert len(found) == n
+    assert [row.tobytes() for row in found.payloads] == [r.payload for _, r in items]
+    assert block.entries_of(found) == [Logged(7 + i, *item) for i, item in enumerate(items)]
+    items[n // 2] = (CONTROL, items[n // 2][1])
+    assert block.decode_frames(block.encode(items), 7) == [Logged(7 + i, *item) for i, item in enumerate(items)]
 
 
 @given(st.integers(1, 40), st.integers(0, 80), st.randoms(use_true_random=False))

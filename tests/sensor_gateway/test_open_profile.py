@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from processing.types import GRAVITY_MPS2, ImuBatch
-from sensor_gateway.drivers.base import Advert, Battery, Received, Rejected
+from sensor_gateway.drivers.base import Advert, Battery, Decoded, Received, Rejected
 from sensor_gateway.drivers.open_profile import (
     BATCH_MAX,
     CONTROL_UUID,
@@ -261,6 +261,7 @@ def test_many_frames_at_once_are_what_each_is_alone(seed: int) -> None:
     expected = [alone.feed(r.uuid, r.payload, r.rx_mono_ns, r.rx_utc_ns) for r in received]
     found = together.feed_many(received)
     assert repr(found) == repr(expected)
+    _check_frames(received, expected, alone.snapshot())
     assert together.snapshot() == alone.snapshot()
     for many, one in zip(found, expected, strict=True):
         for a, b in zip(many, one, strict=True):
@@ -268,3 +269,25 @@ def test_many_frames_at_once_are_what_each_is_alone(seed: int) -> None:
                 assert a.acc_mps2.tobytes() == b.acc_mps2.tobytes()
                 assert a.gyr_rps.tobytes() == b.gyr_rps.tobytes()
                 assert a.t_dev_ticks.tobytes() == b.t_dev_ticks.tobytes()
+
+
+def _check_frames(received: list[Received], expected: list[list[Decoded]], snapshot: dict[str, int]) -> None:
+    """In arrays: all of it, or nothing."""
+    driver, sizes = OpenProfileDriver(), {(r.uuid, len(r.payload)) for r in received}
+    if len(sizes) > 1:
+        return
+    payloads = np.array([list(r.payload) for r in received], np.uint8)
+    mono, utc = (np.array([getattr(r, name) for r in received]) for name in ("rx_mono_ns", "rx_utc_ns"))
+    found = driver.feed_frames(received[0].uuid, payloads, mono, utc)
+    batches = [item for items in expected for item in items if isinstance(item, ImuBatch)]
+    if len(batches) < len(received):
+        assert found is None
+        assert driver.snapshot() == OpenProfileDriver().snapshot()
+        return
+    assert found is not None
+    assert found.sizes.tolist() == [len(b.t_dev_ticks) for b in batches]
+    assert found.rx_mono_ns.tolist() == [b.rx_mono_ns for b in batches]
+    assert found.rx_utc_ns.tolist() == [b.rx_utc_ns for b in batches]
+    for name in ("t_dev_ticks", "acc_mps2", "gyr_rps"):
+        assert getattr(found, name).tobytes() == b"".join(getattr(b, name).tobytes() for b in batches)
+    assert driver.snapshot() == snapshot
