@@ -129,7 +129,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"tiltline export: {wrong}", file=sys.stderr)
         return 2
     span = (args.from_ns, FAR_NS if args.to_ns is None else args.to_ns)
-    for_long_computing()
+    if args.kind != (RAW_TABLE,):  # samples pass by and are gone: memory kept for the next would only add up
+        for_long_computing()
     try:
         settings = load_settings(args.config) if args.config else None
         path = args.store if settings is None else args.config.parent / settings.site.data_dir / STORE_FILE

@@ -9,10 +9,10 @@ through payload by payload, and comes to the same.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 from processing.late_merge import LateCounts
 from processing.pipeline import DeviceStatus
@@ -28,8 +28,6 @@ from sensor_gateway.spool.block import Frames, Logged, entries_of
 from sensor_gateway.spool.journal import CONTROL, JournalReader, first_entry
 
 Progress: TypeAlias = Callable[[float], None]
-_Block: TypeAlias = "Frames | list[Logged]"
-_T = TypeVar("_T")
 
 
 def span_of(spool: SpoolReader, sensor: str, wearer: str) -> range:
@@ -49,24 +47,27 @@ class JournalSamples:
     ) -> None:
         self._journal, self._recipe, self._span = journal, recipe, span
         self._tell = progress or (lambda _: None)
-        self._most = 0.0
+        self._done, self._most, self._seen = 0.0, 0.0, 0
         self._part = 1 / (1 + 2 * rounds)  # dating takes about twice as long as hearing
         setup = recipe.setup
         clock = TimebaseParams(), setup.clock, setup.seq_bits, setup.rate_hz
         self._clock: RetroClock
         try:
             self._clock = steady = SteadyRetroClock(*clock)
-            for stretch, late in self._heard(_Reader.read_together):
+            for stretch, late in self._stretches(self._part):
                 if stretch is not None:
                     steady.observe_stretch(stretch)
                 self._observe_late(late)
             self._clock.solve()
         except NotSteady:
-            self._clock = RetroClock(*clock)
-            for batches, late in self._heard(_Reader.read):
-                self._clock.observe(batches)
-                self._observe_late(late)
+            self._clock, self._done = RetroClock(*clock), 0.0
+            reader = self._reader()
+            for block in self._blocks(self._part):
+                for batches, late in reader.read(block):
+                    self._clock.observe(batches)
+                    self._observe_late(late)
             self._clock.solve()
+        self.entries = self._seen
 
     @property
     def late(self) -> LateCounts:
@@ -84,47 +85,53 @@ class JournalSamples:
         if timed is not None:
             yield timed
 
-    def _heard(
-        self, read: Callable[[_Reader, _Block], Iterator[tuple[_T, Late | None]]]
-    ) -> Iterator[tuple[_T, Late | None]]:
-        """First pass, from its beginning."""
-        self.entries, self._done = 0, 0.0
-        reader = _Reader(copy.deepcopy(self._recipe.driver))
-        for block in self._blocks(self._part):
-            self.entries += len(block)
-            yield from read(reader, block)
-
     def _observe_late(self, late: Late | None) -> None:
         if late is not None:
             self._clock.observe_late(late.batch, late.clock)
 
     def _dated_together(self, clock: SteadyRetroClock) -> Iterator[TimedBatch | None]:
-        reader = _Reader(copy.deepcopy(self._recipe.driver))
-        for block in self._blocks(2 * self._part):
-            for stretch, _ in reader.read_together(block):
-                if stretch is not None:
-                    yield clock.date_stretch(stretch)
+        for stretch, _ in self._stretches(2 * self._part):
+            if stretch is not None:
+                yield clock.date_stretch(stretch)
 
     def _dated_apart(self, clock: RetroClock) -> Iterator[TimedBatch | None]:
-        reader = _Reader(copy.deepcopy(self._recipe.driver))
+        reader = self._reader()
         for block in self._blocks(2 * self._part):
             live = [batch for batches, _ in reader.read(block) for batch in batches]
             if live:
                 yield clock.date(live)
 
-    def _blocks(self, part: float) -> Iterator[_Block]:
-        span, begun = self._span, self._done
-        for block in self._journal.read_frames(self._recipe.setup.sensor, span.start):
-            last = block.first_seq + len(block) - 1 if isinstance(block, Frames) else block[-1].seq
-            whole = isinstance(block, Frames) and block.first_seq in span and last in span
-            yield block if whole else [e for e in _entries(block) if e.seq in span]
-            self._done = begun + part * min(1.0, (last - span.start + 1) / max(1, len(span)))
-            self._most = max(self._most, self._done)  # what is heard anew is no step back
-            self._tell(self._most)
+    def _stretches(self, part: float) -> Iterator[tuple[ImuStretch | None, Late | None]]:
+        """All batches in stretches (None: no sample), cut where late samples came between them."""
+        reader = self._reader()
+        if not reader.takes_frames:
+            for block in self._blocks(part):
+                for batches, late in reader.read(block):
+                    yield joined(batches), late
+            return
+        begun, self._seen = self._done, 0
+        for frames in self._journal.read_frames(self._recipe.setup.sensor, self._span.start):
+            mine = frames.within(self._span)
+            self._seen += len(mine)
+            if len(mine):
+                yield from reader.read_frames(mine)
+            self._reached(begun, part, frames.next_seq)
 
+    def _blocks(self, part: float) -> Iterator[list[Logged]]:
+        begun, self._seen = self._done, 0
+        for block in self._journal.read(self._recipe.setup.sensor, self._span.start):
+            mine = [e for e in block if e.seq in self._span]
+            self._seen += len(mine)
+            yield mine
+            self._reached(begun, part, block[-1].seq + 1)
 
-def _entries(block: _Block) -> list[Logged]:
-    return entries_of(block) if isinstance(block, Frames) else block
+    def _reached(self, begun: float, part: float, next_seq: int) -> None:
+        self._done = begun + part * min(1.0, (next_seq - self._span.start) / max(1, len(self._span)))
+        self._most = max(self._most, self._done)  # what is heard anew is no step back
+        self._tell(self._most)
+
+    def _reader(self) -> _Reader:
+        return _Reader(copy.deepcopy(self._recipe.driver))
 
 
 class _Reader:
@@ -134,24 +141,25 @@ class _Reader:
         self._driver = driver
         self._driver.reset()
 
-    def read_together(self, block: _Block) -> Iterator[tuple[ImuStretch | None, Late | None]]:
-        """As `read`, batches in one stretch; None where there is no sample."""
-        if (
-            isinstance(block, Frames)
-            and block.source.driver == self._driver.id
-            and isinstance(self._driver, DecodesFrames)
-        ):
-            stretch = self._driver.feed_frames(block.uuid, block.payloads, block.rx_mono_ns, block.rx_utc_ns)
+    @property
+    def takes_frames(self) -> bool:
+        """Whether the driver reads payloads of one kind at once."""
+        return isinstance(self._driver, DecodesFrames)
+
+    def read_frames(self, frames: Frames) -> Iterator[tuple[ImuStretch | None, Late | None]]:
+        """As `read`, batches in a stretch; None where there is no sample."""
+        if isinstance(self._driver, DecodesFrames) and frames.source.driver == self._driver.id:
+            stretch = self._driver.feed_frames(frames.uuid, frames.payloads, frames.rx_mono_ns, frames.rx_utc_ns)
             if stretch is not None:
                 yield stretch, None
                 return
-        for batches, late in self.read(block):
+        for batches, late in self.read(entries_of(frames)):
             yield joined(batches), late
 
-    def read(self, block: _Block) -> Iterator[tuple[list[ImuBatch], Late | None]]:
+    def read(self, entries: Sequence[Logged]) -> Iterator[tuple[list[ImuBatch], Late | None]]:
         """Batches in order of arrival, cut where late samples came between them."""
         batches: list[ImuBatch] = []
-        for source, group in groupby(_entries(block), attrgetter("source")):
+        for source, group in groupby(entries, attrgetter("source")):
             received = [entry.received for entry in group]
             if source == CONTROL:
                 if any(map(_breaks, received)):

@@ -61,9 +61,29 @@ class Frames(NamedTuple):
     def __len__(self) -> int:  # entries, not the fields of the tuple
         return len(self.rx_mono_ns)
 
+    @property
+    def next_seq(self) -> int:
+        """The entry after the last."""
+        return self.first_seq + len(self)
+
+    def within(self, span: range) -> Frames:
+        """Those of its entries that lie in a span (of step 1); perhaps none."""
+        a, b = max(0, span.start - self.first_seq), max(0, span.stop - self.first_seq)
+        first = self.first_seq + a
+        return Frames(first, self.source, self.uuid, self.payloads[a:b], self.rx_mono_ns[a:b], self.rx_utc_ns[a:b])
+
 
 class BlockError(ValueError):
     """A block that cannot be read back; says why."""
+
+
+class _Opened(NamedTuple):
+    """A block's rows: which table each is of, its arrival; and the tables' source, characteristic and payloads (rows, width)."""
+
+    table_of_row: I64
+    rx_mono_ns: I64
+    rx_utc_ns: I64
+    tables: list[tuple[Source, str, U8]]
 
 
 class _Table(msgspec.Struct, array_like=True):
@@ -119,12 +139,24 @@ def encode(items: Sequence[tuple[Source, Received]]) -> bytes:
 
 def decode(block: bytes, first_seq: int) -> list[Logged]:
     """The entries of a block; raises `BlockError` where the bytes are not one."""
-    found = decode_frames(block, first_seq)
-    return entries_of(found) if isinstance(found, Frames) else found
+    return _in_order(_opened(block), first_seq)
 
 
-def decode_frames(block: bytes, first_seq: int) -> Frames | list[Logged]:
-    """The entries of a block, in arrays where they are of one kind; raises `BlockError` where the bytes are not one."""
+def decode_frames(block: bytes, first_seq: int) -> list[Frames]:
+    """The entries of a block in arrays, cut where their kind changes; raises `BlockError` where the bytes are not one."""
+    opened = _opened(block)
+    which, taken, out = opened.table_of_row, [0] * len(opened.tables), list[Frames]()
+    starts = [0, *(np.flatnonzero(np.diff(which)) + 1).tolist()]
+    for a, b in zip(starts, [*starts[1:], len(which)], strict=True):
+        table = int(which[a])
+        source, uuid, payloads = opened.tables[table]
+        rows = payloads[taken[table] : taken[table] + b - a]
+        taken[table] += b - a
+        out.append(Frames(first_seq + a, source, uuid, rows, opened.rx_mono_ns[a:b], opened.rx_utc_ns[a:b]))
+    return out
+
+
+def _opened(block: bytes) -> _Opened:
     try:
         b = msgspec.msgpack.decode(block, type=_Block)
         if b.version not in _READABLE:
@@ -133,17 +165,22 @@ def decode_frames(block: bytes, first_seq: int) -> Frames | list[Logged]:
         which = _untimes(b.table_of_row, np.dtype(np.uint16), b.rows, plain)
         mono = np.cumsum(_untimes(b.mono, np.dtype(np.int64), b.rows, plain))
         utc = _untimes(b.utc, np.dtype(np.int64), b.rows, plain) + mono
-        sources = [Source(t.driver, t.version) for t in b.tables]
-        tables = [_rows(t, int(np.count_nonzero(which == i))) for i, t in enumerate(b.tables)]
+        tables = [
+            (Source(t.driver, t.version), t.uuid, _rows(t, int(np.count_nonzero(which == i))))
+            for i, t in enumerate(b.tables)
+        ]
     except (msgspec.DecodeError, zstandard.ZstdError, ValueError) as e:
         raise e if isinstance(e, BlockError) else BlockError(f"damaged block: {e}") from e
-    if len(tables) == 1 and not which.any():
-        return Frames(first_seq, sources[0], b.tables[0].uuid, tables[0], mono, utc)
-    payloads = [iter(_payloads(table)) for table in tables]
+    return _Opened(which, mono, utc, tables)
+
+
+def _in_order(opened: _Opened, first_seq: int) -> list[Logged]:
+    tables = [(source, uuid, iter(_payloads(rows))) for source, uuid, rows in opened.tables]
+    columns = (opened.table_of_row.tolist(), opened.rx_mono_ns.tolist(), opened.rx_utc_ns.tolist())
     out = []
-    for i, (table, mono_ns, utc_ns) in enumerate(zip(which.tolist(), mono.tolist(), utc.tolist(), strict=True)):
-        received = Received(b.tables[table].uuid, next(payloads[table]), mono_ns, utc_ns)
-        out.append(Logged(first_seq + i, sources[table], received))
+    for i, (table, mono_ns, utc_ns) in enumerate(zip(*columns, strict=True)):
+        source, uuid, rows = tables[table]
+        out.append(Logged(first_seq + i, source, Received(uuid, next(rows), mono_ns, utc_ns)))
     return out
 
 

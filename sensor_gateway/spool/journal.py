@@ -58,11 +58,20 @@ class JournalReader:
 
     def read(self, sensor: str, from_seq: int = 1) -> Iterator[list[Logged]]:
         """Entries from ``from_seq`` on, in order, a block at a time; what was dropped is missing at the front."""
-        for found in self.read_frames(sensor, from_seq):
-            yield block.entries_of(found) if isinstance(found, Frames) else found
+        for first, at, body in self._blocks(sensor, from_seq):
+            entries = block.decode(body, first)
+            yield entries if first > at else entries[at + 1 - first :]
 
-    def read_frames(self, sensor: str, from_seq: int = 1) -> Iterator[Frames | list[Logged]]:
-        """As `read`, in arrays where a block's entries are of one kind."""
+    def read_frames(self, sensor: str, from_seq: int = 1) -> Iterator[Frames]:
+        """As `read`, in arrays: entries of one kind in a row, from one block."""
+        for first, at, body in self._blocks(sensor, from_seq):
+            for frames in block.decode_frames(body, first):
+                new = frames.within(range(at + 1, frames.next_seq))
+                if len(new):
+                    yield new
+
+    def _blocks(self, sensor: str, from_seq: int) -> Iterator[tuple[int, int, bytes]]:
+        """Each block with its first entry, and the last one that has been had already."""
         at = from_seq - 1
         while rows := self._rows.query(
             "SELECT first_seq, last_seq, block FROM journal WHERE sensor = ? AND first_seq > ? AND last_seq > ? "
@@ -70,10 +79,7 @@ class JournalReader:
             (sensor, at - BLOCK_ENTRIES, at),
         ):
             for first, last, body in rows:
-                if first > at:
-                    yield block.decode_frames(body, first)
-                else:
-                    yield block.decode(body, first)[at + 1 - first :]
+                yield first, at, body
                 at = last
 
 

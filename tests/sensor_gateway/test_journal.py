@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from sensor_gateway.drivers.base import Received
 from sensor_gateway.spool import block
-from sensor_gateway.spool.block import BlockError, Frames, Logged, Source
+from sensor_gateway.spool.block import BlockError, Logged, Source
 from sensor_gateway.spool.database import Spool, SpoolError, SpoolFullError
 from sensor_gateway.spool.journal import CONTROL, DROPPED, Journal
 from tests.cpu import least_cpu_s
@@ -93,13 +93,19 @@ def test_block_comes_back_exactly(items: list[tuple[Source, Received]]) -> None:
 @pytest.mark.parametrize("n", [3, 300])
 def test_entries_of_one_kind_come_in_arrays(n: int) -> None:
     items = entries(n)
-    found = block.decode_frames(block.encode(items), 7)
-    assert isinstance(found, Frames)
-    assert len(found) == n
+    (found,) = block.decode_frames(block.encode(items), 7)
+    assert (len(found), found.next_seq) == (n, n + 7)
     assert [row.tobytes() for row in found.payloads] == [r.payload for _, r in items]
     assert block.entries_of(found) == [Logged(7 + i, *item) for i, item in enumerate(items)]
+    assert [e.seq for e in block.entries_of(found.within(range(2, 9)))] == [7, 8]
+    assert [e.seq for e in block.entries_of(found.within(range(9, 9 + n)))] == list(range(9, 7 + n))
+    assert len(found.within(range(2, 7))) == len(found.within(range(7 + n, 90 + n))) == 0
     items[n // 2] = (CONTROL, items[n // 2][1])
-    assert block.decode_frames(block.encode(items), 7) == [Logged(7 + i, *item) for i, item in enumerate(items)]
+    parts = block.decode_frames(block.encode(items), 7)
+    assert len(parts) == 3
+    assert [e for part in parts for e in block.entries_of(part)] == [
+        Logged(7 + i, *item) for i, item in enumerate(items)
+    ]
 
 
 @given(st.integers(1, 40), st.integers(0, 80), st.randoms(use_true_random=False))
@@ -142,6 +148,8 @@ def test_order_across_commits_compaction_and_reopening(tmp_path: Path) -> None:
     assert [(e.source, e.received) for e in got] == items
     for start in (1, 2, 599, 601, 1200, 1999, 2000):
         assert [e.seq for e in read_all(journal, from_seq=start)] == list(range(start, 2001))
+        frames = [e for part in journal.read_frames("clip-1", start) for e in block.entries_of(part)]
+        assert frames == read_all(journal, from_seq=start)
     assert read_all(journal, from_seq=2001) == []
     assert spool.query("SELECT count(*) FROM journal WHERE NOT small")[0][0] >= 3
     assert journal.size_bytes == spool.query("SELECT sum(length(block)) FROM journal")[0][0]
