@@ -53,13 +53,9 @@ class Continued:
         # The same count whatever slope the line may have: the arrivals tell it to well within half a wrap.
         passed = gaps / self._tick_ns
         unsure = self._wrap and (np.abs(between - passed) + 2 * self._p.slope_limit * passed >= self._wrap / 4).any()
-        within = np.delete(steps, starts)
-        if (
-            unsure
-            or (gaps < 0).any()
-            or (steps < self._least).any()
-            or (self._wrap and (within > self._wrap // 2).any())
-        ):
+        half = self._wrap // 2  # a greater step within a batch is one back
+        back = half and np.count_nonzero(steps > half) > np.count_nonzero(between > half)
+        if unsure or back or (gaps < 0).any() or (steps < self._least).any():
             raise NotSteady
         counts = before + np.cumsum(steps)
         self._last = int(counts[-1]), int(rx[-1])

@@ -26,7 +26,7 @@ from sensor_gateway.export.deidentify import AS_IT_IS, Veil
 from sensor_gateway.export.dictionary_doc import dictionary_json, dictionary_markdown
 from sensor_gateway.export.export import ExportError, Form
 from sensor_gateway.export.manifest import write_manifest
-from sensor_gateway.export.tables import IDENTITY, column_table, schema_of
+from sensor_gateway.export.tables import IDENTITY, column_table, repeated, schema_of
 from sensor_gateway.gateway import SPOOL_FILE, transport_factory
 from sensor_gateway.replay.journal_samples import JournalSamples, span_of
 from sensor_gateway.replay.rederive import SpoolReader
@@ -117,8 +117,8 @@ def _write(
     if low == high:
         return
     columns: dict[str, Any] = {
-        "wearer": [veil.name("wearer", stream.wearer)] * int(high - low),
-        "sensor": [veil.name("sensor", stream.sensor)] * int(high - low),
+        "wearer": repeated(veil.name("wearer", stream.wearer), int(high - low)),
+        "sensor": repeated(veil.name("sensor", stream.sensor), int(high - low)),
         "t_utc_ns": batch.t_utc_ns[low:high] + veil.shift_ns(stream.wearer),
         **{f"acc_{a}_mps2": batch.acc_mps2[low:high, i] for i, a in enumerate("xyz")},
         **{f"gyr_{a}_rps": batch.gyr_rps[low:high, i] for i, a in enumerate("xyz")},
