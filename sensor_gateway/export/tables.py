@@ -24,6 +24,9 @@ _ARROW: Final = {
     "bool": pa.bool_(),
 }
 
+_AS_THEY_LIE: Final = (np.dtype(np.int64), np.dtype(np.float64))
+"""Numbers that numpy and Arrow hold alike."""
+
 IDENTITY: Final = (
     Field("wearer", "string", "1", "Pseudonym of the wearer."),
     Field("sensor", "string", "1", "The sensor's id in the gateway's configuration."),
@@ -72,12 +75,19 @@ def column_table(columns: Mapping[str, Any], fields: Sequence[Field]) -> Any:
         if isinstance(values, pa.Array):
             arrays.append(values.cast(kind))
         elif isinstance(values, np.ndarray):
-            mask = np.isnan(values) if values.dtype.kind == "f" else None
-            arrays.append(pa.array(np.ascontiguousarray(values), type=kind, mask=mask))
+            arrays.append(_numbers(np.ascontiguousarray(values), kind))
         else:
             cells = values if field.type != "json" else map(_json_cell, values)
             arrays.append(pa.array(cells, type=kind, from_pandas=True))  # NaN is missing too
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _numbers(values: Any, kind: Any) -> Any:
+    """A numpy array (n,) as an Arrow array. `pyarrow.array` loads pandas where that is installed: not for whole columns of numbers."""
+    mask = np.isnan(values) if values.dtype.kind == "f" else None
+    if values.dtype in _AS_THEY_LIE and values.dtype == kind.to_pandas_dtype() and (mask is None or not mask.any()):
+        return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
+    return pa.array(values, type=kind, mask=mask)
 
 
 def repeated(text: str, count: int) -> Any:
