@@ -5,6 +5,7 @@ nearly vanish. Where it pays, payloads are taken as a head and samples of 12 byt
 are the differences of heads from payload to payload and of samples from one to the next, across payloads, once or twice. Bytes
 of one kind stand together and get codes of their own. An hour of real sitting is 1.8 MB, of walking 2.7 (`tiltline bench journal`).
 What pays is tried on each table and noted in the block, so any device's payloads come back, well compressed or not.
+Longer than other modules: writer and reader of one format, side by side.
 """
 
 from __future__ import annotations
