@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from processing.types import GRAVITY_MPS2, ImuBatch
+from sensor_gateway.drivers import open_frame
 from sensor_gateway.drivers import open_profile as profile
 from sensor_gateway.drivers.base import Late
 from sensor_gateway.drivers.open_profile import OpenProfileDriver, encode_end, encode_frames
@@ -103,7 +104,8 @@ def test_the_sketch_names_the_profiles_characteristics() -> None:
      ("kPerFrame", "DEFAULT_BATCH")],
 )  # fmt: skip
 def test_constants_are_the_parsers(theirs: str, ours: str) -> None:
-    assert constant(theirs, HEADER) == getattr(profile, ours)
+    parsers = {**vars(open_frame), **vars(profile)}
+    assert constant(theirs, HEADER) == parsers[ours]
 
 
 def test_the_sketch_starts_with_what_the_gateway_writes() -> None:
