@@ -9,9 +9,9 @@ from processing.coaching import library
 from processing.types import Event, Json
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
-from tests.integration.page_site import ARTIFACTS, CHROMIUM, SIZES
+from tests.integration.page_site import ARTIFACTS, CHROMIUM
 from tests.integration.test_page_flows import AXE_RUN, axe
-from tests.integration.test_review_chromium import browser, site
+from tests.integration.test_review_chromium import browser, opened, site
 
 pytestmark = [
     pytest.mark.browser,
@@ -27,14 +27,7 @@ def test_a_programme_is_changed_and_kept_with_who_did_it(
     browser: Browser, site: tuple[str, Store], axe: str, scheme: str, size: str
 ) -> None:
     url, store = site
-    width, height = SIZES[size]
-    context = browser.new_context(
-        color_scheme="dark" if scheme == "dark" else "light", viewport={"width": width, "height": height}
-    )
-    page = context.new_page()
-    complaints: list[str] = []
-    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-    page.on("pageerror", lambda e: complaints.append(str(e)))
+    page, complaints = opened(browser, scheme, size)
     page.goto(f"{url}review.html?wearer={WEARER}")
     page.get_by_role("link", name="Exercise programme").click()
     rows = page.locator("#rows > li")
@@ -79,7 +72,7 @@ def test_a_programme_is_changed_and_kept_with_who_did_it(
     assert complaints == []
     ARTIFACTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=ARTIFACTS / f"programme-{size}-{scheme}.png", full_page=True)
-    context.close()
+    page.context.close()
 
 
 def test_a_proposed_step_is_shown_with_what_it_changes(browser: Browser, site: tuple[str, Store]) -> None:

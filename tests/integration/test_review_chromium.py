@@ -9,7 +9,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.cohort.cohort import CohortDesk, CohortOptions, seed
@@ -62,12 +62,8 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
-@pytest.mark.parametrize(("scheme", "size"), [("light", "desktop"), ("dark", "phone")])
-def test_a_flag_is_reached_by_its_link_seen_and_judged(
-    browser: Browser, site: tuple[str, Store], axe: str, scheme: str, size: str
-) -> None:
-    url, store = site
-    flag = store.newest("w-002", ("flag",), 3)[{"light": 0, "dark": 2}[scheme]]
+def opened(browser: Browser, scheme: str, size: str) -> tuple[Page, list[str]]:
+    """A page in a context of its own, and what the browser complains of on it."""
     width, height = SIZES[size]
     context = browser.new_context(
         color_scheme="dark" if scheme == "dark" else "light", viewport={"width": width, "height": height}
@@ -76,6 +72,16 @@ def test_a_flag_is_reached_by_its_link_seen_and_judged(
     complaints: list[str] = []
     page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
     page.on("pageerror", lambda e: complaints.append(str(e)))
+    return page, complaints
+
+
+@pytest.mark.parametrize(("scheme", "size"), [("light", "desktop"), ("dark", "phone")])
+def test_a_flag_is_reached_by_its_link_seen_and_judged(
+    browser: Browser, site: tuple[str, Store], axe: str, scheme: str, size: str
+) -> None:
+    url, store = site
+    flag = store.newest("w-002", ("flag",), 3)[{"light": 0, "dark": 2}[scheme]]
+    page, complaints = opened(browser, scheme, size)
     page.goto(f"{url}review.html?wearer=w-002&event={flag.event_id}")
     page.locator("#flag-text", has_text=str(flag.data["text"])).wait_for()
     assert page.locator("#wearer").input_value() == "w-002"
@@ -106,7 +112,7 @@ def test_a_flag_is_reached_by_its_link_seen_and_judged(
     ARTIFACTS.mkdir(parents=True, exist_ok=True)
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
     page.screenshot(path=ARTIFACTS / f"review-{size}-{scheme}.png", full_page=True)
-    context.close()
+    page.context.close()
 
 
 def test_a_flag_that_is_not_there_has_no_picture(browser: Browser, site: tuple[str, Store]) -> None:
