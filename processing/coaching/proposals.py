@@ -63,15 +63,19 @@ class Proposals:
         self._open = kept
 
     def decide(self, t: int, c: DecideProposal, day: str) -> tuple[Assignment, Assignment] | None:
-        """The therapist's word; the entry and what replaces it where a step was accepted."""
+        """The therapist's word; the entry and what replaces it where a step was accepted and still fits."""
         one = next((p for p in self._open if p.event_id == c.event_id), None)
         if one is not None:
             self._open.remove(one)
-        elif c.old is not None and c.new is not None and c.old in self._book.latest().entries:
+        elif c.old is not None and c.new is not None:
             one = _Proposal(c.event_id, c.direction, c.old, c.new, day)  # made by a sensor before this one
+            if c.old not in self._book.latest().entries:
+                if _step_name(one) not in self._rested:  # else it was decided already
+                    self._decided(t, one, "withdrawn", c.editor)  # the programme went on without it
+                return None
         else:
             return None
-        self._rested[f"{one.direction}:{one.old.exercise}"] = day
+        self._rested[_step_name(one)] = day
         self._decided(t, one, "accepted" if c.accept else "declined", c.editor)
         return (one.old, one.new) if c.accept else None
 
@@ -138,6 +142,10 @@ class Proposals:
 
 def _row(item: Assignment) -> list[Any]:
     return [item.exercise, item.side, item.sets, item.reps, item.hold_s]
+
+
+def _step_name(one: _Proposal) -> str:
+    return f"{one.direction}:{one.old.exercise}"
 
 
 def _step(one: _Proposal) -> dict[str, Json]:

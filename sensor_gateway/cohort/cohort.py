@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
@@ -31,6 +31,7 @@ from sensor_gateway.cohort.people import people
 from sensor_gateway.commands.command import Command, CommandError
 from sensor_gateway.config import ConfigError
 from sensor_gateway.demo import prepare_folder
+from sensor_gateway.entries import addressed
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.influx import InfluxWriter
 from sensor_gateway.sinks.store import Store
@@ -158,10 +159,10 @@ class CohortDesk:
 
     def _take(self, wearer: str, command: Any) -> None:
         life = self._lives[wearer]
-        events: Iterable[Record] = life.apply(command, self._clock.utc_ns())
-        events = list(events)
         store = Store.open(self._options.store_path)
         try:
+            whole: Any = addressed(command, store)
+            events = life.apply(whole, self._clock.utc_ns())
             store.write(Owned(wearer, life.sensor, event) for event in events)
         finally:
             store.close()

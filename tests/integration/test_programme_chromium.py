@@ -6,6 +6,8 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from processing.coaching import library
+from processing.coaching.book import entries_as_json
+from processing.rules.study import Study
 from processing.types import Event, Json
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
@@ -75,25 +77,53 @@ def test_a_programme_is_changed_and_kept_with_who_did_it(
     page.context.close()
 
 
-def test_a_proposed_step_is_shown_with_what_it_changes(browser: Browser, site: tuple[str, Store]) -> None:
-    url, store = site
-    writer = Store.open(store.path)
-    step: dict[str, Json] = {"exercise": "isometric_glute_set", "side": "both", "sets": 1, "reps": 8, "hold_s": 5}
-    to: dict[str, Json] = {**step, "exercise": "two_leg_bridge_abducted", "hold_s": 3}
+def proposed(store: Store, event_id: str) -> None:
+    """A step from the first exercise of the wearer's programme, written as her sensor's coach writes it."""
+    programmes = store.newest("w-002", ("programme",))
+    entries = programmes[0].data["entries"] if programmes else entries_as_json(Study().programme)
+    assert isinstance(entries, list)
+    step = entries[0]
+    assert isinstance(step, dict)
     data: dict[str, Json] = {
         "outcome": "open",
         "direction": "progression",
         "from": step,
-        "to": to,
+        "to": {**step, "exercise": "single_leg_bridge", "side": "both", "hold_s": 3},
         "text": "Done without pain.",
     }
-    newest = store.newest("w-002", ("prompt",))[0].t_utc_ns
-    writer.write([Owned("w-002", "synthetic-002", Event(newest + 1, "proposal-shown", "proposal", None, data))])
+    t_utc_ns = max(e.t_utc_ns for e in store.newest("w-002", ("prompt", "programme", "proposal"), 3)) + 1
+    writer = Store.open(store.path)
+    writer.write([Owned("w-002", "synthetic-002", Event(t_utc_ns, event_id, "proposal", None, data))])
     writer.close()
-    page = browser.new_page()
+
+
+@pytest.mark.parametrize(
+    ("word", "outcome", "told"),
+    [("Decline", "declined", "Declined."), ("Accept", "accepted", "Accepted. It holds from the next day on.")],
+)
+def test_a_proposed_step_is_shown_with_what_it_changes_and_decided(
+    browser: Browser, site: tuple[str, Store], word: str, outcome: str, told: str
+) -> None:
+    url, store = site
+    proposed(store, f"proposal-{word}")
+    page, complaints = opened(browser, "light", "desktop")
     page.goto(f"{url}programme.html?wearer=w-002")
     shown = page.locator("#proposals li").last
-    expect(shown).to_contain_text("A next step: Glute squeeze")
-    expect(shown).to_contain_text("becomes Bridge with knees apart")
-    expect(shown.get_by_role("button", name="Accept")).to_be_visible()
-    page.close()
+    expect(shown).to_contain_text("A next step: ")
+    expect(shown).to_contain_text("becomes Single-leg bridge")
+    decide = shown.get_by_role("button", name=word)
+    decide.click()
+    expect(page.locator("#said")).to_contain_text("short name")
+    page.locator("#rater").fill("pt-7")
+    decide.click()
+    expect(page.locator("#said")).to_have_text(told, timeout=60_000)
+    expect(page.locator("#proposals-card")).to_be_hidden()
+    kept = store.newest("w-002", ("proposal",))[0].data
+    assert (kept["proposal_event_id"], kept["outcome"], kept["editor"]) == (f"proposal-{word}", outcome, "pt-7")
+    if outcome == "accepted":
+        expect(page.locator("#state")).to_contain_text("(by pt-7) holds from")
+        entries = store.newest("w-002", ("programme",))[0].data["entries"]
+        assert isinstance(entries, list)
+        assert "single_leg_bridge" in [e["exercise"] for e in entries if isinstance(e, dict)]
+    assert complaints == []
+    page.context.close()

@@ -206,6 +206,19 @@ def test_two_good_weeks_propose_the_next_step_and_only_the_therapist_takes_it():
     assert coach.control(DecideProposal(open_.event_id, True, "pt-1"), at(30, 13)) == [], "decided once"
 
 
+def test_a_step_proposed_before_a_restart_is_decided_or_withdrawn_where_it_no_longer_fits():
+    coach, other = coach_of(study()), Assignment("single_leg_bridge")
+    held = study().programme[0]
+    gone = DecideProposal("p-1", True, "pt-1", "progression", Assignment("hip_hinge"), other)
+    (withdrawn,) = coach.control(gone, at(1))
+    assert (withdrawn.data["outcome"], withdrawn.data["proposal_event_id"]) == ("withdrawn", "p-1")
+    fits = DecideProposal("p-2", True, "pt-1", "progression", held, other)
+    accepted, programme = coach.control(fits, at(1, 13))
+    assert accepted.data["outcome"] == "accepted"
+    assert "single_leg_bridge" in [e["exercise"] for e in programme.data["entries"]]
+    assert coach.control(fits, at(1, 14)) == [], "decided once"
+
+
 @pytest.mark.parametrize(("days", "pain"), [(range(12), 2), (range(0, 30, 6), 2), (range(20), 4)])
 def test_too_short_too_rare_or_with_pain_proposes_nothing(days, pain):
     assert of_type(train(coach_of(study()), days, pain=pain), "proposal") == []
