@@ -1,7 +1,7 @@
 """The same recording through the gait pipelines of mobgap and scikit-digital-health: how much longer they take.
 
-A simulated recording from the lower back at 100 Hz, and where a folder of recordings is named the walks in it, in axes as each expects
-them. Ours is the whole core to all records, causal. Theirs:
+A simulated recording from the lower back at 100 Hz, and where a folder of real recordings is named those of waist and lower back,
+in axes as each expects them. Ours is the whole core to all records, causal. Theirs:
 
 * mobgap: its free-living pipeline for healthy wearers (finding walks, contacts, turns, cadence, stride length, speed, summary);
 * scikit-digital-health: wear by acceleration (from an hour on), finding walks, gait of the lower back, sit-to-stand, as its
@@ -15,8 +15,9 @@ from __future__ import annotations
 import importlib
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,9 +36,11 @@ from sensor_gateway.validation.datasets import find
 from sensor_gateway.validation.peers import OPTIONAL, even, installed
 
 HOURS: Final = 2.0
+WARM_UP_H: Final = 0.5
+"""Simulated, run through all of them first and not counted: a process loads code at its first recording, whosever it is."""
 RATE_HZ: Final = 100.0
-WALKS: Final = ("ipol_l5_gait", "mobgap_lowback")
-"""Sets of the reference folder whose recordings are walks with the clip at a known place on the lower back."""
+REAL: Final = ("hapt", "ipol_l5_gait", "mobgap_lowback")
+"""Sets of the reference folder with the clip at a known place on waist or lower back: whole days' activities, and walks."""
 _HEIGHT_M: Final = 1.75
 _WEAR_S: Final = 3600.0
 _START_NS: Final = 1_772_438_400 * NS_PER_S
@@ -71,30 +74,36 @@ def bench(
         raise BenchError(
             f"none of {', '.join(OPTIONAL)} is installed here; 'make bench-peers' sets up an environment for them"
         )
-    day = Day(hours, RATE_HZ, seed)
-    material: dict[str, Iterator[Material]] = {
-        f"simulated, {hours:g} h": iter([_material(setup_of(day), NOMINAL_MOUNT, list(day.blocks()))])
-    }
+    _compare([_simulated(WARM_UP_H, seed)], here)
+    material: dict[str, Callable[[], list[Material]]] = {f"simulated, {hours:g} h": lambda: [_simulated(hours, seed)]}
     if reference is not None:
-        material |= {name: _walks(reference, name) for name in WALKS if (reference / name).is_dir()}
+        material |= {name: partial(_real, reference, name) for name in REAL if (reference / name).is_dir()}
     found = {}
     for i, (name, recordings) in enumerate(material.items()):
-        found[name] = _compare(recordings, here)
+        found[name] = _compare(recordings(), here)
         if progress is not None:
             progress((i + 1) / len(material))
     return found
 
 
-def _walks(reference: Path, name: str) -> Iterator[Material]:
+def _simulated(hours: float, seed: int) -> Material:
+    day = Day(hours, RATE_HZ, seed)
+    return _material(setup_of(day), NOMINAL_MOUNT, list(day.blocks()))
+
+
+def _real(reference: Path, name: str) -> list[Material]:
+    found = []
     for case in find(reference, [name]).cases:
         recording = read_recording(case.path)
         t_s, acc, gyr = even(recording)
-        # The mean of the walk stands for the neutral pose: without one the rules would idle.
-        gravity, mount = np.mean(acc, axis=0), parse_mount(case.mount)
+        # The mean of the recording stands for the neutral pose: without one the rules would idle.
+        how = NOMINAL_MOUNT if case.mount == "auto" else case.mount
+        gravity, mount = np.mean(acc, axis=0), parse_mount(how)
         alignment = align(mount, gravity, given=True, mount_id=MOUNT_ID, t_utc_ns=_START_NS)
         t_ns = _START_NS + np.rint(np.arange(len(t_s)) * NS_PER_S / recording.rate_hz).astype(np.int64)
         setup = CoreSetup("w-001", "clip-1", recording.rate_hz, alignment)
-        yield _material(setup, case.mount, [TimedBatch(t_ns, acc, gyr)])
+        found.append(_material(setup, how, [TimedBatch(t_ns, acc, gyr)]))
+    return found
 
 
 def _material(setup: CoreSetup, mount: str, batches: list[TimedBatch]) -> Material:
@@ -106,18 +115,16 @@ def _material(setup: CoreSetup, mount: str, batches: list[TimedBatch]) -> Materi
     return Material(setup, batches, t_s, *body)
 
 
-def _compare(recordings: Iterator[Material], here: dict[str, str]) -> dict[str, Any]:
-    ours_s, seconds, records, count = 0.0, 0.0, 0, 0
+def _compare(recordings: Sequence[Material], here: dict[str, str]) -> dict[str, Any]:
+    """Each takes all recordings before the next begins, so that none finds the caches filled by another."""
+    began = time.process_time()
+    records = sum(len(process_recording(iter(one.batches), one.setup, Study()).records) for one in recordings)
+    ours_s = time.process_time() - began
     parts: dict[str, dict[str, float]] = {name: {} for name in _PIPELINES if name in here}
-    for one in recordings:
-        began = time.process_time()
-        records += len(process_recording(iter(one.batches), one.setup, Study()).records)
-        ours_s += time.process_time() - began
-        seconds += len(one.t_s) / one.rate_hz
-        count += 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         for name, sums in parts.items():
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
+            for one in recordings:
                 for part, spent in _PIPELINES[name](one).items():
                     sums[part] = sums.get(part, 0.0) + spent
     theirs = {
@@ -130,8 +137,8 @@ def _compare(recordings: Iterator[Material], here: dict[str, str]) -> dict[str, 
         for name, sums in parts.items()
     }
     return {
-        "recordings": count,
-        "minutes": round(seconds / 60, 1),
+        "recordings": len(recordings),
+        "minutes": round(sum(len(one.t_s) / one.rate_hz for one in recordings) / 60, 1),
         "records": records,
         "core_cpu_s": round(ours_s, 2),
         "peers": theirs,
