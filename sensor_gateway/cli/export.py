@@ -31,7 +31,7 @@ from sensor_gateway.replay.rederive import ReplayError
 from sensor_gateway.secrets import INFLUX_VARIABLE, read_secret
 from sensor_gateway.sinks.influx_admin import Database, RemoteError
 from sensor_gateway.sinks.influx_reader import InfluxRecords
-from sensor_gateway.sinks.records import FAR_NS, Records
+from sensor_gateway.sinks.records import FAR_NS, PAGE, Records
 from sensor_gateway.sinks.store import Store, StoreError
 from sensor_gateway.spool.block import BlockError
 from sensor_gateway.study_file import study_of
@@ -266,7 +266,7 @@ def _veil(args: argparse.Namespace, ids: Callable[[], dict[str, str]]) -> Veil:
 def _ids(store: Records) -> dict[str, str]:
     """Every wearer and sensor of the store, with its kind. Sensors tell of themselves, or have events at least."""
     wearers = store.wearers()
-    pages = (page for w in wearers for kind in ("device", "event") for page in store.columns(kind, w))
+    pages = (page for w in wearers for kind in ("device", "event") for page in store.columns(kind, w, page=PAGE))
     sensors = {str(s): "sensor" for page in pages for s in set(page["sensor"])}
     return sensors | dict.fromkeys(wearers, "wearer")
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from processing.types import Event, Metric
-from sensor_gateway.export.tables import json_text
+from sensor_gateway.export.tables import json_text, replaced, whole
 
 Shift = int | Literal["random"] | None
 
@@ -73,16 +73,12 @@ class Veil:
         return self._digest("mark", f"{self.shift} {self.remap_ids}")[:16]
 
     def columns(self, wearer: str, page: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-        """A page of the store (`Store.columns`) or a table made of one, veiled; identity columns where it has them."""
+        """A page of the store (`Store.columns`, or Arrow arrays) or a table made of one, veiled."""
         if self.is_none:
             return dict(page)
         found: dict[str, Any] = dict(page)
-        shift = self.shift_ns(wearer)
-        found["t_utc_ns"] = [t + shift for t in page["t_utc_ns"]]
-        for kind in ("wearer", "sensor"):
-            if kind in page:
-                names = {old: self.name(kind, str(old)) for old in set(page[kind])}
-                found[kind] = [names[old] for old in page[kind]]
+        found["t_utc_ns"] = whole(page["t_utc_ns"]) + self.shift_ns(wearer)
+        found["sensor"] = replaced(page["sensor"], lambda old: self.name("sensor", old))
         if "event_id" in page:
             found["event_id"] = [self._digest("event", str(i))[:16] for i in page["event_id"]]
             found["data"] = [json_text(self.data(wearer, json.loads(str(text)))) for text in page["data"]]

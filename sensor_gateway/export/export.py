@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from processing.dictionary import ABSOLUTE, KINDS
+from processing.dictionary import ABSOLUTE, KINDS, Field
 from sensor_gateway.alignments.absolute_tilt import absolute_columns, offsets_by_time
 from sensor_gateway.alignments.history import read_history
 from sensor_gateway.alignments.notes import Note, offsets_of, plain
@@ -72,13 +72,9 @@ def export_store(
             name = f"{table}.{selection.form}"
             writer = open_table(files.path(name), schema_of(fields), selection.form)
             for wearer in wearers:
-                # What is moved and renamed goes through Python cell by cell anyway.
-                many = veil.is_none and counts[table, wearer] >= MANY
-                for page in _pages(store, kind, wearer, span, many):
-                    count = len(page["sensor"])
-                    whose = repeated(wearer, count) if many else [wearer] * count
-                    writer.write(column_table(veil.columns(wearer, {"wearer": whose, **page}), fields))
-                    done += count
+                for page in pages(store, kind, wearer, span, counts[table, wearer]):
+                    writer.write(_table(wearer, page, fields, veil))
+                    done += len(page["sensor"])
                     if progress is not None:
                         progress(done / max(done, total))  # a running gateway adds rows meanwhile
             writer.close()
@@ -102,13 +98,19 @@ def export_store(
         return write_manifest(files, content, rows)
 
 
-def _pages(
-    records: Records, kind: str, wearer: str, span: tuple[int, int], many: bool
+def pages(
+    records: Records, kind: str, wearer: str, span: tuple[int, int], count: int
 ) -> Iterator[Mapping[str, Sequence[Any]]]:
-    """Columns of a wearer's records, by the faster way where a store has very many."""
-    if many and isinstance(records, Store):
+    """Columns of a wearer's ``count`` records, by the faster way (as Arrow arrays) where a store has very many."""
+    if count >= MANY and isinstance(records, Store):
         return arrow_columns(records.path, kind, wearer, *span)
     return records.columns(kind, wearer, *span, page=PAGE)
+
+
+def _table(wearer: str, page: Mapping[str, Sequence[Any]], fields: Sequence[Field], veil: Veil) -> Any:
+    """A page as a table with its wearer in front, under the veil's names and days."""
+    whose = repeated(veil.name("wearer", wearer), len(page["sensor"]))
+    return column_table({"wearer": whose, **veil.columns(wearer, page)}, fields)
 
 
 def _write_absolute(
@@ -130,8 +132,7 @@ def _write_absolute(
                 )
                 holds = times[sensor].holds if sensor in times else _never
                 columns = absolute_columns(t, tilt, doubt, offset, holds)  # type: ignore[arg-type]  # cells of these columns are numbers
-                whose = {"wearer": [wearer] * len(t), "sensor": [sensor] * len(t)}
-                writer.write(column_table(veil.columns(wearer, {**whose, **columns}), fields))
+                writer.write(_table(wearer, {"sensor": [sensor] * len(t), **columns}, fields, veil))
     writer.close()
     return writer.rows
 

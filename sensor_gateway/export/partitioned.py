@@ -8,12 +8,15 @@ killed run goes on where it stopped, a repeated one writes nothing. Days that ha
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import groupby, pairwise
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -21,13 +24,15 @@ from processing.dictionary import KINDS
 from sensor_gateway.export.csv_parquet import FileSet, open_table
 from sensor_gateway.export.deidentify import AS_IT_IS, Veil
 from sensor_gateway.export.dictionary_doc import dictionary_json, dictionary_markdown
-from sensor_gateway.export.export import KIND_OF_TABLE, ExportError, Selection, chosen_wearers
+from sensor_gateway.export.export import KIND_OF_TABLE, ExportError, Selection, chosen_wearers, pages
 from sensor_gateway.export.manifest import MANIFEST, output_of, write_manifest
-from sensor_gateway.export.tables import IDENTITY, column_table, schema_of
+from sensor_gateway.export.tables import IDENTITY, column_table, schema_of, whole
 from sensor_gateway.sinks.records import FAR_NS, PAGE, Records
+from sensor_gateway.sinks.store_arrow import MANY
 
 DAY_NS: Final = 86_400 * 10**9
 BY_DAY: Final = "export by day"
+_Page: TypeAlias = Mapping[str, Sequence[Any]]
 _EPOCH: Final = date(1970, 1, 1)
 _WORD: Final = b"tiltline_source"
 
@@ -62,18 +67,18 @@ def export_by_day(
     outputs: dict[str, dict[str, Any]] = dict(before.get("outputs", {}))
     if not outputs:  # whatever happens from here on, the folder says what it is and that it is not whole
         _write(folder, selection, {**content, "complete": False}, {})
-    written = 0
-    for i, part in enumerate(parts):
-        path = folder / part.name
-        stands = _word_of(path) == part.word
-        if not stands:
-            _write_part(records, part, path, veil)
-            written += 1
-        if not stands or outputs.get(part.name, {}).get("bytes") != path.stat().st_size:
-            outputs[part.name] = output_of(path, pq.read_metadata(path).num_rows)
-        if progress is not None:
-            progress((i + 1) / len(parts))
-    counts = {"written": written, "as_before": len(parts) - written}
+    stale = [_word_of(folder / part.name) != part.word for part in parts]
+    done = 0
+    for (anew, _, _), group in groupby(zip(stale, parts, strict=True), lambda p: (p[0], p[1].table, p[1].wearer)):
+        run = [part for _, part in group]
+        for part in _written(records, run, folder, veil) if anew else run:
+            path = folder / part.name
+            if anew or outputs.get(part.name, {}).get("bytes") != path.stat().st_size:
+                outputs[part.name] = output_of(path, pq.read_metadata(path).num_rows)
+            done += 1
+            if progress is not None:
+                progress(done / len(parts))
+    counts = {"written": sum(stale), "as_before": len(parts) - sum(stale)}
     return _write(folder, selection, {**content, "complete": True, "files": counts}, outputs)
 
 
@@ -108,15 +113,45 @@ def _parts(records: Records, selection: Selection, veil: Veil) -> Iterator[_Part
                 yield _Part(table, wearer, day, name, word)
 
 
-def _write_part(records: Records, part: _Part, path: Path, veil: Veil) -> None:
-    kind = KIND_OF_TABLE[part.table]
+def _written(records: Records, run: Sequence[_Part], folder: Path, veil: Veil) -> Iterator[_Part]:
+    """Write the files of some days in a row of one table and wearer; each one's part when its file is there."""
+    table, wearer = run[0].table, run[0].wearer
+    kind = KIND_OF_TABLE[table]
     fields = (*IDENTITY[1:], *KINDS[kind])  # the wearer is the folder
-    schema = schema_of(fields).with_metadata({_WORD: part.word.encode()})
-    with FileSet(path.parent) as files:
-        writer = open_table(files.path(path.name), schema, "parquet")
-        for page in records.columns(kind, part.wearer, part.day * DAY_NS, (part.day + 1) * DAY_NS, page=PAGE):
-            writer.write(column_table(veil.columns(part.wearer, page), fields).replace_schema_metadata(schema.metadata))
-        writer.close()
+    for part, found in _by_day(records, kind, wearer, run):
+        schema = schema_of(fields).with_metadata({_WORD: part.word.encode()})
+        path = folder / part.name
+        with FileSet(path.parent) as files:
+            writer = open_table(files.path(path.name), schema, "parquet")
+            for page in found:
+                rows = column_table(veil.columns(wearer, page), fields)
+                writer.write(rows.replace_schema_metadata(schema.metadata))
+            writer.close()
+        yield part
+
+
+def _by_day(records: Records, kind: str, wearer: str, run: Sequence[_Part]) -> Iterator[tuple[_Part, Iterator[_Page]]]:
+    """Each part of the run with its day's pages, which must be used up before the next. Very many rows are read together: what
+    the store gained meanwhile of days between is for the next time.
+    """
+    span = run[0].day * DAY_NS, (run[-1].day + 1) * DAY_NS
+    count = records.count(kind, wearer, *span)
+    missing = {part.day: part for part in run}
+    if count >= MANY:
+        for day, cut in groupby(_cut(pages(records, kind, wearer, span, count)), itemgetter(0)):
+            if day in missing:
+                yield missing.pop(day), (page for _, page in cut)
+    for day, part in missing.items():
+        yield part, records.columns(kind, wearer, day * DAY_NS, (day + 1) * DAY_NS, page=PAGE)
+
+
+def _cut(found: Iterable[_Page]) -> Iterator[tuple[int, _Page]]:
+    """Pages cut at midnight UTC, with their day."""
+    for page in found:
+        days = whole(page["t_utc_ns"]) // DAY_NS
+        edges = np.flatnonzero(np.diff(days, prepend=-1, append=-1)).tolist()
+        for a, b in pairwise(edges):
+            yield int(days[a]), {name: cells[a:b] for name, cells in page.items()}
 
 
 def _write(folder: Path, selection: Selection, content: dict[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:

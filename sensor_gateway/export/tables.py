@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
 from processing.dictionary import SAMPLE, Field
-from processing.types import Event, Json, Samples
+from processing.types import I64, Event, Json, Samples
 
 _ARROW: Final = {
     "int64": pa.int64(),
@@ -95,6 +95,22 @@ def repeated(text: str, count: int) -> Any:
     cell = text.encode()
     ends = np.arange(count + 1, dtype=np.int32) * len(cell)
     return pa.StringArray.from_buffers(count, pa.py_buffer(ends), pa.py_buffer(cell * count))
+
+
+def whole(values: Sequence[int]) -> I64:
+    """Whole numbers (a list, or an Arrow array of int64 without nulls) for numpy. `Array.to_numpy` loads pandas where that is installed."""
+    if isinstance(values, pa.Array):
+        return np.frombuffer(values.buffers()[1], np.int64, len(values), 8 * values.offset)
+    return np.asarray(values, np.int64)
+
+
+def replaced(values: Sequence[str], new: Callable[[str], str]) -> Any:
+    """Texts (a list or an Arrow array) under their new names; each old one is asked for once."""
+    if not isinstance(values, pa.Array):
+        names = {old: new(old) for old in set(values)}
+        return [names[old] for old in values]
+    coded = values.dictionary_encode()
+    return pa.concat_arrays([repeated(new(old), 1) for old in coded.dictionary.to_pylist()]).take(coded.indices)
 
 
 def event_line(event: Event) -> str:

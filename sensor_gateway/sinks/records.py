@@ -8,7 +8,7 @@ from typing import Final, Protocol, TypeAlias
 
 Cell = str | int | float | None
 FAR_NS: Final = 2**63 - 1
-PAGE: Final = 50_000
+PAGE: Final = 10_000
 UPRIGHT: Final = ("standing", "walking", "running", "stairs")
 Minute: TypeAlias = tuple[str | None, float | None, int, int]
 """An epoch in short, for views of weeks: posture of most of the minute (None where nothing was received), median tilt [deg], seconds

@@ -5,16 +5,19 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from processing.dictionary import KINDS
 from processing.types import NS_PER_S, DeviceReport, Epoch, Event, Metric, Record
 from sensor_gateway import cli
 from sensor_gateway.export.csv_parquet import open_table
+from sensor_gateway.export.deidentify import Veil
 from sensor_gateway.export.tables import IDENTITY, column_table, schema_of
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.records import FAR_NS
@@ -101,23 +104,78 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
         list(arrow_columns(tmp_path / "none.db", "metric", "w-1", 0, FAR_NS))
 
 
-def test_an_export_of_very_many_rows_is_that_of_the_cells(tmp_path: Path) -> None:
-    """To the last byte of the file."""
-    path, out, expected = tmp_path / "store.db", tmp_path / "out", tmp_path / "expected.parquet"
+@pytest.fixture(scope="module")
+def month(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """More seconds than are read row by row, over three days."""
+    path = tmp_path_factory.mktemp("month") / "store.db"
     store = Store.open(path)
+    store.write(Owned("w-1", "clip-1", r) for r in records(301) if not isinstance(r, Metric))
+    store.close()
     with closing(sqlite3.connect(path)) as db, db:
         db.execute(
-            "INSERT INTO metric SELECT 'w-1', 'clip-1', ?1 + value * 1000000000, CASE WHEN value % 7 THEN value / 8.0 END, "
-            "value * 0.1, NULL, 'sitting', 0.9, 1.0, 0.8 FROM (WITH RECURSIVE n(value) AS "
-            "(SELECT 0 UNION ALL SELECT value + 1 FROM n WHERE value < ?2 - 1) SELECT value FROM n)",
+            "INSERT INTO metric SELECT 'w-1', 'clip-' || (1 + value % 2), ?1 + value * 1000000000, "
+            "CASE WHEN value % 7 THEN value / 8.0 END, value * 0.1, NULL, 'sitting', 0.9, 1.0, 0.8 FROM "
+            "(WITH RECURSIVE n(value) AS (SELECT 0 UNION ALL SELECT value + 1 FROM n WHERE value < ?2 - 1) SELECT value FROM n)",
             (T0, MANY),
         )
-    assert cli.main(["export", "--store", str(path), "--out", str(out), "--kind", "metrics"]) == 0
+    return path
+
+
+def export(db: Path, out: Path, *more: str | Path) -> int:
+    return cli.main([str(word) for word in ("export", "--store", db, "--out", out, "--kind", "metrics", *more)])
+
+
+def test_an_export_of_very_many_rows_is_that_of_the_cells(month: Path, tmp_path: Path) -> None:
+    """To the last byte of the file."""
+    out, expected = tmp_path / "out", tmp_path / "expected.parquet"
+    assert export(month, out) == 0
     fields = (*IDENTITY, *KINDS["metric"])
     writer = open_table(expected, schema_of(fields), "parquet")
-    for page in store.columns("metric", "w-1"):
-        writer.write(column_table({"wearer": ["w-1"] * len(page["sensor"]), **page}, fields))
+    with closing(Store.open(month, readonly=True)) as store:
+        for page in store.columns("metric", "w-1"):
+            writer.write(column_table({"wearer": ["w-1"] * len(page["sensor"]), **page}, fields))
     writer.close()
-    store.close()
     assert writer.rows == MANY
     assert (out / "metrics.parquet").read_bytes() == expected.read_bytes()
+
+
+DAYS = ("2026-09-21", "2026-09-22", "2026-09-23", "2026-09-24")
+HIDE = ("--shift-days", "random", "--remap-ids", "--key")
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_very_many_rows_by_day_are_those_of_each_day_alone(month: Path, tmp_path: Path, hidden: bool) -> None:
+    together, apart, key = tmp_path / "together", tmp_path / "apart", (*HIDE, tmp_path / "key") if hidden else ()
+    assert export(month, together, "--by-day", *key) == 0
+    for first, end in pairwise(DAYS):  # too few rows for the process beside
+        assert export(month, apart, "--by-day", *key, "--from", first, "--to", end) == 0
+    files = sorted(path.relative_to(apart) for path in apart.rglob("*.parquet"))
+    assert len(files) == len(DAYS) - 1
+    assert files == sorted(path.relative_to(together) for path in together.rglob("*.parquet"))
+    for name in files:
+        assert (together / name).read_bytes() == (apart / name).read_bytes()
+
+
+def test_very_many_rows_are_moved_and_renamed_as_few_are(month: Path, tmp_path: Path) -> None:
+    whole, days, key = tmp_path / "whole", tmp_path / "days", (*HIDE, tmp_path / "key")
+    assert export(month, whole, *key) == 0
+    assert "w-1" not in (whole / "manifest.json").read_text()
+    parts = []
+    for first, end in pairwise(DAYS):
+        assert export(month, days, *key, "--from", first, "--to", end) == 0
+        parts.append(pq.read_table(days / "metrics.parquet"))
+    found = pq.read_table(whole / "metrics.parquet")
+    assert found.num_rows == MANY
+    assert found.equals(pa.concat_tables(parts), check_metadata=True)
+    assert not set(found["sensor"].unique().to_pylist()) & {"clip-1", "clip-2"}
+
+
+def test_events_in_arrow_arrays_are_moved_and_renamed_as_in_lists(store: Store) -> None:
+    hide = Veil(-400, True, "5e" * 32, {"w'1": "wearer", "clip-1": "sensor"})
+    (cells,), (arrays,) = (
+        store.columns("event", "w'1", page=FAR_NS),
+        arrow_columns(store.path, "event", "w'1", 0, FAR_NS),
+    )
+    expected, found = (column_table(hide.columns("w'1", page), KINDS["event"]) for page in (cells, arrays))
+    assert found.equals(expected)
+    assert found.num_rows > 20
