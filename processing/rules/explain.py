@@ -71,7 +71,7 @@ def dose_value(limits: Limits, udeg_min: int) -> dict[str, Json]:
         "value": udeg_min / UDEG_MIN,
         "limit": limit,
         "unit": "deg*min",
-        "text": f"Forward tilt beyond your threshold has added up to {limit:g} degree-minutes while you were up.",
+        "text": f"Forward tilt beyond your limit has added up to {limit:g} degree-minutes while you were up.",
     }
 
 
@@ -82,7 +82,7 @@ def sustained_value(limits: Limits, active_s: int, reading: Reading) -> dict[str
         "value": active_s,
         "limit": limits.sustained_s,
         "unit": "s",
-        "text": f"The top of your pelvis has been forward of your threshold ({threshold:.1f}°) for {minutes:g} minutes.",
+        "text": f"The top of your pelvis has been forward of your limit ({threshold:.1f}°) for {minutes:g} minutes.",
     }
 
 
