@@ -51,4 +51,4 @@ def test_a_killed_worker_costs_its_partition_only(tmp_path: Path) -> None:
 
 def test_no_scheduler_is_one_sentence() -> None:
     with pytest.raises(ReplayError, match="no Dask scheduler answers"):
-        connect("tcp://127.0.0.1:9")
+        connect("tcp://127.0.0.1:9", 0.5)

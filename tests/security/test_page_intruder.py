@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -50,9 +51,16 @@ class Page:
             contextlib.suppress(TimeoutError, ConnectionResetError, BrokenPipeError),
         ):
             s.sendall(data)
-            while chunk := s.recv(65536):
+            while not is_whole(got) and (chunk := s.recv(65536)):
                 got += chunk
         return got
+
+
+def is_whole(answer: bytes) -> bool:
+    """Whether the body is as long as its head says. A connection may stay open after it, so its end is not waited for."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head.lower())
+    return length is not None and len(body) >= int(length[1])
 
 
 @asynccontextmanager
