@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -336,6 +337,22 @@ def test_the_stream_carries_each_fresh_frame_at_once_and_ends_with_the_server(da
         return tilts
 
     assert asyncio.run(main()) == [float(i) for i in range(1, 20)]
+
+
+def test_no_answer_waits_for_the_readers_acknowledgement(day: tuple[Path, int]) -> None:
+    """With Nagle's delay each answer after the first few would take the 40 ms for which Linux holds an acknowledgement back."""
+
+    async def main() -> float:
+        app = create_app(day[0], None, SETTINGS, SetClock(day[1]))
+        async with served(app) as url, httpx.AsyncClient(base_url=url, timeout=60) as client:
+            took: list[float] = []
+            for _ in range(60):
+                began = time.monotonic()
+                (await client.get("/")).raise_for_status()
+                took.append(time.monotonic() - began)
+            return min(took[30:])
+
+    assert asyncio.run(main()) < 0.035
 
 
 async def _until(condition: Callable[[], bool]) -> None:
