@@ -19,7 +19,7 @@ from processing.changes import ChangeMeter
 from processing.coaching import Coach
 from processing.context.stage import ContextStage
 from processing.context.transfers import Transfer
-from processing.epochs import RULE_EPOCH_S, MinuteEpochs, RuleEpochs, Second, seconds_of
+from processing.epochs import RULE_EPOCH_S, MinuteEpochs, RuleEpochs, seconds_of
 from processing.features.align import AlignStage
 from processing.features.gait import Step
 from processing.features.seconds import SecondStage
@@ -247,26 +247,24 @@ class Core:
         seconds = seconds_of(block, context, tilt.valid, tilt.settling, shaken)
         metrics = metrics_of(block.second, context, tilt)
         ends = np.flatnonzero(np.diff(block.second // RULE_EPOCH_S, append=-1)) + 1
-        for a, b in pairwise([0, *ends.tolist()]):
-            rest = seconds[a:b]  # of one epoch: only the first can close another
-            if not self._rule_epochs.goes_on(rest):
-                self._advance(rest[0], records)
-                rest = rest[1:]
-                self._rule_epochs.goes_on(rest)
-            self._minutes.goes_on(rest)  # ten seconds never cross a minute
-            self._tell(seconds[a:b], metrics[a:b], records)
+        for a, b in pairwise([0, *ends.tolist()]):  # of one epoch: only the first second can close another
+            if not self._rule_epochs.goes_on(seconds.second[a]):
+                self._advance(seconds.second[a], records)
+            self._rule_epochs.take(seconds, a, b)
+            self._minutes.take(seconds, a, b)  # ten seconds never cross a minute
+            self._tell(seconds.posture[a:b], metrics[a:b], records)
         self.posture = metrics[-1].posture
 
-    def _tell(self, seconds: list[Second], metrics: list[Metric], records: list[Record]) -> None:
+    def _tell(self, postures: list[int], metrics: list[Metric], records: list[Record]) -> None:
         """What happened in each second, then its metric."""
         ends_ns = metrics[-1].t_utc_ns + NS_PER_S
-        on = {second.posture != _NOT_WORN for second in seconds}
+        unworn = postures.count(_NOT_WORN)
         due = bool(self._due) and self._due[0].t_utc_ns < ends_ns
-        if len(on) == 1 and not due and not self.notices.concern(ends_ns, worn=True in on):
+        if unworn in (0, len(postures)) and not due and not self.notices.concern(ends_ns, worn=not unworn):
             records += metrics  # nothing happened
             return
-        for judged, metric in zip(seconds, metrics, strict=True):
-            worn = judged.posture != _NOT_WORN
+        for code, metric in zip(postures, metrics, strict=True):
+            worn = code != _NOT_WORN
             end_ns = metric.t_utc_ns + NS_PER_S
             if self.notices.concern(end_ns, worn=worn):
                 self.notices.wear(metric.t_utc_ns, worn=worn)
@@ -275,16 +273,17 @@ class Core:
                 records += self.rules.update_strides([self._due.pop(0).day])
             records.append(metric)
 
-    def _advance(self, second: Second | None, records: list[Record]) -> None:
+    def _advance(self, second: int | None, records: list[Record]) -> None:
+        """Close the epoch in hand, and the minute that ends with it, before ``second`` (None: the end of the recording)."""
         alignment = self.align.alignment
         # Without a neutral there is nothing a rule could measure from; an empty id pauses them.
-        epoch = self._rule_epochs.add(second, alignment.mount_id, alignment.id if alignment.has_neutral else "")
+        epoch = self._rule_epochs.close(alignment.mount_id, alignment.id if alignment.has_neutral else "")
         if epoch is not None:
             self.dose.update(epoch)
             records += self.rules.update([epoch])
         minute = self._minutes.closing(second)
-        changes = None if minute is None else self._changes.take(minute)
-        records += self._minutes.add(second, None if minute is None else self.dose.take(minute), changes)
+        if minute is not None:
+            records += self._minutes.close(second, self.dose.take(minute), self._changes.take(minute))
 
     def snapshot(self) -> dict[str, Any]:
         stages = {name: getattr(self, attribute).snapshot() for name, attribute in _STAGES.items()}

@@ -9,7 +9,7 @@ out, and two leaning stretches with a pause between are not enough: a flight of 
 What a finding does is fixed: a new mount, wide uncertainty, posture rules paused (`Alignment.has_neutral` is false), and no new
 zero until 48 s of walking, compared with walks before the change, say how the clip turned. Three things start a new mount
 without a walk: taken off and on again; away for more than ten minutes and back at another angle; turned over and over for
-seconds without gait, as a hand does. One state machine, hence one module, a little longer than others.
+seconds without gait, as a hand does. Longer than other modules: it is one state machine.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from copy import copy
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from processing.alignment.gait_window import WINDOW_S, GaitWindow, Three, WindowStage, cells_of
 from processing.alignment.mounts import Reason, SlipNote, effective_utc_ns, next_mount_id, restored
@@ -44,7 +45,7 @@ from processing.alignment.stretches import (
 )
 from processing.frames import Rows, columns, component, rotate, transposed
 from processing.snapshot import values
-from processing.types import F64, I64, NS_PER_S, POSTURE_CODE, ContextBlock, SecondBlock
+from processing.types import F64, I64, NS_PER_S, POSTURE_CODE, Bool, ContextBlock, SecondBlock
 
 _GAIT: Final = frozenset(POSTURE_CODE[p] for p in ("walking", "running", "stairs"))
 _WALKING, _STAIRS, _NOT_WORN = (POSTURE_CODE[p] for p in ("walking", "stairs", "not_worn"))
@@ -78,25 +79,38 @@ class SlipStage:
         ending: dict[int, GaitWindow] = {}
         # Few stairs are named as such: all walks stand the same test, and stretches whose up wanders fall out below.
         walks = (context.posture == _WALKING) | (context.posture == _STAIRS)
-        use = np.repeat(walks, count) & block.valid
-        if use.any():
+        if walks.any() and (use := np.repeat(walks, count) & block.valid).any():
             t = block.t_utc_ns[use]
             own = [self._in_sensor(t // NS_PER_S, x[use]) for x in (block.acc_p_mps2, block.gyr_p_rps, block.up_p)]
             ending = {w.second + WINDOW_S - 1: w for w in self._windows.update(*cells_of(t, *own))}
         mean_up_p = (np.add.reduceat(columns(block.up_p), block.start[:-1], axis=1) / count).T
-        fast = _turning_dps(block, count) > self.params.handled_dps
-        told = (block.second, context.posture, self._in_sensor(block.second, mean_up_p), fast)
+        fast = _turning_dps(block, count, self.params.handled_dps) > self.params.handled_dps
+        up = self._in_sensor(block.second, mean_up_p)
+        # A recording's neutral pose may come after the clip was put on: before it nothing is vouched for.
+        known = slice(int(np.searchsorted(block.second, self._from_second)), None)
+        return self._hear(block.second[known], context.posture[known], up[known], fast[known], ending)
+
+    def _hear(
+        self, second: I64, posture: NDArray[np.int8], up: F64, fast: Bool, ending: dict[int, GaitWindow]
+    ) -> list[SlipNote]:
+        """Pass seconds (m,), with the windows of walking that end in some; those in which nothing happens at once."""
         notes: list[SlipNote] = []
-        for second, code, (x, y, z), turning in zip(*(column.tolist() for column in told), strict=True):
-            if second < self._from_second:
-                continue  # a recording's neutral pose may come after the clip was put on: before it nothing is vouched for
-            uneventful = self._last is not None and second - self._last[0] <= self.params.gap_s and code != _NOT_WORN
-            if uneventful and not (turning or self._fast or self._off):
-                self._last = second, (x, y, z)
-            else:
-                self._listen(second, code, (x, y, z), turning, notes)
-            if second in ending:
-                self._walked(ending[second], notes)
+        if not len(second):
+            return notes
+        seconds, codes, turning = second.tolist(), posture.tolist(), fast.tolist()
+        before = seconds[0] if self._last is None else self._last[0]
+        hole = np.diff(second, prepend=before) > self.params.gap_s
+        eventful = np.flatnonzero(fast | hole | (posture == _NOT_WORN) | np.isin(second, list(ending)))
+        at = 0
+        for stop in [*eventful.tolist(), len(seconds)]:
+            if at < stop and not (self._fast or self._off):  # most of a day
+                at = stop
+                self._last = seconds[at - 1], three(up[at - 1].tolist())
+            while at < min(stop + 1, len(seconds)):
+                self._listen(seconds[at], codes[at], three(up[at].tolist()), turning[at], notes)
+                if seconds[at] in ending:
+                    self._walked(ending[seconds[at]], notes)
+                at += 1
         return notes
 
     def _follow(self, alignment: Alignment) -> None:
@@ -291,10 +305,17 @@ class SlipStage:
         self._fast = list(fast)
 
 
-def _turning_dps(block: SecondBlock, count: I64) -> F64:
-    """Root mean square rate, per second, at which gravity moves through the sensor; turning round does not count."""
-    g, u = block.gyr_p_rps, block.up_p
+def _turning_dps(block: SecondBlock, count: I64, least_dps: float) -> F64:
+    """Root mean square rate, per second, at which gravity moves through the sensor; turning round does not count.
+
+    Where no second turns by more than ``least_dps`` altogether, that bound itself is given.
+    """
+    g, u, first = block.gyr_p_rps, block.up_p, block.start[:-1]
+    square = component(g, g)
+    bound: F64 = np.degrees(np.sqrt(np.add.reduceat(square, first) / count))
+    if not (bound > least_dps).any():
+        return bound
     about_up = component(g, u)
-    across = component(g, g) - about_up * about_up
-    out: F64 = np.degrees(np.sqrt(np.maximum(np.add.reduceat(across, block.start[:-1]) / count, 0.0)))
+    across = square - about_up * about_up
+    out: F64 = np.degrees(np.sqrt(np.maximum(np.add.reduceat(across, first) / count, 0.0)))
     return out

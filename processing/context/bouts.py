@@ -1,11 +1,13 @@
 """Rests, walks and the movements between them: the causal tracker that turns cells into edges of belief.
 
 A rest is half a second or more with hardly any turning; a walk is three seconds of steps. What lies between is a movement, weighed by
-`belief.edge_matrix` when it ends, and provisionally at the end of each second until then.
+`belief.edge_matrix` when it ends, and provisionally at the end of each second until then. Longer than other modules: one state
+machine.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -27,9 +29,9 @@ from processing.context.params import Belief, ContextParams
 from processing.context.references import References, Vector, tilted_back
 from processing.context.steps import MOVE, REST, START, WALK, Step, TrackerState
 from processing.context.walking import WALKING
-from processing.features.displacement import Rest, angle_deg, nearer_than
+from processing.features.displacement import Rest, all_nearer_than, angle_deg, nearer_than
 from processing.features.movement import CELL_S, CELLS_PER_S, Movement
-from processing.types import NS_PER_S
+from processing.types import F64, NS_PER_S
 
 QUIET_DPS: Final = 10.0
 """Quiet standing sways at 1-3 deg/s, a loose clip at 5; sitting down turns the pelvis at 30-80 deg/s."""
@@ -40,6 +42,7 @@ _EARLY_CELLS: Final = 3  # quiet enough for a provisional look at the end of a s
 _MARGIN_CELLS: Final = 2  # a movement starts and ends more slowly than the threshold of quiet can see
 _END_CELLS: Final = 6 + _MARGIN_CELLS
 _DRIFT_COS: Final = 0.9781476007338057  # turned by 12 deg without a movement: slumped or reclined slowly
+_LONG_S: Final = 8  # calm seconds from which it is worth looking at all of them at once
 _WEIGH_CELLS: Final = 10 * CELLS_PER_S  # how often a long rest is weighed
 _FIRM_S: Final = 3  # steps for so long are walking, and walking is upright
 _LEARN_EVERY_S: Final = 10
@@ -62,13 +65,23 @@ class Tracker:
         """Belief at the end of each second of the block. ``put_on`` marks seconds from which the clip is worn again."""
         self._cells.add(m, self._s.count)
         is_quiet = m.turn_dps < QUIET_DPS
-        all_quiet = np.logical_and.reduce(is_quiet.reshape(-1, CELLS_PER_S), axis=1).tolist()
-        last_up = m.up[CELLS_PER_S - 1 :: CELLS_PER_S].tolist()
+        quiet_s = np.logical_and.reduce(is_quiet.reshape(-1, CELLS_PER_S), axis=1)
+        up_s = m.up[CELLS_PER_S - 1 :: CELLS_PER_S]
+        all_quiet, last_up = quiet_s.tolist(), up_s.tolist()
         gaps, seconds, missing = m.gap_before.tolist(), m.second.tolist(), (1.0 - m.covered).tolist()
-        out: list[Belief] = []
-        s = self._s
-        for i, code in enumerate(gait):
-            walks = code >= WALKING
+        s, out = self._s, list[Belief]()
+        follows = np.diff(m.second, prepend=0 if s.last_second is None else s.last_second) == 1
+        calm = quiet_s & follows & (m.covered == 1.0) & ~m.gap_before & ~np.array(put_on, dtype=np.bool_)
+        stir = np.flatnonzero(~calm).tolist()
+        while len(out) < len(gait):
+            i = len(out)
+            calm_until = stir[at] if (at := bisect_left(stir, i)) < len(stir) else len(gait)
+            if s.mode == REST and calm_until - i >= _LONG_S:
+                out += self._rest_on(up_s[i:calm_until])
+                if len(out) > i:
+                    s.last_second = seconds[len(out) - 1]
+                    continue
+            walks = gait[i] >= WALKING
             if s.last_second is not None and (gaps[i] or seconds[i] != s.last_second + 1):
                 self._gap(float(seconds[i] - s.last_second - 1))
             if put_on[i]:
@@ -76,10 +89,7 @@ class Tracker:
             s.last_second = seconds[i]
             s.lose(missing[i])
             if s.mode == REST and all_quiet[i] and nearer_than(s.node_up, last_up[i], _DRIFT_COS):
-                s.count += CELLS_PER_S
-                s.walk_s = 0
-                if s.back > 0.0 and (s.count - s.since) % _WEIGH_CELLS < CELLS_PER_S:
-                    s.shown = self._rested(s.count)
+                self._rest_for(1)
             elif walks and s.mode == WALK:
                 s.count += CELLS_PER_S
                 s.walk_s += 1
@@ -91,6 +101,33 @@ class Tracker:
             out.append(s.shown)
         self._cells.trim()
         return out
+
+    def _rest_on(self, up: F64) -> list[Belief]:
+        """Pass calm seconds with these directions of up (k, 3) at their ends at once, as far as the rest in hand keeps its own."""
+        s, out = self._s, list[Belief]()
+        near = all_nearer_than(s.node_up, up, _DRIFT_COS)
+        left = len(near) if near.all() else int(near.argmin())
+        if left:
+            s.lose(0.0)
+        while left:
+            # A rest tilted back is weighed every ten seconds: one piece ends there.
+            n = (
+                left
+                if s.back <= 0.0
+                else min(left, -(-(_WEIGH_CELLS - (s.count - s.since) % _WEIGH_CELLS) // CELLS_PER_S))
+            )
+            out += [s.shown] * (n - 1)
+            self._rest_for(n)
+            out.append(s.shown)
+            left -= n
+        return out
+
+    def _rest_for(self, seconds: int) -> None:
+        s = self._s
+        s.count += seconds * CELLS_PER_S
+        s.walk_s = 0
+        if s.back > 0.0 and (s.count - s.since) % _WEIGH_CELLS < CELLS_PER_S:
+            s.shown = self._rested(s.count)
 
     def take_steps(self) -> list[Step]:
         """Edges finished since the last call, in order."""

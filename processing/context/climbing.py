@@ -17,6 +17,7 @@ from processing.context.references import Vector
 from processing.context.walking import STAIRS, WALKING
 from processing.features.displacement import angle_deg
 from processing.features.movement import CELL_S, CELLS_PER_S, Movement
+from processing.frames import columns
 from processing.types import F64, Bool
 
 _QUIET_DPS: Final = 10.0
@@ -32,8 +33,11 @@ _TURNED_DEG: Final = (
 
 def up_of_seconds(m: Movement) -> F64:
     """Mean direction of up of each second (m, 3)."""
-    out: F64 = np.add.reduce(m.up.reshape(-1, CELLS_PER_S, 3), axis=1) / CELLS_PER_S
-    return out
+    cells = m.up.reshape(-1, CELLS_PER_S, 3)
+    out = cells[:, 0].copy()
+    for k in range(1, CELLS_PER_S):  # a sum over a short axis in the middle takes many times as long
+        out += cells[:, k]
+    return out / CELLS_PER_S
 
 
 class ClimbStage:
@@ -55,17 +59,22 @@ class ClimbStage:
     def follow(self, acc_up_mps2: F64, turn_dps: F64, up: F64, gap_before: Bool, codes: list[int]) -> list[int]:
         """As `update`, from cells (10 m,), and of seconds the mean up (m, 3) and gaps (m,)."""
         acc = acc_up_mps2.reshape(-1, CELLS_PER_S)
-        quiet = np.max(turn_dps.reshape(-1, CELLS_PER_S), axis=1) < _QUIET_DPS
-        rests = (quiet & (np.max(acc, axis=1) - np.min(acc, axis=1) < _STEADY_MPS2)).tolist()
+        by_cell = columns(acc)
+        swing = np.maximum.reduce(by_cell, axis=0) - np.minimum.reduce(by_cell, axis=0)
+        quiet = np.maximum.reduce(columns(turn_dps.reshape(-1, CELLS_PER_S)), axis=0) < _QUIET_DPS
+        resting = quiet & (swing < _STEADY_MPS2)
+        rests = resting.tolist()
+        # Of a long rest the last second counts.
+        told = np.flatnonzero(~(resting & np.append(resting[1:], False)))
         mean_mps2 = (np.add.reduce(acc, axis=1) / CELLS_PER_S).tolist()
         out = list(codes)
         gaps, ups = gap_before.tolist(), up.tolist()
-        for i, code in enumerate(codes):
+        for i in told.tolist():
+            code = codes[i]
             if rests[i]:
-                if i + 1 == len(codes) or not rests[i + 1]:  # of a long rest the last second counts
-                    self._rest_mps2 = mean_mps2[i]
-                    self._since_s, self._speed_mps, self._means, self._named_s = 0, 0.0, [], 0
-                    self._up = (ups[i][0], ups[i][1], ups[i][2])
+                self._rest_mps2 = mean_mps2[i]
+                self._since_s, self._speed_mps, self._means, self._named_s = 0, 0.0, [], 0
+                self._up = (ups[i][0], ups[i][1], ups[i][2])
                 continue
             if gaps[i]:
                 self._rest_mps2, self._named_s = None, 0

@@ -28,7 +28,12 @@ def name_postures(beliefs: list[Belief], gait: list[int], worn: list[float], par
     ``worn`` is the probability that the clip is on somebody, 0 where it surely is not: a posture is no surer than that.
     """
     named: list[tuple[int, float]] = []
+    before: tuple[Belief, int, float] | None = None
     for belief, steps, on in zip(beliefs, gait, worn, strict=True):
+        if before is not None and belief is before[0] and steps == before[1] and on == before[2]:
+            named.append(named[-1])  # most of a day: a rest goes on
+            continue
+        before = belief, steps, on
         if on == 0.0:
             named.append((_NOT_WORN, _NOT_WORN_CONFIDENCE))
         elif steps >= STEPPING:

@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 
 from processing.features.movement import CELL_S
-from processing.types import F64
+from processing.types import F64, Bool
 
 _CALM_DPS: Final = 10.0
 _MIN_TURN_SQ: Final = 0.0076  # (5 deg in rad)²: with less of a turn its direction is noise, and time serves as well
@@ -54,6 +54,15 @@ def nearer_than(a: tuple[float, float, float], b: tuple[float, float, float], co
     u, v, w = b
     dot = x * u + y * v + z * w
     return dot > 0.0 and dot * dot > cosine * cosine * (x * x + y * y + z * z) * (u * u + v * v + w * w)
+
+
+def all_nearer_than(a: tuple[float, float, float], b: F64, cosine: float) -> Bool:
+    """As `nearer_than`, of one direction and many (k, 3), to the same bits."""
+    x, y, z = a
+    u, v, w = b[:, 0], b[:, 1], b[:, 2]
+    dot = x * u + y * v + z * w
+    near: Bool = (dot > 0.0) & (dot * dot > cosine * cosine * (x * x + y * y + z * z) * (u * u + v * v + w * w))
+    return near
 
 
 @dataclass(frozen=True, slots=True)
