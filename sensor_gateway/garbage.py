@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import platform
+from functools import cache
 from typing import Final
 
 _NEW_OBJECTS: Final = 1_000_000  # more than the records of a week
@@ -14,8 +15,11 @@ _LARGEST_KEPT: Final = 32 * 2**20  # glibc's own limit; an array of minutes is a
 _KEPT: Final = 128 * 2**20
 
 
+@cache
 def for_long_computing() -> None:
-    """Both of what follows; at the start of a command."""
+    """Both of what follows; at the start of a command, or of a cluster worker's first partition. Once in a process: what is
+    garbage at a second call would be kept for good.
+    """
     _collect_rarely()
     _keep_freed_memory()
 

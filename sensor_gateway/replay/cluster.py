@@ -4,6 +4,9 @@ A partition is one sensor's day. Days of a sensor follow one another, since each
 sensors run beside each other. State and records of a finished day come back here and go into the store at once, so a
 worker that dies costs the day it was at and nothing else: Dask gives that day to another. The same `Deriver` over the same
 entries: the records are those of one machine, bit for bit. Workers must see the journal under the same path.
+
+Whatever is done here is done for all workers one after the other. So a worker sends its records as a database of their own, of
+which SQLite copies the rows: a two-hundredth of the time it takes to derive them.
 """
 
 from __future__ import annotations
@@ -16,12 +19,10 @@ from typing import Any, Final
 
 from processing.dictionary import KINDS
 from processing.rules.study import Study
-from processing.types import Record
 from sensor_gateway.config import Sensor
-from sensor_gateway.replay.rederive import Replayed, ReplayError, SpoolReader, deriver_of
-from sensor_gateway.sinks.base import Owned
+from sensor_gateway.garbage import for_long_computing
+from sensor_gateway.replay.rederive import Replayed, ReplayError, SpoolReader, derive_span, deriver_of
 from sensor_gateway.sinks.store import Store
-from sensor_gateway.spool.journal import JournalReader
 
 _DAY_NS: Final = 86_400 * 10**9
 
@@ -37,10 +38,10 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """What a partition came to, and the state with which the next one begins."""
+    """What a partition came to, as a packed store, and the state with which the next one begins."""
 
     state: bytes
-    records: list[Record]
+    records: bytes
     entries: int
     unreadable: int
 
@@ -67,22 +68,17 @@ def partitions(spool: SpoolReader, sensor: Sensor, most: int = 2**62) -> list[Pa
 
 def derive_partition(spool_path: str, part: Partition, study: Study, state: bytes | None) -> Derived:
     """One partition, on a worker. Depends on its arguments and the journal alone: it may run twice."""
+    for_long_computing()
     deriver = deriver_of(part.sensor, study)
     if state is not None:
         deriver.restore(state)
-    spool = SpoolReader(Path(spool_path))
-    records: list[Record] = []
-    entries = 0
+    spool, out = SpoolReader(Path(spool_path)), Store.in_memory()
     try:
-        for read in JournalReader(spool).read(part.sensor.id, part.first_seq):
-            taken = [e for e in read if e.seq <= part.last_seq]
-            entries += len(taken)
-            records += [r for output in deriver.feed(taken) for r in output.records]
-            if len(taken) < len(read) or taken[-1].seq == part.last_seq:
-                break
+        found = derive_span(spool, part.sensor, deriver, out, range(part.first_seq, part.last_seq + 1))
+        return Derived(deriver.snapshot(), out.packed(), found.entries, deriver.unreadable)
     finally:
         spool.close()
-    return Derived(deriver.snapshot(), records, entries, deriver.unreadable)
+        out.close()
 
 
 def connect(address: str, wait_s: float = 10.0) -> Any:
@@ -119,7 +115,9 @@ def replay_cohort(
     def begin(sensor_id: str, state: bytes | None) -> None:
         if waiting[sensor_id]:
             part = waiting[sensor_id].pop(0)
-            future = client.submit(derive_partition, str(spool_path), part, study, state, pure=False)
+            # First whoever has the most days before her: she would be waited for at the end.
+            left = len(waiting[sensor_id])
+            future = client.submit(derive_partition, str(spool_path), part, study, state, pure=False, priority=left)
             running[future.key] = part
             completed.add(future)
 
@@ -129,12 +127,12 @@ def replay_cohort(
         begin(sensor.id, None)
     for done, future in enumerate(completed, 1):
         part, found = running.pop(future.key), future.result()
-        out.write(Owned(part.sensor.wearer, part.sensor.id, record) for record in found.records)
+        begin(part.sensor.id, found.state)  # first of all, so that no worker waits for this machine's disk
+        out.take(found.records)
         results[part.sensor.id].entries += found.entries
         results[part.sensor.id].unreadable += found.unreadable
         if progress is not None:
             progress(done / total)
-        begin(part.sensor.id, found.state)
     for sensor in sensors:
         results[sensor.id].records = {kind: out.count(kind, sensor.wearer) for kind in KINDS}
     return results

@@ -82,27 +82,44 @@ def rederive(
     """
     deriver = deriver_of(sensor, study, corrections)
     newest = spool.query("SELECT max(last_seq) FROM journal WHERE sensor = ?", (sensor.id,))[0][0] or 0
-    result, waiting = Replayed(), list[Record]()
-    for entries in _stretches(JournalReader(spool).read(sensor.id)):
-        if result.entries == 0:
-            result.missing_before = entries[0].seq - 1
-        result.entries += len(entries)
-        waiting += [record for output in deriver.feed(entries) for record in output.records]
-        if len(waiting) >= _FLUSH:
-            _write(out, sensor, waiting)
-        if progress is not None:
-            progress(entries[-1].seq / newest)
-    _write(out, sensor, waiting)
+    tell = None if progress is None else lambda seq: progress(seq / newest)
+    result = derive_span(spool, sensor, deriver, out, tell=tell)
     result.unreadable, result.corrected = deriver.unreadable, len(deriver.corrected)
     result.records = {kind: out.count(kind, sensor.wearer) for kind in KINDS}
     return result
 
 
-def _stretches(blocks: Iterable[list[Logged]]) -> Iterator[list[Logged]]:
-    """Entries in order, some minutes at a time: fewer and longer arrays, the same records."""
+def derive_span(
+    spool: SpoolReader,
+    sensor: Sensor,
+    deriver: Deriver,
+    out: Store,
+    span: range = range(1, 2**62),
+    tell: Callable[[int], None] | None = None,
+) -> Replayed:
+    """Feed the journal entries of ``span``; the records go into ``out``. ``tell`` hears of the last entry fed. Counts the entries."""
+    result, waiting = Replayed(), list[Record]()
+    for entries in _stretches(JournalReader(spool).read(sensor.id, span.start), span.stop):
+        if result.entries == 0:
+            result.missing_before = entries[0].seq - span.start
+        result.entries += len(entries)
+        waiting += [record for output in deriver.feed(entries) for record in output.records]
+        if len(waiting) >= _FLUSH:
+            _write(out, sensor, waiting)
+        if tell is not None:
+            tell(entries[-1].seq)
+    _write(out, sensor, waiting)
+    return result
+
+
+def _stretches(blocks: Iterable[list[Logged]], stop: int) -> Iterator[list[Logged]]:
+    """Entries in order up to ``stop``, some minutes at a time: fewer and longer arrays than by blocks, the same records."""
     held: list[Logged] = []
     for block in blocks:
         held += block
+        if held[-1].seq >= stop - 1:
+            held = [entry for entry in held if entry.seq < stop]
+            break
         if len(held) >= _STRETCH:
             yield held
             held = []

@@ -75,6 +75,14 @@ class Store:
             raise
         return cls(db, path)
 
+    @classmethod
+    def in_memory(cls) -> Store:
+        """A store without a file, gone when closed: what one process makes for another one's store (`packed`, `take`)."""
+        db = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+        path = Path(":memory:")
+        _prepare(db, path, readonly=False)
+        return cls(db, path)
+
     def close(self) -> None:
         with self._lock:
             self._db.close()
@@ -92,6 +100,34 @@ class Store:
                 marks = ", ".join("?" * (2 + len(KINDS[kind])))
                 self._db.executemany(f"INSERT OR REPLACE INTO {kind} ({names}) VALUES ({marks})", cells)
         return sum(map(len, rows.values()))
+
+    def packed(self) -> bytes:
+        """All of it, for another store to `take`: an image of the database."""
+        with self._lock:
+            return self._db.serialize()
+
+    def take(self, packed: bytes) -> None:
+        """Store all records of a `packed` store in one transaction, durably; a known record is replaced.
+
+        SQLite copies the rows itself, in a quarter of the time of `write`. Raises `StoreError` for what another version packed.
+        """
+        with self._lock:
+            self._db.execute("ATTACH ':memory:' AS part")
+            try:
+                self._db.deserialize(packed, name="part")
+                with self._db:
+                    self._db.execute("BEGIN IMMEDIATE")
+                    for kind, fields in KINDS.items():
+                        names = ", ".join(("wearer", "sensor", *(f.name for f in fields)))
+                        self._db.execute(
+                            f"INSERT OR REPLACE INTO main.{kind} ({names}) SELECT {names} FROM part.{kind}"
+                        )
+            except sqlite3.DatabaseError as e:
+                raise StoreError(
+                    f"{self.path}: cannot take these records ({e}); let the same Tiltline make them"
+                ) from e
+            finally:
+                self._db.execute("DETACH part")
 
     def wearers(self) -> list[str]:
         """Wearers with any record, sorted."""

@@ -70,6 +70,28 @@ def test_a_failed_write_leaves_nothing_behind(store: Store) -> None:
     assert store.write([own(metric(0))]) == 1
 
 
+def test_a_packed_store_is_taken_whole_or_not_at_all(store: Store) -> None:
+    store.write(own(metric(i)) for i in range(3))
+    part = Store.in_memory()
+    part.write(map(own, (metric(2, 9.0), metric(3), EPOCH, EVENT, DEVICE)))
+    packed = part.packed()
+    for _ in range(2):
+        store.take(packed)
+        assert list(store.metrics("w-001")) == [metric(0), metric(1), metric(2, 9.0), metric(3)]
+        assert [store.count(kind, "w-001") for kind in KINDS if kind != "metric"] == [1, 1, 1]
+        assert list(store.events("w-001")) == [EVENT]
+    part.close()
+    old = sqlite3.connect(":memory:", isolation_level=None)
+    old.deserialize(packed)
+    old.execute("UPDATE metric SET anterior_tilt_deg = 5")
+    old.execute("ALTER TABLE device DROP COLUMN battery_percent")
+    for bad in (old.serialize(), b"nothing" * 100):
+        with pytest.raises(StoreError, match="let the same Tiltline make them"):
+            store.take(bad)
+    assert store.write([own(metric(4))]) == 1
+    assert [m.anterior_tilt_deg for m in store.metrics("w-001")] == [3.25, 3.25, 9.0, 3.25, 3.25]
+
+
 def test_interval_is_half_open_and_wearers_are_apart(store: Store) -> None:
     store.write(own(metric(i)) for i in range(10))
     store.write([own(metric(3, 9.0), wearer="w-002")])
