@@ -3,6 +3,10 @@
 Everything by command line, as a researcher starts it: `dask scheduler`, `dask worker`, `tiltline replay --scheduler ADDRESS`. One
 journal of several wearers is derived again with one worker and then with two, each with one thread. Reported are the times, their
 ratio, and whether both results are equal and equal to those of a replay without a cluster. To be run on a quiet machine.
+
+Client and scheduler run on the same cores as the workers. So the report also has the processor's seconds of each, and the
+ratio they leave room for: no run ends before the cores have done the sum of them. Two replays without a cluster, side by side with
+half of the wearers each, say what the machine itself makes of its second core.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ import argparse
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -18,12 +23,15 @@ from typing import Any
 
 from distributed import Client
 
+from sensor_gateway.bench.machine import Cost, measured
 from tests.faults.tape import NS, START_NS
 from tests.faults.verify import compare, expected_rows
 from tests.integration.servers import REPOSITORY, Process, answers, free_port, wait_until
-from tests.scale.trial import told
+from tests.scale.trial import cpu_s, told
 
 BAR = 1.8
+SETTINGS = {"DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "1s"}
+"""As docs/scaling.md advises for a machine whose cores are the workers' as well: by itself each Dask process wakes fifty times a second."""
 
 
 class Dask(Process):
@@ -36,25 +44,36 @@ class Dask(Process):
     def command(self) -> list[str]:
         return [sys.executable, "-m", "dask", *self._arguments]
 
+    def environment(self) -> dict[str, str]:
+        return super().environment() | SETTINGS
+
 
 def ratio(folder: Path, count: int, hours: float) -> dict[str, Any]:
     """Bar: with two workers at least 1.8 times as fast as with one."""
     config = record(folder, count, hours)
-    alone_s = replay(config, folder / "alone.db")
-    times = {workers: on_cluster(folder, config, workers) for workers in (1, 2)}
+    alone = replay(config, folder / "alone.db")
+    beside_s = side_by_side(config, folder, count)
+    runs = {workers: on_cluster(folder, config, workers) for workers in (1, 2)}
+    spent = {workers: {"client": cost.cpu_s} | others for workers, (cost, others) in runs.items()}
+    one_s, two_s = runs[1][0].wall_s, runs[2][0].wall_s
     want = expected_rows(folder / "alone.db")
-    wrong = [w for n in times for w in compare(f"{n} workers", want, expected_rows(folder / f"cluster-{n}.db"))]
-    found = times[1] / times[2]
+    wrong = [w for n in runs for w in compare(f"{n} workers", want, expected_rows(folder / f"cluster-{n}.db"))]
+    found = one_s / two_s
     if found < BAR:
         wrong.append(f"two workers are {found:.2f} times as fast as one, not {BAR}")
     return {
         "wearers": count,
         "hours": hours,
         "records": sum(map(len, want.values())),
-        "without_cluster_s": round(alone_s, 1),
-        "one_worker_s": round(times[1], 1),
-        "two_workers_s": round(times[2], 1),
+        "without_cluster_s": round(alone.wall_s, 1),
+        "one_worker_s": round(one_s, 1),
+        "two_workers_s": round(two_s, 1),
         "ratio": round(found, 2),
+        "ratio_possible_on_two_cores": round(2 * one_s / sum(spent[2].values()), 2),
+        "ratio_of_two_replays_side_by_side": round(alone.wall_s / beside_s, 2),
+        "cpu_without_cluster_s": round(alone.cpu_s, 1),
+        "cpu_one_worker_s": {of: round(s, 1) for of, s in spent[1].items()},
+        "cpu_two_workers_s": {of: round(s, 1) for of, s in spent[2].items()},
         "wrong": wrong,
     }
 
@@ -69,19 +88,27 @@ def record(folder: Path, count: int, hours: float) -> Path:
     )
     config = folder / "gateway.toml"
     config.write_text(f'[site]\ndata_dir = "data"\n{sensors}[web]\nenabled = false\n')
-    _tiltline("run", "--config", str(config), "--until-done")
+    command = [sys.executable, "-m", "sensor_gateway.cli", "run", "--config", str(config), "--until-done"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=REPOSITORY)
     return config
 
 
-def replay(config: Path, out: Path, *options: str) -> float:
-    """Wall time of `tiltline replay` [s]."""
+def replay(config: Path, out: Path, *options: str) -> Cost:
+    """`tiltline replay`."""
+    return measured("replay", "--json", "--config", str(config), "--out", str(out), *options)
+
+
+def side_by_side(config: Path, folder: Path, count: int) -> float:
+    """Wall time of two replays at once, each of every second wearer [s]."""
+    halves = [[f"--sensor=clip-{n}" for n in range(first, count, 2)] for first in (0, 1)]
     began = time.monotonic()
-    _tiltline("replay", "--config", str(config), "--out", str(out), *options)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda half: replay(config, folder / f"half-{half[0][-1]}.db", *half), halves))
     return time.monotonic() - began
 
 
-def on_cluster(folder: Path, config: Path, workers: int) -> float:
-    """A scheduler and this many workers, each started by its command; the time of the replay alone [s]."""
+def on_cluster(folder: Path, config: Path, workers: int) -> tuple[Cost, dict[str, float]]:
+    """A scheduler and this many workers, each started by its command; the replay, and the CPU the others spent on it [s]."""
     port = free_port()
     address = f"tcp://127.0.0.1:{port}"
     place = folder / f"cluster-{workers}"
@@ -95,18 +122,15 @@ def on_cluster(folder: Path, config: Path, workers: int) -> float:
             worker.start()
         with Client(address, timeout="30s") as client:
             client.wait_for_workers(workers, timeout=60)
-            client.run(import_module, "sensor_gateway.replay.cluster")  # a worker's start is not what is measured
-        return replay(config, folder / f"cluster-{workers}.db", "--scheduler", address)
+            for module in ("sensor_gateway.replay.cluster", "scipy.signal"):  # a worker's start is not what is measured
+                client.run(import_module, module)
+        others = {"scheduler": [scheduler], "workers": crew}
+        before = {of: sum(map(cpu_s, processes)) for of, processes in others.items()}
+        cost = replay(config, folder / f"cluster-{workers}.db", "--scheduler", address)
+        return cost, {of: sum(map(cpu_s, others[of])) - s for of, s in before.items()}
     finally:
         for process in (*crew, scheduler):
             process.kill9()
-
-
-def _tiltline(*arguments: str) -> None:
-    command = [sys.executable, "-m", "sensor_gateway.cli", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
-    if done.returncode != 0:
-        raise RuntimeError(f"tiltline {arguments[0]}: {done.stderr[-2000:]}")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -114,6 +138,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--wearers", type=int, default=6)
     parser.add_argument("--hours", type=float, default=24.0, help="of each wearer (default 24)")
     options = parser.parse_args(arguments)
+    if options.wearers < 2:
+        parser.error("two workers need two wearers")
     return told("dask", lambda folder: ratio(folder, options.wearers, options.hours))
 
 

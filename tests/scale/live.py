@@ -22,7 +22,7 @@ from processing.dictionary import KINDS, MEASUREMENT
 from sensor_gateway.drivers.synthetic import PER_FRAME
 from tests.faults.tape import NS, Wearer, write_tape
 from tests.integration.servers import REPOSITORY, Process, Stack, Tiltline, wait_until
-from tests.scale.trial import told
+from tests.scale.trial import cpu_s, told
 from tests.scale.wave import install_plugin
 
 TAPES = 4
@@ -47,19 +47,6 @@ class Part(Tiltline):
 
     def environment(self) -> dict[str, str]:
         return dict(os.environ) | {"PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(self._plugin)])}
-
-
-def cpu_s(process: Process) -> float:
-    """CPU of a process and of its children [s]."""
-    total = 0.0
-    for pid in (process.pid, *_children(process.pid)):
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return total
-
-
-def _children(pid: int) -> list[int]:
-    return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def live(folder: Path, count: int, minutes: float, gateways: int, profile: bool) -> dict[str, Any]:
