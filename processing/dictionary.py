@@ -133,12 +133,12 @@ EPOCH: Final = (
 EVENT: Final = (
     _TIME,
     Field("event_id", "string", "1", "Deterministic id: the same input and configuration give the same id."),
-    Field("type", "string", "1", "What happened; see EVENT_TYPES."),
+    Field("type", "string", "1", "What happened: one of the event types."),
     Field(
         "rule", "string", "1", "The rule behind a flag, episode, prompt or suppression.", "the event comes from no rule"
     ),
     Field(
-        "data", "json", "1", "Everything needed to recompute the event: version, window, inputs, thresholds, reason."
+        "data", "json", "1", "The event's facts, by type: what is needed to recompute it, and for people a sentence."
     ),
 )
 

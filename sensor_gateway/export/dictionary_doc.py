@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from processing.dictionary import EVENT_TYPES, MEASUREMENT, STATES, TABLES, Field
+from processing.dictionary_events import EVENT_DATA
 from processing.dictionary_influx import INFLUX, TAGS
 from processing.types import POSTURES
 
@@ -29,7 +30,7 @@ _ABOUT: Final = {
     "`tiltline process --offset`).",
     "bouts": "One row per stretch of time spent in one posture. Written by `tiltline process`.",
 }
-_HEAD: Final = "| column | type | unit | range | meaning | null means |"
+_HEAD: Final = "| name | type | unit | range | meaning | null means |"
 _RULE: Final = "|---|---|---|---|---|---|"
 _KIND: Final = {"metrics": "metric", "epochs": "epoch", "events": "event", "devices": "device"}
 
@@ -40,6 +41,7 @@ def dictionary_json(tables: Sequence[str] = tuple(TABLES), identity: Sequence[Fi
         "tables": {name: [asdict(f) for f in (*identity, *TABLES[name])] for name in tables},
         "postures": list(POSTURES),
         "event_types": EVENT_TYPES,
+        "event_data": {name: [asdict(f) for f in fields] for name, fields in EVENT_DATA.items()},
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
@@ -59,7 +61,14 @@ def dictionary_markdown(tables: Sequence[str] = tuple(TABLES), identity: Sequenc
     if "events" in tables:
         lines += ["## Event types", "", "| type | meaning |", "|---|---|"]
         lines += [f"| `{name}` | {meaning} |" for name, meaning in EVENT_TYPES.items()]
-        lines.append("")
+        lines += ["", "What lies in `data`, by type. A key that may be null may also be left out.", ""]
+        for name, fields in EVENT_DATA.items():
+            lines += [
+                f"### Data of `{name}`",
+                "",
+                *([_HEAD, _RULE, *map(_row, fields)] if fields else ["Nothing."]),
+                "",
+            ]
     return "\n".join(lines)
 
 

@@ -127,6 +127,10 @@ def test_a_running_step_says_how_it_goes() -> None:
 
 @pytest.fixture(scope="module")
 def day() -> tuple[TimedBatch, list[tuple[int, Control]]]:
+    return set_up_day()
+
+
+def set_up_day() -> tuple[TimedBatch, list[tuple[int, Control]]]:
     """Quiet, bows, then a simulated wearer's walk; the controls of a whole set-up, one of them too early to work."""
     script, walk = recording(0.06)
     (bout,) = script.bouts

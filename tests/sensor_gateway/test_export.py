@@ -240,3 +240,4 @@ def test_the_dictionary_as_json_names_every_table() -> None:
     content = json.loads(dictionary_json())
     assert set(content["tables"]) == set(TABLES)
     assert {f["name"] for f in content["tables"]["epochs"]} == {f.name for f in EPOCH}
+    assert {f["name"]: f["unit"] for f in content["event_data"]["response"]}["delta_deg"] == "deg"
