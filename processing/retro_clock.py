@@ -10,6 +10,8 @@ fall into the holes they belong to, in whichever order things came (`late_merge`
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 import numpy as np
@@ -19,10 +21,9 @@ from processing.late_samples import UTC
 from processing.retro_epochs import Epochs
 from processing.steady_clock import Continued, NotSteady, surely_one_epoch
 from processing.timebase import Timebase, TimebaseParams
-from processing.types import I64, ClockSpec, ImuBatch, ImuStretch, LateClock, TimedBatch
+from processing.types import F64, I64, ClockSpec, ImuBatch, ImuStretch, LateClock, TimedBatch
 
 _FAR_NS: Final = 1 << 62
-_ONLY: Final = 1  # what the timebase calls the first epoch
 
 
 class RetroClock:
@@ -123,20 +124,20 @@ class RetroClock:
         self._base.update(batches)
         if not self._dated:
             return None
-        counts = [self._counts(batch, first) for _, batch, first in self._dated]
-        ends = np.cumsum([len(c) for c in counts]).tolist()
-        numbers = [number for number, _, _ in self._dated]
-        t = np.empty(ends[-1], np.int64)
-        at = 0
-        for i, number in enumerate(numbers):
-            if i + 1 == len(numbers) or numbers[i + 1] != number:
-                done = ends[at - 1] if at else 0
-                t[done : ends[i]] = self._epochs.utc_ns(number, np.concatenate(counts[at : i + 1]))
-                at = i + 1
-        acc = np.concatenate([batch.acc_mps2 for _, batch, _ in self._dated])
-        gyr = np.concatenate([batch.gyr_rps for _, batch, _ in self._dated])
-        late = self._take_late(int(t[-1]))
-        return self._put_out([TimedBatch(t, acc, gyr), late])
+        out: list[TimedBatch] = []
+        for number, group in groupby(self._dated, itemgetter(0)):
+            run = list(group)
+            counts = np.concatenate([self._counts(batch, first) for _, batch, first in run])
+            acc = np.concatenate([batch.acc_mps2 for _, batch, _ in run])
+            gyr = np.concatenate([batch.gyr_rps for _, batch, _ in run])
+            out += self._date_run(number, counts, acc, gyr)
+        return _in_a_row(out)
+
+    def _date_run(self, number: int, counts: I64, acc: F64, gyr: F64) -> list[TimedBatch]:
+        """Samples of one epoch, and the late ones before the last of them; nothing where none is later than what was put out."""
+        t = self._epochs.utc_ns(number, counts)
+        timed = self._put_out([TimedBatch(t, acc, gyr), self._take_late(int(t[-1]))])
+        return [] if timed is None else [timed]
 
     def finish(self) -> TimedBatch | None:
         """Late samples younger than every other."""
@@ -169,9 +170,10 @@ class RetroClock:
 
 
 class SteadyRetroClock(RetroClock):
-    """The same of a session that is one clock throughout, a stretch of batches at a time and in a tenth of the time.
+    """The same of a session whose clock only went on between restarts that are sure, a stretch of batches at a time and in a tenth
+    of the time.
 
-    Raises `NotSteady` from `observe_stretch` or `solve` where that is not sure; then a `RetroClock` has to hear everything.
+    Raises `NotSteady` from `observe_stretch` or `solve` where that cannot be told; then a `RetroClock` has to hear everything.
     """
 
     def __init__(self, params: TimebaseParams, clock: ClockSpec, seq_bits: int | None, rate_hz: float) -> None:
@@ -186,13 +188,14 @@ class SteadyRetroClock(RetroClock):
 
     def observe_stretch(self, stretch: ImuStretch) -> None:
         """First pass: as `observe`."""
-        _, first, last = self._continued.counts(stretch)
-        self._epoch = _ONLY
-        self._epochs.add_many(_ONLY, first, last, stretch.rx_mono_ns, stretch.rx_utc_ns)
+        for run in self._continued.runs(stretch):
+            self._epoch = run.epoch
+            arrivals = stretch.rx_mono_ns[run.batches], stretch.rx_utc_ns[run.batches]
+            self._epochs.add_many(run.epoch, run.first, run.last, *arrivals)
 
     def solve(self) -> None:
-        """Lay the line, if there is one for all."""
-        if self._epoch and not surely_one_epoch(self._params, *self._epochs.points(_ONLY)):
+        """Lay the lines, if each epoch is surely one."""
+        if not all(surely_one_epoch(self._params, *self._epochs.points(n)) for n in range(1, self._epoch + 1)):
             raise NotSteady
         super().solve()
 
@@ -203,7 +206,17 @@ class SteadyRetroClock(RetroClock):
 
     def date_stretch(self, stretch: ImuStretch) -> TimedBatch | None:
         """Second pass: as `date`."""
-        counts, _, _ = self._continued.counts(stretch)
-        t = self._epochs.utc_ns(_ONLY, counts)
-        late = self._take_late(int(t[-1]))
-        return self._put_out([TimedBatch(t, stretch.acc_mps2, stretch.gyr_rps), late])
+        out: list[TimedBatch] = []
+        for run in self._continued.runs(stretch):
+            acc, gyr = stretch.acc_mps2[run.samples], stretch.gyr_rps[run.samples]
+            out += self._date_run(run.epoch, run.counts, acc, gyr)
+        return _in_a_row(out)
+
+
+def _in_a_row(parts: list[TimedBatch]) -> TimedBatch | None:
+    """Parts that follow each other, as one."""
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    return TimedBatch(
+        *(np.concatenate([getattr(p, name) for p in parts]) for name in ("t_utc_ns", "acc_mps2", "gyr_rps"))
+    )

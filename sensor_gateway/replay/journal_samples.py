@@ -1,9 +1,9 @@
 """A sensor's raw samples out of the journal, each at its own device time: late ones at their place, clocks with hindsight.
 
 What the retro derivation (`replay/retro.py`) computes from, and what a raw export writes. The first pass hears all clocks, each
-later one dates the samples; memory holds the clocks and what came late, never the samples. A session is first taken for one
-clock that only went on, and its blocks for one kind of payload, which is a fifth of the work; what is not so is gone
-through payload by payload, and comes to the same.
+later one dates the samples; memory holds the clocks and what came late, never the samples. A session is first taken for a
+clock that only went on between sure restarts, and its blocks for one kind of payload, which is a fifth of the work; what is not
+so is gone through payload by payload, and comes to the same.
 """
 
 from __future__ import annotations
