@@ -218,9 +218,9 @@ class _RetroRun:
         )
         # Four bytes tell angles to 0.00001 deg, and a day's angles are most of what is held.
         angles = np.stack([block.anterior_tilt_deg, block.obliquity_deg]).astype(np.float32)
-        self.held.append(
-            _Held(light, angles, shaken_seconds(block), self.core.tilt_of(block), self.core.align.alignment)
-        )
+        tilt = self.core.tilt_of(block)
+        shaken = shaken_seconds(block, tilt.acc_spread_mps2)
+        self.held.append(_Held(light, angles, shaken, tilt, self.core.align.alignment))
 
     def finish(self) -> CoreOutput:
         self._take_oriented(self.orientation.finish())

@@ -179,14 +179,15 @@ class Rests:
         before, self._before = self._before, (second, mean)
         if before is None or before[0] != second - 1:
             return
-        if any(abs(a - b) > self._params.still_acc_sd for a, b in zip(mean, before[1], strict=True)):
+        (x, y, z), (u, v, w), apart = mean, before[1], self._params.still_acc_sd
+        if abs(x - u) > apart or abs(y - v) > apart or abs(z - w) > apart:
             return
-        x, y, z = (round(v / GRAVITY_MPS2 * _CELLS_PER_G) for v in mean)
-        row = self.cells.setdefault((x, y, z), [0.0, 0.0, 0.0, 0.0, 0.0])
-        for i, v in enumerate((1.0, mean[0] / norm, mean[1] / norm, mean[2] / norm, norm)):
-            row[i] += v
+        g, per_g = GRAVITY_MPS2, _CELLS_PER_G
+        cell = round(x / g * per_g), round(y / g * per_g), round(z / g * per_g)
+        row = self.cells.setdefault(cell, [0.0, 0.0, 0.0, 0.0, 0.0])
+        row[:] = row[0] + 1.0, row[1] + x / norm, row[2] + y / norm, row[3] + z / norm, row[4] + norm
         if row[0] > self._params.memory_s:
-            row[:] = [0.5 * v for v in row]
+            row[:] = [0.5 * total for total in row]
         self.still_s += 1
 
     def snapshot(self) -> dict[str, Any]:

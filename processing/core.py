@@ -182,8 +182,8 @@ class Core:
         steps = self.steps.update(block, context.posture)
         self._due += self.strides.update(block, steps)
         transfers = self.context.take_transfers()
-        found, shaken = [t.found_second for t in transfers], shaken_seconds(block)
-        self.judge(block, self.tilt_of(block), context, out.records, found, shaken)
+        found, tilt = [t.found_second for t in transfers], self.tilt_of(block)
+        self.judge(block, tilt, context, out.records, found, shaken_seconds(block, tilt.acc_spread_mps2))
         out.steps.extend(steps)
         out.transfers.extend(transfers)
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -34,8 +34,7 @@ _UPRIGHT: Final = frozenset(POSTURE_CODE.values()) - {POSTURE_CODE["lying"], _NO
 """Postures whose tilt counts in a minute, sitting among them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seconds:
+class Seconds(NamedTuple):
     """m judged seconds in columns: posture codes, confidence, how many samples were valid and settling, whether a vehicle shook.
 
     ``tilt_deg`` and ``obliquity_deg`` hold the angles of valid samples: of second i the rows ``at[i]:at[i + 1]``. What lies
@@ -169,12 +168,13 @@ class RuleEpochs:
             return None
         k, mine = self._k, self._held.all()
         self._k, self._held = None, _Held()
-        posture = mine.posture[0]
-        if mine.posture.count(posture) != len(mine.posture):
-            posture = max(set(mine.posture), key=lambda code: (mine.posture.count(code), -code))
-        # Seconds of other postures do not count as covered: half a walk is half an epoch of walking.
-        mine = mine.of_postures((posture,))
-        tilt, obliquity = map(_median, mine.angles())
+        codes = mine.posture
+        posture = codes[0]
+        if codes.count(posture) != len(codes):
+            posture = max(set(codes), key=lambda code: (codes.count(code), -code))
+            # Seconds of other postures do not count as covered: half a walk is half an epoch of walking.
+            mine = mine.of_postures((posture,))
+        tilt, obliquity = (_median(angle) for angle in mine.angles())
         expected, n = math.floor(self.rate_hz * 0.98) * RULE_EPOCH_S, len(mine.second)
         return RuleEpoch(
             k=k,

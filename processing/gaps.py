@@ -89,8 +89,9 @@ class GapStage:
         if not len(t):
             return Filled(t, acc, gyr, None, [], [])
         period_ns = NS_PER_S / self.params.rate_hz
-        before = t[0] if self._last_ns is None else self._last_ns
-        step = np.diff(t, prepend=before)
+        step = np.empty_like(t)
+        np.subtract(t[1:], t[:-1], out=step[1:])
+        step[0] = 0 if self._last_ns is None else t[0] - self._last_ns
         holes = np.flatnonzero(step > 1.5 * period_ns)
         filled = self._fill(t, acc, gyr, step, holes, period_ns) if len(holes) else Filled(t, acc, gyr, None, [], [])
         self._last_ns = int(t[-1])

@@ -29,6 +29,7 @@ import numpy as np
 from vqf import VQF
 
 from processing.calibration import CalibrationParams, Calibrator
+from processing.frames import by_rows
 from processing.gaps import Filled
 from processing.opening import Opening
 from processing.types import F64, NS_PER_S
@@ -111,8 +112,8 @@ class OrientationFilter:
         self._last_rate: F64 = np.zeros(3)
 
     def update(self, filled: Filled) -> tuple[F64, F64]:
-        gyr = np.ascontiguousarray(carried_ahead(filled.gyr_rps, self._last_rate, self.params.ahead))
-        acc = np.ascontiguousarray(self.calibrator.corrected(filled.t_utc_ns, filled.acc_mps2, filled.gyr_rps))
+        gyr = by_rows(carried_ahead(filled.gyr_rps, self._last_rate, self.params.ahead))
+        acc = by_rows(self.calibrator.corrected(filled.t_utc_ns, filled.acc_mps2, filled.gyr_rps))
         self.rates = gyr
         if len(gyr):
             self._last_rate = filled.gyr_rps[-1].copy()

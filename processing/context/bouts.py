@@ -8,7 +8,6 @@ machine.
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import asdict
 from typing import Any, Final
 
 import numpy as np
@@ -31,6 +30,7 @@ from processing.context.steps import MOVE, REST, START, WALK, Step, TrackerState
 from processing.context.walking import WALKING
 from processing.features.displacement import Rest, all_nearer_than, angle_deg, nearer_than
 from processing.features.movement import CELL_S, CELLS_PER_S, Movement
+from processing.snapshot import named_values
 from processing.types import F64, NS_PER_S
 
 QUIET_DPS: Final = 10.0
@@ -145,7 +145,7 @@ class Tracker:
     def snapshot(self) -> dict[str, Any]:
         return {
             "state": self._s.snapshot(),
-            "refs": asdict(self.refs),
+            "refs": named_values(self.refs),
             "cells": self._cells.snapshot(),
         }
 

@@ -152,26 +152,25 @@ class ShiftStage:
     def update(self, second: I64, posture: NDArray[np.int8], tilt_deg: F64, obliquity_deg: F64) -> None:
         """Take (m,) seconds, codes and mean angles; NaN angles say nothing and count nowhere."""
         columns = zip(second.tolist(), posture.tolist(), tilt_deg.tolist(), obliquity_deg.tolist(), strict=True)
-        before, last = self._code, self._last
+        before, last, rested, least = self._code, self._last, self.rested, self.least_deg
+        rest = self._at
         for at, code, tilt, obliquity in columns:
             if code != before or at != last + 1:
-                self._at, self._away_s = [], 0
+                rest, self._away_s = [], 0
             before, last = code, at
-            if code in _RESTING and not math.isnan(tilt + obliquity):
-                self.rested += 1
-                self._second(tilt, obliquity)
-        self._code, self._last = before, last
-
-    def _second(self, tilt: float, obliquity: float) -> None:
-        if not self._at:
-            self._at = [tilt, obliquity]
-        elif max(abs(tilt - self._at[0]), abs(obliquity - self._at[1])) < self.least_deg:
-            self._away_s = 0
-        else:
-            self._away_s += 1
-            if self._away_s == self.settled_s:
-                self.shifted += 1
-                self._at, self._away_s = [tilt, obliquity], 0
+            if code not in _RESTING or math.isnan(tilt + obliquity):
+                continue
+            rested += 1
+            if not rest:
+                rest = [tilt, obliquity]
+            elif abs(tilt - rest[0]) < least and abs(obliquity - rest[1]) < least:
+                self._away_s = 0
+            else:
+                self._away_s += 1
+                if self._away_s == self.settled_s:
+                    self.shifted += 1
+                    rest, self._away_s = [tilt, obliquity], 0
+        self._code, self._last, self.rested, self._at = before, last, rested, rest
 
     def snapshot(self) -> list[Any]:
         return [list(self._at), self.rested, self.shifted, self._away_s, self._code, self._last]

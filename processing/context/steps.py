@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from processing.context.belief import Edge
 from processing.context.brief_walks import Anchor, Whole
 from processing.context.params import Belief
 from processing.context.references import Vector
+from processing.snapshot import named_values
 
 START, REST, MOVE, WALK = "start", "rest", "move", "walk"
 
@@ -68,8 +69,8 @@ class TrackerState:
 
     def snapshot(self) -> dict[str, Any]:
         """Plain data."""
-        state = {name: getattr(self, name) for name in self.__slots__}  # nothing in it changes but the anchor
-        return {**state, "anchor": None if self.anchor is None else asdict(self.anchor)}
+        # Nothing in it changes but the anchor.
+        return {**named_values(self), "anchor": None if self.anchor is None else named_values(self.anchor)}
 
     @classmethod
     def restored(cls, state: dict[str, Any]) -> TrackerState:

@@ -59,6 +59,7 @@ class WearStage:
         self._before = slow[-1].tolist()
         columns = zip(m.turn_sd_dps.tolist(), m.acc_sd_mps2.tolist(), change.tolist(), m.covered.tolist(), strict=True)
         least_dps, recent_dps, noise_dps = p.noise_dps[0], self._recent_dps, self._noise_dps
+        still_s, credit, was_on = self._still_s, self._credit, self._worn
         for turn, acc, changed, covered in columns:
             if covered == 1.0:
                 recent_dps += _RECENT * (turn - recent_dps)
@@ -69,19 +70,20 @@ class WearStage:
                 and acc <= p.acc_sd_mps2
                 and changed <= max(p.slow_turn_dps, self._mean_noise * noise_dps)
             ):
-                self._still_s += 1
-                if self._still_s % 60 == 0:
-                    self._credit = min(self._credit + 1, p.knocks)
-            elif self._credit:
-                self._credit -= 1
-                self._still_s += 1
+                still_s += 1
+                if still_s % 60 == 0:
+                    credit = min(credit + 1, p.knocks)
+            elif credit:
+                credit -= 1
+                still_s += 1
             else:
-                self._still_s = 0
-            on = self._still_s < p.min_s
-            worn.append(1.0 - 0.5 * self._still_s / p.min_s if on else 0.0)
-            put_on.append(on and not self._worn)
-            self._worn = on
+                still_s = 0
+            on = still_s < p.min_s
+            worn.append(1.0 - 0.5 * still_s / p.min_s if on else 0.0)
+            put_on.append(on and not was_on)
+            was_on = on
         self._recent_dps, self._noise_dps = recent_dps, noise_dps
+        self._still_s, self._credit, self._worn = still_s, credit, was_on
         return worn, put_on
 
     def snapshot(self) -> list[Any]:

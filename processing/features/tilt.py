@@ -34,7 +34,9 @@ class TiltParams:
 
 @dataclass(frozen=True, slots=True)
 class SecondTilt:
-    """Per second, each (m,): NaN where no valid sample; coverage and quality 0..1; ``valid`` and ``settling`` count samples."""
+    """Per second, each (m,): NaN where no valid sample; coverage and quality 0..1; ``valid`` and ``settling`` count samples;
+    ``acc_spread_mps2`` is the root mean square of the specific force about its mean.
+    """
 
     anterior_tilt_deg: F64
     obliquity_deg: F64
@@ -43,6 +45,7 @@ class SecondTilt:
     quality: F64
     valid: I64
     settling: I64
+    acc_spread_mps2: F64
 
 
 def second_tilt(
@@ -67,13 +70,13 @@ def second_tilt(
     # A sensor clock a little slow gives 99 samples in a second of 100: that is full coverage.
     coverage = np.minimum(1.0, valid / max(1.0, np.floor(block.rate_hz * 0.98)))
 
-    acc_p = columns(block.acc_p_mps2)
+    x, y, z = acc_p = columns(block.acc_p_mps2)
     acc = np.add.reduceat(acc_p, first, axis=1) / count
     up = np.add.reduceat(columns(block.up_p), first, axis=1) / count
     norm = np.sqrt(acc[0] * acc[0] + acc[1] * acc[1] + acc[2] * acc[2])
-    square = acc_p * acc_p
-    sample_sq = square[0] + square[1] + square[2]
-    spread = np.sqrt(np.maximum(0.0, np.add.reduceat(sample_sq, first) / count - norm * norm))
+    square = x * x + y * y
+    square += z * z
+    spread = np.sqrt(np.maximum(0.0, np.add.reduceat(square, first) / count - norm * norm))
     up_norm = np.sqrt(up[0] * up[0] + up[1] * up[1] + up[2] * up[2])
     cosine = (acc[0] * up[0] + acc[1] * up[1] + acc[2] * up[2]) / np.maximum(norm * up_norm, 1e-9)
     apart = np.arccos(np.clip(cosine, -1.0, 1.0)) * DEG
@@ -93,4 +96,4 @@ def second_tilt(
         uncertainty = np.where(block.clipped, np.hypot(uncertainty, params.clipped_deg), uncertainty)
         quality = np.where(block.clipped, np.minimum(quality, params.clipped_quality), quality)
     uncertainty = np.where(valid > 0, uncertainty, np.nan)
-    return SecondTilt(tilt, obliquity, uncertainty, coverage, quality, valid, settling)
+    return SecondTilt(tilt, obliquity, uncertainty, coverage, quality, valid, settling, spread)

@@ -13,6 +13,7 @@ from processing.coaching.coach import Coach
 from processing.coaching.controls import AnswerRedFlags, LogPain, SetMode
 from processing.coaching.prompts import CUES_LONG, CUES_SEATED, CUES_UP
 from processing.coaching.redflags import QUESTIONS
+from processing.features.tilt import TiltParams, second_tilt
 from processing.rules.gate import REASONS
 from processing.rules.study import Assignment, PromptRule, StaticRule, Study, TiltRule, study_hash
 from processing.shaking import shaken_seconds
@@ -193,6 +194,13 @@ def test_one_knock_is_no_shaking_and_chunks_change_nothing():
         parts.append(shaken_seconds(part))
     assert 0 < whole.sum() < 40
     assert np.array_equal(np.concatenate(parts), whole)
+
+
+@pytest.mark.parametrize("shake", [0.02, 0.11, 0.12, 0.13, 0.15])
+def test_what_a_seconds_spread_rules_out_is_not_shaken(shake: float) -> None:
+    block = seconds(np.random.default_rng(4), 120, shake, 0.0)
+    spread = second_tilt(block, 0.0, has_neutral=True, params=TiltParams()).acc_spread_mps2
+    assert np.array_equal(shaken_seconds(block, spread), shaken_seconds(block))
 
 
 def test_every_prompt_has_a_reason_a_way_out_and_leads_with_variation():
