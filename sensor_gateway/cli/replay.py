@@ -121,10 +121,8 @@ def _replay(args: argparse.Namespace, settings: Settings, study: Study, spool: S
     report: dict[str, Any] = {}
     if args.scheduler:
         chosen = [s for s in settings.sensors if not args.sensor or s.id in args.sensor]
-        client = connect(args.scheduler)
-        with Progress("replaying on the cluster") as progress:
+        with connect(args.scheduler) as client, Progress("replaying on the cluster") as progress:
             found = replay_cohort(client, (folder / SPOOL_FILE).resolve(), chosen, study, store, progress)
-        client.close()
         report |= {name: asdict(result) for name, result in found.items()}
     for sensor in settings.sensors if not args.scheduler else ():
         if not args.sensor or sensor.id in args.sensor:
