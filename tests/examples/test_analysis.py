@@ -37,11 +37,17 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def example(name: str, *words: str | Path, folder: Path) -> str:
-    command = [sys.executable, str(ROOT / "examples/analysis" / name), *map(str, words)]
-    environment = {"PYTHONPATH": str(ROOT), "MPLCONFIGDIR": str(folder), "PATH": "/usr/bin:/bin"}
-    ran = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=200, check=False, env=environment)
+    ran = ran_example(name, *words, folder=folder)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
+
+
+def ran_example(name: str, *words: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "examples/analysis" / name), *map(str, words)]
+    environment = {"PYTHONPATH": str(ROOT), "MPLCONFIGDIR": str(folder), "PATH": "/usr/bin:/bin"}
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=folder, timeout=200, check=False, env=environment
+    )
 
 
 def test_every_reader_finds_what_the_store_holds(cohort: tuple[Path, Path]) -> None:
@@ -96,6 +102,49 @@ def test_own_motion_capture_is_compared_whatever_its_clock_and_zero(tmp_path: Pa
     assert zeros == pytest.approx(-12, abs=0.05)
     assert rmse == pytest.approx(0.5, abs=0.05)
     assert (tmp_path / "agreement.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def sway(seconds: float) -> tuple[np.ndarray, np.ndarray]:
+    """Times at 100 Hz and a tilt that wanders."""
+    t = np.arange(0, seconds, 0.01)
+    return t, np.cumsum(np.random.default_rng(6).normal(0, 0.05, len(t)))
+
+
+def pair(folder: Path, ours: pd.DataFrame, optical: pd.DataFrame) -> tuple[Path, Path, Path]:
+    ours.to_parquet(folder / "samples.parquet")
+    optical.to_csv(folder / "optical.csv", index=False)
+    return folder / "samples.parquet", folder / "optical.csv", folder / "agreement.png"
+
+
+def test_cameras_that_ran_for_a_part_at_another_rate_with_hidden_markers_are_compared_without_the_holes(
+    tmp_path: Path,
+) -> None:
+    t, tilt = sway(900)
+    ours = pd.DataFrame({"t_utc_ns": (t * 1e9).astype(np.int64) + 10**18, "anterior_tilt_deg": tilt, "valid": True})
+    ours = ours[(t < 640) | (t > 655)]  # the radio was away
+    theirs_t = np.arange(600, 720, 1 / 120)  # ten minutes after our start, at 120 Hz, on a clock of their own
+    noise = np.random.default_rng(7).normal(0, 0.2, len(theirs_t))
+    optical = pd.DataFrame({"t_s": theirs_t - 600, "anterior_tilt_deg": np.interp(theirs_t, t, tilt) - 9 + noise})
+    optical.loc[(theirs_t > 680) & (theirs_t < 700), "anterior_tilt_deg"] = np.nan
+    told = example("validate_optical.py", *pair(tmp_path, ours, optical), folder=tmp_path)
+    assert "moved by +600.00 s" in told
+    assert "its t_s 0 is 2001-09-09 01:56:40.000000 UTC" in told
+    assert told.startswith("85 s in common")
+    # Between two samples of 120 Hz a straight line has 2/3 of their noise's variance.
+    assert float(re.search(r"RMSE (\S+) deg", told)[1]) == pytest.approx(0.2 * (2 / 3) ** 0.5, abs=0.02)  # type: ignore[index]
+
+
+def test_signals_that_do_not_fit_together_give_no_figure_but_a_reason(tmp_path: Path) -> None:
+    t, tilt = sway(120)
+    ours = pd.DataFrame({"t_utc_ns": (t * 1e9).astype(np.int64) + 10**18, "anterior_tilt_deg": tilt, "valid": True})
+    other = pd.DataFrame({"t_s": t, "anterior_tilt_deg": np.random.default_rng(8).normal(0, 1, len(t)).cumsum()})
+    ran = ran_example("validate_optical.py", *pair(tmp_path, ours, other), folder=tmp_path)
+    assert ran.returncode == 1
+    assert "is it the same recording?" in ran.stderr
+    assert "opposite" not in ran.stderr
+    mirrored = pd.DataFrame({"t_s": t, "anterior_tilt_deg": -tilt})
+    ran = ran_example("validate_optical.py", *pair(tmp_path, ours, mirrored), folder=tmp_path)
+    assert ran.stderr.rstrip().endswith("is + forward in both?")
 
 
 @pytest.mark.reference
