@@ -17,7 +17,8 @@ from sensor_gateway.radio.states import SessionLimits
 from tests.ble.support.air import Air
 from tests.ble.support.backend import Central
 from tests.ble.support.bench import ADDRESS, RADIO
-from tests.ble.support.keeping_clip import PERIOD_US, RATE_HZ, FastClock, KeepingClip
+from tests.ble.support.keeping_clip import PERIOD_US, RATE_HZ, KeepingClip
+from tests.clocks import FastClock
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

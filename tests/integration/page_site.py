@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from sensor_gateway.clock import SystemClock
+from sensor_gateway.clock import Clock, SystemClock
 from sensor_gateway.demo import Demo, DemoOptions
 from sensor_gateway.gateway import Gateway, Hooks
 
@@ -54,16 +54,18 @@ class Site:
 
 
 @contextlib.contextmanager
-def live_site(folder: Path, hours: float, patience_s: float = 180.0, **simulated: Any) -> Iterator[Site]:
+def live_site(
+    folder: Path, hours: float, patience_s: float = 180.0, clock: Clock | None = None, **simulated: Any
+) -> Iterator[Site]:
     """The demo in a thread with its own loop: ``hours`` of a simulated wearer's past through the whole chain, then live.
 
-    ``simulated``: further options of the simulated sensor.
+    ``clock``: the gateway's and the wearer's, if not the machine's. ``simulated``: further options of the simulated sensor.
     """
     caught_up, served, stop = threading.Event(), threading.Event(), asyncio.Event()
     loop = asyncio.new_event_loop()
     hooks = Hooks(lambda _, share: caught_up.set() if share >= 1.0 else None, lambda _: served.set())
     options = DemoOptions(folder, hours=hours, port=0, timezone=afternoon_zone(), simulated=simulated)
-    demo = Demo(options, SystemClock(), print, hooks)
+    demo = Demo(options, clock or SystemClock(), print, hooks)
     thread = threading.Thread(target=loop.run_until_complete, args=(demo.run(stop),), daemon=True)
     thread.start()
     try:

@@ -32,7 +32,8 @@ from sensor_gateway.spool.journal import CONTROL, JournalReader
 from sensor_gateway.study_file import load_study
 from tests.ble.support.air import Air
 from tests.ble.support.backend import Central
-from tests.ble.support.keeping_clip import RATE_HZ, FastClock, KeepingClip
+from tests.ble.support.keeping_clip import RATE_HZ, KeepingClip
+from tests.clocks import FastClock
 from tests.integration.servers import Stack
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.anyio]

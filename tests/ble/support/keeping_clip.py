@@ -6,8 +6,6 @@ the gateway must take its times from the same clock (`FastClock`).
 
 from __future__ import annotations
 
-import asyncio
-import threading
 import time
 from collections.abc import Callable
 from struct import unpack
@@ -27,39 +25,12 @@ from sensor_gateway.drivers.open_profile import (
 )
 from tests.ble.support.air import Air
 from tests.ble.support.peripheral import NOTIFY, WRITE, Peripheral
+from tests.clocks import FastClock
 
 PER_FRAME = 18  # 236 bytes: what fits an MTU of 247
 RATE_HZ = 25.0  # a simulated radio at many times real speed is as busy as a real one with many sensors
 PERIOD_US = 1e6 / RATE_HZ
-STANDSTILL_NS = 100_000_000
-"""The clip alone reads the clock fifty times a second: who has not for so long did not run."""
 Motion = Callable[[F64], tuple[F64, F64]]
-
-
-class FastClock:
-    """The gateway's clocks and pauses, ``speed`` times as fast as real ones.
-
-    They stand still while the whole process does: at this speed a machine that stops for a quarter of a second would be a
-    sensor that is silent for ten, asked again for what it is just sending.
-    """
-
-    def __init__(self, speed: float, utc0_ns: int) -> None:
-        self.speed, self._utc0_ns = speed, utc0_ns
-        self._passed_ns, self._read_ns = 0, time.monotonic_ns()
-        self._lock = threading.Lock()
-
-    def mono_ns(self) -> int:
-        with self._lock:
-            now_ns = time.monotonic_ns()
-            self._passed_ns += round(min(now_ns - self._read_ns, STANDSTILL_NS) * self.speed)
-            self._read_ns = now_ns
-            return 10**12 + self._passed_ns
-
-    def utc_ns(self) -> int:
-        return self._utc0_ns + self.mono_ns() - 10**12
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds / self.speed)
 
 
 class KeepingClip(Peripheral):
