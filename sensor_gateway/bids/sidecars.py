@@ -109,8 +109,8 @@ def dataset_json(name: str) -> dict[str, Any]:
 _README: Final = """\
 Pelvic tilt through daily living, recorded with a clip-on inertial sensor and exported by Tiltline.
 
-Tracking systems: one per sensor with its physical channels (acceleration in m/s^2, angular rate in rad/s, sensor axes), and
-"tilt" with the derived channels, one row a second: anterior pelvic tilt (+ = top of the pelvis forward, relative to the
+Tracking systems, two per sensor: its name with "raw" has the physical channels (acceleration in m/s^2, angular rate in rad/s,
+sensor axes), its name with "tilt" the derived channels, one row a second: anterior pelvic tilt (+ = top of the pelvis forward, relative to the
 wearer's neutral pose) and obliquity (+ = right side up), in degrees, each with its uncertainty. Samples stand at their own
 time (channel latency); where the signal was interrupted there are no rows, and nothing was filled in. Missing values are n/a.
 

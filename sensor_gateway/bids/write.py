@@ -10,6 +10,7 @@ from typing import IO, Any, Final
 
 import numpy as np
 
+from processing.dictionary import METRIC
 from processing.types import NS_PER_S, POSTURE_CODE, Event, Metric, TimedBatch
 from sensor_gateway.bids import sidecars
 from sensor_gateway.bids.layout import DAY_NS, Session, day_label, iso, label
@@ -18,7 +19,6 @@ from sensor_gateway.export.export import ExportError
 from sensor_gateway.export.tables import json_text
 from sensor_gateway.sinks.store import Store
 
-TILT_SYSTEM: Final = "tilt"
 NAME: Final = "Pelvic tilt in daily living"
 
 
@@ -41,7 +41,12 @@ class _Files:
     starts: dict[Session, dict[PurePosixPath, int]] = field(default_factory=dict)
 
     def begin(self, session: Session, path: PurePosixPath, t_utc_ns: int) -> IO[str]:
-        self.starts.setdefault(session, {})[path] = t_utc_ns
+        begun = self.starts.setdefault(session, {})
+        if path in begun:
+            raise ExportError(
+                f"two sensors of {session.wearer} have the same letters and digits, which is all that BIDS keeps; give one another id"
+            )
+        begun[path] = t_utc_ns
         return self.open(path)
 
     def open(self, path: PurePosixPath) -> IO[str]:
@@ -77,7 +82,10 @@ def write_bids(
     for i, wearer in enumerate(wearers):
         if store is not None:
             name = veil.name("wearer", wearer)
-            rows["tilt"] += _write_tilt(files, name, (veil.metric(wearer, m) for m in store.metrics(wearer, *span)))
+            seconds = _seconds(store, wearer, span)
+            rows["tilt"] += _write_tilt(
+                files, name, ((veil.name("sensor", s), veil.metric(wearer, m)) for s, m in seconds)
+            )
             rows["events"] += _write_events(files, name, (veil.event(wearer, e) for e in store.events(wearer, *span)))
         if progress is not None:
             progress((i + 1) / len(wearers))
@@ -151,30 +159,58 @@ def _cut(batches: Iterable[TimedBatch], span: tuple[int, int]) -> Iterator[Timed
                 yield TimedBatch(batch.t_utc_ns[rows], batch.acc_mps2[rows], batch.gyr_rps[rows])
 
 
-def _write_tilt(files: _Files, wearer: str, metrics: Iterable[Metric]) -> int:
-    out: IO[str] | None = None
-    session, first, last, count, rows = Session(wearer, ""), 0, 0, 0, 0
+def _seconds(store: Store, wearer: str, span: tuple[int, int]) -> Iterator[tuple[str, Metric]]:
+    """Seconds in time order, each with its sensor."""
+    names = ["sensor", *(f.name for f in METRIC)]
+    for page in store.columns("metric", wearer, *span):
+        for sensor, *cells in zip(*(page[n] for n in names), strict=True):
+            yield str(sensor), Metric(*cells)
 
-    def close() -> None:
-        if out is not None:
-            out.close()
-            effective = (count - 1) * NS_PER_S / (last - first) if last > first else 1.0
-            made = sidecars.motion_json(sidecars.TILT, 1.0, effective, "tiltline", "pelvic tilt, derived")
-            files.json(session.motion(TILT_SYSTEM, "motion.json"), made)
-            files.text(session.motion(TILT_SYSTEM, "channels.tsv"), sidecars.channels_tsv(sidecars.TILT, 1.0))
 
-    for m in metrics:
-        day = day_label(m.t_utc_ns)
-        if out is None or day != session.day:
-            close()
-            session, first, count = Session(wearer, day), m.t_utc_ns, 0
-            out = files.begin(session, session.motion(TILT_SYSTEM, "motion.tsv"), first)
+@dataclass(slots=True)
+class _Tilt:
+    """The file of one sensor's day, being written."""
+
+    session: Session
+    system: str
+    first: int
+    out: IO[str]
+    last: int = 0
+    count: int = 0
+
+    @classmethod
+    def begin(cls, files: _Files, session: Session, sensor: str, t_utc_ns: int) -> _Tilt:
+        system = f"{label(sensor)}tilt"
+        return cls(session, system, t_utc_ns, files.begin(session, session.motion(system, "motion.tsv"), t_utc_ns))
+
+    def write(self, m: Metric) -> None:
         numbers = (m.anterior_tilt_deg, m.obliquity_deg, m.tilt_uncertainty_deg)
-        cells = [f"{(m.t_utc_ns - first) / NS_PER_S:.6f}", *("n/a" if v is None else f"{v:.4f}" for v in numbers)]
+        cells = [f"{(m.t_utc_ns - self.first) / NS_PER_S:.6f}", *("n/a" if v is None else f"{v:.4f}" for v in numbers)]
         cells += [str(POSTURE_CODE[m.posture]), *(f"{v:.4f}" for v in (m.posture_confidence, m.coverage, m.quality))]
-        out.write("\t".join(cells) + "\n")
-        last, count, rows = m.t_utc_ns, count + 1, rows + 1
-    close()
+        self.out.write("\t".join(cells) + "\n")
+        self.last, self.count = m.t_utc_ns, self.count + 1
+
+    def close(self, files: _Files) -> None:
+        self.out.close()
+        effective = (self.count - 1) * NS_PER_S / (self.last - self.first) if self.last > self.first else 1.0
+        made = sidecars.motion_json(sidecars.TILT, 1.0, effective, "tiltline", "pelvic tilt, derived")
+        files.json(self.session.motion(self.system, "motion.json"), made)
+        files.text(self.session.motion(self.system, "channels.tsv"), sidecars.channels_tsv(sidecars.TILT, 1.0))
+
+
+def _write_tilt(files: _Files, wearer: str, seconds: Iterable[tuple[str, Metric]]) -> int:
+    begun: dict[str, _Tilt] = {}
+    rows = 0
+    for sensor, m in seconds:
+        day, one = day_label(m.t_utc_ns), begun.get(sensor)
+        if one is None or one.session.day != day:
+            if one is not None:
+                one.close(files)
+            one = begun[sensor] = _Tilt.begin(files, Session(wearer, day), sensor, m.t_utc_ns)
+        one.write(m)
+        rows += 1
+    for one in begun.values():
+        one.close(files)
     return rows
 
 

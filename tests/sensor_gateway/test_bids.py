@@ -80,7 +80,7 @@ def test_samples_come_out_again_and_holes_stay_holes(tmp_path: Path, store: Stor
 def test_missing_is_na_and_free_text_stays_behind(tmp_path: Path, store: Store) -> None:
     root = tmp_path / "ds"
     write_bids(root, ["w-001"], [], store, ALL)
-    lines = next(root.rglob("*20260311*tracksys-tilt_motion.tsv")).read_text(encoding="utf-8").splitlines()
+    lines = next(root.rglob("*20260311*tracksys-clip1tilt_motion.tsv")).read_text(encoding="utf-8").splitlines()
     assert lines[0].split("\t") == [
         "0.000000",
         "2.5000",
@@ -97,6 +97,26 @@ def test_missing_is_na_and_free_text_stays_behind(tmp_path: Path, store: Store) 
     assert [(e["onset"], e["trial_type"], e["rule"]) for e in found] == [("1.000000", "pain", "n/a")]
     assert json.loads(found[0]["data"]) == {"score": 3}
     assert not any(b"private words" in f.read_bytes() for f in root.rglob("*") if f.is_file())
+
+
+def test_two_clips_of_one_wearer_are_two_tracking_systems(tmp_path: Path, store: Store) -> None:
+    """As where a wearer has one at the back and one at the side, or another one from noon on."""
+    for i in range(4):
+        t = MIDNIGHT + i * NS_PER_S
+        store.write([Owned("w-001", "clip-2", Metric(t, 40.0 + i, 0.5, 1.2, "standing", 0.9, 1.0, 0.8))])
+    root = tmp_path / "ds"
+    assert write_bids(root, ["w-001"], [], store, ALL)["tilt"] == 12
+    np.testing.assert_allclose(table(next(root.rglob("*20260311*clip2tilt_motion.tsv")))[:, 0], [0, 1, 2, 3])
+    about = [json.loads(p.read_text())["SamplingFrequencyEffective"] for p in root.rglob("*tilt_motion.json")]
+    assert about == [1.0, 1.0, 1.0]
+    with next(root.rglob("*20260311*scans.tsv")).open() as f:
+        assert [line.split("\t")[0].split("tracksys-")[1] for line in list(f)[1:]] == [
+            "clip1tilt_motion.tsv",
+            "clip2tilt_motion.tsv",
+        ]
+    store.write([Owned("w-001", "clip1", Metric(MIDNIGHT, 1.0, 0.5, 1.2, "standing", 0.9, 1.0, 0.8))])
+    with pytest.raises(ExportError, match="two sensors of w-001 have the same letters"):
+        write_bids(tmp_path / "other", ["w-001"], [], store, ALL)
 
 
 def test_the_span_holds_and_refusals_say_why(tmp_path: Path, store: Store) -> None:
