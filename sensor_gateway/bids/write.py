@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -20,6 +21,8 @@ from sensor_gateway.export.tables import json_text
 from sensor_gateway.sinks.store import Store
 
 NAME: Final = "Pelvic tilt in daily living"
+PARTIAL: Final = ".partial"
+DESCRIPTION: Final = "dataset_description.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +71,34 @@ def write_bids(
 ) -> dict[str, int]:  # fmt: skip
     """Write the data set into ``root``, which must be new or empty; gives rows by kind. ``veil`` moves days and renames ids.
 
+    It is made in a folder `PARTIAL` below and moved up when it is whole; what a killed run left there goes first.
+
     Raises `ExportError` where ``root`` holds something, two wearers share a label, or nothing lies in ``span`` (UTC ns).
     """
-    if root.exists() and any(root.iterdir()):
+    if root.exists() and any(path.name != PARTIAL for path in root.iterdir()):
         raise ExportError(f"{root}: is not empty; a BIDS data set is written whole, so give --out a new folder")
     if len({label(veil.name("wearer", w)) for w in wearers}) != len(set(wearers)):
         raise ExportError(
             "two wearers have the same letters and digits, which is all that BIDS keeps; export them apart"
         )
-    files, rows = _Files(root), {"raw": 0, "tilt": 0, "events": 0}
+    partial = root / PARTIAL
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        rows = _write(_Files(partial), wearers, streams, store, span, progress, veil)
+        for path in sorted(
+            partial.iterdir(), key=lambda p: p.name == DESCRIPTION
+        ):  # what makes it a data set comes last
+            path.rename(root / path.name)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return rows
+
+
+def _write(
+    files: _Files, wearers: Sequence[str], streams: Iterable[RawStream], store: Store | None, span: tuple[int, int],
+    progress: Callable[[float], None] | None, veil: Veil,
+) -> dict[str, int]:  # fmt: skip
+    rows = {"raw": 0, "tilt": 0, "events": 0}
     for stream in streams:
         rows["raw"] += _write_raw(files, *_hidden(stream, span, veil))
     for i, wearer in enumerate(wearers):
@@ -243,5 +265,5 @@ def _write_top(files: _Files, veil: Veil) -> None:
     files.text(PurePosixPath("participants.tsv"), "participant_id\tpseudonym\n" + rows)
     about = {"pseudonym": {"Description": "The wearer's pseudonym at the gateway."}}
     files.json(PurePosixPath("participants.json"), about)
-    files.json(PurePosixPath("dataset_description.json"), sidecars.dataset_json(NAME))
+    files.json(PurePosixPath(DESCRIPTION), sidecars.dataset_json(NAME))
     files.text(PurePosixPath("README"), sidecars.readme({} if veil.is_none else veil.facts()))

@@ -1,4 +1,7 @@
-"""`tiltline export`: records of a store and raw samples of a journal, as CSV, Parquet or a Motion-BIDS data set."""
+"""`tiltline export`: records of a store and raw samples of a journal, as CSV, Parquet or a Motion-BIDS data set.
+
+Longer than other commands: the ways out share one set of options, and which of them go together is said here.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,13 @@ from typing import Any, Final
 from processing.alignment.static import AlignmentError
 from sensor_gateway.alignments.correct import DERIVED
 from sensor_gateway.alignments.notes import NotesError, read_notes
-from sensor_gateway.bids.write import write_bids
+from sensor_gateway.bids.write import DESCRIPTION, write_bids
 from sensor_gateway.cli.progress import Progress
 from sensor_gateway.cli.times import utc_ns
 from sensor_gateway.config import ConfigError, Settings, load_settings
 from sensor_gateway.export.deidentify import KeyFileError, Shift, Veil, veil
 from sensor_gateway.export.export import KIND_OF_TABLE, ExportError, Selection, export_store
-from sensor_gateway.export.manifest import check_manifest
+from sensor_gateway.export.manifest import check_manifest, manifest_of
 from sensor_gateway.export.partitioned import export_by_day
 from sensor_gateway.export.raw import TABLE as RAW_TABLE
 from sensor_gateway.export.raw import RawSource, export_raw
@@ -39,6 +42,7 @@ from sensor_gateway.study_file import study_of
 _REFUSALS: Final = (
     KeyFileError, ConfigError, StoreError, ExportError, NotesError, ReplayError, BlockError, AlignmentError, ConsentError, RemoteError
 )  # fmt: skip
+_USUAL: Final = ("metrics", "epochs", "events")
 _TEXT: Final = """\
 Writes one file per kind, dictionary.md and dictionary.json (every column explained) and manifest.json (what, from which
 versions, with SHA-256). Times are UTC; missing is null (an empty cell in CSV). It may run beside the gateway.
@@ -86,8 +90,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--kind",
         metavar="LIST",
         type=_tables,
-        default=("metrics", "epochs", "events"),
-        help=f"comma-separated, of {', '.join(KIND_OF_TABLE)}; or raw alone (default: metrics,epochs,events)",
+        help=f"comma-separated, of {', '.join(KIND_OF_TABLE)}; or raw alone (default: {','.join(_USUAL)})",
     )
     parser.add_argument("--format", choices=("csv", "parquet", "bids"), default="parquet", help="default: %(default)s")
     parser.add_argument(
@@ -148,7 +151,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"tiltline export: {e}", file=sys.stderr)
         return 1
     except OSError as e:
-        text = f"{args.out}: cannot be written ({e.strerror or e}); choose another --out or free some space"
+        where = args.key if args.key and e.filename == str(args.key) else args.out
+        text = f"{where}: cannot be written ({e.strerror or e}); choose another place or free some space"
         print(f"tiltline export: {text}", file=sys.stderr)
         return 1
 
@@ -157,7 +161,10 @@ def _checked(args: argparse.Namespace) -> int:
     try:
         wrong = check_manifest(args.check)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
-        text = f"{args.check}: holds no manifest that can be read ({type(e).__name__}); name the folder of an export"
+        bids = "; a BIDS data set has none" if (args.check / DESCRIPTION).is_file() else ""
+        text = (
+            f"{args.check}: holds no manifest that can be read ({type(e).__name__}){bids}; name the folder of an export"
+        )
         print(f"tiltline export: {text}", file=sys.stderr)
         return 1
     if args.json:
@@ -168,19 +175,20 @@ def _checked(args: argparse.Namespace) -> int:
 
 
 def _records(args: argparse.Namespace, records: Records, folder: Path, span: tuple[int, int]) -> int:
-    selection = Selection(tuple(args.wearer), *span, args.kind, args.format)
+    selection = Selection(tuple(args.wearer), *span, args.kind or _USUAL, args.format)
     _allowed(folder, args.out, selection.wearers or records.wearers())
+    before = _files(args.out)
     with Progress("export") as progress:
         hidden = _veil(args, lambda: _ids(records))
         if args.by_day:
             manifest = export_by_day(records, selection, args.out, progress, hidden)
         else:
             manifest = export_store(records, selection, args.out, progress, read_notes(folder), hidden)
-    return _told(args, manifest)
+    return _told(args, manifest, before)
 
 
 def _raw(args: argparse.Namespace, settings: Settings, span: tuple[int, int]) -> int:
-    source = _source(args, settings)
+    source, before = _source(args, settings), _files(args.out)
     try:
         _allowed(args.config.parent / settings.site.data_dir, args.out, source.wearers)
         with Progress("export") as progress:
@@ -188,7 +196,7 @@ def _raw(args: argparse.Namespace, settings: Settings, span: tuple[int, int]) ->
             manifest = export_raw(source, args.out, span, args.format, progress, _veil(args, lambda: ids))
     finally:
         source.close()
-    return _told(args, manifest)
+    return _told(args, manifest, before)
 
 
 def _bids(args: argparse.Namespace, settings: Settings | None, path: Path, span: tuple[int, int]) -> int:
@@ -225,7 +233,19 @@ def _source(args: argparse.Namespace, settings: Settings) -> RawSource:
     return RawSource(settings, base, tuple(sorted(set(args.wearer))), study)
 
 
-def _told(args: argparse.Namespace, manifest: Mapping[str, Any]) -> int:
+def _files(folder: Path) -> set[str]:
+    """What the folder's manifest names until now."""
+    try:
+        return set(manifest_of(folder).get("outputs", ()))
+    except ValueError:
+        return set()
+
+
+def _told(args: argparse.Namespace, manifest: Mapping[str, Any], before: set[str]) -> int:
+    left = sorted(name for name in before - set(manifest["outputs"]) if (args.out / name).is_file())
+    if left:
+        text = f"{', '.join(left)} in {args.out} are of an earlier export, which this manifest does not name"
+        print(f"tiltline export: warning: {text}; delete them, or choose another --out", file=sys.stderr)
     rows = {name: facts["rows"] for name, facts in manifest["outputs"].items() if facts["rows"] is not None}
     if not any(rows.values()):
         print("tiltline export: warning: no record lies in this span; the files hold a header only", file=sys.stderr)
@@ -242,8 +262,10 @@ def _told(args: argparse.Namespace, manifest: Mapping[str, Any]) -> int:
 
 
 def _unfit(args: argparse.Namespace) -> str:
-    """Why the options of de-identification cannot be used; empty where they can."""
+    """Why these options do not go together; empty where they do."""
     asked = args.shift_days is not None or args.remap_ids
+    if args.format == "bids" and args.kind:
+        return "--format bids writes tilt, events and, with --config, raw samples; leave --kind out"
     if args.by_day and (args.format != "parquet" or args.kind == (RAW_TABLE,)):
         return "--by-day writes records as Parquet; leave --format and --kind raw out"
     if args.by_day and asked and args.key is None:

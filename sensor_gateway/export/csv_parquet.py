@@ -34,11 +34,11 @@ class FileSet:
     """Files of one folder that become visible together, in the order they were opened, when the block ends well.
 
     On an error, or without `__exit__`, nothing that was there before is touched; what a killed process leaves are files
-    named ``.NAME.partial``, which the next run overwrites.
+    named ``.NAME.partial``. The next run overwrites them, and removes those of other names where it is ``alone`` in the folder.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, alone: bool = False) -> None:
+        self.folder, self._alone = folder, alone
         self._partial: dict[Path, Path] = {}
 
     def __enter__(self) -> Self:
@@ -53,6 +53,8 @@ class FileSet:
                 _sync(partial)
             for final, partial in self._partial.items():
                 partial.replace(final)
+            for left in self.folder.glob(".*.partial") if self._alone else ():
+                left.unlink()
             _sync(self.folder)
         else:
             for partial in self._partial.values():

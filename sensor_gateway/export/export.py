@@ -17,7 +17,7 @@ from sensor_gateway.alignments.notes import Note, offsets_of, plain
 from sensor_gateway.export.csv_parquet import FileSet, open_table
 from sensor_gateway.export.deidentify import AS_IT_IS, Veil
 from sensor_gateway.export.dictionary_doc import dictionary_json, dictionary_markdown
-from sensor_gateway.export.manifest import write_manifest
+from sensor_gateway.export.manifest import BY_DAY, manifest_of, write_manifest
 from sensor_gateway.export.tables import IDENTITY, column_table, repeated, schema_of
 from sensor_gateway.sinks.records import FAR_NS, PAGE, Records
 from sensor_gateway.sinks.store import Store
@@ -55,8 +55,10 @@ def export_store(
     Where ``notes`` hold a therapist's offset for a wearer, a table ``absolute`` stands beside ``metrics``. ``veil``
     moves days and renames ids of everything that is written (`deidentify.py`).
 
-    Raises `ExportError` for a wearer the store does not know; then nothing in ``folder`` has changed.
+    Raises `ExportError` for a wearer the store does not know, or a folder that holds an export by day; then nothing in
+    ``folder`` has changed.
     """
+    refuse_by_day(folder)
     # In the order of the names that are written: that of the old ones would say something about them.
     wearers = sorted(chosen_wearers(store, selection), key=lambda w: veil.name("wearer", w))
     notes = list(notes)
@@ -65,7 +67,7 @@ def export_store(
     total = sum(counts.values())
     rows: dict[str, int] = {}
     done = 0
-    with FileSet(folder) as files:
+    with FileSet(folder, alone=True) as files:
         for table in selection.tables:
             kind = KIND_OF_TABLE[table]
             fields = (*IDENTITY, *KINDS[kind])
@@ -79,7 +81,7 @@ def export_store(
                         progress(done / max(done, total))  # a running gateway adds rows meanwhile
             writer.close()
             rows[name] = writer.rows
-        content: dict[str, Any] = {"kind": "export", "selection": _plain(selection, wearers, veil)}
+        content: dict[str, Any] = {"kind": "export", "selection": told(selection, wearers, veil)}
         if not veil.is_none:
             content["deidentified"] = veil.facts()
         tables = selection.tables
@@ -96,6 +98,16 @@ def export_store(
         files.write_text("dictionary.json", dictionary_json(tables, IDENTITY))
         files.write_text("dictionary.md", dictionary_markdown(tables, IDENTITY))
         return write_manifest(files, content, rows)
+
+
+def refuse_by_day(folder: Path) -> None:
+    """Raises `ExportError` where the folder's manifest is that of an export that grows: it would be overwritten."""
+    try:
+        kind = manifest_of(folder).get("kind")
+    except ValueError:  # whatever it is, it tells of no such export
+        return
+    if kind == BY_DAY:
+        raise ExportError(f"{folder}: holds an export by day; go on with --by-day, or choose another --out")
 
 
 def pages(
@@ -152,11 +164,12 @@ def chosen_wearers(store: Records, selection: Selection) -> Sequence[str]:
     return sorted(set(selection.wearers)) or known
 
 
-def _plain(selection: Selection, wearers: Sequence[str], veil: Veil) -> dict[str, Any]:
+def told(selection: Selection, wearers: Sequence[str], veil: Veil) -> dict[str, Any]:
+    """What a manifest says of a selection."""
     # The ends of the span beside the moved times would tell the shift.
     shown = veil.shift is None
     return {
-        "wearers": [veil.name("wearer", w) for w in wearers],
+        "wearers": sorted(veil.name("wearer", w) for w in wearers),
         "from_utc_ns": selection.from_ns or None if shown else None,
         "to_utc_ns": selection.to_ns if shown and selection.to_ns != FAR_NS else None,
         "tables": list(selection.tables),

@@ -16,6 +16,8 @@ from sensor_gateway.recording.files import sha256_of
 
 MANIFEST: Final = "manifest.json"
 FORMAT: Final = 1
+BY_DAY: Final = "export by day"
+"""Kind of a folder that grows (`partitioned.py`)."""
 
 
 def versions() -> dict[str, str]:
@@ -45,6 +47,15 @@ def write_manifest(
     manifest = {"format": FORMAT, "versions": versions(), **content, "outputs": outputs}
     files.write_text(MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     return manifest
+
+
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """The manifest that lies in a folder, empty where there is none; raises ``ValueError`` where it is not JSON."""
+    try:
+        found: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    return found
 
 
 def check_manifest(folder: Path) -> list[str]:

@@ -7,7 +7,6 @@ killed run goes on where it stopped, a repeated one writes nothing. Days that ha
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -25,13 +24,12 @@ from sensor_gateway.export.csv_parquet import FileSet, open_table
 from sensor_gateway.export.deidentify import AS_IT_IS, Veil
 from sensor_gateway.export.dictionary_doc import dictionary_json, dictionary_markdown
 from sensor_gateway.export.export import KIND_OF_TABLE, ExportError, Selection, chosen_wearers, pages
-from sensor_gateway.export.manifest import MANIFEST, output_of, write_manifest
+from sensor_gateway.export.manifest import BY_DAY, MANIFEST, manifest_of, output_of, write_manifest
 from sensor_gateway.export.tables import IDENTITY, column_table, schema_of, whole
 from sensor_gateway.sinks.records import FAR_NS, PAGE, Records
 from sensor_gateway.sinks.store_arrow import MANY
 
 DAY_NS: Final = 86_400 * 10**9
-BY_DAY: Final = "export by day"
 _Page: TypeAlias = Mapping[str, Sequence[Any]]
 _EPOCH: Final = date(1970, 1, 1)
 _WORD: Final = b"tiltline_source"
@@ -90,12 +88,10 @@ def _content(records: Records, selection: Selection, veil: Veil) -> dict[str, An
 
 def _manifest_of(folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
+        found = manifest_of(folder)
     except ValueError:
         raise ExportError(f"{folder / MANIFEST}: cannot be read; choose an empty folder with --out") from None
-    for key in ("kind", "source", "tables", "key"):
+    for key in () if not found else ("kind", "source", "tables", "key"):
         if found.get(key) != content.get(key):
             raise ExportError(
                 f"{folder}: holds another export ('{key}' is {found.get(key)!r}, not {content.get(key)!r}); choose another --out"
@@ -121,7 +117,7 @@ def _written(records: Records, run: Sequence[_Part], folder: Path, veil: Veil) -
     for part, found in _by_day(records, kind, wearer, run):
         schema = schema_of(fields).with_metadata({_WORD: part.word.encode()})
         path = folder / part.name
-        with FileSet(path.parent) as files:
+        with FileSet(path.parent, alone=True) as files:
             writer = open_table(files.path(path.name), schema, "parquet")
             for page in found:
                 rows = column_table(veil.columns(wearer, page), fields)
@@ -155,7 +151,7 @@ def _cut(found: Iterable[_Page]) -> Iterator[tuple[int, _Page]]:
 
 
 def _write(folder: Path, selection: Selection, content: dict[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
-    with FileSet(folder) as files:
+    with FileSet(folder, alone=True) as files:
         files.write_text("dictionary.json", dictionary_json(selection.tables, IDENTITY))
         files.write_text("dictionary.md", dictionary_markdown(selection.tables, IDENTITY))
         return write_manifest(files, content, {}, dict(sorted(outputs.items())))

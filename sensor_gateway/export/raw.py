@@ -24,7 +24,7 @@ from sensor_gateway.drivers.base import TransportContext, worn_as
 from sensor_gateway.export.csv_parquet import FileSet, TableWriter, open_table
 from sensor_gateway.export.deidentify import AS_IT_IS, Veil
 from sensor_gateway.export.dictionary_doc import dictionary_json, dictionary_markdown
-from sensor_gateway.export.export import ExportError, Form
+from sensor_gateway.export.export import ExportError, Form, Selection, refuse_by_day, told
 from sensor_gateway.export.manifest import write_manifest
 from sensor_gateway.export.tables import IDENTITY, column_table, repeated, schema_of
 from sensor_gateway.gateway import SPOOL_FILE, transport_factory
@@ -80,10 +80,11 @@ def export_raw(
     progress: Progress | None = None,
     veil: Veil = AS_IT_IS,
 ) -> dict[str, Any]:
-    """Write ``raw.parquet`` (or csv) with dictionary and manifest; gives the manifest. ``veil``: as of `export_store`."""
+    """Write ``raw.parquet`` (or csv) with dictionary and manifest; gives the manifest. ``veil``, errors: as of `export_store`."""
+    refuse_by_day(folder)
     fields = (*IDENTITY, *RAW)
     # The file is written beside the reading of the journal: both spend their time outside of Python.
-    with FileSet(folder) as files, ThreadPoolExecutor(1) as beside:
+    with FileSet(folder, alone=True) as files, ThreadPoolExecutor(1) as beside:
         name = f"{TABLE}.{form}"
         writer = open_table(files.path(name), schema_of(fields), form)
         waiting: deque[Future[None]] = deque()
@@ -97,9 +98,8 @@ def export_raw(
         writer.close()
         files.write_text("dictionary.json", dictionary_json((TABLE,), IDENTITY))
         files.write_text("dictionary.md", dictionary_markdown((TABLE,), IDENTITY))
-        chosen: dict[str, Any] = {"wearers": sorted(veil.name("wearer", w) for w in source.wearers)}
-        chosen |= {"from_utc_ns": span[0] or None if veil.shift is None else None, "tables": [TABLE], "form": form}
-        content: dict[str, Any] = {"kind": "raw export", "selection": chosen}
+        selection = Selection((), *span, (TABLE,), form)
+        content: dict[str, Any] = {"kind": "raw export", "selection": told(selection, source.wearers, veil)}
         if not veil.is_none:
             content["deidentified"] = veil.facts()
         return write_manifest(files, content, {name: writer.rows})

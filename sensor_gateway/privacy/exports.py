@@ -19,8 +19,7 @@ import pyarrow.parquet as pq
 from sensor_gateway.bids.layout import label
 from sensor_gateway.export import registry
 from sensor_gateway.export.csv_parquet import open_table
-from sensor_gateway.export.manifest import MANIFEST
-from sensor_gateway.export.partitioned import BY_DAY
+from sensor_gateway.export.manifest import BY_DAY, MANIFEST
 from sensor_gateway.privacy.files import filter_lines, prune, write_whole
 from sensor_gateway.privacy.sqlite_files import mentions
 from sensor_gateway.recording.files import sha256_of

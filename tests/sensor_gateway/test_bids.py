@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from processing.types import NS_PER_S, POSTURES, Event, Metric, TimedBatch
-from sensor_gateway.bids.write import RawStream, write_bids
+from sensor_gateway.bids.write import PARTIAL, RawStream, write_bids
 from sensor_gateway.export.deidentify import veil
 from sensor_gateway.export.export import ExportError
 from sensor_gateway.sinks.base import Owned
@@ -129,6 +129,23 @@ def test_the_span_holds_and_refusals_say_why(tmp_path: Path, store: Store) -> No
         write_bids(tmp_path / "a", ["w-1", "w1"], [], store, ALL)
     with pytest.raises(ExportError, match="nothing lies in this span"):
         write_bids(tmp_path / "b", ["w-001"], [], store, (0, 1))
+
+
+def test_a_data_set_appears_whole_or_not_at_all(tmp_path: Path, store: Store) -> None:
+    def broken() -> Iterator[TimedBatch]:
+        yield from batches(MIDNIGHT, 100)
+        raise OSError("the disk is full")
+
+    root = tmp_path / "ds"
+    with pytest.raises(OSError, match="full"):
+        write_bids(root, ["w-001"], [stream(broken())], store, ALL)
+    assert not list(root.iterdir())
+    killed = root / PARTIAL / "sub-x9"
+    killed.mkdir(parents=True)
+    (killed / "half.tsv").write_text("0.1")
+    write_bids(root, ["w-001"], [stream(batches(MIDNIGHT, 100))], store, ALL)
+    tops = {"README", "dataset_description.json", "participants.json", "participants.tsv", "sub-w001"}
+    assert {path.name for path in root.iterdir()} == tops
 
 
 @pytest.mark.slow

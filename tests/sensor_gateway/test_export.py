@@ -173,6 +173,32 @@ def test_wrong_selections_get_one_sentence(db: Path, tmp_path: Path, capsys: pyt
     assert "no record lies in this span" in capsys.readouterr().err
 
 
+def test_what_an_earlier_export_left_in_the_folder_is_told_and_what_a_killed_one_left_goes(
+    db: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run("export", "--store", db, "--kind", "metrics,events", "--out", out) == 0
+    (out / ".epochs.parquet.partial").write_bytes(b"half")
+    (out / "notes.txt").write_text("the researcher's own")
+    capsys.readouterr()
+    assert run("export", "--store", db, "--kind", "metrics,devices", "--out", out) == 0
+    assert "warning: events.parquet in " in capsys.readouterr().err
+    expected = {"metrics.parquet", "devices.parquet", "events.parquet", "notes.txt"}
+    assert {path.name for path in out.iterdir()} == expected | {"manifest.json", "dictionary.json", "dictionary.md"}
+    (out / "events.parquet").unlink()
+    assert run("export", "--store", db, "--kind", "metrics,devices", "--out", out) == 0
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_bids_takes_no_kinds_and_has_no_manifest(db: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert run("export", "--store", db, "--format", "bids", "--kind", "events", "--out", out) == 2
+    assert "leave --kind out" in capsys.readouterr().err
+    assert run("export", "--store", db, "--format", "bids", "--out", out) == 0
+    assert run("export", "--check", out) == 1
+    assert "a BIDS data set has none" in capsys.readouterr().err
+
+
 def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("old")
 

@@ -149,7 +149,10 @@ def test_another_export_in_the_folder_is_refused_and_left_alone(
         run("export", "--store", db, "--by-day", "--kind", KINDS, "--out", out, "--from", "2026-09-03T10:00:00Z") == 1
     )
     assert "whole UTC days" in capsys.readouterr().err
+    assert run("export", "--store", db, "--out", out) == 1
+    assert "go on with --by-day" in capsys.readouterr().err
     assert stamps(out) == before
+    assert check_manifest(out) == []
 
 
 def test_moved_days_and_renamed_ids_need_a_key_and_stay_the_same_under_it(

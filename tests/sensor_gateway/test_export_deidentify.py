@@ -170,7 +170,8 @@ def test_wrong_options_get_one_sentence(db: Path, tmp_path: Path, capsys: pytest
     for wrong in ("0", "x", "99999"):
         with pytest.raises(SystemExit):
             export(db, out, "--shift-days", wrong)
-    capsys.readouterr()
+    assert export(db, out, "--remap-ids", "--key", tmp_path / "none" / "key") == 1
+    assert "none/key: cannot be written" in capsys.readouterr().err
     assert export(db, tmp_path / "first", "--remap-ids", "--key", key) == 0
     assert export(db, out, "--shift-days", "random", "--remap-ids", "--key", key) == 1
     assert "use the same options" in capsys.readouterr().err
