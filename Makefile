@@ -33,8 +33,9 @@ help:
 $(VENV)/.run: pyproject.toml constraints.txt scripts/venv.sh
 	@scripts/venv.sh "$(PYTHON)" "$(VENV)" gateway && touch $@
 
-$(VENV)/.test: $(VENV)/.run
-	@scripts/venv.sh "$(PYTHON)" "$(VENV)" test && touch $@
+# What the tests need holds what a run needs.
+$(VENV)/.test: pyproject.toml constraints.txt scripts/venv.sh
+	@scripts/venv.sh "$(PYTHON)" "$(VENV)" test && touch $(VENV)/.run $@
 
 demo: $(VENV)/.run
 	@$(BIN)/tiltline demo --seconds $(DEMO_SECONDS) $(DEMO_ARGS)
@@ -44,7 +45,7 @@ test: $(VENV)/.test
 	@scripts/test.sh
 
 fast: $(VENV)/.test
-	@$(BIN)/pytest -q -m "not slow and not servers and not browser and not node"
+	@$(BIN)/pytest -q -n 3 --dist loadgroup -m "not slow and not servers and not browser and not node"
 
 check: $(VENV)/.test
 	@scripts/check.sh

@@ -22,7 +22,7 @@ from tests.clocks import FastClock
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
-SPEED = 40.0
+SPEED = 25.0
 PATIENT = SessionLimits(
     search_s=2.0, first_data_s=600.0, stall_s=300.0, check_s=0.05, pause_s=1.0, pause_max_s=5.0, good_s=1.0
 )

@@ -39,7 +39,7 @@ from tests.integration.servers import Stack
 pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.anyio]
 
 ADDRESS = "C0:00:00:00:00:77"
-SPEED = 30.0
+SPEED = 25.0
 START_NS = 1_772_352_000 * 10**9
 HOLE_S = 600
 TILT_DEG = 12.0

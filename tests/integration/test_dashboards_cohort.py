@@ -30,6 +30,7 @@ from tests.dashboards.support.influx import Influx, running_influx
 pytestmark = [
     pytest.mark.servers,
     pytest.mark.slow,
+    pytest.mark.xdist_group("dashboards_cohort"),
     pytest.mark.skipif(shutil.which("influxd") is None, reason="influxd is not installed (Debian package influxdb)"),
 ]
 

@@ -22,6 +22,7 @@ from tests.dashboards.support.influx import Influx, QueryError, running_influx
 
 pytestmark = [
     pytest.mark.servers,
+    pytest.mark.xdist_group("dashboards_influx"),
     pytest.mark.skipif(shutil.which("influxd") is None, reason="influxd is not installed (Debian package influxdb)"),
 ]
 

@@ -18,6 +18,7 @@ from tests.integration.test_review_chromium import browser, opened, site
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.slow,
+    pytest.mark.xdist_group("programme_chromium"),
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian package chromium)"),
 ]
 __all__ = ["axe", "browser", "site"]

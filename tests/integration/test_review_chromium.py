@@ -22,6 +22,7 @@ from tests.integration.test_page_flows import AXE, AXE_RUN, axe
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.slow,
+    pytest.mark.xdist_group("review_chromium"),
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian package chromium)"),
 ]
 __all__ = ["AXE", "axe"]

@@ -20,6 +20,7 @@ from tests.sensor_gateway.web_day import WEARER, seed_until
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.slow,
+    pytest.mark.xdist_group("sign_in_chromium"),
     pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium"),
 ]
 
