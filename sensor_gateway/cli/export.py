@@ -316,5 +316,8 @@ def _tables(text: str) -> tuple[str, ...]:
         return names
     unknown = [n for n in names if n not in KIND_OF_TABLE]
     if unknown or not names:
-        raise argparse.ArgumentTypeError(f"{text!r}: name some of {', '.join(KIND_OF_TABLE)}, separated by commas")
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: name some of {', '.join(KIND_OF_TABLE)}, separated by commas, or raw alone. Answers are events; samples, "
+            "steps, transfers and bouts come from raw by 'tiltline import' and 'tiltline process'"
+        )
     return names

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from processing.types import F64, I64, NS_PER_S
+from sensor_gateway.export.tables import IDENTITY
 from sensor_gateway.recording.files import Header, RecordingError, as_float, read_columns, read_header
 from sensor_gateway.recording.guess import TIME_UNITS, Sure, find_columns, guess_time_unit, read_name
 from sensor_gateway.recording.pair import half_of, join, lonely
@@ -76,6 +77,7 @@ def whole(path: Path, options: ImportOptions) -> Source:
     layout = recognise(header)
     if not (options.columns or options.acc or options.gyr) and (half := half_of(path)) is not None:
         raise RecordingError(lonely(half))
+    _refuse_several(header)
     time, columns, why, warnings = _choose(header, layout, options)
     wanted = [c.removeprefix("-") if c not in header.columns else c for c in columns.values()]
     raw, notes = read_columns(header, [*([time] if time else []), *wanted], text=[time] if time else [])
@@ -87,6 +89,18 @@ def whole(path: Path, options: ImportOptions) -> Source:
         order = np.argsort(clock, kind="stable")
         clock, values = clock[order], values[order]
     return Source(path, layout, clock, absolute, guess, values, columns, why, [*warnings, *notes])
+
+
+def _refuse_several(header: Header) -> None:
+    """Raises `RecordingError` where a table says of its rows whose they are, as a raw export does, and they are several's."""
+    names = [f.name for f in IDENTITY if f.name in header.columns]
+    for name, cells in read_columns(header, names, text=names)[0].items() if names else ():
+        found = sorted(map(str, pc.unique(cells).to_pylist()))
+        if len(found) > 1:
+            raise RecordingError(
+                f"{header.path}: holds {len(found)} recordings (column {name}: {', '.join(found[:5])}); keep the rows of one, "
+                "or export one with --wearer"
+            )
 
 
 def joined(acc_path: Path, gyr_path: Path, options: ImportOptions) -> Source:

@@ -236,3 +236,26 @@ def test_a_clean_parquet_of_ours_comes_through_unchanged(tmp_path: Path, capsys:
     one, two = (pq.read_table(tmp_path / d / "a.parquet") for d in ("one", "two"))
     for name in one.column_names:
         np.testing.assert_allclose(two[name].to_numpy(), one[name].to_numpy(), rtol=1e-12, atol=1e-9)
+
+
+def test_a_raw_export_of_several_is_refused_and_of_one_comes_through(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rows of two wearers one after the other would be one recording that steps back in time."""
+    names = (
+        "wearer,sensor,t_utc_ns,"
+        + ",".join(f"acc_{a}_mps2" for a in "xyz")
+        + ","
+        + ",".join(f"gyr_{a}_rps" for a in "xyz")
+    )
+    t, acc, gyr = motion(1200)
+    at = (EPOCH_MS * 1_000_000 + np.rint(t * 1e9).astype(np.int64)).tolist()
+    rows = [["clip-1"] * 1200, at, *acc.T.tolist(), *gyr.T.tolist()]
+    (tmp_path / "raw.csv").write_text(table(names, ["w-001"] * 1200, *rows))
+    status, told, _ = run(capsys, tmp_path / "raw.csv", "--out", tmp_path / "one")
+    assert (status, told["files"][0]["rows"]) == (0, 1200)
+    (tmp_path / "raw.csv").write_text(table(names, ["w-001"] * 600 + ["w-002"] * 600, *rows))
+    status, _, err = run(capsys, tmp_path / "raw.csv", "--out", tmp_path / "two")
+    assert status == 1
+    assert "holds 2 recordings (column wearer: w-001, w-002)" in err
+    assert not (tmp_path / "two").exists()
