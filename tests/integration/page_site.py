@@ -15,16 +15,22 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+from starlette.applications import Starlette
 
 from sensor_gateway.clock import Clock, SystemClock
 from sensor_gateway.demo import Demo, DemoOptions
 from sensor_gateway.gateway import Gateway, Hooks
+from sensor_gateway.web.app import serve
 
 CHROMIUM = shutil.which("chromium")
 ARTIFACTS = Path(__file__).parents[2] / "artifacts" / "page"
 expect.set_options(timeout=30_000)  # where no time is named, what counts is that it comes
 SIZES = {"phone": (390, 844), "desktop": (1280, 900)}
 VIEWS = ("now", "today", "trends", "exercises", "diary", "health", "setup")
+AXE_RUN = """async () => {
+  const found = await axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] });
+  return [found.violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(" ")).join(", ")}`), found.passes.length];
+}"""
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -76,6 +82,26 @@ def live_site(
         loop.call_soon_threadsafe(stop.set)
         thread.join(60)
         assert not thread.is_alive()
+
+
+@contextlib.contextmanager
+def serving(app: Starlette) -> Iterator[str]:
+    """The address of a page that is served in a thread with its own loop."""
+    loop, ready, urls = asyncio.new_event_loop(), threading.Event(), list[str]()
+
+    def listening(url: str) -> None:
+        urls.append(url)
+        ready.set()
+
+    task = loop.create_task(serve(app, "127.0.0.1", 0, listening))
+    thread = threading.Thread(target=lambda: loop.run_until_complete(asyncio.gather(task, return_exceptions=True)))
+    thread.start()
+    try:
+        assert ready.wait(60)
+        yield urls[0]
+    finally:
+        loop.call_soon_threadsafe(task.cancel)
+        thread.join(60)
 
 
 class Visitor:

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from processing.pipeline import Answer, CaptureNeutral
 from processing.types import NS_PER_S, Event
@@ -24,7 +24,7 @@ from sensor_gateway.live import LiveFrame, LiveHub
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.web.app import create_app, serve
-from tests.integration.page_site import CHROMIUM, FLAGS, VIEWS, Visitor
+from tests.integration.page_site import CHROMIUM, VIEWS, Visitor
 from tests.sensor_gateway.web_day import SENSOR, WEARER, second, seed_until
 
 pytestmark = [
@@ -107,14 +107,6 @@ def gateway(path: Path, commands: bool = True, quiet_s: int = 0) -> Iterator[tup
         thread.join(60)
         wearer.store.close()
         assert not thread.is_alive()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 class Visit(Visitor):

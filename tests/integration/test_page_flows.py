@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from processing.synthetic import Wearer, day_script, render
 from sensor_gateway.drivers.synthetic import SyntheticSensor
 from sensor_gateway.sinks.store import Store
-from tests.integration.page_site import ARTIFACTS, CHROMIUM, FLAGS, VIEWS, Site, Visitor, live_site
+from tests.integration.page_site import ARTIFACTS, AXE_RUN, CHROMIUM, VIEWS, Site, Visitor, live_site
 
 pytestmark = [
     pytest.mark.browser,
@@ -37,14 +35,6 @@ SOON_MS = 60_000
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with live_site(tmp_path_factory.mktemp("flows") / "demo", HOURS) as site:
         yield site
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 def events(site: Site, *types: str) -> list[dict[str, Any]]:
@@ -402,22 +392,6 @@ def test_a_day_open_does_not_grow(browser: Browser, site: Site) -> None:
     assert grown["nodes"] < 500, grown
     assert grown["listeners"] < 50, grown
     visit.close()
-
-
-AXE = Path(__file__).parent / "axe"
-AXE_RUN = """async () => {
-  const found = await axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] });
-  return [found.violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(" ")).join(", ")}`), found.passes.length];
-}"""
-
-
-@pytest.fixture(scope="module")
-def axe() -> str:
-    script = Path(__file__).parents[2] / "scripts" / "npm.sh"
-    installed = subprocess.run(["sh", str(script), str(AXE)], capture_output=True, text=True, check=False)
-    if installed.returncode:
-        pytest.skip(f"axe-core could not be installed: {installed.stderr[-300:]}")
-    return (AXE / "node_modules" / "axe-core" / "axe.min.js").read_text()
 
 
 @pytest.mark.node

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from processing.synthetic import Script, Wearer, bmi270, day_script
 from processing.types import NS_PER_S, Json
 from sensor_gateway.drivers.synthetic import SyntheticSensor
 from sensor_gateway.sinks.store import Store
 from tests.clocks import FastClock
-from tests.integration.page_site import CHROMIUM, FLAGS, SIZES, Site, Visitor, live_site
+from tests.integration.page_site import CHROMIUM, SIZES, Site, Visitor, live_site
 
 pytestmark = [
     pytest.mark.browser,
@@ -79,18 +79,14 @@ def heading_error_deg(found: dict[str, Json]) -> float:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_standing_bowing_and_walking_when_asked_sets_the_clip_up(tmp_path: Path, size: str) -> None:
+def test_standing_bowing_and_walking_when_asked_sets_the_clip_up(tmp_path: Path, browser: Browser, size: str) -> None:
     clock = FastClock(1.0, time.time_ns(), math.inf)
     begins = datetime.fromtimestamp(clock.utc_ns() / 1e9, UTC) + timedelta(seconds=ASKED_AHEAD_S)
     wearer = {"start": begins.isoformat(), "bow_rounds": BOW_ROUNDS, "misplaced_deg": MISPLACED_DEG}
-    with (
-        live_site(tmp_path / "demo", 0.0, clock=clock, **wearer) as site,
-        sync_playwright() as playwright,
-    ):
+    with live_site(tmp_path / "demo", 0.0, clock=clock, **wearer) as site:
         sensor = site.gateway.transports["clip-1"]
         assert isinstance(sensor, SyntheticSensor)
         script = day_script(sensor.began_utc_ns, 300.0, Wearer(1, bow_rounds=BOW_ROUNDS))
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         visit = Visitor(browser, site.url, size, view="setup")
         page = visit.page
         wait_until(page, clock, sensor.began_utc_ns)
@@ -138,4 +134,4 @@ def test_standing_bowing_and_walking_when_asked_sets_the_clip_up(tmp_path: Path,
         assert 25.0 < float(str(bows["range_deg"])) < 45.0
         assert int(str(walk["walking_s"])) >= 10
         assert visit.complaints == []
-        browser.close()
+        visit.close()

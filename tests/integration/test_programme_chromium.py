@@ -11,9 +11,8 @@ from processing.rules.study import Study
 from processing.types import Event, Json
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
-from tests.integration.page_site import ARTIFACTS, CHROMIUM
-from tests.integration.test_page_flows import AXE_RUN, axe
-from tests.integration.test_review_chromium import browser, opened, site
+from tests.integration.page_site import ARTIFACTS, AXE_RUN, CHROMIUM
+from tests.integration.test_review_chromium import opened, site
 
 pytestmark = [
     pytest.mark.browser,
@@ -21,7 +20,7 @@ pytestmark = [
     pytest.mark.xdist_group("programme_chromium"),
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian package chromium)"),
 ]
-__all__ = ["axe", "browser", "site"]
+__all__ = ["site"]
 WEARER = "w-001"
 
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Iterator
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.cohort.cohort import CohortDesk, CohortOptions, seed
 from sensor_gateway.config import Settings, Site, Web
 from sensor_gateway.sinks.store import Store
-from sensor_gateway.web.app import create_app, serve
-from tests.integration.page_site import ARTIFACTS, CHROMIUM, FLAGS, SIZES
-from tests.integration.test_page_flows import AXE, AXE_RUN, axe
+from sensor_gateway.web.app import create_app
+from tests.integration.page_site import ARTIFACTS, AXE_RUN, CHROMIUM, SIZES, serving
 
 pytestmark = [
     pytest.mark.browser,
@@ -25,7 +22,6 @@ pytestmark = [
     pytest.mark.xdist_group("review_chromium"),
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian package chromium)"),
 ]
-__all__ = ["AXE", "axe"]
 
 
 @pytest.fixture(scope="module")
@@ -35,32 +31,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Store]
     options = CohortOptions(tmp_path_factory.mktemp("review") / "data", until, 2, 6, 1, "UTC")
     desk = CohortDesk(options, seed(options, None, lambda _: None), SystemClock(), None)
     settings = Settings(site=Site("demo", "gw-demo", "UTC", "."), web=Web(port=0))
-    loop, ready, urls = asyncio.new_event_loop(), threading.Event(), list[str]()
     app = create_app(options.store_path, None, settings, SystemClock(), desk.on_command, options.study)
-
-    def listening(url: str) -> None:
-        urls.append(url)
-        ready.set()
-
-    task = loop.create_task(serve(app, "127.0.0.1", 0, listening))
-    thread = threading.Thread(target=lambda: loop.run_until_complete(asyncio.gather(task, return_exceptions=True)))
-    thread.start()
     store = Store.open(options.store_path, readonly=True)
-    try:
-        assert ready.wait(60)
-        yield urls[0], store
-    finally:
-        loop.call_soon_threadsafe(task.cancel)
-        thread.join(60)
-        store.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield running
-        running.close()
+    with serving(app) as url:
+        yield url, store
+    store.close()
 
 
 def opened(browser: Browser, scheme: str, size: str) -> tuple[Page, list[str]]:

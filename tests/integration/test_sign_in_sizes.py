@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from processing.types import NS_PER_S
 from sensor_gateway.clock import SystemClock
@@ -15,11 +13,10 @@ from sensor_gateway.commands.command import Command
 from sensor_gateway.config import Sensor, Settings
 from sensor_gateway.live import LiveHub
 from sensor_gateway.refusals import Refusals
-from sensor_gateway.web.app import Access, create_app, serve
+from sensor_gateway.web.app import Access, create_app
 from sensor_gateway.web.guard import PageLimits
 from sensor_gateway.web.tokens import Tokens
-from tests.integration.page_site import ARTIFACTS, CHROMIUM, FLAGS, SIZES
-from tests.integration.test_page_flows import AXE, AXE_RUN, axe
+from tests.integration.page_site import ARTIFACTS, AXE_RUN, CHROMIUM, SIZES, serving
 from tests.sensor_gateway.web_day import SENSOR, WEARER, seed_until
 
 pytestmark = [
@@ -28,7 +25,6 @@ pytestmark = [
     pytest.mark.node,
     pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium"),
 ]
-__all__ = ["AXE", "axe"]
 TOKEN = "w" * 40
 
 
@@ -44,47 +40,34 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     access = Access(Tokens([("wearer", WEARER, TOKEN)]), Refusals("page"), PageLimits())
     settings = Settings(sensors=(Sensor(SENSOR, WEARER),))
     app = create_app(path, LiveHub(), settings, SystemClock(), nothing, access=access)
-    loop, ready, urls = asyncio.new_event_loop(), threading.Event(), list[str]()
-
-    def listening(address: str) -> None:
-        urls.append(address)
-        ready.set()
-
-    task = loop.create_task(serve(app, "127.0.0.1", 0, listening))
-    thread = threading.Thread(target=lambda: loop.run_until_complete(asyncio.gather(task, return_exceptions=True)))
-    thread.start()
-    try:
-        assert ready.wait(60)
-        yield urls[0]
-    finally:
-        loop.call_soon_threadsafe(task.cancel)
-        thread.join(60)
+    with serving(app) as address:
+        yield address
 
 
 @pytest.mark.parametrize(("size", "scheme"), [("phone", "dark"), ("desktop", "light")])
-def test_the_right_token_opens_the_page_and_a_wrong_one_says_so(url: str, axe: str, size: str, scheme: str) -> None:
+def test_the_right_token_opens_the_page_and_a_wrong_one_says_so(
+    url: str, browser: Browser, axe: str, size: str, scheme: str
+) -> None:
     width, height = SIZES[size]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme="dark" if scheme == "dark" else "light"
-        )
-        page = context.new_page()
-        page.goto(url)
-        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
-        page.evaluate(axe)
-        violations, _ = page.evaluate(AXE_RUN)
-        assert violations == []
-        page.get_by_label("Token").fill("x" * 40)
-        page.get_by_role("button", name="Sign in").click()
-        expect(page.locator("#wrong")).not_to_be_empty()
-        assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
-        ARTIFACTS.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=ARTIFACTS / f"sign-in-{size}-{scheme}.png", full_page=True)
-        page.get_by_label("Token").fill(TOKEN)
-        page.get_by_role("button", name="Sign in").click()
-        expect(page.locator("#view-now")).to_be_visible()
-        page.reload()
-        expect(page.locator("#view-now")).to_be_visible()
-        assert TOKEN not in page.evaluate("document.cookie + JSON.stringify(localStorage)")
-        browser.close()
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, color_scheme="dark" if scheme == "dark" else "light"
+    )
+    page = context.new_page()
+    page.goto(url)
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    page.evaluate(axe)
+    violations, _ = page.evaluate(AXE_RUN)
+    assert violations == []
+    page.get_by_label("Token").fill("x" * 40)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#wrong")).not_to_be_empty()
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=ARTIFACTS / f"sign-in-{size}-{scheme}.png", full_page=True)
+    page.get_by_label("Token").fill(TOKEN)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#view-now")).to_be_visible()
+    page.reload()
+    expect(page.locator("#view-now")).to_be_visible()
+    assert TOKEN not in page.evaluate("document.cookie + JSON.stringify(localStorage)")
+    context.close()

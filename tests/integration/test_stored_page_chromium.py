@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import Settings, Site, Web
@@ -17,9 +15,8 @@ from sensor_gateway.report.figures import day_figures
 from sensor_gateway.report.words import duration, from_neutral
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
-from sensor_gateway.web.app import create_app, serve
-from tests.integration.page_site import CHROMIUM, FLAGS
-from tests.integration.test_page_flows import AXE_RUN, axe
+from sensor_gateway.web.app import create_app
+from tests.integration.page_site import AXE_RUN, CHROMIUM, serving
 from tests.sensor_gateway.web_day import SENSOR, WEARER, ZONE, records, seed
 
 pytestmark = [
@@ -27,7 +24,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian package chromium)"),
 ]
-__all__ = ["axe"]
 
 
 @pytest.fixture
@@ -39,22 +35,9 @@ def site(tmp_path: Path) -> Iterator[tuple[str, date]]:
     store = Store.open(path)
     store.write(Owned("w-002", SENSOR, r) for r in records(day.isoformat())[:50])
     store.close()
-    loop, ready, urls = asyncio.new_event_loop(), threading.Event(), list[str]()
     app = create_app(path, None, Settings(site=Site("demo", "gw", ZONE.key, "."), web=Web(port=0)), SystemClock())
-
-    def listening(address: str) -> None:
-        urls.append(address)
-        ready.set()
-
-    task = loop.create_task(serve(app, "127.0.0.1", 0, listening))
-    thread = threading.Thread(target=lambda: loop.run_until_complete(asyncio.gather(task, return_exceptions=True)))
-    thread.start()
-    try:
-        assert ready.wait(60)
-        yield urls[0], day
-    finally:
-        loop.call_soon_threadsafe(task.cancel)
-        thread.join(60)
+    with serving(app) as url:
+        yield url, day
 
 
 def figures(path: Path, day: date) -> tuple[str, str]:
@@ -67,35 +50,33 @@ def figures(path: Path, day: date) -> tuple[str, str]:
 
 
 def test_somebody_is_chosen_and_only_looked_at_in_the_reports_own_words(
-    site: tuple[str, date], tmp_path: Path, axe: str
+    site: tuple[str, date], browser: Browser, tmp_path: Path, axe: str
 ) -> None:
     url, day = site
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(viewport={"width": 390, "height": 844}, timezone_id=ZONE.key, locale="en-GB")
-        page.goto(f"{url}#/today")
-        expect(page.locator("#who-title")).to_have_text("Whose page would you like to see?")
-        assert [a.text_content() for a in page.locator("#who-links a").all()] == ["w-001", "w-002"]
-        expect(page.locator("#tabs")).to_be_hidden()
+    page = browser.new_page(viewport={"width": 390, "height": 844}, timezone_id=ZONE.key, locale="en-GB")
+    page.goto(f"{url}#/today")
+    expect(page.locator("#who-title")).to_have_text("Whose page would you like to see?")
+    assert [a.text_content() for a in page.locator("#who-links a").all()] == ["w-001", "w-002"]
+    expect(page.locator("#tabs")).to_be_hidden()
+    page.evaluate(axe)
+    assert page.evaluate(AXE_RUN)[0] == []
+    page.locator("#who-links a").first.click()
+    expect(page.locator("#wearer")).to_have_text("w-001")
+    expect(page.locator("#looking")).to_contain_text("You are looking at stored data.")
+    page.locator("#day-before").click()
+    worn, middle = figures(tmp_path / "store.db", day)
+    expect(page.locator("#today-summary")).to_contain_text(f"Worn for {worn}. ")
+    expect(page.locator("#today-summary")).to_contain_text(f"mostly around {middle}.")
+    expect(page.locator("#timeline .flag-dot")).not_to_have_count(0)
+    for view, entry in (("diary", "#pain-form"), ("health", "#health-form"), ("now", "#feel")):
+        page.evaluate("view => { location.hash = `#/${view}`; }", view)
+        expect(page.locator(f"#view-{view}")).to_be_attached()
+        expect(page.locator(entry)).to_be_hidden()
+    page.evaluate(axe)
+    assert page.evaluate(AXE_RUN)[0] == []
+    for kind in ("day", "week"):
+        page.goto(f"{url}report/{kind}?wearer={WEARER}&day={day}&tz={ZONE.key}")
+        expect(page.locator("main")).to_contain_text("Questions for my therapist")
         page.evaluate(axe)
-        assert page.evaluate(AXE_RUN)[0] == []
-        page.locator("#who-links a").first.click()
-        expect(page.locator("#wearer")).to_have_text("w-001")
-        expect(page.locator("#looking")).to_contain_text("You are looking at stored data.")
-        page.locator("#day-before").click()
-        worn, middle = figures(tmp_path / "store.db", day)
-        expect(page.locator("#today-summary")).to_contain_text(f"Worn for {worn}. ")
-        expect(page.locator("#today-summary")).to_contain_text(f"mostly around {middle}.")
-        expect(page.locator("#timeline .flag-dot")).not_to_have_count(0)
-        for view, entry in (("diary", "#pain-form"), ("health", "#health-form"), ("now", "#feel")):
-            page.evaluate("view => { location.hash = `#/${view}`; }", view)
-            expect(page.locator(f"#view-{view}")).to_be_attached()
-            expect(page.locator(entry)).to_be_hidden()
-        page.evaluate(axe)
-        assert page.evaluate(AXE_RUN)[0] == []
-        for kind in ("day", "week"):
-            page.goto(f"{url}report/{kind}?wearer={WEARER}&day={day}&tz={ZONE.key}")
-            expect(page.locator("main")).to_contain_text("Questions for my therapist")
-            page.evaluate(axe)
-            assert page.evaluate(AXE_RUN)[0] == [], kind
-        browser.close()
+        assert page.evaluate(AXE_RUN)[0] == [], kind
+    page.close()
