@@ -106,6 +106,7 @@ def replay_cohort(
     spool = SpoolReader(spool_path)
     waiting = {s.id: partitions(spool, s, most) for s in sensors}
     spool.close()
+    newest = {sensor_id: parts[-1].last_seq for sensor_id, parts in waiting.items() if parts}
     results = {s.id: Replayed() for s in sensors}
     total = sum(map(len, waiting.values()))
     running: dict[Any, Partition] = {}
@@ -115,16 +116,15 @@ def replay_cohort(
     def begin(sensor_id: str, state: bytes | None) -> None:
         if waiting[sensor_id]:
             part = waiting[sensor_id].pop(0)
-            # First whoever has the most days before her: she would be waited for at the end.
-            left = len(waiting[sensor_id])
+            # First whoever has most before her: she would be waited for at the end.
+            left = newest[sensor_id] - part.first_seq
             future = client.submit(derive_partition, str(spool_path), part, study, state, pure=False, priority=left)
             running[future.key] = part
             completed.add(future)
 
-    for sensor in sensors:
-        if waiting[sensor.id]:
-            results[sensor.id].missing_before = waiting[sensor.id][0].first_seq - 1
-        begin(sensor.id, None)
+    for sensor_id in sorted(newest, key=lambda s: waiting[s][0].first_seq - newest[s]):
+        results[sensor_id].missing_before = waiting[sensor_id][0].first_seq - 1
+        begin(sensor_id, None)
     for done, future in enumerate(completed, 1):
         part, found = running.pop(future.key), future.result()
         begin(part.sensor.id, found.state)  # first of all, so that no worker waits for this machine's disk
