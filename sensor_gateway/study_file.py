@@ -7,7 +7,7 @@ is no part of the hash that stands on every flag.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,6 +50,16 @@ def retention_of(settings: Settings, base: Path) -> Retention:
     if settings.retention != Retention():
         raise ConfigError(f"{path}: table [retention] stands in the gateway file too; keep one of the two")
     return told
+
+
+def differences(was: Mapping[str, Any], now: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Each key of two studies as plain data that differs, dotted, with both values."""
+    for key in dict.fromkeys([*was, *now]):
+        a, b, name = was.get(key), now.get(key), f"{at}.{key}".lstrip(".")
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            yield from differences(a, b, name)
+        elif a != b:
+            yield name, a, b
 
 
 def as_toml(study: Study, retention: Retention | None = None) -> str:

@@ -28,7 +28,7 @@ from sensor_gateway.sinks.influx import InfluxDownError, InfluxWriter
 from sensor_gateway.sinks.influx_admin import Database, RemoteError
 from sensor_gateway.sinks.store import Store, StoreError
 from sensor_gateway.spool.block import BlockError
-from sensor_gateway.study_file import load_study, study_of
+from sensor_gateway.study_file import differences, load_study, study_of
 
 _TEXT = """\
 Reads the raw journal of a gateway (which may be running) and computes every record anew into a store of its own. With another
@@ -132,11 +132,14 @@ def _replay(args: argparse.Namespace, settings: Settings, study: Study, spool: S
                     report[sensor.id] = asdict(rederive_retro(spool, sensor, study, stored, store, progress))
                 else:
                     report[sensor.id] = asdict(rederive(spool, sensor, study, store, progress))
-    same = not args.check or _check(settings, store, folder / STORE_FILE, report)
+    worn: dict[str, list[str]] = {}
+    for s in settings.sensors:
+        if s.id in report:
+            worn.setdefault(s.wearer, []).append(s.id)
+    same = not args.check or _check(worn, store, folder / STORE_FILE, report)
     if args.diff is not None:
         usual = study_of(settings, base)
-        wearers = list(dict.fromkeys(s.wearer for s in settings.sensors if s.id in report))
-        report["diff"] = _diff(args.diff, folder / STORE_FILE, store, wearers, (usual, study))
+        report["diff"] = _diff(args.diff, folder / STORE_FILE, store, worn, (usual, study))
     if args.influx is not None:
         report["influx"] = asdict(_publish(args, settings, store))
         same = not report["influx"]["rejected"]
@@ -169,15 +172,18 @@ def _publish(args: argparse.Namespace, settings: Settings, store: Store) -> Publ
     return total
 
 
-def _diff(path: Path, stored: Path, derived: Store, wearers: list[str], studies: tuple[Study, Study]) -> dict[str, Any]:
+def _diff(
+    path: Path, stored: Path, derived: Store, worn: dict[str, list[str]], studies: tuple[Study, Study]
+) -> dict[str, Any]:
     """Write the report; what stands in it, in numbers."""
     store = Store.open(stored, readonly=True)
     try:
-        found = replay_diff.diff(store, derived, wearers)
+        found = replay_diff.diff(store, derived, worn)
     finally:
         store.close()
     try:
-        replay_diff.write(path, found, (study_hash(studies[0]), study_hash(studies[1])))
+        changes = tuple(differences(asdict(studies[0]), asdict(studies[1])))
+        replay_diff.write(path, found, replay_diff.Studies(study_hash(studies[0]), study_hash(studies[1]), changes))
     except OSError as e:
         raise ReplayError(f"{path}: cannot be written ({e.strerror or e}); name another file for --diff") from e
     kinds = [d for of in found.values() for d in of.kinds.values()]
@@ -186,12 +192,12 @@ def _diff(path: Path, stored: Path, derived: Store, wearers: list[str], studies:
     return {"file": str(path), **counts, "flags_gained": flags.count(True), "flags_lost": flags.count(False)}
 
 
-def _check(settings: Settings, replayed: Store, path: Path, report: dict[str, Any]) -> bool:
+def _check(worn: dict[str, list[str]], replayed: Store, path: Path, report: dict[str, Any]) -> bool:
     stored = Store.open(path, readonly=True)
     same = True
-    for wearer in dict.fromkeys(s.wearer for s in settings.sensors if s.id in report):
+    for wearer, sensors in worn.items():
         for kind in KINDS:
-            found: Difference = compare(stored, replayed, wearer, kind)
+            found: Difference = compare(stored, replayed, wearer, kind, sensors)
             report[f"{wearer} {kind}"] = asdict(found)
             same &= found.is_none
     stored.close()

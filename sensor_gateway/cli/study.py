@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from processing.rules.study import study_hash
 from sensor_gateway.config import ConfigError, Retention, Settings, load_settings
-from sensor_gateway.study_file import as_toml, load_study, retention_in, retention_of, study_of, study_path
+from sensor_gateway.study_file import as_toml, differences, load_study, retention_in, retention_of, study_of, study_path
 
 _EPILOG = """examples:
   tiltline study hash study.toml                              the hash that stands on every flag; the same on every machine
@@ -77,10 +76,10 @@ def _import(args: argparse.Namespace, settings: Settings) -> int:
         raise ConfigError(f"{args.file}: table [retention] stands in {args.config} too; keep one of the two")
     there = path.exists()
     old = load_study(path if there else None)
-    changes = list(_differences(asdict(old), asdict(new)))
+    changes = list(differences(asdict(old), asdict(new)))
     if kept is not None or (there and retention_in(path) is not None):
         before = retention_in(path) if there else None
-        changes += _differences(asdict(before or Retention()), asdict(kept or Retention()), "retention")
+        changes += differences(asdict(before or Retention()), asdict(kept or Retention()), "retention")
     hashes = study_hash(old), study_hash(new)
     if not args.dry_run and changes:
         _replace(path, as_toml(new, kept), path.with_name(f"{path.stem}.{hashes[0]}{path.suffix}") if there else None)
@@ -104,15 +103,6 @@ def _replace(path: Path, text: str, copy: Path | None) -> None:
     part = path.with_name(path.name + ".part")
     part.write_text(text, encoding="utf-8")
     part.replace(path)
-
-
-def _differences(was: Mapping[str, Any], now: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, Any, Any]]:
-    for key in dict.fromkeys([*was, *now]):
-        a, b, name = was.get(key), now.get(key), f"{at}.{key}".lstrip(".")
-        if isinstance(a, Mapping) and isinstance(b, Mapping):
-            yield from _differences(a, b, name)
-        elif a != b:
-            yield name, a, b
 
 
 def _short(value: Any) -> str:

@@ -17,7 +17,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from processing.dictionary import KINDS
 from processing.rules.study import Study
 from sensor_gateway.config import Sensor
 from sensor_gateway.garbage import for_long_computing
@@ -134,5 +133,5 @@ def replay_cohort(
         if progress is not None:
             progress(done / total)
     for sensor in sensors:
-        results[sensor.id].records = {kind: out.count(kind, sensor.wearer) for kind in KINDS}
+        results[sensor.id].records = out.counts(sensor.wearer, sensor.id)
     return results

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,7 +34,9 @@ class Change:
 
 @dataclass(slots=True)
 class KindDiff:
-    """Rows of one wearer and kind; ``first_utc_ns`` and ``last_utc_ns`` bound everything that differs."""
+    """Rows of one wearer and kind; ``first_utc_ns`` and ``last_utc_ns`` bound everything that differs. ``types``: of events, how
+    many of each type were [added, removed].
+    """
 
     equal: int = 0
     changed: int = 0
@@ -43,6 +45,7 @@ class KindDiff:
     first_utc_ns: int | None = None
     last_utc_ns: int | None = None
     columns: dict[str, Change] = field(default_factory=dict)
+    types: dict[str, list[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ class FlagChange:
     """A flag that only one of the two has."""
 
     t_utc_ns: int
+    sensor: str
     rule: str
     gained: bool
     text: str
@@ -64,21 +68,22 @@ class WearerDiff:
 
 
 Key = tuple[Any, ...]
+_Row = tuple[Key, dict[str, Any]]
 
 
-def diff(stored: Store, derived: Store, wearers: list[str]) -> dict[str, WearerDiff]:
-    """``derived`` against ``stored``, whole; "added" and "gained" is what only ``derived`` has."""
+def diff(stored: Store, derived: Store, sensors: Mapping[str, Collection[str]]) -> dict[str, WearerDiff]:
+    """``derived`` against ``stored``, whole, of each wearer's ``sensors``; "added" and "gained" is what only ``derived`` has."""
     found: dict[str, WearerDiff] = {}
-    for wearer in wearers:
+    for wearer, worn in sensors.items():
         mine = found[wearer] = WearerDiff()
         for kind in KINDS:
-            mine.kinds[kind] = _walk(stored, derived, wearer, kind, mine.flags)
+            rows = _rows(stored, wearer, worn, kind), _rows(derived, wearer, worn, kind)
+            mine.kinds[kind] = _walk(*rows, mine.flags)
     return found
 
 
-def _walk(stored: Store, derived: Store, wearer: str, kind: str, flags: list[FlagChange]) -> KindDiff:
+def _walk(a: Iterator[_Row], b: Iterator[_Row], flags: list[FlagChange]) -> KindDiff:
     result = KindDiff()
-    a, b = _rows(stored, wearer, kind), _rows(derived, wearer, kind)
     x, y = next(a, None), next(b, None)
     while x is not None or y is not None:
         key = min(row[0] for row in (x, y) if row is not None)
@@ -96,9 +101,11 @@ def _walk(stored: Store, derived: Store, wearer: str, kind: str, flags: list[Fla
             result.removed += new is None
             differs = True
             only = new if new is not None else old
-            if only is not None and only.get("type") == "flag":
-                text = str(json.loads(only["data"]).get("text", ""))
-                flags.append(FlagChange(key[0], str(only["rule"]), old is None, text))
+            if only is not None and "type" in only:
+                result.types.setdefault(str(only["type"]), [0, 0])[new is None] += 1
+                if only["type"] == "flag":
+                    text = str(json.loads(only["data"]).get("text", ""))
+                    flags.append(FlagChange(key[0], key[1], str(only["rule"]), old is None, text))
         if differs:
             result.first_utc_ns = key[0] if result.first_utc_ns is None else result.first_utc_ns
             result.last_utc_ns = key[0]
@@ -115,12 +122,14 @@ def _note(change: Change, old: Any, new: Any, t_utc_ns: int) -> None:
             change.largest, change.at_utc_ns = step, t_utc_ns
 
 
-def _rows(store: Store, wearer: str, kind: str) -> Iterator[tuple[Key, dict[str, Any]]]:
+def _rows(store: Store, wearer: str, sensors: Collection[str], kind: str) -> Iterator[_Row]:
     """Rows with the key by which they are matched, in its order. Of events of one instant, type and rule the n-th match."""
-    held: list[tuple[Key, dict[str, Any]]] = []
+    held: list[_Row] = []
     for page in store.columns(kind, wearer):
         for cells in zip(*page.values(), strict=True):
             row = dict(zip(page, cells, strict=True))
+            if row["sensor"] not in sensors:
+                continue
             key: Key = (row["t_utc_ns"], row["sensor"], row.get("type") or "", row.get("rule") or "")
             if held and held[0][0][0] != key[0]:
                 yield from _numbered(held)
@@ -129,25 +138,36 @@ def _rows(store: Store, wearer: str, kind: str) -> Iterator[tuple[Key, dict[str,
     yield from _numbered(held)
 
 
-def _numbered(rows: list[tuple[Key, dict[str, Any]]]) -> Iterator[tuple[Key, dict[str, Any]]]:
+def _numbered(rows: list[_Row]) -> Iterator[_Row]:
     seen: dict[Key, int] = {}
     for key, row in sorted(rows, key=lambda r: r[0]):
         seen[key] = seen.get(key, 0) + 1
         yield (*key, seen[key]), row
 
 
-def plain(found: dict[str, WearerDiff], studies: tuple[str, str]) -> dict[str, Any]:
-    """The report as JSON; ``studies`` are the hashes of the configured study and of the one replayed."""
+@dataclass(frozen=True, slots=True)
+class Studies:
+    """What was compared: hashes of the configured study and of the one replayed, and each key that differs with both values."""
+
+    stored: str
+    derived: str
+    changes: Sequence[tuple[str, Any, Any]] = ()
+
+
+def plain(found: dict[str, WearerDiff], studies: Studies) -> dict[str, Any]:
+    """The report as JSON."""
     return {
-        "study_hash": {"stored": studies[0], "derived": studies[1]},
+        "study_hash": {"stored": studies.stored, "derived": studies.derived},
+        "study_changes": [{"key": key, "from": was, "to": now} for key, was, now in studies.changes],
         "wearers": {wearer: asdict(of) for wearer, of in found.items()},
     }
 
 
-def lines(found: dict[str, WearerDiff], studies: tuple[str, str]) -> list[str]:
+def lines(found: dict[str, WearerDiff], studies: Studies) -> list[str]:
     """The report for a person, a line each."""
-    same = "the same study" if studies[0] == studies[1] else "another study"
-    out = [f"Stored under study {studies[0]}, derived again under {studies[1]} ({same})."]
+    same = "the same study" if studies.stored == studies.derived else "another study"
+    out = [f"Stored under study {studies.stored}, derived again under {studies.derived} ({same})."]
+    out += [f"  {key}: {was} -> {now}" for key, was, now in studies.changes]
     for wearer, of in found.items():
         out.append(f"{wearer}")
         for kind, d in of.kinds.items():
@@ -156,13 +176,16 @@ def lines(found: dict[str, WearerDiff], studies: tuple[str, str]) -> list[str]:
             for column, c in sorted(d.columns.items()):
                 size = "" if c.largest is None else f", the largest by {c.largest:+.6g} at {_at(c.at_utc_ns)}"
                 out.append(f"    {column}: {c.rows} rows{size}")
+            out += [
+                f"    {type_}: {added} added, {removed} removed" for type_, (added, removed) in sorted(d.types.items())
+            ]
         gained = sum(f.gained for f in of.flags)
         out.append(f"  flags: {gained} gained, {len(of.flags) - gained} lost")
-        out += [f"    {'+' if f.gained else '-'} {_at(f.t_utc_ns)} {f.rule}: {f.text}" for f in of.flags]
+        out += [f"    {'+' if f.gained else '-'} {_at(f.t_utc_ns)} {f.sensor} {f.rule}: {f.text}" for f in of.flags]
     return out
 
 
-def write(path: Path, found: dict[str, WearerDiff], studies: tuple[str, str]) -> None:
+def write(path: Path, found: dict[str, WearerDiff], studies: Studies) -> None:
     """Write the report in the form that the file's name asks for (`FORMS`). Raises ``OSError``."""
     if path.suffix == ".json":
         text = json.dumps(plain(found, studies), indent=2, ensure_ascii=False) + "\n"

@@ -7,13 +7,12 @@ changed study shows what it would have made of the same days.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from processing.alignment.static import Alignment
-from processing.dictionary import KINDS
 from processing.rules.study import Study
 from processing.types import Record
 from sensor_gateway import derive
@@ -85,7 +84,7 @@ def rederive(
     tell = None if progress is None else lambda seq: progress(seq / newest)
     result = derive_span(spool, sensor, deriver, out, tell=tell)
     result.unreadable, result.corrected = deriver.unreadable, len(deriver.corrected)
-    result.records = {kind: out.count(kind, sensor.wearer) for kind in KINDS}
+    result.records = out.counts(sensor.wearer, sensor.id)
     return result
 
 
@@ -153,10 +152,12 @@ class Difference:
         return not (self.different or self.only_stored or self.only_replayed)
 
 
-def compare(stored: Store, replayed: Store, wearer: str, kind: str) -> Difference:
-    """Compare record by record, exactly. The stored side may be a moment behind where a gateway is running."""
+def compare(
+    stored: Store, replayed: Store, wearer: str, kind: str, sensors: Collection[str] | None = None
+) -> Difference:
+    """Compare record by record, exactly, of these ``sensors`` only (None: of all). The stored side may be a moment behind where a gateway is running."""
     result = Difference()
-    a, b = _rows(stored, wearer, kind), _rows(replayed, wearer, kind)
+    a, b = _rows(stored, wearer, kind, sensors), _rows(replayed, wearer, kind, sensors)
     x, y = next(a, None), next(b, None)
     while x is not None or y is not None:
         key = min(row[0] for row in (x, y) if row is not None)
@@ -174,11 +175,14 @@ def compare(stored: Store, replayed: Store, wearer: str, kind: str) -> Differenc
     return result
 
 
-def _rows(store: Store, wearer: str, kind: str) -> Iterator[tuple[tuple[int, str], tuple[Any, ...]]]:
+def _rows(
+    store: Store, wearer: str, kind: str, sensors: Collection[str] | None
+) -> Iterator[tuple[tuple[int, str], tuple[Any, ...]]]:
     """Rows with their key, in the order of the key."""
     tie = "event_id" if kind == "event" else "sensor"
     for page in store.columns(kind, wearer):
         names = list(page)
-        t, other = names.index("t_utc_ns"), names.index(tie)
+        t, other, sensor = names.index("t_utc_ns"), names.index(tie), names.index("sensor")
         for row in zip(*page.values(), strict=True):
-            yield (row[t], row[other]), row
+            if sensors is None or row[sensor] in sensors:
+                yield (row[t], row[other]), row

@@ -19,7 +19,6 @@ from processing.alignment.mounts import restored
 from processing.alignment.static import Alignment
 from processing.batch import process_recording
 from processing.core import CoreSetup
-from processing.dictionary import KINDS
 from processing.mount_search import find_mounts
 from processing.rules.study import Study
 from sensor_gateway import derive
@@ -130,5 +129,5 @@ def derive_retro(
         late_used=kept.used,
         late_repeated=kept.repeated,
         late_misfit=kept.misfit,
-        records={kind: out.count(kind, setup.wearer) for kind in KINDS},
+        records=out.counts(setup.wearer, setup.sensor),
     )

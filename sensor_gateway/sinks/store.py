@@ -222,6 +222,11 @@ class Store:
         where = f"FROM {kind} WHERE wearer = ? AND t_utc_ns >= ? AND t_utc_ns < ?"
         return int(self._all(f"SELECT count(*) {where}", (wearer, t0_ns, t1_ns))[0][0])
 
+    def counts(self, wearer: str, sensor: str) -> dict[str, int]:
+        """How many records of each kind are of this wearer's sensor."""
+        sql = "SELECT count(*) FROM {} WHERE wearer = ? AND sensor = ?"
+        return {kind: int(self._all(sql.format(kind), (wearer, sensor))[0][0]) for kind in KINDS}
+
     def _all(self, sql: str, params: Row | dict[str, Cell] = ()) -> list[Row]:
         with self._lock:
             return self._db.execute(sql, params).fetchall()

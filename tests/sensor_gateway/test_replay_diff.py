@@ -10,7 +10,8 @@ import pytest
 
 from processing.types import NS_PER_S, Event, Metric
 from sensor_gateway import cli
-from sensor_gateway.replay.diff import diff, lines, write
+from sensor_gateway.replay.diff import Studies, diff, lines, write
+from sensor_gateway.replay.rederive import compare
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
 from tests.integration.test_delivery import sensors, write_recording
@@ -40,7 +41,7 @@ def test_rows_columns_and_flags_that_differ_are_told_apart(tmp_path: Path) -> No
     other[2] = replace(rows[3], anterior_tilt_deg=3.5)
     other[3] = replace(rows[4], tilt_uncertainty_deg=None)
     new = store(tmp_path / "b.db", other)
-    found = diff(old, new, ["w-001"])
+    found = diff(old, new, {"w-001": ["clip-1"]})
     of = found["w-001"].kinds["metric"]
     assert (of.equal, of.changed, of.added, of.removed) == (5, 3, 1, 1)
     assert (of.first_utc_ns, of.last_utc_ns) == (T0, T0 + 9 * NS_PER_S)
@@ -53,16 +54,32 @@ def test_rows_columns_and_flags_that_differ_are_told_apart(tmp_path: Path) -> No
     changes = [(f.t_utc_ns, f.rule, f.gained) for f in found["w-001"].flags]
     assert changes == [(T0 + 5 * NS_PER_S, "sustained_tilt", False), (T0 + 7 * NS_PER_S, "static_posture", True)]
     for form in ("txt", "json", "html"):
-        write(tmp_path / f"report.{form}", found, ("aa", "bb"))
+        write(tmp_path / f"report.{form}", found, Studies("aa", "bb", [("tilt.on_s", 120, 60)]))
     text = (tmp_path / "report.txt").read_text()
     assert "flags: 1 gained, 1 lost" in text
-    assert "- 2026-09-21 14:14:05Z sustained_tilt: <sustained_tilt>" in text
+    assert "- 2026-09-21 14:14:05Z clip-1 sustained_tilt: <sustained_tilt>" in text
+    assert "  tilt.on_s: 120 -> 60" in text
+    assert "    flag: 1 added, 1 removed" in text
     assert "anterior_tilt_deg: 2 rows, the largest by -5 at 2026-09-21 14:14:02Z" in text
     page = (tmp_path / "report.html").read_text()
     assert "&lt;sustained_tilt&gt;" in page
     assert "<sustained_tilt>" not in page
     assert json.loads((tmp_path / "report.json").read_text())["wearers"]["w-001"]["kinds"]["metric"]["changed"] == 3
-    assert lines(diff(old, old, ["w-001"]), ("aa", "aa"))[-1] == "  flags: 0 gained, 0 lost"
+    assert lines(diff(old, old, {"w-001": ["clip-1"]}), Studies("aa", "aa"))[-1] == "  flags: 0 gained, 0 lost"
+
+
+def test_a_replay_of_one_of_two_clips_is_compared_with_that_one(tmp_path: Path) -> None:
+    both, one = store(tmp_path / "a.db", [metric(0), flag(1, "tilt_dose", "a")]), store(tmp_path / "b.db", [metric(0)])
+    both.write(Owned("w-001", "clip-2", r) for r in (metric(0), metric(1), flag(3, "tilt_dose", "a")))
+    found = diff(both, one, {"w-001": ["clip-1"]})["w-001"]
+    of = found.kinds["metric"]
+    assert (of.equal, of.changed, of.added, of.removed) == (1, 0, 0, 0)
+    assert [(f.sensor, f.gained) for f in found.flags] == [("clip-1", False)]
+    same = compare(both, one, "w-001", "metric", ["clip-1"])
+    assert same.is_none
+    assert same.equal == 1
+    assert compare(both, one, "w-001", "metric").only_stored == 2
+    assert both.counts("w-001", "clip-2") == {"metric": 2, "epoch": 0, "event": 1, "device": 0}
 
 
 @pytest.mark.slow
@@ -86,6 +103,10 @@ def test_a_changed_threshold_shows_as_flags_gained(tmp_path: Path, capsys: pytes
     told = json.loads(capsys.readouterr().out)["diff"]
     found = json.loads(report.read_text())
     assert found["study_hash"]["stored"] != found["study_hash"]["derived"]
+    assert {c["key"]: c["to"] for c in found["study_changes"]} == {
+        "tilt.dose_deg_min": 2.0,
+        "tilt.dose_rearm_deg_min": 1.0,
+    }
     gained = [f for f in found["wearers"]["w-001"]["flags"] if f["gained"]]
     assert len(gained) == told["flags_gained"] > 0
     assert {f["rule"] for f in gained} == {"tilt_dose"}
