@@ -23,7 +23,7 @@ from processing.dictionary import ABSOLUTE, BOUT, EPOCH, METRIC, SAMPLE, STEP, T
 from processing.mount_search import find_mounts
 from processing.rules.study import Study, study_hash
 from processing.types import NS_PER_S, POSTURE_CODE, Epoch, Event, Metric, Samples, TimedBatch
-from sensor_gateway.alignments.absolute_tilt import NeutralTimes, absolute_columns
+from sensor_gateway.alignments.absolute_tilt import NeutralTimes, OffsetsByTime, absolute_columns
 from sensor_gateway.alignments.notes import Offset
 from sensor_gateway.export.csv_parquet import FileSet, open_table
 from sensor_gateway.export.manifest import write_manifest
@@ -167,17 +167,18 @@ def _write_absolute(files: FileSet, result: ProcessResult, options: ProcessOptio
     offset = options.offset
     note = None if offset is None else Offset(1, 0, options.wearer, offset)
     metrics = [r for r in result.records if isinstance(r, Metric)]
+    t = np.array([m.t_utc_ns for m in metrics], np.int64)
     columns = absolute_columns(
-        [m.t_utc_ns for m in metrics],
-        [m.anterior_tilt_deg for m in metrics],
-        [m.tilt_uncertainty_deg for m in metrics],
-        lambda _: note,
-        NeutralTimes(r for r in result.records if isinstance(r, Event)).holds,
+        t,
+        np.array([m.anterior_tilt_deg for m in metrics], np.float64),
+        np.array([m.tilt_uncertainty_deg for m in metrics], np.float64),
+        OffsetsByTime((), (note,)),
+        NeutralTimes(r for r in result.records if isinstance(r, Event)).holds(t),
     )
     table = open_table(files.path(ABSOLUTE_FILE), schema_of(ABSOLUTE), "parquet")
     table.write(column_table(columns, ABSOLUTE))
     table.close()
-    return table.rows, any(v is not None for v in columns["anterior_tilt_abs_deg"])
+    return table.rows, bool(np.isfinite(columns["anterior_tilt_abs_deg"]).any())
 
 
 def _bouts(metrics: list[Metric]) -> list[Bout]:

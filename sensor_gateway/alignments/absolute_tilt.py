@@ -5,17 +5,15 @@ Made when something is written or shown, from records that do not hold it; so a 
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, TypeAlias
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from processing.alignment.static import WITH_NEUTRAL
-from processing.types import Event
+from processing.types import F64, I64, Bool, Event
 from sensor_gateway.alignments.notes import Note, Offset, offset_at
-
-OffsetAt: TypeAlias = Callable[[int], Offset | None]
-COLUMNS: Final = ("t_utc_ns", "anterior_tilt_abs_deg", "tilt_abs_uncertainty_deg", "offset_version")
 
 
 class NeutralTimes:
@@ -23,46 +21,54 @@ class NeutralTimes:
 
     def __init__(self, events: Iterable[Event]) -> None:
         self._from: list[int] = []
-        self._neutral: list[bool] = []
+        self._neutral = [False]
         for e in events:
             if e.type == "alignment" and e.data.get("outcome") == "in force":
                 self._from.append(e.t_utc_ns)
                 self._neutral.append(e.data["method"] in WITH_NEUTRAL)
 
-    def holds(self, t_utc_ns: int) -> bool:
-        """Whether a neutral pose was in force at the start of this second."""
-        i = bisect_right(self._from, t_utc_ns)
-        return i > 0 and self._neutral[i - 1]
+    def holds(self, t_utc_ns: I64) -> Bool:
+        """Whether a neutral pose was in force at the start of these seconds (n,)."""
+        out: Bool = np.array(self._neutral)[np.searchsorted(np.array(self._from, np.int64), t_utc_ns, "right")]
+        return out
 
 
-def offsets_by_time(notes: Sequence[Note], wearer: str) -> OffsetAt:
-    """The offset in use at a time, for many times."""
+@dataclass(frozen=True, slots=True)
+class OffsetsByTime:
+    """Offsets of a wearer: ``used[0]`` before the first of the ``dates`` [UTC ns], ``used[i + 1]`` from the i-th on."""
+
+    dates: tuple[int, ...]
+    used: tuple[Offset | None, ...]
+
+
+def offsets_by_time(notes: Sequence[Note], wearer: str) -> OffsetsByTime:
+    """The offset in use at each time."""
     mine = [n for n in notes if isinstance(n, Offset) and n.wearer == wearer]
-    dates = sorted({n.offset.t_utc_ns for n in mine})
-    used = [offset_at(mine, wearer, t) for t in dates]
-
-    def at(t_utc_ns: int) -> Offset | None:
-        i = bisect_right(dates, t_utc_ns)
-        return used[i - 1] if i else None
-
-    return at
+    dates = tuple(sorted({n.offset.t_utc_ns for n in mine}))
+    return OffsetsByTime(dates, (None, *(offset_at(mine, wearer, t) for t in dates)))
 
 
 def absolute_columns(
-    t_utc_ns: Sequence[int],
-    tilt_deg: Sequence[float | None],
-    uncertainty_deg: Sequence[float | None],
-    offset: OffsetAt,
-    neutral: Callable[[int], bool],
-) -> dict[str, list[Any]]:
-    """Columns of the dictionary's `ABSOLUTE` for seconds with their tilt."""
-    out: dict[str, list[Any]] = {name: [] for name in COLUMNS}
-    for t, tilt, doubt in zip(t_utc_ns, tilt_deg, uncertainty_deg, strict=True):
-        note = offset(t)
-        value: tuple[float | None, float | None] = (None, None)
-        if note is not None and tilt is not None and doubt is not None and not math.isnan(tilt) and neutral(t):
-            value = note.offset.absolute(tilt, doubt)
-        row = (t, *value, None if note is None else note.version)
-        for name, cell in zip(COLUMNS, row, strict=True):
-            out[name].append(cell)
-    return out
+    t_utc_ns: I64, tilt_deg: F64, uncertainty_deg: F64, offsets: OffsetsByTime, neutral: Bool
+) -> dict[str, Any]:
+    """Columns of the dictionary's `ABSOLUTE` for seconds with their tilt (n,), NaN where there is none; ``neutral``: whether it is
+    relative to a neutral pose.
+    """
+    absolute = np.full((len(t_utc_ns), 2), np.nan)
+    which = np.searchsorted(np.array(offsets.dates, np.int64), t_utc_ns, "right")
+    told = neutral & ~np.isnan(tilt_deg) & ~np.isnan(uncertainty_deg)
+    for i, note in enumerate(offsets.used):
+        rows = np.flatnonzero(told & (which == i))
+        if note is not None and len(rows):
+            pairs = zip(tilt_deg[rows].tolist(), uncertainty_deg[rows].tolist(), strict=True)
+            absolute[rows] = [note.offset.absolute(tilt, doubt) for tilt, doubt in pairs]
+    versions = [None if note is None else note.version for note in offsets.used]
+    known = None not in {versions[i] for i in np.unique(which)}
+    return {
+        "t_utc_ns": t_utc_ns,
+        "anterior_tilt_abs_deg": absolute[:, 0],
+        "tilt_abs_uncertainty_deg": absolute[:, 1],
+        "offset_version": np.array(versions)[which].astype(np.int64)
+        if known
+        else [versions[i] for i in which.tolist()],
+    }

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import numpy as np
+
 from processing.dictionary import ABSOLUTE, KINDS, Field
 from sensor_gateway.alignments.absolute_tilt import absolute_columns, offsets_by_time
 from sensor_gateway.alignments.history import read_history
@@ -18,7 +20,7 @@ from sensor_gateway.export.csv_parquet import FileSet, open_table
 from sensor_gateway.export.deidentify import AS_IT_IS, Veil
 from sensor_gateway.export.dictionary_doc import dictionary_json, dictionary_markdown
 from sensor_gateway.export.manifest import BY_DAY, manifest_of, write_manifest
-from sensor_gateway.export.tables import IDENTITY, column_table, repeated, schema_of
+from sensor_gateway.export.tables import IDENTITY, coded, column_table, numbers, repeated, schema_of, whole
 from sensor_gateway.sinks.records import FAR_NS, PAGE, Records
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.sinks.store_arrow import MANY, arrow_columns
@@ -89,7 +91,8 @@ def export_store(
         if measured and "metrics" in tables:
             tables = (*tables, "absolute")
             name = f"absolute.{selection.form}"
-            rows[name] = _write_absolute(store, selection, measured, notes, files.path(name), veil)
+            known = {w: counts["metrics", w] for w in measured}
+            rows[name] = _write_absolute(store, selection, known, notes, files.path(name), veil)
             content["offsets"] = [
                 {**(plain(n) if veil.is_none else veil.data(w, plain(n))), "sigma_deg": n.offset.sigma_deg}
                 for w in measured
@@ -126,31 +129,30 @@ def _table(wearer: str, page: Mapping[str, Sequence[Any]], fields: Sequence[Fiel
 
 
 def _write_absolute(
-    store: Records, selection: Selection, wearers: Sequence[str], notes: Sequence[Note], path: Path, veil: Veil
+    store: Records, selection: Selection, counts: Mapping[str, int], notes: Sequence[Note], path: Path, veil: Veil
 ) -> int:
-    """Seconds with their absolute tilt, where a therapist's offset was entered; the rows written."""
+    """Seconds with their absolute tilt of wearers (with how many records) for whom a therapist entered an offset, in the order of
+    metrics; the rows written.
+    """
     fields = (*IDENTITY, *ABSOLUTE)
     writer = open_table(path, schema_of(fields), selection.form)
-    for wearer in wearers:
-        offset = offsets_by_time(notes, wearer)
+    for wearer in counts:
+        offsets = offsets_by_time(notes, wearer)
         history = read_history(store, wearer, ())
         times = {s: history.neutral_times(s) for s in history.sensors}
-        for page in store.columns("metric", wearer, selection.from_ns, selection.to_ns, page=PAGE):
-            sensors = page["sensor"]
-            for sensor in dict.fromkeys(map(str, sensors)):
-                mine = [i for i, s in enumerate(sensors) if s == sensor]
-                t, tilt, doubt = (
-                    [page[k][i] for i in mine] for k in ("t_utc_ns", "anterior_tilt_deg", "tilt_uncertainty_deg")
-                )
-                holds = times[sensor].holds if sensor in times else _never
-                columns = absolute_columns(t, tilt, doubt, offset, holds)  # type: ignore[arg-type]  # cells of these columns are numbers
-                writer.write(_table(wearer, {"sensor": [sensor] * len(t), **columns}, fields, veil))
+        span = (selection.from_ns, selection.to_ns)
+        for page in pages(store, "metric", wearer, span, counts[wearer]):
+            t = whole(page["t_utc_ns"])
+            neutral = np.zeros(len(t), bool)
+            sensors, which = coded(page["sensor"])
+            for i, sensor in enumerate(sensors):
+                if sensor in times:
+                    neutral |= (which == i) & times[sensor].holds(t)
+            tilt, doubt = (numbers(page[name]) for name in ("anterior_tilt_deg", "tilt_uncertainty_deg"))
+            columns = absolute_columns(t, tilt, doubt, offsets, neutral)
+            writer.write(_table(wearer, {"sensor": page["sensor"], **columns}, fields, veil))
     writer.close()
     return writer.rows
-
-
-def _never(_: int) -> bool:
-    return False
 
 
 def chosen_wearers(store: Records, selection: Selection) -> Sequence[str]:

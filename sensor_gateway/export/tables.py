@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from processing.dictionary import SAMPLE, Field
-from processing.types import I64, Event, Json, Samples
+from processing.types import F64, I64, Event, Json, Samples
 
 _ARROW: Final = {
     "int64": pa.int64(),
@@ -85,8 +85,9 @@ def column_table(columns: Mapping[str, Any], fields: Sequence[Field]) -> Any:
 def _numbers(values: Any, kind: Any) -> Any:
     """A numpy array (n,) as an Arrow array. `pyarrow.array` loads pandas where that is installed: not for whole columns of numbers."""
     mask = np.isnan(values) if values.dtype.kind == "f" else None
-    if values.dtype in _AS_THEY_LIE and values.dtype == kind.to_pandas_dtype() and (mask is None or not mask.any()):
-        return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
+    if values.dtype in _AS_THEY_LIE and values.dtype == kind.to_pandas_dtype():
+        there = None if mask is None or not mask.any() else pa.py_buffer(np.packbits(~mask, bitorder="little"))
+        return pa.Array.from_buffers(kind, len(values), [there, pa.py_buffer(values)])
     return pa.array(values, type=kind, mask=mask)
 
 
@@ -104,13 +105,35 @@ def whole(values: Sequence[int]) -> I64:
     return np.asarray(values, np.int64)
 
 
+def numbers(values: Sequence[float | None]) -> F64:
+    """Numbers (a list, or an Arrow array of float64) for numpy, NaN where one is missing."""
+    if not isinstance(values, pa.Array):
+        return np.array(values, np.float64)
+    valid, data = values.buffers()
+    out = np.frombuffer(data, np.float64, len(values), 8 * values.offset).copy()
+    if valid is not None and values.null_count:
+        bits = np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")[values.offset :][: len(values)]
+        out[bits == 0] = np.nan
+    return out
+
+
+def coded(values: Sequence[str]) -> tuple[list[str], Any]:
+    """The different texts among ``values`` (a list, or an Arrow array without nulls), and which of them each is (n,)."""
+    if isinstance(values, pa.Array):
+        found = values.dictionary_encode()
+        codes = found.indices
+        return found.dictionary.to_pylist(), np.frombuffer(codes.buffers()[1], np.int32, len(codes), 4 * codes.offset)
+    names = {name: i for i, name in enumerate(dict.fromkeys(values))}
+    return list(names), np.array([names[value] for value in values], np.int32)
+
+
 def replaced(values: Sequence[str], new: Callable[[str], str]) -> Any:
     """Texts (a list or an Arrow array) under their new names; each old one is asked for once."""
     if not isinstance(values, pa.Array):
         names = {old: new(old) for old in set(values)}
         return [names[old] for old in values]
-    coded = values.dictionary_encode()
-    return pa.concat_arrays([repeated(new(old), 1) for old in coded.dictionary.to_pylist()]).take(coded.indices)
+    found = values.dictionary_encode()
+    return pa.concat_arrays([repeated(new(old), 1) for old in found.dictionary.to_pylist()]).take(found.indices)
 
 
 def event_line(event: Event) -> str:

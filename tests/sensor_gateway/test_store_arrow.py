@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import shutil
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
@@ -13,9 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from processing.alignment.offset import PelvicOffset
 from processing.dictionary import KINDS
 from processing.types import NS_PER_S, DeviceReport, Epoch, Event, Metric, Record
 from sensor_gateway import cli
+from sensor_gateway.alignments.notes import append, offset_note
 from sensor_gateway.export.csv_parquet import open_table
 from sensor_gateway.export.deidentify import Veil
 from sensor_gateway.export.tables import IDENTITY, column_table, schema_of
@@ -110,11 +114,15 @@ def month(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("month") / "store.db"
     store = Store.open(path)
     store.write(Owned("w-1", "clip-1", r) for r in records(301) if not isinstance(r, Metric))
+    posed = Event(
+        T0 + 9 * NS_PER_S, "a" * 16, "alignment", None, {"outcome": "in force", "method": "static", "r_ps": []}
+    )
+    store.write([Owned("w-1", "clip-1", posed)])
     store.close()
     with closing(sqlite3.connect(path)) as db, db:
         db.execute(
             "INSERT INTO metric SELECT 'w-1', 'clip-' || (1 + value % 2), ?1 + value * 1000000000, "
-            "CASE WHEN value % 7 THEN value / 8.0 END, value * 0.1, NULL, 'sitting', 0.9, 1.0, 0.8 FROM "
+            "CASE WHEN value % 7 THEN value / 8.0 END, value * 0.1, CASE WHEN value % 5 THEN 2.0 END, 'sitting', 0.9, 1.0, 0.8 FROM "
             "(WITH RECURSIVE n(value) AS (SELECT 0 UNION ALL SELECT value + 1 FROM n WHERE value < ?2 - 1) SELECT value FROM n)",
             (T0, MANY),
         )
@@ -168,6 +176,36 @@ def test_very_many_rows_are_moved_and_renamed_as_few_are(month: Path, tmp_path: 
     assert found.num_rows == MANY
     assert found.equals(pa.concat_tables(parts), check_metadata=True)
     assert not set(found["sensor"].unique().to_pylist()) & {"clip-1", "clip-2"}
+
+
+def test_absolute_tilt_of_very_many_rows_stands_in_the_order_of_metrics(month: Path, tmp_path: Path) -> None:
+    db, whole, days = tmp_path / "store.db", tmp_path / "whole", tmp_path / "days"
+    shutil.copyfile(month, db)
+    offset = PelvicOffset(9.5, "caliper", "pt-1", T0 + 100 * NS_PER_S, 1.5)
+    append(tmp_path, lambda version: offset_note(version, T0, "w-1", offset))
+    assert export(db, whole) == 0
+    parts = []
+    for first, end in pairwise(DAYS):
+        assert export(db, days, "--from", first, "--to", end) == 0
+        parts.append(pq.read_table(days / "absolute.parquet"))
+    found, metrics = pq.read_table(whole / "absolute.parquet"), pq.read_table(whole / "metrics.parquet")
+    assert found.equals(pa.concat_tables(parts))
+    for name in ("sensor", "t_utc_ns"):
+        assert found[name].equals(metrics[name])
+    rows = zip(
+        *(metrics[name].to_pylist() for name in ("sensor", "anterior_tilt_deg", "tilt_uncertainty_deg")), strict=True
+    )
+    expected = [
+        (tilt + 9.5, math.hypot(doubt, 1.5))
+        if i >= 100 and sensor == "clip-1" and None not in (tilt, doubt)
+        else (None, None)
+        for i, (sensor, tilt, doubt) in enumerate(rows)
+    ]
+    assert found["offset_version"].to_pylist() == [None] * 100 + [1] * (MANY - 100)
+    assert (
+        list(zip(*(found[n].to_pylist() for n in ("anterior_tilt_abs_deg", "tilt_abs_uncertainty_deg")), strict=True))
+        == expected
+    )
 
 
 def test_events_in_arrow_arrays_are_moved_and_renamed_as_in_lists(store: Store) -> None:
