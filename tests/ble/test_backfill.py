@@ -57,7 +57,7 @@ class Bench:
             )
             self.late += sum(len(i.batch.t_dev_ticks) for i in new if isinstance(i, Late))
 
-    async def until(self, condition, timeout_s: float = 20.0) -> None:
+    async def until(self, condition, timeout_s: float = 120.0) -> None:
         end = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < end, f"states {self.states}, {self.session.stats}"
@@ -86,7 +86,7 @@ async def test_ten_minutes_out_of_range_are_fetched_once_and_live_samples_go_on(
         live = b.numbers(ImuBatch)
         missing = int(max(np.diff(live))) - 1
         assert missing >= 600 * RATE_HZ
-        await b.until(lambda: b.late >= missing, 60)
+        await b.until(lambda: b.late >= missing)
         await asyncio.sleep(1)
     finally:
         task.cancel()
