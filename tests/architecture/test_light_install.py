@@ -6,6 +6,7 @@ The wheel is built as pip builds it and unpacked beside those three alone; an in
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import sysconfig
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -87,6 +89,20 @@ def test_the_arithmetic_runs_on_numpy_scipy_and_vqf_alone(light: Path) -> None:
     assert told["requires"] == ["numpy", "scipy", "vqf"]
     assert told["tilt_deg"] < 0.5
     assert told["exercises"] >= 12
+
+
+def test_the_script_in_the_researchers_page_runs_as_it_stands(light: Path) -> None:
+    (script,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/research.md").read_text(encoding="utf-8"), re.DOTALL)
+    t = np.arange(18_000) / 100
+    lean = np.where(t < 10, 0.0, np.radians(8))  # stands in the neutral pose, then with the pelvis 8 deg forward
+    signals = [9.81 * np.cos(lean), 0 * t, 9.81 * np.sin(lean), 0 * t, 0 * t, 0 * t]
+    table = np.column_stack([t, *signals])
+    np.savetxt(light.parent / "walk.csv", table, delimiter=",", header="t_s,ax,ay,az,gx,gy,gz", comments="")
+    done = python(light, "-c", script)
+    assert done.returncode == 0, done.stderr
+    minutes = [line.split() for line in done.stdout.splitlines()]
+    assert [int(m[0]) for m in minutes] == [1_773_187_200_000_000_000 + i * 60_000_000_000 for i in range(3)]
+    assert abs(float(minutes[2][1]) - 8) < 0.5
 
 
 def test_commands_are_listed_and_say_which_extra_they_need(light: Path) -> None:
