@@ -24,6 +24,7 @@ from sensor_gateway.drivers.capture2go import (
     Capture2GoDriver,
 )
 from sensor_gateway.drivers.capture2go_frame import Package, encode, split
+from tests.sensor_gateway.decoded import one_batch
 from tests.sensor_gateway.driver_fuzz import RX_MONO_NS, RX_UTC_NS, check, feed, restored, shared_vectors, storm
 
 # Made with the vendor's SDK encoder and parser (provenance: derived); frames without the notification's first byte.
@@ -59,12 +60,6 @@ def notifications(frames: bytes, sizes: list[int]) -> list[bytes]:
 
 def batches(items: list[Decoded]) -> list[ImuBatch]:
     return [item for item in items if isinstance(item, ImuBatch)]
-
-
-def one_batch(items: list[Decoded]) -> ImuBatch:
-    (batch,) = items
-    assert isinstance(batch, ImuBatch)
-    return batch
 
 
 def test_a_packed_package_gives_its_eight_samples() -> None:

@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processing.types import GRAVITY_MPS2, ImuBatch
-from sensor_gateway.drivers.base import Advert, Battery, Decoded, Rejected
+from sensor_gateway.drivers.base import Advert, Battery, Rejected
 from sensor_gateway.drivers.metamotion import COMMAND_UUID, NOTIFY_UUID, SERVICE_UUID, MetaMotionDriver
 from sensor_gateway.drivers.metamotion_chips import ACC, CHIPS, GYRO
 from sensor_gateway.drivers.metamotion_fusion import decode_fusion
 from sensor_gateway.drivers.metamotion_log import TICK_NS, Halves, decode_log
+from tests.sensor_gateway.decoded import batches
 from tests.sensor_gateway.driver_fuzz import check, feed, restored, shared_vectors, storm
 
 # The vendor's unit tests (provenance: vendor test).
@@ -41,11 +42,6 @@ def bmi160(**kwargs: int) -> MetaMotionDriver:
 def packed(chip: str, module: int, value: int) -> bytes:
     """Three equal samples."""
     return bytes([module, CHIPS[chip].packed[module]]) + struct.pack("<9h", *[value] * 9)
-
-
-def batches(items: list[Decoded]) -> list[ImuBatch]:
-    assert not [i for i in items if isinstance(i, Rejected)]
-    return [i for i in items if isinstance(i, ImuBatch)]
 
 
 def both(driver: MetaMotionDriver, acc: bytes, gyro: bytes) -> ImuBatch:

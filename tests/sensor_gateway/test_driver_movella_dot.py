@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processing.types import ImuBatch
 from sensor_gateway.drivers import dot_message
-from sensor_gateway.drivers.base import Advert, Battery, Decoded, Rejected
+from sensor_gateway.drivers.base import Advert, Battery, Rejected
 from sensor_gateway.drivers.dot_message import RECORDING, SYNCHRONISATION, Message
 from sensor_gateway.drivers.dot_payload import LONG_UUID, MEDIUM_UUID, PAYLOADS, SHORT_UUID, decode
 from sensor_gateway.drivers.movella_dot import (
@@ -22,6 +21,7 @@ from sensor_gateway.drivers.movella_dot import (
     DEVICE_CONTROL_UUID,
     MovellaDotDriver,
 )
+from tests.sensor_gateway.decoded import one_batch
 from tests.sensor_gateway.driver_fuzz import RX_MONO_NS, RX_UTC_NS, check, feed, restored, shared_vectors, storm
 
 # Provenance: derived from the vendor's table.
@@ -31,12 +31,6 @@ PAYLOAD_26 = bytes.fromhex("bbc70100ea46773f00000000ed83843e000000007b142ebe0ad7
 ACC = [-0.17, 0.02, 9.79]
 PADDED = {MEDIUM_UUID: 40, LONG_UUID: 63, SHORT_UUID: 20}
 MOST_NUMBERS = 1
-
-
-def one_batch(items: list[Decoded]) -> ImuBatch:
-    (batch,) = items
-    assert isinstance(batch, ImuBatch)
-    return batch
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processing.types import GRAVITY_MPS2, ImuBatch
-from sensor_gateway.drivers.base import Advert, Battery, Decoded, Rejected
+from processing.types import GRAVITY_MPS2
+from sensor_gateway.drivers.base import Advert, Battery, Rejected
 from sensor_gateway.drivers.polar import BATTERY_UUID, CONTROL_UUID, DATA_UUID, PolarDriver
 from sensor_gateway.drivers.polar_control import factor_of, read_answer, read_settings
 from sensor_gateway.drivers.polar_frames import ACC, GYRO, MAG, FrameError, decode_content
+from tests.sensor_gateway.decoded import batches
 from tests.sensor_gateway.driver_fuzz import check, feed, restored, shared_vectors, storm
 
 # The vendor's unit tests (provenance: vendor test).
@@ -45,11 +46,6 @@ def frame(kind: int, t: int, numbers: np.ndarray, width: int = 8) -> bytes:
     """A compressed message of whole numbers, its last sample at ``t``."""
     first = numbers[0].astype("<i2").tobytes()
     return struct.pack("<BQB", kind, t, 0x80) + first + pack_deltas(numbers, width)
-
-
-def batches(items: list[Decoded]) -> list[ImuBatch]:
-    assert not [i for i in items if isinstance(i, Rejected)]
-    return [i for i in items if isinstance(i, ImuBatch)]
 
 
 def test_the_vendors_vectors_decode_to_their_values() -> None:

@@ -22,6 +22,7 @@ from sensor_gateway.drivers.witmotion import (
     command,
     split,
 )
+from tests.sensor_gateway.decoded import one_batch
 from tests.sensor_gateway.driver_fuzz import RX_MONO_NS, RX_UTC_NS, check, feed, restored, shared_vectors, storm
 
 MOST_NUMBERS = 20
@@ -34,12 +35,6 @@ def frame(acc: tuple[int, int, int] = (0, 0, 2048), gyr: tuple[int, int, int] = 
 
 def register(number: int, first: int) -> bytes:
     return b"\x55\x71" + pack("<H8h", number, first, *[0] * 7)
-
-
-def one_batch(items: list[Decoded]) -> ImuBatch:
-    (batch,) = items
-    assert isinstance(batch, ImuBatch)
-    return batch
 
 
 def samples(items: list[Decoded]) -> np.ndarray:
