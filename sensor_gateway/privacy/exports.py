@@ -17,8 +17,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sensor_gateway.bids.layout import label
+from sensor_gateway.bids.write import PARTIAL
 from sensor_gateway.export import registry
 from sensor_gateway.export.csv_parquet import open_table
+from sensor_gateway.export.export import KIND_OF_TABLE
 from sensor_gateway.export.manifest import BY_DAY, MANIFEST
 from sensor_gateway.privacy.files import filter_lines, prune, write_whole
 from sensor_gateway.privacy.sqlite_files import mentions
@@ -44,6 +46,8 @@ def erase_exports(folder: Path, wearer: str) -> dict[str, int]:
         path, alone = Path(name), wearers == {wearer}
         if wearer not in wearers:
             continue
+        if path.is_dir():
+            _drop_half_written(path)
         if not (path.is_file() or (path / BIDS).is_file() or (path / MANIFEST).is_file()):
             done["exports_not_found"] += 1
         elif not alone and name not in begun and not _names_her(path, wearer):
@@ -64,6 +68,17 @@ def erase_exports(folder: Path, wearer: str) -> dict[str, int]:
 
     filter_lines(folder / registry.FILE, keep)
     return done
+
+
+def _drop_half_written(folder: Path) -> None:
+    """What an export that was killed left, under the names that ours have: hers may be among it, and the next run begins anew."""
+    for table in (*KIND_OF_TABLE, "absolute", "raw"):
+        for form in ("parquet", "csv"):
+            (folder / f".{table}.{form}.partial").unlink(missing_ok=True)
+        for half in folder.glob(f"{table}/wearer=*/day=*/.{table}.parquet.partial"):
+            half.unlink()
+    for subject in folder.glob(f"{PARTIAL}/sub-*"):
+        shutil.rmtree(subject)
 
 
 def _begin(folder: Path, wearer: str, name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -195,6 +196,28 @@ def test_an_erased_wearer_leaves_the_folder_and_the_others_stay_byte_for_byte(db
     assert {p: p.read_bytes() for p in out.rglob("*.parquet")} == others
     assert check_manifest(out) == []
     assert "w-001" not in (out / "manifest.json").read_text()
+
+
+def test_an_erasure_takes_what_a_killed_export_left_too(db: Path, tmp_path: Path):
+    from sensor_gateway.privacy.exports import erase_exports
+
+    out, plain, bids = tmp_path / "out", tmp_path / "plain", tmp_path / "bids"
+    by_day(db, out)
+    assert run("export", "--store", db, "--wearer", "w-001", "--out", plain) == 0
+    assert run("export", "--store", db, "--wearer", "w-001", "--format", "bids", "--out", bids) == 0
+    shutil.rmtree(bids)
+    half = [
+        next(out.glob("metrics/wearer=w-002/day=*")) / ".metrics.parquet.partial",
+        plain / ".absolute.csv.partial",
+        bids / ".partial" / "sub-w001" / "half.tsv",
+    ]
+    own = plain / ".notes.partial"
+    for path in (*half, own):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("w-001")
+    erase_exports(db.parent, "w-001")
+    assert not [path for path in half if path.exists()]
+    assert own.exists()
 
 
 @pytest.mark.slow
