@@ -32,8 +32,11 @@ def study_path(settings: Settings, base: Path) -> Path | None:
 
 
 def study_of(settings: Settings, base: Path) -> Study:
-    """The study of a gateway file in folder ``base``."""
-    return load_study(study_path(settings, base))
+    """The study of a gateway file in folder ``base``. Where it names none, the defaults in the site's own time zone: a wearer's
+    quiet hours must not be those of UTC because nobody wrote a study.
+    """
+    path = study_path(settings, base)
+    return Study(timezone=settings.site.timezone) if path is None else load_study(path)
 
 
 def retention_in(path: Path) -> Retention | None:

@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace) -> int:
     base = args.config.parent
     settings = load_settings(args.config)
-    study = load_study(args.study or (base / settings.study if settings.study else None))
+    study = study_of(settings, base) if args.study is None else load_study(args.study)
     unknown = set(args.sensor) - {s.id for s in settings.sensors}
     if unknown:
         raise ReplayError(f"no sensor {min(unknown)!r} in {args.config}; correct --sensor")

@@ -106,6 +106,21 @@ def test_out_of_one_site_and_into_another(tmp_path: Path, capsys: pytest.Capture
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["changes"] == []
 
 
+def test_without_a_study_file_quiet_hours_are_the_sites_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    config = tmp_path / "gateway.toml"
+    config.write_text('[site]\ntimezone = "Europe/Berlin"\n[web]\nport = 0\n')
+    assert study_of(load_settings(config), tmp_path) == Study(timezone="Europe/Berlin")
+    cli.main(["doctor", "--config", str(config)])
+    assert "time zone" not in capsys.readouterr().out
+    (tmp_path / "study.toml").write_text(
+        'version = "old"\n'
+    )  # without a time zone of its own: UTC, the same on every machine
+    config.write_text('study = "study.toml"\n' + config.read_text())
+    assert study_of(load_settings(config), tmp_path).timezone == "UTC"
+    cli.main(["doctor", "--config", str(config)])
+    assert "follow UTC (study), the page's days Europe/Berlin (site)" in capsys.readouterr().out
+
+
 def test_a_bad_study_is_not_taken_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     bad = tmp_path / "bad.toml"
     bad.write_text("[prompt]\nbudget_per_day = -1\n")
