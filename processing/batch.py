@@ -33,8 +33,8 @@ from processing.types import I64, NS_PER_S, POSTURE_CODE, Bool, Record, Samples,
 from processing.wearing import EVENT_OF, holding
 
 Mode = Literal["online", "settled", "retro"]
-BLOCK_S = 300
-"""Long enough that the cost of a call hardly counts, short enough for a processor's cache."""
+BLOCK_S = 600
+"""Long enough that the cost of a call hardly counts; of longer ones nothing more comes but memory."""
 _RETRO_STEP_S = 60
 SURELY_STANDING = 0.8
 """Confidence from which a second may serve as a neutral pose."""

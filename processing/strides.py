@@ -98,10 +98,9 @@ class StrideStage:
         return step - before <= JOIN_NS and step - first_ns <= PIECE_NS
 
     def _count(self, steps: list[Step]) -> None:
-        t, tilt, obliquity, valid = (np.concatenate([a[i] for a in self._angles]) for i in range(4))
-        lo, hi = self._rows(t, steps)
-        rows = slice(lo, hi)
-        for bout in walking_bouts(steps, t[rows], tilt[rows], obliquity[rows], valid[rows], self._rate_hz):
+        around = [[x[rows] for x in a] for a in self._angles for rows in [self._rows(a[0], steps)]]
+        t, tilt, obliquity, valid = (np.concatenate(pieces) for pieces in zip(*around, strict=True))
+        for bout in walking_bouts(steps, t, tilt, obliquity, valid, self._rate_hz):
             for stride in bout.strides:
                 if stride.left is None or stride.right is None:
                     continue
@@ -111,9 +110,10 @@ class StrideStage:
                     side[tenths] = side.get(tenths, 0) + 1
 
     @staticmethod
-    def _rows(t: I64, steps: list[Step]) -> tuple[int, int]:
+    def _rows(t: I64, steps: list[Step]) -> slice:
+        """Those of ``t`` that the strides of ``steps`` may need."""
         lo, hi = np.searchsorted(t, [steps[0].t_utc_ns - NS_PER_S, steps[-1].t_utc_ns + NS_PER_S])
-        return int(lo), int(hi)
+        return slice(int(lo), int(hi))
 
     def _forget(self, now_ns: int) -> None:
         """Keep the angles that steps in hand, or steps still to come, may need."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from processing.alignment.gait_window import GaitWindow, Three
@@ -49,7 +50,7 @@ class Change:
 def change_between(before: Sequence[GaitWindow], after: Sequence[GaitWindow]) -> Change:
     """Compare two sets of windows, each not empty."""
     up_before, up_after = mean_up(before), mean_up(after)
-    a, b = heading_of(before), heading_of(after)
+    a, b = _heading(tuple(before)), _heading(tuple(after))
     up_deg = angle_deg(up_before, up_after)
     if isinstance(a, str) or isinstance(b, str):
         return Change(up_deg, 0.0, 180.0)
@@ -59,6 +60,12 @@ def change_between(before: Sequence[GaitWindow], after: Sequence[GaitWindow]) ->
     if abs(heading) > 90.0 and min(a.sign_confidence, b.sign_confidence) < _SURE_SIGN:
         heading -= math.copysign(180.0, heading)  # front and back mixed up is likelier than a clip turned round
     return Change(up_deg, heading, math.hypot(own_deg(a), own_deg(b)))
+
+
+@lru_cache(maxsize=16)
+def _heading(windows: tuple[GaitWindow, ...]) -> WalkingHeading | str:
+    """`heading_of`, worked out once for a walk that many others are compared with."""
+    return heading_of(windows)
 
 
 def own_deg(h: WalkingHeading) -> float:

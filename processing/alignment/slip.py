@@ -15,6 +15,7 @@ seconds without gait, as a hand does. Longer than other modules: it is one state
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from copy import copy
 from typing import Any, Final
 
@@ -100,9 +101,10 @@ class SlipStage:
         seconds, codes, turning = second.tolist(), posture.tolist(), fast.tolist()
         before = seconds[0] if self._last is None else self._last[0]
         hole = np.diff(second, prepend=before) > self.params.gap_s
-        eventful = np.flatnonzero(fast | hole | (posture == _NOT_WORN) | np.isin(second, list(ending)))
+        eventful = set(np.flatnonzero(fast | hole | (posture == _NOT_WORN)).tolist())
+        eventful |= {bisect_left(seconds, end) for end in ending}
         at = 0
-        for stop in [*eventful.tolist(), len(seconds)]:
+        for stop in [*sorted(eventful), len(seconds)]:
             if at < stop and not (self._fast or self._off):  # most of a day
                 at = stop
                 self._last = seconds[at - 1], three(up[at - 1].tolist())

@@ -67,8 +67,8 @@ class Tracker:
         is_quiet = m.turn_dps < QUIET_DPS
         quiet_s = np.logical_and.reduce(is_quiet.reshape(-1, CELLS_PER_S), axis=1)
         up_s = m.up[CELLS_PER_S - 1 :: CELLS_PER_S]
-        all_quiet, last_up = quiet_s.tolist(), up_s.tolist()
-        gaps, seconds, missing = m.gap_before.tolist(), m.second.tolist(), (1.0 - m.covered).tolist()
+        all_quiet, gaps, seconds = quiet_s.tolist(), m.gap_before.tolist(), m.second.tolist()
+        missing = (1.0 - m.covered).tolist()
         s, out = self._s, list[Belief]()
         follows = np.diff(m.second, prepend=0 if s.last_second is None else s.last_second) == 1
         calm = quiet_s & follows & (m.covered == 1.0) & ~m.gap_before & ~np.array(put_on, dtype=np.bool_)
@@ -88,7 +88,7 @@ class Tracker:
                 self._anew()
             s.last_second = seconds[i]
             s.lose(missing[i])
-            if s.mode == REST and all_quiet[i] and nearer_than(s.node_up, last_up[i], _DRIFT_COS):
+            if s.mode == REST and all_quiet[i] and nearer_than(s.node_up, up_s[i].tolist(), _DRIFT_COS):
                 self._rest_for(1)
             elif walks and s.mode == WALK:
                 s.count += CELLS_PER_S
@@ -110,12 +110,9 @@ class Tracker:
         if left:
             s.lose(0.0)
         while left:
-            # A rest tilted back is weighed every ten seconds: one piece ends there.
-            n = (
-                left
-                if s.back <= 0.0
-                else min(left, -(-(_WEIGH_CELLS - (s.count - s.since) % _WEIGH_CELLS) // CELLS_PER_S))
-            )
+            n = left
+            if s.back > 0.0:  # weighed every ten seconds: a piece ends there
+                n = min(n, -(-(_WEIGH_CELLS - (s.count - s.since) % _WEIGH_CELLS) // CELLS_PER_S))
             out += [s.shown] * (n - 1)
             self._rest_for(n)
             out.append(s.shown)

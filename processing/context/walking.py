@@ -51,6 +51,11 @@ class GaitStage:
     def update(self, m: Movement) -> list[int]:
         """One of `STILL`, `FAIR`, `STEPPING`, `WALKING`, `RUNNING` for each second."""
         out: list[int] = []
+        if len(m.second) and m.step_rms_mps2.max() < _LASTING_MPS2:  # nobody takes a step
+            self.previous, self.previous_crossings = float(m.step_rms_mps2[-1]), float(m.crossings[-1])
+            self.previous_flight = float(m.flight[-1])
+            self.fair_s, self.walking, self.stepping = 0, False, False
+            return [STILL] * len(m.second)
         columns = zip(
             m.step_rms_mps2.tolist(),
             m.crossings.tolist(),

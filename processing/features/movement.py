@@ -86,6 +86,7 @@ class MovementStage:
         spread = mean(square) - slow[:, 0] ** 2 - slow[:, 1] ** 2 - slow[:, 2] ** 2
         acc_mean = mean(acc)
         acc_spread = mean(acc * acc) - acc_mean * acc_mean
+        falls = acc < _FALLING_MPS2
 
         cell = block.t_utc_ns // _CELL_NS
         change = np.flatnonzero(cell[1:] != cell[:-1]) + 1
@@ -110,7 +111,7 @@ class MovementStage:
             np.degrees(np.sqrt(np.maximum(spread, 0.0))),
             np.sqrt(np.maximum(acc_spread, 0.0)),
             np.degrees(slow),
-            mean((acc < _FALLING_MPS2).astype(np.float64)),
+            mean(falls.astype(np.float64)) if falls.any() else np.zeros(len(count)),
         )
 
     def snapshot(self) -> dict[str, Any]:
