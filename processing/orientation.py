@@ -29,10 +29,10 @@ import numpy as np
 from vqf import VQF
 
 from processing.calibration import CalibrationParams, Calibrator
-from processing.frames import by_rows
+from processing.frames import DEG, by_rows, rotate_by
 from processing.gaps import Filled
-from processing.opening import Opening
-from processing.types import F64, NS_PER_S
+from processing.opening import Opening, Start
+from processing.types import F64, GRAVITY_MPS2, NS_PER_S
 
 _CHIP_DELAY_S: Final = 1.7e-3
 _CHIP_DELAY_SAMPLES: Final = 0.375
@@ -107,7 +107,7 @@ class OrientationFilter:
         self.params = params
         self._vqf = VQF(1.0 / params.rate_hz, **params.vqf())
         self.calibrator = Calibrator(CalibrationParams(params.rate_hz))
-        self._opening = Opening(params.rate_hz, params.tau_acc_s, params.bias_sigma_init_dps)
+        self._opening = Opening(params.rate_hz, params.bias_sigma_init_dps)
         self.rates: F64 = np.empty((0, 3))
         self._last_rate: F64 = np.zeros(3)
 
@@ -130,10 +130,15 @@ class OrientationFilter:
 
     def _level_anew(self, gap_s: float) -> None:
         """Put the low-pass of gravity back into its averaging phase, with the last gravity as so many samples' mean."""
+        self._opening.broken()
         state = self._vqf.state
-        count = max(1.0, self.params.prior_s / (1.0 + gap_s) * self.params.rate_hz)
-        sums = [count * g for g in state["lastAccLp"]]
-        self._vqf.state = {**state, "accLpState": [_AVERAGING, count, *sums, _AVERAGING]}
+        low_pass = self._average(state["lastAccLp"], self.params.prior_s / (1.0 + gap_s))
+        self._vqf.state = {**state, "accLpState": low_pass}
+
+    def _average(self, gravity: list[float], seconds: float) -> list[float]:
+        """The low-pass as if ``gravity``, in the frame that follows the gyroscope, were the mean of so many seconds."""
+        count = max(1.0, seconds * self.params.rate_hz)
+        return [_AVERAGING, count, *(count * g for g in gravity), _AVERAGING]
 
     def _run(self, gyr: F64, acc: F64) -> tuple[F64, F64]:
         if self._opening.over or not len(gyr):
@@ -144,20 +149,22 @@ class OrientationFilter:
             hi = len(gyr) if self._opening.over else min(len(gyr), lo + self._opening.left)
             parts.append(self._solve(gyr[lo:hi], acc[lo:hi]))
             if not self._opening.over:
-                self._doubt_bias(self._opening.take(gyr[lo:hi], acc[lo:hi]))
+                self._go_on_with(self._opening.take(gyr[lo:hi], acc[lo:hi], resting=self._vqf.state["restDetected"]))
             lo = hi
         q, bias = (np.concatenate(column) for column in zip(*parts, strict=True))
         return q, bias
 
-    def _doubt_bias(self, sigma_dps: float | None) -> None:
-        """Let the bias be as uncertain as said; unless a rest has shown it meanwhile."""
-        state = self._vqf.state
-        if sigma_dps is None or state["restDetected"]:
+    def _go_on_with(self, start: Start | None) -> None:
+        """Take over what the first seconds tell."""
+        if start is None:
             return
-        variance = (100.0 * sigma_dps) ** 2  # the library counts in hundredths of a degree
-        narrowed = variance < state["biasP"][0]
-        bias = [0.0, 0.0, 0.0] if narrowed else state["bias"]
-        self._vqf.state = {**state, "bias": bias, "biasP": [v for row in np.eye(3) * variance for v in row.tolist()]}
+        state = self._vqf.state
+        variances = (100.0 * DEG) ** 2 * start.covariance  # the library counts in hundredths of a degree
+        state = {**state, "bias": start.bias_rps.tolist(), "biasP": variances.ravel().tolist()}
+        if start.up is not None:
+            gravity = GRAVITY_MPS2 * rotate_by(np.array([state["gyrQuat"]]), start.up[None])[0]
+            state["accLpState"] = self._average(gravity.tolist(), self.params.prior_s)
+        self._vqf.state = state
 
     def _solve(self, gyr: F64, acc: F64) -> tuple[F64, F64]:
         if not len(gyr):

@@ -173,19 +173,60 @@ def test_a_walk_that_is_under_way_does_not_teach_a_bias_that_is_not_there() -> N
         timed, up = walking_from(start)
         q, _ = OrientationFilter(OrientationParams(RATE)).update(GapStage(GapParams(RATE)).update(timed))
         rms.append(np.sqrt(np.mean(error_deg(q, up)[500:] ** 2)))
-    assert max(rms) < 1.5  # where the bias is free from the first sample: 6.2
-    assert np.mean(rms) < 1.0  # 2.9
+    assert max(rms) < 0.5  # where the bias is free from the first sample: 6.2; where it is held for 4.5 s: 1.0
+
+
+@pytest.mark.parametrize(("bias_dps", "most_deg"), [(1.0, 1.0), (3.0, 2.5)])  # left to VQF, held 4.5 s: 2.7 and 7.3
+def test_a_walk_that_is_under_way_shows_the_bias_within_seconds(bias_dps: float, most_deg: float) -> None:
+    rms, left = [], []
+    for start in STARTS:
+        timed, up = walking_from(start, bias_dps)
+        q, bias = OrientationFilter(OrientationParams(RATE)).update(GapStage(GapParams(RATE)).update(timed))
+        rms.append(np.sqrt(np.mean(error_deg(q, up)[500:] ** 2)))
+        left.append(np.degrees(bias[1300, 1:]) - bias_dps)  # about the vertical, the first, nothing shows it
+    assert max(rms) < most_deg
+    assert np.abs(left).max() < 0.5
+
+
+def test_a_hole_in_the_first_seconds_forgets_the_turn_and_not_the_bias() -> None:
+    left = []
+    for start in STARTS:
+        cut_out, _ = holed(walking_from(start, bias_dps=3.0)[0], (460, 490), (950, 1000))
+        _, bias = OrientationFilter(OrientationParams(RATE)).update(GapStage(GapParams(RATE)).update(cut_out))
+        left.append(np.degrees(np.abs(bias[1240, 1:] - np.radians(3.0))).max())
+    assert np.mean(left) < 1.3  # from the last piece alone: 1.5
+
+
+def test_who_stands_still_after_the_first_steps_is_left_to_the_filters_own_rest() -> None:
+    timed, up = walking_from(STARTS[0], bias_dps=2.0)
+    still = np.arange(len(timed)) >= 550
+    acc = np.where(still[:, None], 9.80665 * up[550], timed.acc_mps2)
+    gyr = np.where(still[:, None], np.radians(2.0), timed.gyr_rps)
+    quiet = TimedBatch(timed.t_utc_ns, acc, gyr)
+    q, bias = OrientationFilter(OrientationParams(RATE)).update(GapStage(GapParams(RATE)).update(quiet))
+    assert np.degrees(np.abs(bias[2500] - np.radians(2.0))).max() < 0.1  # all three: a rest shows the vertical's too
+    assert error_deg(q[2000:], np.tile(up[550], (2000, 1))).max() < 0.5
+
+
+def test_an_opening_without_gravity_leaves_numbers() -> None:
+    """A dead accelerometer, a gyroscope that turns: nothing to be learnt, nothing poisoned."""
+    timed, _ = walking_from(STARTS[0])
+    dead = TimedBatch(timed.t_utc_ns, np.zeros((len(timed), 3)), timed.gyr_rps)
+    q, bias = OrientationFilter(OrientationParams(RATE)).update(GapStage(GapParams(RATE)).update(dead))
+    assert np.isfinite(q).all()
+    assert np.isfinite(bias).all()
 
 
 def test_an_opening_in_motion_is_the_same_in_any_pieces_and_after_a_restart() -> None:
-    timed, _ = walking_from(STARTS[1], bias_dps=2.0)
+    timed, _ = holed(walking_from(STARTS[1], bias_dps=2.0)[0], (640, 680))
     filled = GapStage(GapParams(RATE)).update(timed)
     once, _ = OrientationFilter(OrientationParams(RATE)).update(filled)
-    for step in (1, 7, 49, 50, 51, 449, 450, 1000):
+    rows = 1400
+    for step in (1, 7, 49, 50, 51, 99, 100, 640, 1199, 1200, 1400):
         pieces, stage = [], OrientationFilter(OrientationParams(RATE))
-        for lo in range(0, 1000, step):
-            pieces.append(stage.update(cut(filled, lo, min(lo + step, 1000)))[0])
+        for lo in range(0, rows, step):
+            pieces.append(stage.update(cut(filled, lo, min(lo + step, rows)))[0])
             again = OrientationFilter(OrientationParams(RATE))
             again.restore(load(dump(stage.snapshot())))
             stage = again
-        assert np.array_equal(np.concatenate(pieces), once[:1000])
+        assert np.array_equal(np.concatenate(pieces), once[:rows])
