@@ -13,6 +13,8 @@ folder, wearer, out = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 epochs, events = (
     pd.read_parquet(folder / f"{name}.parquet").query("wearer == @wearer") for name in ("epochs", "events")
 )
+if epochs.empty:
+    sys.exit(f"{folder / 'epochs.parquet'}: holds no minute of {wearer}")
 for table in (epochs, events):
     table["time"] = pd.to_datetime(table["t_utc_ns"], unit="ns", utc=True)
 day = epochs["time"].max().normalize()

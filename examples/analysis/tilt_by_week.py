@@ -15,6 +15,11 @@ upright = epochs[(epochs["standing_s"] + epochs["walking_s"] >= 50) & epochs["ti
 upright["day"] = pd.to_datetime(upright["t_utc_ns"], unit="ns", utc=True).dt.normalize()
 days = upright.groupby(["wearer", "day"])["tilt_mean_deg"].agg(["mean", "size"]).reset_index()
 days = days[days["size"] >= 120].rename(columns={"mean": "tilt_deg"})
+if days["wearer"].nunique() < 2 or days.groupby("wearer").size().max() < 2:
+    sys.exit(
+        f"{len(days)} days with two hours upright, of {days['wearer'].nunique()} wearers: the model needs two wearers and weeks; "
+        "try it with `tiltline demo --cohort 12 --days 30 --seed-only`"
+    )
 days["week"] = (days["day"] - days.groupby("wearer")["day"].transform("min")).dt.days / 7
 fit = smf.mixedlm("tilt_deg ~ week", days, groups=days["wearer"]).fit(reml=True)
 low, high = fit.conf_int().loc["week"]

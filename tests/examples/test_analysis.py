@@ -86,6 +86,17 @@ def test_the_examples_run(cohort: tuple[Path, Path], tmp_path: Path) -> None:
     assert told.rstrip().endswith(", 0 differ")
 
 
+def test_too_little_is_said_in_a_sentence(cohort: tuple[Path, Path], tmp_path: Path) -> None:
+    ran = ran_example("plot_day.py", cohort[1], "w-999", tmp_path / "day.png", folder=tmp_path)
+    assert (ran.returncode, "holds no minute of w-999" in ran.stderr) == (1, True)
+    one = tmp_path / "one"
+    words = ["export", "--store", str(cohort[0]), "--wearer", "w-001", "--from", "2026-10-26", "--out", str(one)]
+    assert cli.main(words) == 0
+    ran = ran_example("tilt_by_week.py", one, folder=tmp_path)
+    assert ran.returncode == 1
+    assert ran.stderr.rstrip().endswith("`tiltline demo --cohort 12 --days 30 --seed-only`")
+
+
 def test_own_motion_capture_is_compared_whatever_its_clock_and_zero(tmp_path: Path) -> None:
     rng = np.random.default_rng(4)
     t = np.arange(0, 120, 0.01)
