@@ -9,7 +9,7 @@ from typing import Final, Literal, TypeAlias
 from processing import snapshot
 from processing.alignment.capture import Guidance
 from processing.alignment.static import Alignment
-from processing.clock_notes import ClockNote
+from processing.clock.notes import ClockNote
 from processing.coaching.controls import COACH_CONTROLS, CoachControl, LogExercise
 from processing.core import Core, CoreSetup, Estimate
 from processing.rules.study import Side, Study

@@ -3,8 +3,8 @@
 Stands before `batch.process_recording(mode="retro")`, where `timebase` stands in the live chain. The journal is gone through
 twice: `observe` lets a `Timebase` decide which batch belongs to which clock epoch at which count (so wraps, restarts and
 repetitions are judged as they were live) and keeps only counts and arrivals; `solve` lays a line under each epoch's arrivals
-(`retro_epochs`); `date` gives the samples with their times. Late samples, which the sensor had kept and sent after newer ones,
-fall into the holes they belong to, in whichever order things came (`late_merge`).
+(`clock.session`); `date` gives the samples with their times. Late samples, which the sensor had kept and sent after newer ones,
+fall into the holes they belong to, in whichever order things came (`clock.late_merge`).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Final
 
 import numpy as np
 
-from processing.late_merge import LateCounts, LateMerge
-from processing.late_samples import UTC
-from processing.retro_epochs import Epochs
+from processing.clock.late_merge import LateCounts, LateMerge
+from processing.clock.late_samples import UTC
+from processing.clock.session import Epochs
 from processing.steady_clock import Continued, NotSteady, surely_one_epoch
 from processing.timebase import Timebase, TimebaseParams
 from processing.types import F64, I64, ClockSpec, ImuBatch, ImuStretch, LateClock, TimedBatch

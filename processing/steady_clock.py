@@ -26,7 +26,7 @@ from typing import Final
 
 import numpy as np
 
-from processing.clock_notes import TimebaseParams
+from processing.clock.notes import TimebaseParams
 from processing.timebase import LEAST_SPACING_NS
 from processing.types import F64, I64, NS_PER_S, Bool, ImuBatch, ImuStretch
 

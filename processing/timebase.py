@@ -2,7 +2,7 @@
 
 A radio delivers late and in bursts, so arrival times are no clock; but the sensor's own clock is fine-grained and only
 its rate and origin are unknown. Both are read off the least delayed arrivals: device time maps to the gateway's
-monotonic time, which no clock setting can move, and from there to UTC (`clock_map`). Corrections are at most
+monotonic time, which no clock setting can move, and from there to UTC (`clock.to_utc`). Corrections are at most
 500 ppm (2 % in a line's first minute). One rule goes before: no sample is dated after its arrival; a batch that came
 earlier than the line allows is squeezed under it, a few times an hour. Radio delay that never goes away (about 1 ms)
 stays in the times; no method sees it.
@@ -31,9 +31,9 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
-from processing.absolute_clock import AbsoluteClock
-from processing.clock_map import ClockMap
-from processing.clock_notes import NEVER, ClockNote, NoteKind, TimebaseParams
+from processing.clock.absolute import AbsoluteClock
+from processing.clock.notes import NEVER, ClockNote, NoteKind, TimebaseParams
+from processing.clock.to_utc import ClockMap
 from processing.types import NS_PER_S, ClockSpec, ImuBatch, TimedBatch
 
 __all__ = ["ClockNote", "NoteKind", "Timebase", "TimebaseParams", "Witness"]

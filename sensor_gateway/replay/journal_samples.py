@@ -14,7 +14,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import TypeAlias
 
-from processing.late_merge import LateCounts
+from processing.clock.late_merge import LateCounts
 from processing.pipeline import DeviceStatus
 from processing.retro_clock import RetroClock, SteadyRetroClock
 from processing.steady_clock import NotSteady, joined

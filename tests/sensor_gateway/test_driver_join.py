@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processing.clock_notes import TimebaseParams
+from processing.clock.notes import TimebaseParams
 from processing.timebase import Timebase
 from processing.types import ClockSpec, ImuBatch
 from sensor_gateway.drivers.counting import SampleCount

@@ -1,4 +1,4 @@
-"""What the timebase is set to and what it has to say; shared by its parts (`absolute_clock`, `clock_map`, `timebase`)."""
+"""What the timebase is set to and what it has to say; shared by its parts (`clock.absolute`, `clock.to_utc`, `timebase`)."""
 
 from __future__ import annotations
 

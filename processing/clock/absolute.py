@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from processing.clock_notes import NEVER, ClockNote, TimebaseParams
+from processing.clock.notes import NEVER, ClockNote, TimebaseParams
 from processing.types import I64, NS_PER_S, ImuBatch, TimedBatch
 
 

@@ -1,6 +1,6 @@
 """The map from an unwrapped device clock to UTC, and the samples that wait for it. Used by `timebase`.
 
-Device time goes to the gateway's monotonic time by the minimum-delay line (`delay_line`), and from there to UTC by an
+Device time goes to the gateway's monotonic time by the minimum-delay line (`clock.delay_line`), and from there to UTC by an
 offset that follows the gateway's clock setting slowly. What is put out is a chain of straight segments: each second of
 device time the segment's rate is set anew so that it approaches the target at a bounded rate, and never jumps.
 """
@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from processing.clock_notes import NEVER, ClockNote, NoteKind, TimebaseParams
-from processing.delay_line import DelayLine
+from processing.clock.delay_line import DelayLine
+from processing.clock.notes import NEVER, ClockNote, NoteKind, TimebaseParams
 from processing.types import NS_PER_S, ImuBatch, Json
 
 LEAST_RATE: Final = 0.002

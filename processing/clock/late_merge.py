@@ -1,8 +1,8 @@
 """Late samples at their place: dated, left out where that moment is held already, and in one order of time.
 
-Between `retro_epochs`, which knows when the live samples were, and `retro_clock`, which puts both together. Late samples say
+Between `clock.session`, which knows when the live samples were, and `retro_clock`, which puts both together. Late samples say
 nothing of the radio's delay. Some are counted by the sensor's own clock and lie on the line of the epoch in which they came;
-others brought times of their own (`late_samples`).
+others brought times of their own (`clock.late_samples`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Final
 
 import numpy as np
 
-from processing.late_samples import UTC, LateStore
-from processing.retro_epochs import EARLY_NS, Epochs
+from processing.clock.late_samples import UTC, LateStore
+from processing.clock.session import EARLY_NS, Epochs
 from processing.types import F64, I64, Bool, ImuBatch, TimedBatch
 
 _BEFORE_ALL_NS: Final = -(1 << 62)

@@ -1,7 +1,7 @@
 """The clock epochs of a whole session: what arrived in each, and the line from its counts to UTC.
 
 Between `timebase`, which says what belongs to which epoch, and `retro_clock`, which dates samples. A line is laid under each
-epoch's arrivals from both sides (`two_sided_line`).
+epoch's arrivals from both sides (`clock.two_sided_line`).
 
 UTC: the gateway's clock setting is trusted from behind. Where it was stepped, it was wrong before and right after, so
 what came before the step takes it too; slow corrections are followed.
@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from processing.two_sided_line import LEAST_SPAN_S, DelayCurve, fit_curve
+from processing.clock.two_sided_line import LEAST_SPAN_S, DelayCurve, fit_curve
 from processing.types import F64, I64, NS_PER_S, Bool, ImuBatch
 
 _STEP_NS: Final = 50_000_000
