@@ -110,15 +110,16 @@ class Continued:
         than `surely_one_epoch` allows. ``between`` (m,) ticks since that one, ``passed`` by the arrivals, ``span`` of each batch.
         """
         p, wrap = self._p, self._wrap
+        ordinary_ns = (1 + _OFF_SHARE) * p.reset_s * NS_PER_S
+        most = float(np.abs(passed - between).max())
+        if most * self._tick_ns <= ordinary_ns and (not wrap or most <= wrap / 2):  # as nearly always: none is far
+            return np.zeros(len(passed), bool)
         unsure = 2 * p.slope_limit * np.abs(passed)
         sure = unsure < wrap / 2 if wrap else np.ones(len(passed), bool)
         nearest = between + (np.rint((passed - between) / wrap).astype(np.int64) * wrap if wrap else 0)
         for count in (nearest - wrap, nearest, nearest + wrap) if wrap else (nearest,):
             late = passed - count
-            far = (
-                np.abs(late) * self._tick_ns
-                > (1 + _OFF_SHARE) * p.reset_s * NS_PER_S + p.slope_limit * np.abs(count) * self._tick_ns
-            )
+            far = np.abs(late) * self._tick_ns > ordinary_ns + p.slope_limit * np.abs(count) * self._tick_ns
             possible = np.abs(late) <= wrap / 2 + unsure + 1 if wrap else True
             sure &= (far & ((late < 0) | (count + (span % wrap if wrap else span) <= 0))) | ~np.asarray(possible)
         out: Bool = sure

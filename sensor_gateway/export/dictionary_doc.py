@@ -41,8 +41,9 @@ def dictionary_json(tables: Sequence[str] = tuple(TABLES), identity: Sequence[Fi
         "tables": {name: [asdict(f) for f in (*identity, *TABLES[name])] for name in tables},
         "postures": list(POSTURES),
         "event_types": EVENT_TYPES,
-        "event_data": {name: [asdict(f) for f in fields] for name, fields in EVENT_DATA.items()},
     }
+    if "events" in tables:
+        content["event_data"] = {name: [asdict(f) for f in fields] for name, fields in EVENT_DATA.items()}
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
