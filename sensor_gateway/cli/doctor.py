@@ -8,11 +8,9 @@ import json
 import sys
 from pathlib import Path
 
-from processing.rules.study import Study
 from sensor_gateway.config import ConfigError, Settings, load_settings
 from sensor_gateway.health.finding import Finding
 from sensor_gateway.health.health import examine
-from sensor_gateway.study_file import study_of
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,8 +23,7 @@ def run(args: argparse.Namespace) -> int:
     base = args.config.parent if args.config else Path()
     try:
         settings = load_settings(args.config) if args.config else Settings()
-        study = study_of(settings, base)
-        findings = [*_time_zone(settings, study), *examine(settings, base)]
+        findings = list(examine(settings, base))
     except ConfigError as e:
         findings = [Finding("configuration", "problem", str(e), "correct the file and run this again")]
     if args.json:
@@ -38,10 +35,3 @@ def run(args: argparse.Namespace) -> int:
             if f.remedy:
                 print(f"{'':22}-> {f.remedy}")
     return int(any(f.state == "problem" for f in findings))
-
-
-def _time_zone(settings: Settings, study: Study) -> list[Finding]:
-    if study.timezone == settings.site.timezone:
-        return []
-    seen = f"quiet hours and days of the rules follow {study.timezone} (study), the page's days {settings.site.timezone} (site)"
-    return [Finding("time zone", "note", seen, "make 'timezone' of the study file and site.timezone the same")]

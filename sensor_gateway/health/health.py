@@ -16,19 +16,22 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+from processing.rules.study import Study
 from processing.types import NS_PER_S
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import Settings
 from sensor_gateway.health.bluetooth import bluetooth_findings
 from sensor_gateway.health.finding import Finding
 from sensor_gateway.health.time_sync import kernel_says_synchronised, time_finding
+from sensor_gateway.study_file import study_of
 
 MIN_FREE_MB = 2_000
 """About a month of one wearer's raw data."""
 
 
 def examine(settings: Settings, base: Path) -> Iterator[Finding]:
-    """All checks that apply to ``settings``; relative paths start at ``base``."""
+    """All checks that apply to ``settings``; relative paths start at ``base``. Raises `ConfigError` for a study that cannot be used."""
+    yield from _time_zone(settings, study_of(settings, base))
     yield _versions()
     yield _disk(base / settings.site.data_dir)
     yield time_finding(SystemClock().utc_ns() / NS_PER_S, kernel_says_synchronised())
@@ -51,6 +54,13 @@ def examine(settings: Settings, base: Path) -> Iterator[Finding]:
     if settings.mqtt.enabled:
         yield _broker(settings, base)
         yield _database(settings)
+
+
+def _time_zone(settings: Settings, study: Study) -> list[Finding]:
+    if study.timezone == settings.site.timezone:
+        return []
+    seen = f"quiet hours and days of the rules follow {study.timezone} (study), the page's days {settings.site.timezone} (site)"
+    return [Finding("time zone", "note", seen, "make 'timezone' of the study file and site.timezone the same")]
 
 
 def _versions() -> Finding:
