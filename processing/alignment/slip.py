@@ -85,7 +85,7 @@ class SlipStage:
             own = [self._in_sensor(t // NS_PER_S, x[use]) for x in (block.acc_p_mps2, block.gyr_p_rps, block.up_p)]
             ending = {w.second + WINDOW_S - 1: w for w in self._windows.update(*cells_of(t, *own))}
         mean_up_p = (np.add.reduceat(columns(block.up_p), block.start[:-1], axis=1) / count).T
-        fast = _turning_dps(block, count, self.params.handled_dps) > self.params.handled_dps
+        fast = _turns_faster(block, count, self.params.handled_dps)
         up = self._in_sensor(block.second, mean_up_p)
         # A recording's neutral pose may come after the clip was put on: before it nothing is vouched for.
         known = slice(int(np.searchsorted(block.second, self._from_second)), None)
@@ -307,17 +307,16 @@ class SlipStage:
         self._fast = list(fast)
 
 
-def _turning_dps(block: SecondBlock, count: I64, least_dps: float) -> F64:
-    """Root mean square rate, per second, at which gravity moves through the sensor; turning round does not count.
-
-    Where no second turns by more than ``least_dps`` altogether, that bound itself is given.
+def _turns_faster(block: SecondBlock, count: I64, least_dps: float) -> Bool:
+    """Whether gravity moves through the sensor at more than this rate (root mean square), per second (m,); turning round does not
+    count.
     """
     g, u, first = block.gyr_p_rps, block.up_p, block.start[:-1]
     square = component(g, g)
-    bound: F64 = np.degrees(np.sqrt(np.add.reduceat(square, first) / count))
-    if not (bound > least_dps).any():
-        return bound
+    altogether: Bool = np.degrees(np.sqrt(np.add.reduceat(square, first) / count)) > least_dps
+    if not altogether.any():
+        return altogether
     about_up = component(g, u)
     across = square - about_up * about_up
-    out: F64 = np.degrees(np.sqrt(np.maximum(np.add.reduceat(across, first) / count, 0.0)))
+    out: Bool = np.degrees(np.sqrt(np.maximum(np.add.reduceat(across, first) / count, 0.0))) > least_dps
     return out

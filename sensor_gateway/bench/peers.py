@@ -40,7 +40,7 @@ WARM_UP_H: Final = 0.5
 """Simulated, run through all of them first and not counted: a process loads code at its first recording, whosever it is."""
 RATE_HZ: Final = 100.0
 REAL: Final = ("hapt", "ipol_l5_gait", "mobgap_lowback")
-"""Sets of the reference folder with the clip at a known place on waist or lower back: whole days' activities, and walks."""
+"""Sets of the reference folder with the clip at a known place on waist or lower back: everyday postures, and walks."""
 _HEIGHT_M: Final = 1.75
 _WEAR_S: Final = 3600.0
 _START_NS: Final = 1_772_438_400 * NS_PER_S

@@ -85,9 +85,8 @@ def write_bids(
     try:
         shutil.rmtree(partial, ignore_errors=True)
         rows = _write(_Files(partial), wearers, streams, store, span, progress, veil)
-        for path in sorted(
-            partial.iterdir(), key=lambda p: p.name == DESCRIPTION
-        ):  # what makes it a data set comes last
+        # What makes it a data set comes last.
+        for path in sorted(partial.iterdir(), key=lambda p: p.name == DESCRIPTION):
             path.rename(root / path.name)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

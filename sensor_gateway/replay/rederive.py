@@ -155,7 +155,9 @@ class Difference:
 def compare(
     stored: Store, replayed: Store, wearer: str, kind: str, sensors: Collection[str] | None = None
 ) -> Difference:
-    """Compare record by record, exactly, of these ``sensors`` only (None: of all). The stored side may be a moment behind where a gateway is running."""
+    """Compare record by record, exactly, of these ``sensors`` only (None: of all). The stored side may be a moment behind where a
+    gateway is running.
+    """
     result = Difference()
     a, b = _rows(stored, wearer, kind, sensors), _rows(replayed, wearer, kind, sensors)
     x, y = next(a, None), next(b, None)

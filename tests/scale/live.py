@@ -99,7 +99,7 @@ def live(folder: Path, count: int, minutes: float, gateways: int, profile: bool)
             "records": added,
             "lost": added - have,
             "lag_s": lag_s,
-            "late_seconds_seen": len(lags),
+            "seconds_timed": len(lags),
             "age_s": _ages([*nodes, bridge]),
             "cpu_ms_per_wearer_second": per | {"all": round(sum(per.values()), 3)},
             "wearers_on_two_cores": math.floor(2000 / sum(per.values())),

@@ -1,4 +1,7 @@
-"""What the trials of this folder share: as commands a folder of their own, the report as JSON, an exit status that tells; the CPU of others."""
+"""What the trials of this folder share as commands: a folder of their own, the report as JSON, an exit status that tells.
+
+And the CPU of the processes they start.
+"""
 
 from __future__ import annotations
 
