@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
-from processing.dictionary import EVENT_TYPES, MEASUREMENT, STATES, Field
-from processing.dictionary_influx import INFLUX
+from processing.dictionary import EVENT_TYPES, INFLUX, MEASUREMENT, STATES, Field
 from processing.types import POSTURES
 
 WHO: Final = ('"site" =~ /^${site:regex}$/', '"wearer" =~ /^${wearer:regex}$/')
@@ -25,7 +24,7 @@ def dictionary_field(measurement: str, name: str) -> Field:
     for field in INFLUX[measurement].fields:
         if field.name == name:
             return field
-    raise ValueError(f"no field {name!r} in measurement {measurement!r}; see processing/dictionary_influx.py")
+    raise ValueError(f"no field {name!r} in measurement {measurement!r}; see processing/dictionary/influx.py")
 
 
 class Source:

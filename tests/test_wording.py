@@ -19,7 +19,6 @@ import pytest
 from processing import dictionary
 from processing.alignment import capture
 from processing.coaching import coach, composer, library, prompts, redflags
-from processing.dictionary_events import EVENT_DATA
 from processing.rules import compare, explain, gate, prompting
 from processing.rules.gate import PromptRequest
 from processing.rules.study import Study
@@ -160,7 +159,7 @@ def command_line() -> list[str]:
 
 
 def the_dictionary() -> list[str]:
-    fields = [f for table in (*dictionary.TABLES.values(), *EVENT_DATA.values()) for f in table]
+    fields = [f for table in (*dictionary.TABLES.values(), *dictionary.EVENT_DATA.values()) for f in table]
     return [
         *dictionary.EVENT_TYPES.values(),
         *(f.meaning for f in fields),

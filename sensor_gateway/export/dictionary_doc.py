@@ -12,9 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from processing.dictionary import EVENT_TYPES, MEASUREMENT, STATES, TABLES, Field
-from processing.dictionary_events import EVENT_DATA
-from processing.dictionary_influx import INFLUX, TAGS
+from processing.dictionary import EVENT_DATA, EVENT_TYPES, INFLUX, MEASUREMENT, STATES, TABLES, TAGS, Field
 from processing.types import POSTURES
 
 _ABOUT: Final = {
@@ -52,8 +50,9 @@ def dictionary_markdown(tables: Sequence[str] = tuple(TABLES), identity: Sequenc
     lines = [
         "# Data dictionary",
         "",
-        "Generated from `processing/dictionary.py`; do not edit. Names are only ever added. Times are UTC nanoseconds, angles",
-        "degrees. Missing is null (an empty cell in CSV), never zero. Measured with a clip-on sensor: not a diagnosis.",
+        "Generated from `processing.dictionary` (`processing/dictionary/`); do not edit. Names are only ever added.",
+        "Times are UTC nanoseconds, angles degrees. Missing is null (an empty cell in CSV), never zero. Measured with a clip-on",
+        "sensor: not a diagnosis.",
         "",
     ]
     for name in tables:

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from processing.dictionary import KINDS
-from processing.dictionary_influx import RETRO, measurement_of
+from processing.dictionary import KINDS, RETRO, measurement_of
 from processing.types import KIND_OF, Record
 from sensor_gateway.bridge.queue import Queued
 from sensor_gateway.sinks.influx import InfluxWriter

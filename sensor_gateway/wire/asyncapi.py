@@ -1,6 +1,6 @@
 """What travels over MQTT, for other people's programs: an AsyncAPI 3 document and a JSON Schema per payload.
 
-Generated from `processing/dictionary.py`, `topics.py` and `messages.py`. Run ``python -m sensor_gateway.wire.asyncapi docs``
+Generated from `processing.dictionary`, `topics.py` and `messages.py`. Run ``python -m sensor_gateway.wire.asyncapi docs``
 after changing any of them; a test compares, and holds every schema against the real encoder and decoder.
 """
 

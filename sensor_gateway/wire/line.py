@@ -10,9 +10,7 @@ import json
 import math
 from typing import Final
 
-from processing.dictionary import KINDS
-from processing.dictionary_facts import facts
-from processing.dictionary_influx import measurement_of
+from processing.dictionary import KINDS, event_facts, measurement_of
 from processing.types import KIND_OF, Event, Record
 from sensor_gateway.wire.summary import summary
 
@@ -38,7 +36,7 @@ def line(site: str, wearer: str, sensor: str, record: Record, source: str = "") 
             tags["rule"] = record.rule
         fields.append(f"data_json={_string(json.dumps(record.data, sort_keys=True, separators=(',', ':')))}")
         fields.append(f"summary={_string(summary(record))}")
-        for name, fact in facts(record.type, record.data).items():
+        for name, fact in event_facts(record.type, record.data).items():
             if isinstance(fact, str):
                 fields.append(f"{name}={_string(fact)}")
             elif math.isfinite(fact):

@@ -13,8 +13,7 @@ import pytest
 from dashboards.__main__ import DEFAULT_DIRECTORY, generated, main, stale
 from dashboards.influxql import EPOCH, EVENT, Source, of_type
 from dashboards.model import DATA_SOURCE_UID
-from processing.dictionary import STATES
-from processing.dictionary_influx import INFLUX
+from processing.dictionary import INFLUX, STATES
 
 DASHBOARDS: dict[str, dict[str, Any]] = {
     Path(name).stem: json.loads(text) for name, text in generated().items() if name.startswith("json/")

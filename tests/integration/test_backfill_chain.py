@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from processing.dictionary_influx import INFLUX
+from processing.dictionary import INFLUX
 from processing.pipeline import CaptureNeutral
 from processing.types import F64, GRAVITY_MPS2
 from sensor_gateway.cli import main

@@ -13,9 +13,7 @@ import pytest
 from processing.alignment.mounts import SlipNote
 from processing.calibration import Correction
 from processing.coaching.controls import DecideProposal, LogPain
-from processing.dictionary import EVENT_TYPES
-from processing.dictionary_events import EVENT_DATA
-from processing.dictionary_field import Field
+from processing.dictionary import EVENT_DATA, EVENT_TYPES, Field
 from processing.gaps import Gap
 from processing.notices import Notices
 from processing.pipeline import DeviceStatus

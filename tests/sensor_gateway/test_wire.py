@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processing.dictionary import EVENT_TYPES, KINDS
-from processing.dictionary_influx import INFLUX, RETRO, TAGS
+from processing.dictionary import EVENT_TYPES, INFLUX, KINDS, RETRO, TAGS
 from processing.types import DeviceReport, Epoch, Event, Metric, Record
 from sensor_gateway.sinks.base import Entry
 from sensor_gateway.wire import messages, topics

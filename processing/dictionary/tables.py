@@ -1,18 +1,11 @@
-"""Every published field once: name, type, unit, range, meaning. Additive only; dashboards and exports read it.
-
-The Markdown, JSON and Arrow forms are generated from here (`sensor_gateway/export/dictionary_doc.py`).
-"""
+"""The columns of every table and record kind, and the types of events. Additive only; dashboards and exports read it."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from processing.dictionary_field import Field
-from processing.dictionary_states import STATE_TAGS, STATES
+from processing.dictionary.field import Field
 from processing.types import POSTURES
-
-__all__ = ["ABSOLUTE", "BOUT", "DEVICE", "EPOCH", "EVENT", "EVENT_TYPES", "KINDS", "MEASUREMENT", "METRIC"]
-__all__ += ["RAW", "SAMPLE", "STATES", "STATE_TAGS", "STEP", "TABLES", "TRANSFER", "Field"]
 
 _TIME = Field("t_utc_ns", "int64", "ns", "Start of the second, minute or event, UTC nanoseconds since 1970.")
 _NO_TILT = "no valid sample: gap, settling filter, lying on the side, or not worn"
@@ -270,4 +263,4 @@ TABLES: Final = {
     "absolute": ABSOLUTE,
 }
 MEASUREMENT: Final = {"metric": "tilt", "epoch": "epoch", "event": "event", "device": "device"}
-"""Record kind to InfluxDB measurement; what else the database holds is in `dictionary_influx.py`."""
+"""Record kind to InfluxDB measurement; what else the database holds is in `influx.py`."""

@@ -1,4 +1,4 @@
-"""One published column, as `dictionary.py` and `dictionary_states.py` list them."""
+"""One published column, as `tables.py`, `events.py` and `states.py` list them."""
 
 from __future__ import annotations
 

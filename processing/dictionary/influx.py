@@ -1,6 +1,6 @@
 """What InfluxDB holds: every measurement with its tags and fields - the records, the records with hindsight, and the machines.
 
-The fields are the dictionary's; an event's differ, since InfluxQL cannot look into JSON (`dictionary_facts.py`).
+The fields are the dictionary's; an event's differ, since InfluxQL cannot look into JSON (`facts.py`).
 """
 
 from __future__ import annotations
@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from processing.dictionary import KINDS, MEASUREMENT, STATE_TAGS, STATES
-from processing.dictionary_facts import EVENT_FACTS
-from processing.dictionary_field import Field
+from processing.dictionary.facts import EVENT_FACTS
+from processing.dictionary.field import Field
+from processing.dictionary.states import STATE_TAGS, STATES
+from processing.dictionary.tables import KINDS, MEASUREMENT
 
 RETRO: Final = "retro"
 """The source of records derived with hindsight: the tag, and the end of their measurements' names."""

@@ -1,10 +1,10 @@
-"""What the machines publish of themselves: the part of the dictionary that is about no wearer. See `dictionary.py`."""
+"""What the machines publish of themselves: the part of the dictionary that is about no wearer."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from processing.dictionary_field import Field
+from processing.dictionary.field import Field
 
 _MB = "of 10^6 bytes"
 STATES: Final = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from processing.dictionary_field import Field
+from processing.dictionary.field import Field
 from processing.types import Json
 
 EVENT_FACTS: Final = (
@@ -53,7 +53,7 @@ _NUMBERS: Final[Mapping[str, Mapping[str, str]]] = {
 _OF_POSTURE: Final[Mapping[str, str]] = {"": "day_median_deg", "_usual": "median_deg", "_limit": "threshold_deg"}
 
 
-def facts(type_: str, data: Mapping[str, Json]) -> dict[str, float | str]:
+def event_facts(type_: str, data: Mapping[str, Json]) -> dict[str, float | str]:
     """An event's facts by their name; what is missing or not of its kind is left out, never zero."""
     found: dict[str, float | str] = {}
     texts = {"flag_event_id": "flag_event_id", "word": _WORDS.get(type_, "")}

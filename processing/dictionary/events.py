@@ -1,6 +1,6 @@
 """What lies in an event's `data`, by type: the dictionary of the keys that `tiltline export` writes as JSON text.
 
-Beside `dictionary.py`, for its own length. A test takes events of every type from the rules, the coach and the core and compares.
+A test takes events of every type from the rules, the coach and the core and compares.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from processing.dictionary_entries import DOSE, ENTRY_DATA, EXERCISE, FLAG_ID, STUDY, TEXT
-from processing.dictionary_field import Field
+from processing.dictionary.entries import DOSE, ENTRY_DATA, EXERCISE, FLAG_ID, STUDY, TEXT
+from processing.dictionary.field import Field
 
 _S = "string"
 _I = "int64"

@@ -1,6 +1,6 @@
 """What lies in the `data` of events that follow from what people enter: diary, answers, programme, verdicts.
 
-Part of the table in `dictionary_events.py`, with the keys that both share.
+Part of the table in `events.py`, with the keys that both share.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from processing.dictionary_field import Field
+from processing.dictionary.field import Field
 
 _S = "string"
 _I = "int64"

@@ -1,0 +1,54 @@
+"""Every published field once: name, type, unit, range, meaning. Additive only; dashboards and exports read it.
+
+The Markdown, JSON and Arrow forms are generated from here (`sensor_gateway/export/dictionary_doc.py`). `tables.py` has the columns
+of every table, `events.py` and `entries.py` what lies in an event's data, `states.py` what the machines tell of themselves,
+`influx.py` and `facts.py` what InfluxDB holds. Others import from this package only.
+"""
+
+from processing.dictionary.events import EVENT_DATA
+from processing.dictionary.facts import event_facts
+from processing.dictionary.field import Field
+from processing.dictionary.influx import INFLUX, RETRO, TAGS, measurement_of
+from processing.dictionary.states import STATE_TAGS, STATES
+from processing.dictionary.tables import (
+    ABSOLUTE,
+    BOUT,
+    DEVICE,
+    EPOCH,
+    EVENT,
+    EVENT_TYPES,
+    KINDS,
+    MEASUREMENT,
+    METRIC,
+    RAW,
+    SAMPLE,
+    STEP,
+    TABLES,
+    TRANSFER,
+)
+
+__all__ = [
+    "ABSOLUTE",
+    "BOUT",
+    "DEVICE",
+    "EPOCH",
+    "EVENT",
+    "EVENT_DATA",
+    "EVENT_TYPES",
+    "INFLUX",
+    "KINDS",
+    "MEASUREMENT",
+    "METRIC",
+    "RAW",
+    "RETRO",
+    "SAMPLE",
+    "STATES",
+    "STATE_TAGS",
+    "STEP",
+    "TABLES",
+    "TAGS",
+    "TRANSFER",
+    "Field",
+    "event_facts",
+    "measurement_of",
+]
