@@ -11,7 +11,7 @@ from processing.alignment.capture import Guidance
 from processing.alignment.static import Alignment
 from processing.clock.notes import ClockNote
 from processing.coaching.controls import COACH_CONTROLS, CoachControl, LogExercise
-from processing.core import Core, CoreSetup, Estimate
+from processing.core import Core, CoreOutput, CoreSetup, Estimate
 from processing.rules.study import Side, Study
 from processing.timebase import Timebase, TimebaseParams
 from processing.types import NS_PER_S, ClockSpec, DeviceReport, ImuBatch, Json, Record, Samples, TimedBatch
@@ -82,11 +82,14 @@ Control: TypeAlias = CaptureNeutral | CaptureMovement | Answer | DeviceStatus | 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Records in their final order, the first one's ordinal, and the samples behind the live page."""
+    """Records in their final order, the first one's ordinal, and the samples behind the live page. ``parts``: what the core gave,
+    with the final samples, steps and changes of posture.
+    """
 
     first_ordinal: int
     records: list[Record]
     samples: Samples | None = None
+    parts: tuple[CoreOutput, ...] = ()
 
 
 class Pipeline:
@@ -131,7 +134,7 @@ class Pipeline:
         if timed is None or not len(timed):
             return self._number([])
         out = self.core.update(timed, live=True)
-        return self._number(out.records, out.live)
+        return self._number(out.records, out.live, out)
 
     def control(self, control: Control, t_utc_ns: int) -> Output:
         """Take a journaled control that came between the batches."""
@@ -168,8 +171,9 @@ class Pipeline:
     def finish(self) -> Output:
         """The recording ends: close everything that waits for later data."""
         held = self._dated(*self.timebase.finish())
-        last = self._number(self.core.finish().records)
-        return Output(held.first_ordinal, held.records + last.records)
+        out = self.core.finish()
+        last = self._number(out.records)
+        return Output(held.first_ordinal, held.records + last.records, parts=(*held.parts, out))
 
     def _device_report(self, t_utc_ns: int) -> DeviceReport:
         return DeviceReport(
@@ -184,10 +188,10 @@ class Pipeline:
             self._status.firmware,
         )
 
-    def _number(self, records: list[Record], samples: Samples | None = None) -> Output:
+    def _number(self, records: list[Record], samples: Samples | None = None, *parts: CoreOutput) -> Output:
         first = self._ordinal
         self._ordinal += len(records)
-        return Output(first, records, samples)
+        return Output(first, records, samples, parts)
 
     def snapshot(self) -> bytes:
         """All state; see `restore`."""

@@ -22,7 +22,7 @@ from processing.core import CoreSetup
 from processing.dictionary import ABSOLUTE, BOUT, EPOCH, METRIC, SAMPLE, STEP, TRANSFER
 from processing.mount_search import find_mounts
 from processing.rules.study import Study, study_hash
-from processing.types import NS_PER_S, POSTURE_CODE, Epoch, Event, Metric, Samples, TimedBatch
+from processing.types import NS_PER_S, Epoch, Event, Metric, Samples, TimedBatch
 from sensor_gateway.alignments.absolute_tilt import NeutralTimes, OffsetsByTime, absolute_columns
 from sensor_gateway.alignments.notes import Offset
 from sensor_gateway.export.csv_parquet import FileSet, open_table
@@ -183,9 +183,7 @@ def _write_absolute(files: FileSet, result: ProcessResult, options: ProcessOptio
 
 def _bouts(metrics: list[Metric]) -> list[Bout]:
     stage = BoutStage()
-    second = np.array([m.t_utc_ns // NS_PER_S for m in metrics], dtype=np.int64)
-    codes = np.array([POSTURE_CODE[m.posture] for m in metrics], dtype=np.int8)
-    return [*stage.update(second, codes), *stage.finish()]
+    return [*stage.take(metrics), *stage.finish()]
 
 
 def _content(

@@ -7,13 +7,14 @@ the same bouts and shifts for all groupings.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.types import F64, I64, NS_PER_S, POSTURE_CODE, POSTURES
+from processing.types import F64, I64, NS_PER_S, POSTURE_CODE, POSTURES, Metric
 
 _ON_FOOT: Final = ("walking", "running", "stairs")
 _RESTING: Final = (POSTURE_CODE["sitting"], POSTURE_CODE["standing"])
@@ -87,6 +88,11 @@ class BoutStage:
                 out += self.finish()
             self._take(at, code, out)
         return out
+
+    def take(self, metrics: Sequence[Metric]) -> list[Bout]:
+        """As `update`, from the seconds' records."""
+        second = np.array([m.t_utc_ns // NS_PER_S for m in metrics], dtype=np.int64)
+        return self.update(second, np.array([POSTURE_CODE[m.posture] for m in metrics], dtype=np.int8))
 
     def finish(self) -> list[Bout]:
         """The recording ends, or breaks off: the bout in hand."""
