@@ -8,6 +8,7 @@ alignment begins to hold does not depend on how samples came.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from copy import copy
 from typing import Any, Final
@@ -58,6 +59,7 @@ class Wearing:
         self._pending = PendingAlignments()
         self._last_ns: int | None = None  # of the newest sample taken
         self._corrections: dict[int, Alignment] = {}
+        self._to_come: list[int] = []  # instants of corrections, from the next one on
         self.corrected: list[int] = []
 
     def capture(self, step: SetupStep, t_utc_ns: int, duration_s: float) -> None:
@@ -65,12 +67,17 @@ class Wearing:
         self._capture.begin(step, t_utc_ns, duration_s)
 
     def correct(self, corrections: Mapping[int, Alignment]) -> None:
-        """Put these in force instead of what comes into force at their UTC instants: a past that was looked at again."""
-        self._corrections = dict(corrections)
+        """Put these in force at their UTC instants, instead of what comes into force then, if anything does: a past that was looked
+        at again. The last one of those up to the first sample holds from it.
+        """
+        self._corrections, self._to_come = dict(corrections), sorted(corrections)
 
     def begin(self, t_utc_ns: int) -> Alignment:
         """The stream's first sample: the alignment in force from it."""
-        self._put(self._corrected(t_utc_ns, self._align.alignment))
+        n = bisect_right(self._to_come, t_utc_ns)
+        begun, self._to_come = self._to_come[:n], self._to_come[n:]
+        if begun:
+            self._put(self._corrected(begun[-1], self._align.alignment))
         return self._align.alignment
 
     def _corrected(self, t_utc_ns: int, alignment: Alignment) -> Alignment:
@@ -99,6 +106,10 @@ class Wearing:
             pose_ends = self._capture.cut_at(t)
             ends = pose_ends is not None and pose_ends <= at
             at = pose_ends if ends and pose_ends is not None else at
+            n = bisect_right(self._to_come, int(t[0]))  # those until here wait for this very piece
+            if n < len(self._to_come):
+                to_come = int(np.searchsorted(t, self._to_come[n]))
+                ends, at = ends and at <= to_come, min(at, to_come)
             head = filled if at == len(t) else cut(filled, 0, at)
             if self._capture.running:
                 self._capture.take(head.t_utc_ns, head.acc_mps2, head.gyr_rps, up_in_sensor(q[:at]))
@@ -113,6 +124,8 @@ class Wearing:
         if len(part.q_es) == 0 or self._last_ns is None or self._capture.running or self._pending.any:
             return False
         first_ns, last_ns = int(part.filled.t_utc_ns[0]), int(part.filled.t_utc_ns[-1])
+        if self._to_come and self._to_come[0] <= last_ns:
+            return False
         if first_ns // _MINUTE_NS == last_ns // _MINUTE_NS:
             return False
         calibrator = self._align.calibrator
@@ -147,7 +160,18 @@ class Wearing:
         if self._align.alignment is not before:
             self._notices.alignment(self._align.alignment.t_utc_ns, self._align.alignment)
         if len(piece.q_es):
+            if self._last_ns is not None:  # before the first sample `begin` sees to it
+                self._correct_anew(int(piece.filled.t_utc_ns[0]))
             self._last_ns = int(piece.filled.t_utc_ns[-1])
+
+    def _correct_anew(self, first_ns: int) -> None:
+        """Corrections up to this sample hold from it, where nothing came into force that they replaced."""
+        while self._to_come and self._to_come[0] <= first_ns:
+            t_utc_ns = self._to_come.pop(0)
+            if t_utc_ns not in self.corrected:
+                self._pending.clear()
+                self._put(self._corrected(t_utc_ns, self._align.alignment))
+                self._notices.alignment(t_utc_ns, self._align.alignment)
 
     def _due(self, piece: Oriented) -> bool:
         return self._pending.cut_at(piece.filled.t_utc_ns) is not None
@@ -184,3 +208,5 @@ class Wearing:
         self._slip.restore(state["slip"])
         self._pending.restore(state["pending"])
         self._last_ns = state["last_ns"]
+        if self._last_ns is not None:  # corrections are no part of the state: whoever restores it gives them anew
+            self._to_come = [t for t in self._to_come if t > self._last_ns]
