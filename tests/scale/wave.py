@@ -29,7 +29,8 @@ class WaveSensor:
     def __init__(self, sensor: Sensor, context: TransportContext) -> None:
         path = Path(str(sensor.options["path"]))
         self.driver = OpenProfileDriver(sensor.rate_hz, PER_FRAME, acc_range_g=16, gyr_range_dps=2000)
-        self._clock = context.clock
+        # read once: read anew after other sensors of the same turn, it would tell of a wall clock set back by what they took
+        self._mono_offset_ns = context.clock.mono_ns() - time.time_ns()
         self._tape = self._frames.get(path) or self._frames.setdefault(path, list(read_tape(path)))
         self._begin_ns = int(sensor.options["begin_ns"])
 
@@ -41,7 +42,7 @@ class WaveSensor:
 
     def due(self, at: int, now_ns: int) -> tuple[list[Received], int]:
         """The payloads from number ``at`` on that have arrived by now, and the number of the next one."""
-        mono_ns = self._clock.mono_ns() - now_ns
+        mono_ns = self._mono_offset_ns
         out = []
         while at < len(self._tape) and (rx := self._tape[at][0] - START_NS + self._begin_ns) <= now_ns:
             out.append(Received(DATA_UUID, self._tape[at][1], rx + mono_ns, rx))
