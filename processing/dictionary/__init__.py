@@ -1,13 +1,13 @@
 """Every published field once: name, type, unit, range, meaning. Additive only; dashboards and exports read it.
 
 The Markdown, JSON and Arrow forms are generated from here (`sensor_gateway/export/dictionary_doc.py`). `tables.py` has the columns
-of every table, `events.py` and `entries.py` what lies in an event's data, `states.py` what the machines tell of themselves,
+of every table, `events.py`, `signal.py` and `entries.py` what lies in an event's data, `states.py` what the machines tell of themselves,
 `influx.py` and `facts.py` what InfluxDB holds. Others import from this package only.
 """
 
 from processing.dictionary.events import EVENT_DATA
 from processing.dictionary.facts import event_facts
-from processing.dictionary.field import Field
+from processing.dictionary.field import MAX_T_UTC_NS, Field
 from processing.dictionary.influx import INFLUX, RETRO, TAGS, measurement_of
 from processing.dictionary.states import STATE_TAGS, STATES
 from processing.dictionary.tables import (
@@ -37,6 +37,7 @@ __all__ = [
     "EVENT_TYPES",
     "INFLUX",
     "KINDS",
+    "MAX_T_UTC_NS",
     "MEASUREMENT",
     "METRIC",
     "RAW",

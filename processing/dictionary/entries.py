@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from processing.dictionary.field import Field
+from processing.dictionary.field import Field, instant
 
 _S = "string"
 _I = "int64"
@@ -22,7 +22,7 @@ TEXT: Final = Field("text", _S, "1", "The event as a sentence for a person.")
 FLAG_ID: Final = Field("flag_event_id", _S, "1", "The flag this follows from.", "entered without a flag, or long ago")
 EXERCISE: Final = (
     Field("exercise", _S, "1", "Id of the exercise.", "the prompt is not known any more"),
-    Field("side", _S, "1", "left, right or both.", "the prompt is not known any more"),
+    Field("side", _S, "1", "Which side.", "the prompt is not known any more", words=("left", "right", "both")),
 )
 DOSE: Final = (
     Field("exercise_name", _S, "1", "Its name."),
@@ -64,14 +64,16 @@ ENTRY_DATA: Final[Mapping[str, tuple[Field, ...]]] = {
     ),
     "mode": (
         *STUDY,
-        Field("mode", _S, "1", "training (prompts), tracking (recording only) or stopped."),
-        Field("until", _I, "ns", "When it ends, UTC nanoseconds since 1970.", "open end"),
+        Field(
+            "mode", _S, "1", "training: prompts; tracking: recording only.", words=("training", "tracking", "stopped")
+        ),
+        instant("until", "When it ends, UTC nanoseconds since 1970.", "open end"),
         Field("minutes", _I, "min", "The same as chosen.", "open end", 0),
         TEXT,
     ),
     "red_flag": (
         *STUDY,
-        Field("outcome", _S, "1", "asked, answered or cleared."),
+        Field("outcome", _S, "1", "What happened to the questions.", words=("asked", "answered", "cleared")),
         Field("answers", _J, "1", "Answer (true: yes) by question.", "not answered"),
         Field("stop", "bool", "1", "Whether prompts are stopped until a therapist clears it."),
         Field("reason", _S, "1", "Why they are asked.", "another outcome than asked"),
@@ -90,8 +92,8 @@ ENTRY_DATA: Final[Mapping[str, tuple[Field, ...]]] = {
     ),
     "proposal": (
         *STUDY,
-        Field("outcome", _S, "1", "open, accepted, declined or withdrawn."),
-        Field("direction", _S, "1", "progression (harder) or regression (easier)."),
+        Field("outcome", _S, "1", "Where it stands.", words=("open", "accepted", "declined", "withdrawn")),
+        Field("direction", _S, "1", "progression: harder; regression: easier.", words=("progression", "regression")),
         Field("from", _J, "1", "The programme's entry now: `exercise`, `side`, `sets`, `reps`, `hold_s` (s)."),
         Field("to", _J, "1", "The entry proposed."),
         *_SPEAKS_FOR,
@@ -102,7 +104,7 @@ ENTRY_DATA: Final[Mapping[str, tuple[Field, ...]]] = {
     "verdict": (
         *STUDY,
         FLAG_ID,
-        Field("verdict", _S, "1", "useful, not_useful or wrong_posture."),
+        Field("verdict", _S, "1", "The verdict.", words=("useful", "not_useful", "wrong_posture")),
         Field("rater", _S, "1", "Pseudonym of the therapist."),
         _NOTE,
         TEXT,

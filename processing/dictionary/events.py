@@ -10,6 +10,8 @@ from typing import Final
 
 from processing.dictionary.entries import DOSE, ENTRY_DATA, EXERCISE, FLAG_ID, STUDY, TEXT
 from processing.dictionary.field import Field
+from processing.dictionary.signal import ALIGNMENT_ID, MOUNT_ID, SIGNAL_DATA
+from processing.types import POSTURES
 
 _S = "string"
 _I = "int64"
@@ -38,34 +40,15 @@ _TILT: Final = (
     Field("tilt_deg", _F, "deg", "Smoothed tilt from neutral that decided.", "not a rule about tilt", -180, 180),
     Field("threshold_deg", _F, "deg", "Limit it was compared with.", "not a rule about tilt", -180, 180),
 )
-_MOUNT_ID: Final = Field(
-    "mount_id", _S, "1", "How the clip sat: a new id each time it was put on or slipped.", "refused"
-)
-_ALIGNMENT_ID: Final = Field("alignment_id", _S, "1", "The alignment in force: where zero lies.", "refused")
-_UNCERTAINTY: Final = Field("uncertainty_deg", _F, "deg", "Standard uncertainty of its zero.", "refused", 0, 180)
-_MOVED: Final = (
-    Field("kind", _S, "1", "new_mount, realigned or refused.", "a pose or movement of the set-up"),
-    Field(
-        "remedy", _S, "1", "What the wearer can do; empty where nothing is needed.", "a pose or movement of the set-up"
-    ),
-    Field("since_utc_ns", _I, "ns", "Up to here the old mount was vouched for.", "a pose or movement of the set-up"),
-    Field("found_utc_ns", _I, "ns", "End of the second that settled it.", "a pose or movement of the set-up"),
-    Field("from_utc_ns", _I, "ns", "From here it holds.", "a pose or movement of the set-up"),
-    Field("up_deg", _F, "deg", "How far the clip turned against the vertical.", "not measured", 0, 180),
-    Field("heading_deg", _F, "deg", "How far it turned about the vertical.", "not measured", -180, 180),
-)
-_WHY_NOT: Final = Field(
-    "reason", _S, "1", "Why; a word of a fixed list, or a sentence.", "not refused, not found by itself"
-)
 
 EVENT_DATA: Final[Mapping[str, tuple[Field, ...]]] = {
     "flag": (
         *_RULE,
         Field("value", _F, "see unit", "What reached the limit.", "", 0),
         Field("limit", _F, "see unit", "The limit it reached, from the study file.", "", 0),
-        Field("unit", _S, "1", "Unit of value and limit: s or deg*min."),
+        Field("unit", _S, "1", "Unit of value and limit.", words=("s", "deg*min")),
         Field("dose_udeg_min", _I, "udeg*min", "The dose, exact.", "another rule than tilt_dose", 0),
-        Field("posture", _S, "1", "Posture at the end of the window."),
+        Field("posture", _S, "1", "Posture at the end of the window.", words=POSTURES),
         *_TILT,
         _WINDOW,
         Field(
@@ -91,15 +74,21 @@ EVENT_DATA: Final[Mapping[str, tuple[Field, ...]]] = {
             "[value, count]; `tilt_mdeg` one by one.",
         ),
         *_THRESHOLDS,
-        _MOUNT_ID,
-        _ALIGNMENT_ID,
+        MOUNT_ID,
+        ALIGNMENT_ID,
         TEXT,
     ),
     "episode_start": (*_RULE, _WINDOW, *_TILT, *_THRESHOLDS),
     "episode_end": (
         *_RULE,
         Field("episode_event_id", _S, "1", "The episode_start it ends."),
-        Field("reason", _S, "1", "below, ineligible, mount_changed, not_aligned, realigned or recording_ended."),
+        Field(
+            "reason",
+            _S,
+            "1",
+            "Why it ended.",
+            words=("below", "ineligible", "mount_changed", "not_aligned", "realigned", "recording_ended"),
+        ),
         Field("active_s", _I, "s", "Eligible time of the episode.", "", 0),
         _WINDOW,
     ),
@@ -107,7 +96,7 @@ EVENT_DATA: Final[Mapping[str, tuple[Field, ...]]] = {
         *_RULE,
         FLAG_ID,
         Field("ordinal", _I, "1", "Number of the prompt since the sensor began.", "", 0),
-        Field("lead", _S, "1", "What stands first: variation or activation."),
+        Field("lead", _S, "1", "What stands first.", words=("variation", "activation")),
         Field("why", _S, "1", "The reason as the wearer reads it."),
         Field("order", _J, "1", "Parts of the prompt, first to last."),
         Field("answers", _J, "1", "Answers the wearer may give."),
@@ -135,7 +124,7 @@ EVENT_DATA: Final[Mapping[str, tuple[Field, ...]]] = {
         *_RULE,
         FLAG_ID,
         Field("prompt_event_id", _S, "1", "The prompt answered.", "no prompt: stop for today"),
-        Field("answer", _S, "1", "done, not_now, snooze or stop."),
+        Field("answer", _S, "1", "What the wearer said.", words=("done", "not_now", "snooze", "stop")),
         *EXERCISE,
         TEXT,
     ),
@@ -144,14 +133,33 @@ EVENT_DATA: Final[Mapping[str, tuple[Field, ...]]] = {
         FLAG_ID,
         Field("about_event_id", _S, "1", "The prompt or suppressed event it is about."),
         Field("answer_event_id", _S, "1", "The answer that said done.", "group control"),
-        Field("group", _S, "1", "exercise: after one was done; control: after a flag without a prompt."),
-        Field("outcome", _S, "1", "changed, no_measurable_change or insufficient_data."),
-        Field("reason", _S, "1", "Why there is too little: too_few_epochs or another_prompt_or_exercise.", "compared"),
+        Field(
+            "group",
+            _S,
+            "1",
+            "exercise: after one was done; control: after a flag without a prompt.",
+            words=("exercise", "control"),
+        ),
+        Field(
+            "outcome",
+            _S,
+            "1",
+            "What the comparison found.",
+            words=("changed", "no_measurable_change", "insufficient_data"),
+        ),
+        Field(
+            "reason",
+            _S,
+            "1",
+            "Why there is too little.",
+            "compared",
+            words=("too_few_epochs", "another_prompt_or_exercise"),
+        ),
         Field("window_before", _J, "ns", "From `start_utc_ns` up to `end_utc_ns`."),
         Field("window_after", _J, "ns", "From `start_utc_ns` up to `end_utc_ns`."),
-        _MOUNT_ID,
-        _ALIGNMENT_ID,
-        Field("posture", _S, "1", "The posture compared: the one with most epochs on both sides."),
+        MOUNT_ID,
+        ALIGNMENT_ID,
+        Field("posture", _S, "1", "The posture compared: the one with most epochs on both sides.", words=POSTURES),
         Field(
             "delta_deg",
             _F,
@@ -181,7 +189,7 @@ EVENT_DATA: Final[Mapping[str, tuple[Field, ...]]] = {
         *_ORIGIN,
         Field("day", _S, "1", "The local day that ended."),
         Field("baseline_version", _S, "1", "Version that holds from now on.", "too few days yet"),
-        _ALIGNMENT_ID,
+        ALIGNMENT_ID,
         Field(
             "postures",
             _J,
@@ -198,17 +206,17 @@ EVENT_DATA: Final[Mapping[str, tuple[Field, ...]]] = {
         Field("strides", _I, "1", "Strides measured that day.", "", 0),
         Field("left_range_deg", _F, "deg", "Median sideways movement of the pelvis in left strides.", "", 0),
         Field("right_range_deg", _F, "deg", "The same in right strides.", "", 0),
-        Field("difference_deg", _F, "deg", "Left minus right."),
+        Field("difference_deg", _F, "deg", "Left minus right.", "", -360, 360),
         Field("mdc_deg", _F, "deg", "The least difference that can be told from error.", "not known", 0),
         Field("limit_deg", _F, "deg", "From which difference on the day counts.", "", 0),
         TEXT,
     ),
     "hint": (
         *_RULE,
-        Field("audience", _S, "1", "Whom it is for: therapist."),
+        Field("audience", _S, "1", "Whom it is for.", words=("therapist",)),
         Field("value", _I, "days", "Days over their limit.", "", 0),
         Field("limit", _I, "days", "As many days give a hint.", "", 0),
-        Field("unit", _S, "1", "Unit of value and limit."),
+        Field("unit", _S, "1", "Unit of value and limit.", words=("days",)),
         _WINDOW,
         Field("limits", _J, "1", "The rule's settings."),
         Field("quality", _J, "1", "`days` judged and the `least_strides` among them."),
@@ -217,66 +225,7 @@ EVENT_DATA: Final[Mapping[str, tuple[Field, ...]]] = {
         Field("days", _J, "1", "Each day known: day, strides, difference, least that can be told, limit (0.001 deg)."),
         TEXT,
     ),
-    "alignment": (
-        Field("outcome", _S, "1", "in force or refused.", "found by itself: see kind"),
-        _WHY_NOT,
-        _ALIGNMENT_ID,
-        _MOUNT_ID,
-        Field(
-            "method", _S, "1", "nominal, static, walking, functional or suspended (not known how it sits).", "refused"
-        ),
-        Field("r_ps", _J, "1", "Rotation pelvis from sensor, 3 x 3, rows.", "refused"),
-        _UNCERTAINTY,
-        Field("step", _S, "1", "Step of the set-up: neutral, walk, bows or pelvic_tilts.", "not from the set-up"),
-        Field(
-            "heading_uncertainty_deg", _F, "deg", "Standard uncertainty of front.", "step neutral, or refused", 0, 180
-        ),
-        Field("sign_confidence", _F, "1", "How sure front is not back.", "another step than walk", 0, 1),
-        Field("walking_s", _I, "s", "Walking used.", "another step than walk", 0),
-        Field("range_deg", _F, "deg", "Size of the movements used.", "another step than bows or pelvic_tilts", 0, 180),
-        *_MOVED,
-        Field("text", _S, "1", "The event as a sentence for a person.", "a pose or movement of the set-up"),
-    ),
-    "mount": (
-        *_MOVED,
-        Field("reason", _S, "1", "slip, taken_off, gap or handled."),
-        _MOUNT_ID,
-        _ALIGNMENT_ID,
-        _UNCERTAINTY,
-        TEXT,
-    ),
-    "wear_on": (),
-    "wear_off": (),
-    "gap": (
-        Field("from_utc_ns", _I, "ns", "Last sample before it."),
-        Field("to_utc_ns", _I, "ns", "First sample after it."),
-        Field("missing_samples", _I, "1", "Samples missing.", "", 0),
-        Field("action", _S, "1", "What was done."),
-    ),
-    "clock": (
-        Field("kind", _S, "1", "fit, reset, step, duplicate or backwards."),
-        Field("epoch", _I, "1", "Number of starts of the sensor's clock.", "another kind", 0),
-        Field("rate_ppm", _F, "ppm", "Rate of the sensor's clock against the gateway's.", "another kind than fit"),
-        Field("reason", _S, "1", "Why it is taken for a new start.", "another kind than reset"),
-        Field("off_s", _F, "s", "By how much the arrival missed the clock's line.", "another kind than reset"),
-        Field("step_s", _F, "s", "Step of the gateway's own clock.", "another kind than step"),
-        Field("left_s", _F, "s", "What of it is still being made good.", "another kind than step"),
-        Field("samples", _I, "1", "Samples put aside.", "another kind than duplicate or backwards", 0),
-    ),
-    "calibration": (
-        Field("offset_mps2", _J, "m/s^2", "Offset of each axis that is taken out."),
-        Field("scale", _J, "1", "Share of each axis's reading that is taken out: offset + scale x reading."),
-        Field("offset_sd_mps2", _F, "m/s^2", "Standard error of the offsets.", "", 0),
-        Field("resting_directions", _I, "1", "Directions in which the clip rested.", "", 0),
-        Field("still_s", _I, "s", "Rest used.", "", 0),
-        Field("misfit", _F, "1", "What is left of the error, relative to what is expected.", "", 0),
-        TEXT,
-    ),
-    "link": (
-        Field("outcome", _S, "1", "alarm or over."),
-        Field("link", _S, "1", "State of the connection, as in devices.", "not reported"),
-        TEXT,
-    ),
+    **SIGNAL_DATA,
     **ENTRY_DATA,
 }
 """Keys of each type's data. A key that may be null may also be left out where it says nothing."""

@@ -4,15 +4,47 @@ from __future__ import annotations
 
 from typing import Final
 
-from processing.dictionary.field import Field
+from processing.dictionary.field import Field, instant
 from processing.types import POSTURES
 
-_TIME = Field("t_utc_ns", "int64", "ns", "Start of the second, minute or event, UTC nanoseconds since 1970.")
+_TIME = instant("t_utc_ns", "Start of the second, minute or event, UTC nanoseconds since 1970.")
 _NO_TILT = "no valid sample: gap, settling filter, lying on the side, or not worn"
 _TILT_NOTE = "relative to the wearer's neutral pose (0 = neutral); + = top of the pelvis forward (ASIS down)"
 
+LINKS: Final = ("searching", "connecting", "starting", "streaming", "stalled", "lost", "no_adapter", "refused")
+TRANSFERS: Final = ("stand_to_sit", "sit_to_stand", "sit_to_lie", "lie_to_sit", "stand_to_lie", "lie_to_stand")
+EVENT_TYPES: Final = {
+    "flag": "A rule found a period that may need activation exercises.",
+    "episode_start": "Tilt stayed above the threshold long enough to start an episode.",
+    "episode_end": "The episode ended; says why.",
+    "prompt": "The wearer is offered one exercise, with side and dose.",
+    "suppressed": "A flag led to no prompt; says why.",
+    "alignment": "An alignment holds from here, was found again by walking, or was refused with its reason.",
+    "wear_on": "The sensor is worn from here.",
+    "wear_off": "The sensor is not worn from here.",
+    "gap": "Samples are missing: from, to, how many, and what was done.",
+    "clock": "The sensor's clock was fitted anew, reset, or put aside.",
+    "mount": "The sensor was put on again or moved; what follows stands on a new mount.",
+    "answer": "The wearer answered a prompt: done, not now, later, or stop.",
+    "response": "Tilt before a prompt against tilt after its exercise, or around a flag without a prompt, for comparison.",
+    "baseline": "The day ended: the wearer's usual tilt per posture and its distance from neutral, with a version.",
+    "hint": "Something for the therapist to look at; nothing is asked of the wearer.",
+    "link": "The connection to the sensor needs somebody's help, or is well again; says what to do.",
+    "calibration": "The accelerometer's own error, learnt from rests in several positions, is taken out from here.",
+    "pain": "The wearer logged pain, 0 to 10.",
+    "note": "The wearer wrote a note; its text stays on the gateway unless the configuration sends notes.",
+    "exercise": "An exercise was done: which, side, sets, repetitions, and the prompt it followed, if any.",
+    "mode": "Prompts were switched on, off, or to recording only; says until when.",
+    "red_flag": "The health questions were asked, answered or cleared; says whether prompts are stopped.",
+    "programme": "A therapist set a new programme: version, editor, entries, and the local day from which it holds.",
+    "proposal": "A harder or easier exercise is proposed to the therapist, or a proposal was decided.",
+    "verdict": "A therapist judged a flag: useful, not useful, or wrong posture.",
+    "strides": "The day's walking: how far the pelvis moved to the left and to the right, and the least difference that can be told.",
+}
+"""Types in a fixed order: a type's rank keeps two events of one instant apart in InfluxDB (`wire/line.py`)."""
+
 SAMPLE: Final = (
-    Field("t_utc_ns", "int64", "ns", "Time of the sample, UTC nanoseconds since 1970."),
+    instant("t_utc_ns", "Time of the sample, UTC nanoseconds since 1970."),
     Field("q_es_w", "float64", "1", "Orientation earth (z up) from sensor, quaternion scalar part.", _NO_TILT, -1, 1),
     Field("q_es_x", "float64", "1", "Quaternion x; heading is arbitrary (no magnetometer).", _NO_TILT, -1, 1),
     Field("q_es_y", "float64", "1", "Quaternion y.", _NO_TILT, -1, 1),
@@ -30,10 +62,17 @@ SAMPLE: Final = (
     Field("valid", "bool", "1", "False while the filter settles after a gap, or where tilt has no value."),
 )
 
+# No range: how much force and turning a sensor can tell is its own setting.
 RAW: Final = (
-    Field("t_utc_ns", "int64", "ns", "Time of the sample by the sensor's own clock, UTC nanoseconds since 1970."),
-    *(Field(f"acc_{a}_mps2", "float64", "m/s^2", f"Specific force along the sensor's {a} axis.") for a in "xyz"),
-    *(Field(f"gyr_{a}_rps", "float64", "rad/s", f"Angular rate about the sensor's {a} axis.") for a in "xyz"),
+    instant("t_utc_ns", "Time of the sample by the sensor's own clock, UTC nanoseconds since 1970."),
+    *(
+        Field(f"acc_{a}_mps2", "float64", "m/s^2", f"Specific force along the sensor's {a} axis.", unbounded=True)
+        for a in "xyz"
+    ),
+    *(
+        Field(f"gyr_{a}_rps", "float64", "rad/s", f"Angular rate about the sensor's {a} axis.", unbounded=True)
+        for a in "xyz"
+    ),
 )
 
 METRIC: Final = (
@@ -59,7 +98,7 @@ METRIC: Final = (
         0,
         90,
     ),
-    Field("posture", "string", "1", f"One of {', '.join(POSTURES)}."),
+    Field("posture", "string", "1", f"One of {', '.join(POSTURES)}.", words=POSTURES),
     Field("posture_confidence", "float64", "1", "How sure the posture is.", "", 0, 1),
     Field("coverage", "float64", "1", "Share of the second's expected samples that are valid.", "", 0, 1),
     Field(
@@ -126,7 +165,7 @@ EPOCH: Final = (
 EVENT: Final = (
     _TIME,
     Field("event_id", "string", "1", "Deterministic id: the same input and configuration give the same id."),
-    Field("type", "string", "1", "What happened: one of the event types."),
+    Field("type", "string", "1", "What happened: one of the event types.", words=tuple(EVENT_TYPES)),
     Field(
         "rule", "string", "1", "The rule behind a flag, episode, prompt or suppression.", "the event comes from no rule"
     ),
@@ -157,19 +196,20 @@ DEVICE: Final = (
         "1",
         "State of the connection: searching, connecting, starting, streaming, stalled, lost, no_adapter or refused.",
         "not a radio sensor",
+        words=LINKS,
     ),
     Field("firmware", "string", "1", "Version of the sensor's firmware, as the sensor tells it.", "not reported"),
 )
 
 STEP: Final = (
-    Field("t_utc_ns", "int64", "ns", "When the foot took the weight, UTC nanoseconds since 1970."),
-    Field("side", "string", "1", "Foot: left, right or unknown; a hint from the sideways sway."),
+    instant("t_utc_ns", "When the foot took the weight, UTC nanoseconds since 1970."),
+    Field("side", "string", "1", "Foot; a hint from the sideways sway.", words=("left", "right", "unknown")),
     Field("confidence", "float64", "1", "How sure the step is.", "", 0, 1),
 )
 
 TRANSFER: Final = (
-    Field("t_utc_ns", "int64", "ns", "Middle of the change of posture, UTC nanoseconds since 1970."),
-    Field("kind", "string", "1", "stand_to_sit, sit_to_stand, sit_to_lie, lie_to_sit, stand_to_lie or lie_to_stand."),
+    instant("t_utc_ns", "Middle of the change of posture, UTC nanoseconds since 1970."),
+    Field("kind", "string", "1", "From which posture to which.", words=TRANSFERS),
     Field("duration_s", "float64", "s", "Duration of the movement.", "", 0, None),
     Field(
         "vertical_displacement_m",
@@ -183,13 +223,14 @@ TRANSFER: Final = (
 )
 
 BOUT: Final = (
-    Field("start_utc_ns", "int64", "ns", "Start of the first second of the bout, UTC nanoseconds since 1970."),
-    Field("end_utc_ns", "int64", "ns", "End of its last second: the bout lasts up to here."),
+    instant("start_utc_ns", "Start of the first second of the bout, UTC nanoseconds since 1970."),
+    instant("end_utc_ns", "End of its last second: the bout lasts up to here."),
     Field(
         "posture",
         "string",
         "1",
-        f"Posture kept: one of {', '.join(POSTURES)}; interruptions of a few seconds included.",
+        "Posture kept; interruptions of a few seconds included.",
+        words=POSTURES,
     ),
 )
 
@@ -215,39 +256,9 @@ ABSOLUTE: Final = (
         90,
     ),
     Field(
-        "offset_version", "int64", "1", "Note in which the offset was entered (manifest).", "no offset for this time"
+        "offset_version", "int64", "1", "Note in which the offset was entered (manifest).", "no offset for this time", 1
     ),
 )
-
-EVENT_TYPES: Final = {
-    "flag": "A rule found a period that may need activation exercises.",
-    "episode_start": "Tilt stayed above the threshold long enough to start an episode.",
-    "episode_end": "The episode ended; says why.",
-    "prompt": "The wearer is offered one exercise, with side and dose.",
-    "suppressed": "A flag led to no prompt; says why.",
-    "alignment": "An alignment holds from here, was found again by walking, or was refused with its reason.",
-    "wear_on": "The sensor is worn from here.",
-    "wear_off": "The sensor is not worn from here.",
-    "gap": "Samples are missing: from, to, how many, and what was done.",
-    "clock": "The sensor's clock was fitted anew, reset, or put aside.",
-    "mount": "The sensor was put on again or moved; what follows stands on a new mount.",
-    "answer": "The wearer answered a prompt: done, not now, later, or stop.",
-    "response": "Tilt before a prompt against tilt after its exercise, or around a flag without a prompt, for comparison.",
-    "baseline": "The day ended: the wearer's usual tilt per posture and its distance from neutral, with a version.",
-    "hint": "Something for the therapist to look at; nothing is asked of the wearer.",
-    "link": "The connection to the sensor needs somebody's help, or is well again; says what to do.",
-    "calibration": "The accelerometer's own error, learnt from rests in several positions, is taken out from here.",
-    "pain": "The wearer logged pain, 0 to 10.",
-    "note": "The wearer wrote a note; its text stays on the gateway unless the configuration sends notes.",
-    "exercise": "An exercise was done: which, side, sets, repetitions, and the prompt it followed, if any.",
-    "mode": "Prompts were switched on, off, or to recording only; says until when.",
-    "red_flag": "The health questions were asked, answered or cleared; says whether prompts are stopped.",
-    "programme": "A therapist set a new programme: version, editor, entries, and the local day from which it holds.",
-    "proposal": "A harder or easier exercise is proposed to the therapist, or a proposal was decided.",
-    "verdict": "A therapist judged a flag: useful, not useful, or wrong posture.",
-    "strides": "The day's walking: how far the pelvis moved to the left and to the right, and the least difference that can be told.",
-}
-"""Types in a fixed order: a type's rank keeps two events of one instant apart in InfluxDB (`wire/line.py`)."""
 
 KINDS: Final = {"metric": METRIC, "epoch": EPOCH, "event": EVENT, "device": DEVICE}
 TABLES: Final = {

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from processing.dictionary import EVENT_DATA, EVENT_TYPES, INFLUX, MEASUREMENT, STATES, TABLES, TAGS, Field
 from processing.types import POSTURES
@@ -28,20 +28,20 @@ _ABOUT: Final = {
     "`tiltline process --offset`).",
     "bouts": "One row per stretch of time spent in one posture. Written by `tiltline process`.",
 }
-_HEAD: Final = "| name | type | unit | range | meaning | null means |"
-_RULE: Final = "|---|---|---|---|---|---|"
+_HEAD: Final = "| name | type | unit | range | meaning | null means | since |"
+_RULE: Final = "|---|---|---|---|---|---|---|"
 _KIND: Final = {"metrics": "metric", "epochs": "epoch", "events": "event", "devices": "device"}
 
 
 def dictionary_json(tables: Sequence[str] = tuple(TABLES), identity: Sequence[Field] = ()) -> str:
     """The dictionary of the named tables as JSON text; ``identity`` columns stand in front of each."""
     content = {
-        "tables": {name: [asdict(f) for f in (*identity, *TABLES[name])] for name in tables},
+        "tables": {name: [_plain(f) for f in (*identity, *TABLES[name])] for name in tables},
         "postures": list(POSTURES),
         "event_types": EVENT_TYPES,
     }
     if "events" in tables:
-        content["event_data"] = {name: [asdict(f) for f in fields] for name, fields in EVENT_DATA.items()}
+        content["event_data"] = {name: [_plain(f) for f in fields] for name, fields in EVENT_DATA.items()}
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -90,14 +90,13 @@ def _measurement(table: str) -> str:
     return f" InfluxDB measurement `{MEASUREMENT[kind]}`." if kind else ""
 
 
+def _plain(f: Field) -> dict[str, Any]:
+    return {**asdict(f), "range": f.range}
+
+
 def _row(f: Field) -> str:
-    return f"| `{f.name}` | {f.type} | {f.unit} | {_range(f)} | {f.meaning} | {f.null_means or 'never null'} |"
-
-
-def _range(f: Field) -> str:
-    if f.low is None and f.high is None:
-        return ""
-    return f"{'' if f.low is None else format(f.low, 'g')} … {'' if f.high is None else format(f.high, 'g')}".strip()
+    values = "[event types](#event-types)" if f.words == tuple(EVENT_TYPES) else f.range
+    return f"| `{f.name}` | {f.type} | {f.unit} | {values} | {f.meaning} | {f.null_means or 'never null'} | {f.since} |"
 
 
 if __name__ == "__main__":

@@ -108,6 +108,8 @@ def wrong(fields: Iterable[Field], data: Mapping[str, Any]) -> Iterable[str]:
             yield f"{key} is {type(value).__name__}"
         elif (f.low is not None and value < f.low) or (f.high is not None and value > f.high):
             yield f"{key} is {value}"
+        elif f.words and value not in f.words:
+            yield f"{key} is {value!r}"
 
 
 def test_every_key_of_every_type_is_in_the_dictionary(events: list[tuple[str, Mapping[str, Any]]]) -> None:
