@@ -19,10 +19,10 @@ from processing.coaching.controls import SetMode, SetProgramme
 from processing.coaching.programme import check_entries
 from processing.pipeline import CaptureNeutral
 from processing.rules.study import Assignment
-from sensor_gateway.wire.messages import MAX_T_UTC_NS, VERSION, Id
+from sensor_gateway.wire.messages import VERSION, Id, Time
 
 MAX_BYTES: Final = 8 * 1024
-Time = Annotated[int, msgspec.Meta(ge=0, le=MAX_T_UTC_NS)]
+CommandId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$")]
 Minutes = Annotated[int, msgspec.Meta(ge=1, le=7 * 24 * 60)]
 
 
@@ -68,7 +68,7 @@ Asked: TypeAlias = Calibrate | Snooze | Stop | Resume | Programme
 class Body(msgspec.Struct, forbid_unknown_fields=True):
     """What is signed."""
 
-    id: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$")]
+    id: CommandId
     wearer: Id
     issued_utc_ns: Time
     expires_utc_ns: Time
@@ -88,10 +88,10 @@ class Receipt(msgspec.Struct, forbid_unknown_fields=True):
     """What became of a command whose signature held."""
 
     v: int
-    id: str
+    id: CommandId
     done: bool
     reason: str
-    t_utc_ns: int
+    t_utc_ns: Time
 
 
 _ENVELOPE: Final = msgspec.json.Decoder(Envelope)

@@ -1,152 +1,97 @@
 """What travels over MQTT, for other people's programs: an AsyncAPI 3 document and a JSON Schema per payload.
 
-Generated from `processing.dictionary`, `topics.py` and `messages.py`. Run ``python -m sensor_gateway.wire.asyncapi docs``
-after changing any of them; a test compares, and holds every schema against the real encoder and decoder.
+Generated from `topics.py` and `schemas.py`. Run ``python -m sensor_gateway.wire.asyncapi docs`` after changing what they rest
+on; a test compares, one holds every schema against the real encoder and decoder, and one every message on a real broker
+against the document.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final
 
-from processing.dictionary import EVENT_TYPES, KINDS, Field
-from processing.types import KIND_OF, POSTURES
+from processing.dictionary import EVENT_TYPES, KINDS
+from sensor_gateway.commands.message import MAX_BYTES as MAX_COMMAND_BYTES
 from sensor_gateway.wire import topics
-from sensor_gateway.wire.messages import MAX_BYTES, MAX_T_UTC_NS, VERSION
+from sensor_gateway.wire.messages import MAX_BYTES, VERSION
+from sensor_gateway.wire.schemas import Schema, schemas
 
-Schema: TypeAlias = dict[str, Any]
-DRAFT: Final = "http://json-schema.org/draft-07/schema#"
 DOCUMENT: Final = "asyncapi.json"
 SCHEMAS: Final = "schema"
-_TYPES: Final = {"int64": "integer", "float64": "number", "bool": "boolean", "string": "string", "json": "object"}
-_ID: Final[Schema] = {"type": "string", "pattern": f"^{topics.ID.pattern}$", "description": "A pseudonym."}
-_SPOOL: Final[Schema] = {"type": "string", "pattern": "^[0-9a-f]{16}$", "description": "Random id of the spool file."}
-_VERSION: Final[Schema] = {"const": VERSION, "description": "Version of the message; a known field keeps its meaning."}
-_COUNT: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": 2**62}
-_WORDS: Final = {
-    ("metric", "posture"): list(POSTURES),
-    ("event", "type"): list(EVENT_TYPES),
+_ABOUT: Final = {
+    "title": "Tiltline",
+    "version": f"{VERSION}.0.0",
+    "description": (
+        "Pelvic tilt through the day, per second, per minute and as events. Missing is null, never zero. Measured with a "
+        "clip-on sensor: not a diagnosis.\n\n"
+        "MQTT 5, QoS 1. A message carries JSON in UTF-8 and no properties of MQTT 5. A record may come more than once, with "
+        "the same `spool` and `seq`: the gateway sends again what nobody has called durable. What is computed with hindsight "
+        "(`tiltline replay --mode retro`) goes into the database and does not travel here."
+    ),
+    "license": {"name": "Apache-2.0"},
 }
+_KIND_SAYS: Final = {
+    "metric": "One a second and sensor.",
+    "epoch": "One a minute and sensor.",
+    "event": "When something happens: " + ", ".join(EVENT_TYPES) + ".",
+    "device": "The sensor's own state, about once a minute and when its link changes.",
+}
+_CLEARED: Final = " An empty retained message takes the kept one away (`tiltline erase`)."
+_SITE: Final = {"description": "The site's id."}
+_GATEWAY: Final = {"description": "The gateway's id, which is also its user at the broker."}
+_WEARER: Final = {"description": "The wearer's pseudonym."}
 
 
-def record_schema(kind: str) -> Schema:
-    """A record as it stands in a message's ``data``; unknown fields are allowed, a newer gateway may add some."""
-    build = next(record for record, name in KIND_OF.items() if name == kind)
-    return {
-        "type": "object",
-        # A field that came later has a default, so that an older gateway's messages are still read.
-        "required": [
-            f.name for f in dataclasses.fields(build) if f.default is f.default_factory is dataclasses.MISSING
-        ],
-        "properties": {f.name: _field(kind, f) for f in KINDS[kind]},
-    }
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """A message as one side sends it: on which channel, and whether the broker keeps it."""
+
+    channel: str
+    action: str  # of whoever reads the document
+    retain: bool
+    max_bytes: int = MAX_BYTES
 
 
-def message_schema(kind: str) -> Schema:
-    """A record with its envelope."""
-    return {
-        "$schema": DRAFT,
-        "title": f"Tiltline {kind} message",
-        "type": "object",
-        "required": [
-            "v", "kind", "site", "wearer", "sensor", "gateway", "spool", "seq", "after", "floor", "t_utc_ns", "data",
-        ],
-        "properties": {
-            "v": _VERSION,
-            "kind": {"const": kind},
-            "site": _ID,
-            "wearer": _ID,
-            "sensor": _ID,
-            "gateway": _ID,
-            "spool": _SPOOL,
-            "seq": {**_COUNT, "minimum": 1, "description": "The record's number in the gateway's outbox."},
-            "after": {**_COUNT, "description": "Number of the row the gateway holds before this one."},
-            "floor": {**_COUNT, "description": "Lowest number the gateway still holds; everything below is durable."},
-            "t_utc_ns": {**_COUNT, "maximum": MAX_T_UTC_NS, "description": "Time of the record, as within data."},
-            "data": record_schema(kind),
-        },
-    }  # fmt: skip
-
-
-def status_schema() -> Schema:
-    """A gateway's retained status."""
-    return {
-        "$schema": DRAFT,
-        "title": "Tiltline gateway status",
-        "type": "object",
-        "required": ["v", "online"],
-        "properties": {
-            "v": _VERSION,
-            "online": {"type": "boolean", "description": "False also as the last will, with nothing else."},
-            "t_utc_ns": {"type": ["integer", "null"]},
-            "spool": {**_SPOOL, "type": ["string", "null"]},
-            "queued": {**_COUNT, "type": ["integer", "null"], "description": "Rows that wait in the outbox."},
-            "durable_up_to": {**_COUNT, "type": ["integer", "null"]},
-            "counters": {"type": "object", "additionalProperties": {"type": "integer"}},
-            "vitals": {"type": "object", "additionalProperties": {"type": "number"}},
-            "bridge": {**_ID, "description": "Which of several bridges carries the gateway; absent: one is wanted."},
-        },
-    }
-
-
-def durable_schema() -> Schema:
-    """The bridge's word to a gateway."""
-    return {
-        "$schema": DRAFT,
-        "title": "Tiltline durable notice",
-        "type": "object",
-        "required": ["v", "spool", "up_to"],
-        "properties": {
-            "v": _VERSION,
-            "spool": {"type": "string", "description": "The spool file that is meant."},
-            "up_to": {**_COUNT, "description": "Everything up to this number is on disk in the database."},
-            "bridge": {**_ID, "description": "Present: this one of several bridges carries the gateway from now on."},
-        },
-    }
-
-
-def schemas() -> dict[str, Schema]:
-    """All payloads by name."""
-    return {**{kind: message_schema(kind) for kind in KINDS}, "status": status_schema(), "durable": durable_schema()}
+_OWN: Final = {
+    "status": _Said("status", "receive", retain=True),
+    "durable": _Said("durable", "send", retain=True),
+    "carried": _Said("durable", "send", retain=False),
+    "command": _Said("command", "send", retain=False, max_bytes=MAX_COMMAND_BYTES),
+    "receipt": _Said("receipt", "receive", retain=False),
+}
+_SAID: Final = {**{kind: _Said(kind, "receive", retain=False) for kind in KINDS}, **_OWN}
 
 
 def asyncapi() -> Schema:
-    """The document, seen from somebody who connects to the broker."""
-    own = {"site": _parameter("The site's id."), "gateway": _parameter("The gateway's id, which is also its user.")}
-    channels = {
-        kind: _channel(topics.record("{site}", "{gateway}", "{wearer}", kind), kind, _about(kind))
-        | {"parameters": {**own, "wearer": _parameter("The wearer's pseudonym.")}}
-        for kind in KINDS
-    }
-    channels["status"] = _channel(topics.status("{site}", "{gateway}"), "status", "Retained; also the last will.")
-    channels["durable"] = _channel(topics.durable("{site}", "{gateway}"), "durable", "Retained; written by the bridge.")
-    for name in ("status", "durable"):
-        channels[name]["parameters"] = own
+    """The document, seen from somebody who connects to the broker beside the gateways."""
     return {
         "asyncapi": "3.0.0",
-        "info": {
-            "title": "Tiltline",
-            "version": f"{VERSION}.0.0",
-            "description": "Pelvic tilt through the day, per second, per minute and as events. Missing is null, never zero. "
-            "Measured with a clip-on sensor: not a diagnosis.",
-            "license": {"name": "Apache-2.0"},
-        },
+        "info": _ABOUT,
         "defaultContentType": "application/json",
-        "channels": channels,
-        "operations": {f"receive_{name}": _operation("receive", name) for name in channels if name != "durable"}
-        | {"send_durable": _operation("send", "durable")},
+        "servers": {
+            "site": {
+                "host": "{broker}:{port}",
+                "protocol": "secure-mqtt",
+                "protocolVersion": "5",
+                "description": "The site's broker, over TLS; an access list holds who may read and write what.",
+                "variables": {"broker": {"default": "127.0.0.1"}, "port": {"default": "8883"}},
+                "security": [{"type": "userPassword"}],
+            }
+        },
+        "channels": _channels(),
+        "operations": {f"{said.action}_{name}": _operation(name, said) for name, said in _SAID.items()},
         "components": {
             "messages": {
                 name: {
                     "name": name,
                     "title": schema["title"],
                     "contentType": "application/json",
-                    "summary": f"At most {MAX_BYTES} bytes.",
+                    "summary": f"At most {_SAID[name].max_bytes} bytes.",
                     "payload": schema,
-                    "bindings": {"mqtt": {"bindingVersion": "0.2.0"}},
                 }
                 for name, schema in schemas().items()
             }
@@ -169,51 +114,47 @@ def as_text(content: Schema) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
-def _field(kind: str, f: Field) -> Schema:
-    plain = _TYPES[f.type]
-    said = f.meaning if not f.null_means else f"{f.meaning} Null: {f.null_means}."
-    schema: Schema = {"type": [plain, "null"] if f.null_means else plain, "description": said}
-    if f.unit != "1":
-        schema["x-unit"] = f.unit
-    if f.name == "t_utc_ns":
-        schema |= {"minimum": 0, "maximum": MAX_T_UTC_NS}
-    if f.low is not None:
-        schema["minimum"] = f.low
-    if f.high is not None:
-        schema["maximum"] = f.high
-    words = _WORDS.get((kind, f.name))
-    if words:
-        schema["enum"] = words
-    return schema
+def _channels() -> Schema:
+    own = {"site": _SITE, "gateway": _GATEWAY}
+    at = ("{site}", "{gateway}")
+    channels = {
+        kind: _channel(topics.record(*at, "{wearer}", kind), (kind,), {**own, "wearer": _WEARER}, _KIND_SAYS[kind])
+        for kind in KINDS
+    }
+    channels["status"] = _channel(
+        topics.status(*at), ("status",), own, "Retained; also the gateway's last will." + _CLEARED
+    )
+    channels["durable"] = _channel(
+        topics.durable(*at),
+        ("durable", "carried"),
+        own,
+        "Written by the bridge. What is durable is retained; that one of several bridges carries the gateway is not."
+        + _CLEARED,
+    )
+    channels["command"] = _channel(
+        topics.command(*at), ("command",), own, "What a therapist asks of the gateway, signed; never retained."
+    )
+    channels["receipt"] = _channel(
+        topics.receipt(*at), ("receipt",), own, "What became of a command; none where the signature did not hold."
+    )
+    return channels
 
 
-def _about(kind: str) -> str:
-    return {
-        "metric": "One a second and wearer.",
-        "epoch": "One a minute and wearer.",
-        "event": "When something happens: " + ", ".join(EVENT_TYPES) + ".",
-        "device": "The sensor's own state, about once a minute and when its link changes.",
-    }[kind]
-
-
-def _parameter(said: str) -> Schema:
-    return {"description": said}
-
-
-def _channel(address: str, message: str, said: str) -> Schema:
+def _channel(address: str, messages: Sequence[str], parameters: Schema, said: str) -> Schema:
     return {
         "address": address,
         "description": said,
-        "messages": {message: {"$ref": f"#/components/messages/{message}"}},
+        "messages": {message: {"$ref": f"#/components/messages/{message}"} for message in messages},
+        "parameters": parameters,
     }
 
 
-def _operation(action: str, name: str) -> Schema:
+def _operation(name: str, said: _Said) -> Schema:
     return {
-        "action": action,
-        "channel": {"$ref": f"#/channels/{name}"},
-        "messages": [{"$ref": f"#/channels/{name}/messages/{name}"}],
-        "bindings": {"mqtt": {"qos": 1, "retain": name in ("status", "durable"), "bindingVersion": "0.2.0"}},
+        "action": said.action,
+        "channel": {"$ref": f"#/channels/{said.channel}"},
+        "messages": [{"$ref": f"#/channels/{said.channel}/messages/{name}"}],
+        "bindings": {"mqtt": {"qos": 1, "retain": said.retain, "bindingVersion": "0.2.0"}},
     }
 
 

@@ -23,7 +23,9 @@ MAX_T_UTC_NS: Final = 4_102_444_800 * 1_000_000_000
 """2100-01-01: a later time is a clock gone wrong."""
 
 Id = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+Spool = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}$")]
 Sequence = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+Time = Annotated[int, msgspec.Meta(ge=0, le=MAX_T_UTC_NS)]
 
 
 class MessageError(ValueError):
@@ -41,11 +43,11 @@ class Message(msgspec.Struct, frozen=True):
     wearer: Id
     sensor: Id
     gateway: Id
-    spool: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}$")]
+    spool: Spool
     seq: Annotated[int, msgspec.Meta(ge=1, le=2**62)]
     after: Sequence
     floor: Sequence
-    t_utc_ns: Annotated[int, msgspec.Meta(ge=0, le=MAX_T_UTC_NS)]
+    t_utc_ns: Time
     data: msgspec.Raw
 
 
@@ -56,7 +58,7 @@ class Durable(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     v: int
-    spool: str
+    spool: Spool
     up_to: Sequence
     bridge: Id | None = None
 
@@ -66,10 +68,10 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
 
     v: int
     online: bool
-    t_utc_ns: int | None = None
-    spool: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}$")] | None = None
-    queued: Annotated[int, msgspec.Meta(ge=0, le=2**62)] | None = None
-    durable_up_to: Annotated[int, msgspec.Meta(ge=0, le=2**62)] | None = None
+    t_utc_ns: Time | None = None
+    spool: Spool | None = None
+    queued: Sequence | None = None
+    durable_up_to: Sequence | None = None
     counters: dict[str, int] = {}
     vitals: dict[str, float] = {}
     bridge: Id | None = None

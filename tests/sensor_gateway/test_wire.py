@@ -125,7 +125,9 @@ def test_size_is_bounded() -> None:
 def test_durable_comes_back() -> None:
     assert messages.decode_durable(messages.encode_durable(SPOOL, 99)).up_to == 99
     with pytest.raises(MessageError, match="version 3"):
-        messages.decode_durable(b'{"v":3,"spool":"x","up_to":1}')
+        messages.decode_durable(b'{"v":3,"spool":"0123456789abcdef","up_to":1}')
+    with pytest.raises(MessageError, match="spool"):
+        messages.decode_durable(b'{"v":1,"spool":"x","up_to":1}')
 
 
 def test_events_with_unknown_type_or_no_id_are_refused() -> None:
