@@ -114,6 +114,9 @@ def erase_spool(path: Path, wearer: str) -> dict[str, int]:
                     done["journal_entries"] += _cut(db, span)
         for kind in KINDS:
             done["outbox_rows"] += delete(db, kind, "kind = ? AND wearer = ?", (kind, wearer))
+        if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'snapshot'").fetchone():  # else of an earlier release
+            hers = "SELECT sensor, run FROM run WHERE wearer = ?"
+            db.execute(f"DELETE FROM snapshot WHERE (sensor, run) IN ({hers})", (wearer,))
         done["runs"] = db.execute(
             "UPDATE run SET wearer = ?, setup_hash = '', next_ordinal = NULL, snapshot_seq = NULL, snapshot = NULL "
             "WHERE wearer = ?",

@@ -72,6 +72,11 @@ class Spool:
         self._db.executescript(f"BEGIN IMMEDIATE; {schema} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
         if "done_seq" not in {row[1] for row in self._db.execute("PRAGMA table_info(run)")}:
             self._db.execute("ALTER TABLE run ADD COLUMN done_seq INTEGER")  # a spool of an earlier release
+        with self.transaction(durable=True) as db:  # snapshots that an earlier release wrote into their runs' rows
+            db.execute(
+                "INSERT OR REPLACE INTO snapshot SELECT sensor, run, snapshot FROM run WHERE snapshot IS NOT NULL"
+            )
+            db.execute("UPDATE run SET snapshot = NULL WHERE snapshot IS NOT NULL")
         self._db.execute("INSERT OR IGNORE INTO meta VALUES ('spool', ?)", (secrets.token_hex(8),))
         return str(self._db.execute("SELECT value FROM meta WHERE key = 'spool'").fetchone()[0])
 

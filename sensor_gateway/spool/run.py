@@ -50,8 +50,9 @@ def current(spool: Spool, sensor: str, wearer: str, setup_hash: str, journal_seq
     A new run gives out records from the journal entry on that the old one had not come to; ``journal_seq`` is the
     journal's newest. ``fresh`` asks for a new one in any case, because the old one's snapshot cannot be read.
     """
-    columns = "run, wearer, warm_seq, start_seq, next_ordinal, snapshot_seq, snapshot, setup_hash, done_seq"
-    found = spool.query(f"SELECT {columns} FROM run WHERE sensor = ? ORDER BY run DESC LIMIT 1", (sensor,))
+    columns = "run, wearer, warm_seq, start_seq, next_ordinal, snapshot_seq, body, setup_hash, done_seq"
+    both = "run LEFT JOIN snapshot USING (sensor, run)"
+    found = spool.query(f"SELECT {columns} FROM {both} WHERE sensor = ? ORDER BY run DESC LIMIT 1", (sensor,))
     newest = Run(sensor, *found[0][:7]) if found else None
     known_hash, done_seq = found[0][7:] if found else ("", None)
     if newest and not fresh and (newest.wearer, known_hash) == (wearer, setup_hash):
@@ -67,7 +68,7 @@ def current(spool: Spool, sensor: str, wearer: str, setup_hash: str, journal_seq
         log.info("%s: a new run computes %d journal entries that the last one had not come to", sensor, left)
     run = Run(sensor, newest.run + 1 if newest else 1, wearer, warm_seq, done_seq + 1, None, None, None)
     with spool.transaction(durable=True) as db:
-        db.execute("UPDATE run SET snapshot = NULL WHERE sensor = ?", (sensor,))
+        db.execute("DELETE FROM snapshot WHERE sensor = ?", (sensor,))
         db.execute(
             "INSERT INTO run (sensor, run, wearer, setup_hash, warm_seq, start_seq, done_seq) "
             "VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -79,9 +80,11 @@ def current(spool: Spool, sensor: str, wearer: str, setup_hash: str, journal_seq
 def save(db: sqlite3.Connection, run: Run, snapshot: Snapshot) -> None:
     """Keep the pipeline's state; every record up to it must be stored."""
     db.execute(
-        f"UPDATE run SET snapshot_seq = :done, snapshot = :blob, {_DONE} WHERE sensor = :sensor AND run = :run",
-        {"done": snapshot.seq, "blob": snapshot.blob, "sensor": run.sensor, "run": run.run},
+        f"UPDATE run SET snapshot_seq = :done, {_DONE} WHERE sensor = :sensor AND run = :run",
+        {"done": snapshot.seq, "sensor": run.sensor, "run": run.run},
     )
+    put = "INSERT INTO snapshot VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET body = excluded.body"
+    db.execute(put, (run.sensor, run.run, snapshot.blob))
 
 
 def note_stored(db: sqlite3.Connection, run: Run, next_ordinal: int, done_seq: int | None) -> None:

@@ -28,8 +28,16 @@ CREATE TABLE IF NOT EXISTS run (
     start_seq INTEGER NOT NULL,      -- the first journal entry whose records this run gives out
     next_ordinal INTEGER,            -- one above the highest ordinal in the outbox; NULL before the first record
     snapshot_seq INTEGER,            -- the last journal entry the snapshot has seen
-    snapshot BLOB,
+    snapshot BLOB,                   -- of an earlier release; see the table below
     done_seq INTEGER,                -- the last journal entry whose records are in the outbox; NULL: of an earlier release
+    PRIMARY KEY (sensor, run)
+);
+
+-- A run's newest snapshot. Not in its row: that is written each second, and SQLite would read and compare 300 kB with it.
+CREATE TABLE IF NOT EXISTS snapshot (
+    sensor TEXT NOT NULL,
+    run INTEGER NOT NULL,
+    body BLOB NOT NULL,
     PRIMARY KEY (sensor, run)
 );
 

@@ -164,7 +164,8 @@ def test_killed_with_a_backlog_and_started_as_another_it_lacks_no_second(tmp_pat
         config.write_text('study = "study.toml"\n' + config.read_text())
     else:
         with sqlite3.connect(tmp_path / "data" / "spool.db") as db:
-            db.execute("UPDATE run SET snapshot = x'c0ffee', snapshot_seq = coalesce(done_seq, 0)")
+            db.execute("INSERT OR REPLACE INTO snapshot SELECT sensor, run, x'c0ffee' FROM run")
+            db.execute("UPDATE run SET snapshot_seq = coalesce(done_seq, 0)")
         db.close()
     assert tiltline("run", "--config", config, "--until-done").returncode == 0
     checked = tiltline("replay", "--config", config, "--out", tmp_path / "again.db", "--check", "--json")

@@ -185,7 +185,8 @@ def test_what_was_journaled_but_not_computed_is_the_new_runs(
         gateway = Gateway(tmp_path, study)
         if broken_snapshot:
             with gateway.spool.transaction(durable=True) as db:
-                db.execute("UPDATE run SET snapshot = x'c0ffee', snapshot_seq = coalesce(snapshot_seq, 0)")
+                db.execute("INSERT OR REPLACE INTO snapshot SELECT sensor, run, x'c0ffee' FROM run")
+                db.execute("UPDATE run SET snapshot_seq = coalesce(snapshot_seq, 0)")
         gateway.outbox.run("clip-1", "w-001", gateway.line.recipe.hash, gateway.journal.last_seq("clip-1"))
         gateway.crash()
     gateway = Gateway(tmp_path, study)
@@ -223,7 +224,7 @@ def test_an_unreadable_snapshot_is_replaced_by_a_replay(tmp_path: Path, undistur
     gateway.line.ingest(items[:500])
     gateway.line.close()
     with gateway.spool.transaction(durable=True) as db:
-        db.execute("UPDATE run SET snapshot = x'c0ffee'")
+        db.execute("UPDATE snapshot SET body = x'c0ffee'")
     gateway.crash()
     gateway = Gateway(tmp_path)
     gateway.line.ingest(items[500:])
