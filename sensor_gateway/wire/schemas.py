@@ -11,8 +11,8 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from processing.dictionary import EVENT_DATA, EVENT_TYPES, KINDS, Field
-from processing.types import KIND_OF, POSTURES
+from processing.dictionary import EVENT_DATA, KINDS, Field
+from processing.types import KIND_OF
 from sensor_gateway.commands.message import Body, Envelope, Receipt
 from sensor_gateway.wire import topics
 from sensor_gateway.wire.messages import MAX_T_UTC_NS, VERSION
@@ -35,10 +35,6 @@ _SPOOL: Final[Schema] = {"type": "string", "pattern": "^[0-9a-f]{16}$", "descrip
 _VERSION: Final[Schema] = {"const": VERSION, "description": "Version of the message; a known field keeps its meaning."}
 _COUNT: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": 2**62}
 _TIME: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": MAX_T_UTC_NS}
-_WORDS: Final = {
-    ("metric", "posture"): list(POSTURES),
-    ("event", "type"): list(EVENT_TYPES),
-}
 
 
 def record_schema(kind: str) -> Schema:
@@ -50,7 +46,7 @@ def record_schema(kind: str) -> Schema:
         "required": [
             f.name for f in dataclasses.fields(build) if f.default is f.default_factory is dataclasses.MISSING
         ],
-        "properties": {f.name: _field(kind, f) for f in KINDS[kind]},
+        "properties": {f.name: _field(f) for f in KINDS[kind]},
     }
     if kind == "event":
         schema["properties"]["event_id"] |= {"minLength": 1, "maxLength": 64}
@@ -109,7 +105,10 @@ def durable_schema() -> Schema:
     properties = {
         "v": _VERSION,
         "spool": {**_SPOOL, "description": "The spool file that is meant."},
-        "up_to": {**_COUNT, "description": "Everything up to this number is in the database, or set aside as a dead letter."},
+        "up_to": {
+            **_COUNT,
+            "description": "Everything up to this number is in the database, or set aside as a dead letter.",
+        },
     }
     return _object("Tiltline durable notice", list(properties), properties)
 
@@ -165,23 +164,23 @@ def _object(title: str, required: list[str], properties: Schema) -> Schema:
     return {"$schema": DRAFT, "title": title, "type": "object", "required": required, "properties": properties}
 
 
-def _field(kind: str, f: Field) -> Schema:
+def _field(f: Field) -> Schema:
     plain = _TYPES[f.type]
-    said = f.meaning if not f.null_means else f"{f.meaning} Null: {f.null_means}."
     types = [plain] if isinstance(plain, str) else list(plain)
+    words: list[str | None] = list(f.words)
+    said = f.meaning
     if f.null_means:
         types.append("null")
+        words.append(None)
+        said += f" Null: {f.null_means}."
     schema: Schema = {"type": types if len(types) > 1 else types[0], "description": said}
     if f.unit != "1":
         schema["x-unit"] = f.unit
-    if f.name == "t_utc_ns":
-        schema |= {"minimum": 0, "maximum": MAX_T_UTC_NS}
     if f.low is not None:
         schema["minimum"] = f.low
     if f.high is not None:
         schema["maximum"] = f.high
-    words = _WORDS.get((kind, f.name))
-    if words:
+    if f.words:
         schema["enum"] = words
     return schema
 
@@ -190,7 +189,7 @@ def _event_data(fields: tuple[Field, ...]) -> Schema:
     """What lies in an event's ``data``; a key that came later may be absent, an older gateway has none."""
     return {
         "required": [f.name for f in fields if not f.null_means and f.since == _FIRST],
-        "properties": {f.name: _field("", f) for f in fields},
+        "properties": {f.name: _field(f) for f in fields},
     }
 
 

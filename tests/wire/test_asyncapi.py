@@ -107,12 +107,13 @@ def decoded(name: str, what: str) -> bool:
     """Whether the receiving side looks at it too.
 
     It does not look into an event's data, which a bridge only hands on, and asks for a bridge's name only where it needs one;
-    a receipt's version is not looked at, since whoever waits for one compares its id.
+    a receipt's version is not looked at, since whoever waits for one compares its id; a newer gateway may know more states of a link.
     """
     return not (
         (name == "event" and re.match(r"\.data\.data[. ]", what) and what != ".data.data of a wrong type")
         or (name, what) == ("carried", ".bridge missing")
         or (name == "receipt" and what == ".v beyond const")
+        or (name == "device" and what == ".data.link beyond enum")
     )
 
 
