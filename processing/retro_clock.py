@@ -20,6 +20,7 @@ from processing.clock.late_merge import LateCounts, LateMerge
 from processing.clock.late_samples import UTC
 from processing.clock.session import Epochs
 from processing.steady_clock import Continued, NotSteady, surely_one_epoch
+from processing.stretch_clock import joined_parts
 from processing.timebase import Timebase, TimebaseParams
 from processing.types import F64, I64, ClockSpec, ImuBatch, ImuStretch, LateClock, TimedBatch
 
@@ -131,7 +132,7 @@ class RetroClock:
             acc = np.concatenate([batch.acc_mps2 for _, batch, _ in run])
             gyr = np.concatenate([batch.gyr_rps for _, batch, _ in run])
             out += self._date_run(number, counts, acc, gyr)
-        return _in_a_row(out)
+        return joined_parts(out)
 
     def _date_run(self, number: int, counts: I64, acc: F64, gyr: F64) -> list[TimedBatch]:
         """Samples of one epoch, and the late ones before the last of them; nothing where none is later than what was put out."""
@@ -210,13 +211,4 @@ class SteadyRetroClock(RetroClock):
         for run in self._continued.runs(stretch):
             acc, gyr = stretch.acc_mps2[run.samples], stretch.gyr_rps[run.samples]
             out += self._date_run(run.epoch, run.counts, acc, gyr)
-        return _in_a_row(out)
-
-
-def _in_a_row(parts: list[TimedBatch]) -> TimedBatch | None:
-    """Parts that follow each other, as one."""
-    if len(parts) < 2:
-        return parts[0] if parts else None
-    return TimedBatch(
-        *(np.concatenate([getattr(p, name) for p in parts]) for name in ("t_utc_ns", "acc_mps2", "gyr_rps"))
-    )
+        return joined_parts(out)

@@ -131,6 +131,7 @@ def joined(batches: Sequence[ImuBatch]) -> ImuStretch | None:
     batches = [b for b in batches if len(b.t_dev_ticks)]
     if not batches:
         return None
+    numbers = [b.seq for b in batches if b.seq is not None]
     return ImuStretch(
         np.concatenate([b.t_dev_ticks for b in batches]),
         np.array([len(b.t_dev_ticks) for b in batches]),
@@ -138,6 +139,7 @@ def joined(batches: Sequence[ImuBatch]) -> ImuStretch | None:
         np.array([b.rx_utc_ns for b in batches]),
         np.concatenate([b.acc_mps2 for b in batches]),
         np.concatenate([b.gyr_rps for b in batches]),
+        np.array(numbers) if len(numbers) == len(batches) else None,
     )
 
 

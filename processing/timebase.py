@@ -20,7 +20,7 @@ getting less delayed for one second. The first payloads are often a burst of old
 too late and everything after them squeezed. `finish` releases what waits at the end of a recording.
 
 Every decision is taken batch by batch, so that the grouping into updates changes nothing; only the arithmetic per
-sample is done for all batches of an update together.
+sample is done for all batches of an update together. `stretch_clock` takes whole stretches in less time, to the same.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ import numpy as np
 
 from processing.clock.absolute import AbsoluteClock
 from processing.clock.notes import NEVER, ClockNote, NoteKind, TimebaseParams
-from processing.clock.to_utc import ClockMap
-from processing.types import NS_PER_S, ClockSpec, ImuBatch, TimedBatch
+from processing.clock.rows import RowClockMap, spans
+from processing.types import F64, I64, NS_PER_S, ClockSpec, ImuBatch, TimedBatch
 
 __all__ = ["ClockNote", "NoteKind", "Timebase", "TimebaseParams", "Witness"]
 
@@ -80,7 +80,7 @@ class Timebase:
         self._rate_hz = rate_hz
         self._least_ticks = -(-LEAST_SPACING_NS // clock.tick_ns)
         self._absolute = AbsoluteClock(params, clock.tick_ns) if clock.absolute else None
-        self._map = ClockMap(params, clock.tick_ns, rate_hz)
+        self._map = RowClockMap(params, clock.tick_ns, rate_hz)
         self._s = _State()
         self.witness: Witness | None = None
 
@@ -127,14 +127,7 @@ class Timebase:
         ticks = np.concatenate([b.t_dev_ticks for b in batches])
         ends = np.cumsum([len(b.t_dev_ticks) for b in batches])
         starts = np.concatenate([[0], ends[:-1]])
-        steps = np.diff(ticks, prepend=ticks[:1])
-        span = ticks[ends - 1] - ticks[starts]
-        if self._wrap:
-            steps %= self._wrap
-            span %= self._wrap
-            steps[steps > self._wrap // 2] = 0
-        steps[starts] = self._least_ticks
-        steady = np.minimum.reduceat(steps, starts) >= self._least_ticks
+        span, steady = spans(ticks, starts, ends, self._wrap, self._least_ticks)
         return ticks[starts].tolist(), span.tolist(), steady.tolist()
 
     def _take(self, batch: ImuBatch, raw: int, span: int) -> None:
@@ -236,21 +229,33 @@ class Timebase:
             s.noted_rx, s.dropped_noted = batch.rx_mono_ns, s.dropped
 
     def _collect(self) -> tuple[TimedBatch | None, list[ClockNote]]:
-        """Per-sample arithmetic for everything dated, element by element and so the same for any grouping."""
+        timed, notes = self._timed(), self._map.notes
+        self._map.notes = []
+        return timed, notes
+
+    def _timed(self) -> TimedBatch | None:
+        """What was dated since the last time."""
         dated, self._map.dated = self._map.dated, []
-        notes, self._map.notes = self._map.notes, []
         if not dated:
-            return None, notes
-        ticks = np.concatenate([entry[0].t_dev_ticks for entry in dated])
-        counts = [len(entry[0].t_dev_ticks) for entry in dated]
-        ends = np.cumsum(counts)
-        after_first = ticks - np.repeat(ticks[ends - counts], counts)
+            return None
+        ticks = np.concatenate([batch.t_dev_ticks for batch, _, _ in dated])
+        sizes = np.array([len(batch.t_dev_ticks) for batch, _, _ in dated])
+        from_segment = np.array([first - segment[0] for _, first, segment in dated])
+        start = np.array([segment[1] for _, _, segment in dated], np.int64)
+        rate = np.array([segment[2] for _, _, segment in dated])
+        t_utc_ns = self._utc_ns(ticks, sizes, from_segment, start, rate)
+        acc = np.concatenate([batch.acc_mps2 for batch, _, _ in dated])
+        gyr = np.concatenate([batch.gyr_rps for batch, _, _ in dated])
+        return TimedBatch(t_utc_ns, acc, gyr)
+
+    def _utc_ns(self, ticks: I64, sizes: I64, from_segment: I64, start: I64, rate: F64) -> I64:
+        """Times of all samples, element by element and so the same for any grouping. Of each batch: how many samples, and its
+        segment: ticks from there to the first one, UTC ns, ns per tick.
+        """
+        ends = np.cumsum(sizes)
+        after_first = ticks - np.repeat(ticks[ends - sizes], sizes)
         if self._wrap:
             after_first %= self._wrap
-        from_segment = after_first + np.repeat([entry[1] - entry[2] for entry in dated], counts)
-        start = np.repeat(np.array([entry[3] for entry in dated], np.int64), counts)
-        rate = np.repeat([entry[4] for entry in dated], counts)
-        t_utc_ns = start + np.rint(from_segment * rate).astype(np.int64)
-        acc = np.concatenate([entry[0].acc_mps2 for entry in dated])
-        gyr = np.concatenate([entry[0].gyr_rps for entry in dated])
-        return TimedBatch(t_utc_ns, acc, gyr), notes
+        after = (after_first + np.repeat(from_segment, sizes)) * np.repeat(rate, sizes)
+        out: I64 = np.repeat(start, sizes) + np.rint(after).astype(np.int64)
+        return out

@@ -52,7 +52,7 @@ class ImuStretch:
     """Batches that came one after the other, in arrays: n samples of m batches of `ImuBatch`.
 
     ``t_dev_ticks`` (n,), ``acc_mps2`` and ``gyr_rps`` (n, 3) of all samples; ``sizes`` (m,) samples of each batch, never 0;
-    ``rx_mono_ns`` and ``rx_utc_ns`` (m,) their arrivals.
+    ``rx_mono_ns`` and ``rx_utc_ns`` (m,) their arrivals; ``seq`` (m,) their numbers, None where the device does not count.
     """
 
     t_dev_ticks: I64
@@ -61,6 +61,7 @@ class ImuStretch:
     rx_utc_ns: I64
     acc_mps2: F64
     gyr_rps: F64
+    seq: NDArray[np.integer] | None = None
 
 
 LateClock: TypeAlias = Literal["sensor", "gateway", "utc"]

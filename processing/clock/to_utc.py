@@ -53,8 +53,10 @@ class _State:
     held_since: int = 0
 
 
-Dated = tuple[ImuBatch, int, int, int, float]
-"""A batch, the count of its first sample, and the segment that dates it: count, UTC ns, ns per tick."""
+Segment = tuple[int, int, float]
+"""What dates a batch: a count, its UTC ns, and ns per tick from there on."""
+Dated = tuple[ImuBatch, int, Segment]
+"""A batch, the count of its first sample, and the segment that dates it."""
 
 
 class ClockMap:
@@ -141,8 +143,8 @@ class ClockMap:
         if s.young:
             self._line.add(u, v)
         if first >= s.refit_x:
-            self._refit(batch, first)
-        self._date(batch, first, last)
+            self._refit(rx, batch.rx_utc_ns, first)
+        self.dated.append((batch, first, self._date(rx, batch.rx_utc_ns, last)))
 
     def release(self) -> None:
         """Date what is held by the line as it is now known."""
@@ -150,19 +152,19 @@ class ClockMap:
             return
         s = self._s
         held, self._held = self._held, []
-        newest = held[-1][0]
+        newest = held[-1][0].rx_mono_ns, held[-1][0].rx_utc_ns
         first = held[0][1]
         for batch, _, last in held:
             # A backlog that drains looks like a clock of another rate: the line must not see it.
             if batch.rx_mono_ns >= s.held_since:
                 u = (last - s.x0) * self._tick_s
                 self._line.add(u, (batch.rx_mono_ns - s.m0) / NS_PER_S - u)
-        self._fit(newest, first)
+        self._fit(*newest, first)
         if s.fresh:
             s.utc_offset = s.utc_limit = s.utc_measured = s.least_offset
             s.fresh = False
         else:
-            self._follow_utc(newest, first)
+            self._follow_utc(*newest, first)
         start = self._target(first)
         period = round(self._period_ticks * s.rate_after)
         if start < s.out_t + period:
@@ -175,7 +177,8 @@ class ClockMap:
         s.holding = False
         s.least_s = 1e30
         for batch, batch_first, batch_last in held:
-            self._date(batch, batch_first, batch_last)
+            segment = self._date(batch.rx_mono_ns, batch.rx_utc_ns, batch_last)
+            self.dated.append((batch, batch_first, segment))
         s.refit_x = s.out_x
 
     def _target(self, x: int) -> int:
@@ -184,7 +187,7 @@ class ClockMap:
         u = (x - s.x0) * self._tick_s
         return s.m0 + round((u + s.offset_s + s.slope * u) * NS_PER_S) + s.utc_offset
 
-    def _fit(self, batch: ImuBatch, x: int) -> None:
+    def _fit(self, rx_mono_ns: int, rx_utc_ns: int, x: int) -> None:
         s, p = self._s, self._p
         if self._line.span_s >= p.fit_from_s:
             s.slope = min(max(self._line.slope(), -p.slope_limit), p.slope_limit)
@@ -192,11 +195,11 @@ class ClockMap:
             if not s.fitted or u - s.fit_noted_u >= p.fit_note_every_s:
                 s.fitted, s.fit_noted_u = True, u
                 data: dict[str, Json] = {"epoch": s.epoch, "rate_ppm": round(s.slope * 1e6, 1)}
-                self.note(batch.rx_mono_ns, batch.rx_utc_ns, "fit", data)
+                self.note(rx_mono_ns, rx_utc_ns, "fit", data)
         s.offset_s = self._line.offset(s.slope)
         s.rate_after = self._tick_ns * (1.0 + s.slope)
 
-    def _follow_utc(self, batch: ImuBatch, x: int) -> None:
+    def _follow_utc(self, rx_mono_ns: int, rx_utc_ns: int, x: int) -> None:
         """Move the applied UTC offset towards the measured one, by no more than the slew since the last time."""
         s, p = self._s, self._p
         step = s.least_offset - s.utc_measured
@@ -208,9 +211,9 @@ class ClockMap:
         s.utc_offset += move
         if abs(step) >= p.step_s * NS_PER_S:
             data: dict[str, Json] = {"step_s": step / NS_PER_S, "left_s": left / NS_PER_S}
-            self.note(batch.rx_mono_ns, batch.rx_utc_ns, "step", data)
+            self.note(rx_mono_ns, rx_utc_ns, "step", data)
 
-    def _refit(self, batch: ImuBatch, x: int) -> None:
+    def _refit(self, rx_mono_ns: int, rx_utc_ns: int, x: int) -> None:
         """Begin a segment at ``x``: continue where the last one got to, at a rate that approaches the target."""
         s, p = self._s, self._p
         elapsed = x - s.seg_x
@@ -219,8 +222,8 @@ class ClockMap:
         if not s.young:
             # Once the rate is known the least delayed arrival of each second says all that the hull needs.
             self._line.add(s.least_u, s.least_v)
-        self._fit(batch, x)
-        self._follow_utc(batch, x)
+        self._fit(rx_mono_ns, rx_utc_ns, x)
+        self._follow_utc(rx_mono_ns, rx_utc_ns, x)
         error = self._target(x) - s.seg_t - here
         s.young = (x - s.x0) * self._tick_s - s.anchor_u < p.acquire_s
         slew = p.acquire_slew if s.young else p.slew
@@ -230,27 +233,26 @@ class ClockMap:
         s.refit_x = x + self._refit_ticks
         s.least_s = 1e30
 
-    def _date(self, batch: ImuBatch, first: int, last: int) -> None:
-        """Put a batch out, under its arrival."""
+    def _date(self, rx_mono_ns: int, rx_utc_ns: int, last: int) -> Segment:
+        """What dates a batch whose last sample has the count ``last``, under its arrival."""
         s = self._s
-        rx = batch.rx_mono_ns
         t_last = s.seg_t + round((last - s.seg_x) * s.rate)
-        stamped = batch.rx_utc_ns - rx
+        stamped = rx_utc_ns - rx_mono_ns
         # While a step is being followed the samples' scale differs from the gateway's: then only the former counts.
         settled = s.utc_measured == s.utc_offset and abs(stamped - s.utc_offset) < self._p.step_s * NS_PER_S
-        limit = rx + (min(stamped, s.utc_offset) if settled else s.utc_limit)
-        if t_last > limit:
-            # An arrival earlier than the line allows: the line was too high. Lower it, and squeeze this batch in.
-            u = (last - s.x0) * self._tick_s
-            s.offset_s = min(s.offset_s, (rx - s.m0) / NS_PER_S - u - s.slope * u)
-            s.seg_x, s.seg_t = s.out_x, s.out_t
-            s.rate = max((limit - s.out_t) / (last - s.out_x), LEAST_RATE * s.rate_after)
-            t_last = s.seg_t + round((last - s.seg_x) * s.rate)
-            self.dated.append((batch, first, s.seg_x, s.seg_t, s.rate))
-            s.seg_x, s.seg_t, s.rate = last, t_last, s.rate_after
-        else:
-            self.dated.append((batch, first, s.seg_x, s.seg_t, s.rate))
+        limit = rx_mono_ns + (min(stamped, s.utc_offset) if settled else s.utc_limit)
+        if t_last <= limit:
+            s.out_x, s.out_t = last, t_last
+            return s.seg_x, s.seg_t, s.rate
+        # An arrival earlier than the line allows: the line was too high. Lower it, and squeeze this batch in.
+        u = (last - s.x0) * self._tick_s
+        s.offset_s = min(s.offset_s, (rx_mono_ns - s.m0) / NS_PER_S - u - s.slope * u)
+        rate = max((limit - s.out_t) / (last - s.out_x), LEAST_RATE * s.rate_after)
+        squeezed = s.out_x, s.out_t, rate
+        t_last = s.out_t + round((last - s.out_x) * rate)
+        s.seg_x, s.seg_t, s.rate = last, t_last, s.rate_after
         s.out_x, s.out_t = last, t_last
+        return squeezed
 
     def snapshot(self) -> dict[str, Any]:
         """Plain JSON-able data; taken between updates, when ``dated`` and ``notes`` are empty."""

@@ -122,6 +122,7 @@ def decode_equal(payloads: NDArray[np.uint8], rx_mono_ns: I64, rx_utc_ns: I64) -
         rx_utc_ns,
         raw[:, :3] * acc_lsb,
         raw[:, 3:] * gyr_lsb,
+        head["seq"],
     )
     return Equal(samples, head["seq"], head["battery"])
 
