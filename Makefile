@@ -1,6 +1,7 @@
 # make demo   a simulated day on this machine       make test   everything CI runs
 # make check  format, lint, types, import contracts
 # make bench  what core, store and exports cost here, in about two minutes (REFERENCE=folder: the journal of real recordings too)
+# make bench-all  every benchmark beside its aim: servers, 500 live wearers, Dask, identity; an hour or more (REFERENCE=folder)
 # make bench-peers  the same recordings through the pipelines of mobgap and scikit-digital-health (REFERENCE=folder: real walks too)
 # make chaos  300 random faults on real servers (docs/faults.md)
 # make validate DATA=folder  errors against recordings with a known truth, other methods beside; writes report/
@@ -24,7 +25,7 @@ OUT ?= report
 
 FUZZ_COUNT ?= 1000000
 
-.PHONY: demo validate peers test fast check fuzz fuzz-messages bench bench-peers bluez stack-test audit dashboards dashboard-pictures clean
+.PHONY: demo validate peers test fast check fuzz fuzz-messages bench bench-all bench-peers bluez stack-test audit dashboards dashboard-pictures clean
 .DEFAULT_GOAL := help
 help:
 	@sed -n 's/^# //p' Makefile
@@ -69,6 +70,10 @@ peers: $(PEERS)/.validation
 bench: $(VENV)/.run
 	@TILTLINE_REFERENCE="$${TILTLINE_REFERENCE:-$(REFERENCE)}" $(BIN)/tiltline bench $(BENCH_ARGS)
 	@echo "Several processes, servers or hours, each by its own command: docs/benchmarks.md"
+
+bench-all: $(VENV)/.test $(PEERS)/.validation
+	@scripts/debian.sh
+	@TILTLINE_REFERENCE="$${TILTLINE_REFERENCE:-$(REFERENCE)}" $(BIN)/python -m tests.scale.bars $(BENCH_ARGS)
 
 bench-peers: $(PEERS)/.validation
 	@TILTLINE_REFERENCE="$${TILTLINE_REFERENCE:-$(REFERENCE)}" $(PEERS)/bin/tiltline bench peers $(BENCH_ARGS)
