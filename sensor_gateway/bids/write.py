@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -15,14 +14,17 @@ from processing.dictionary import METRIC
 from processing.types import NS_PER_S, POSTURE_CODE, Event, Metric, TimedBatch
 from sensor_gateway.bids import sidecars
 from sensor_gateway.bids.layout import DAY_NS, Session, day_label, iso, label
+from sensor_gateway.export.csv_parquet import FileSet, half_written
 from sensor_gateway.export.deidentify import AS_IT_IS, Veil
-from sensor_gateway.export.export import ExportError
+from sensor_gateway.export.export import ExportError, Selection, told
+from sensor_gateway.export.manifest import MANIFEST, write_manifest
 from sensor_gateway.export.tables import json_text
 from sensor_gateway.sinks.store import Store
 
 NAME: Final = "Pelvic tilt in daily living"
-PARTIAL: Final = ".partial"
 DESCRIPTION: Final = "dataset_description.json"
+TOP: Final = ("participants.tsv", "participants.json", "README", ".bidsignore", DESCRIPTION)
+"""Files of the data set itself, beside its manifest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +40,11 @@ class RawStream:
 
 @dataclass(slots=True)
 class _Files:
-    """What was begun where: first sample [ns] per file, for events and scan tables."""
+    """What was begun where: first sample [ns] per file, for events and scan tables; rows per file, for the manifest."""
 
-    root: Path
+    whole: FileSet
     starts: dict[Session, dict[PurePosixPath, int]] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
 
     def begin(self, session: Session, path: PurePosixPath, t_utc_ns: int) -> IO[str]:
         begun = self.starts.setdefault(session, {})
@@ -53,9 +56,7 @@ class _Files:
         return self.open(path)
 
     def open(self, path: PurePosixPath) -> IO[str]:
-        full = self.root / path
-        full.parent.mkdir(parents=True, exist_ok=True)
-        return full.open("w", encoding="utf-8", newline="\n")
+        return self.whole.path(str(path)).open("w", encoding="utf-8", newline="\n")
 
     def text(self, path: PurePosixPath, text: str) -> None:
         with self.open(path) as f:
@@ -69,28 +70,42 @@ def write_bids(
     root: Path, wearers: Sequence[str], streams: Iterable[RawStream], store: Store | None, span: tuple[int, int],
     progress: Callable[[float], None] | None = None, veil: Veil = AS_IT_IS,
 ) -> dict[str, int]:  # fmt: skip
-    """Write the data set into ``root``, which must be new or empty; gives rows by kind. ``veil`` moves days and renames ids.
+    """Write the data set with its manifest into ``root``, which must be new or empty; gives rows by kind. ``veil`` moves days and
+    renames ids.
 
-    It is made in a folder `PARTIAL` below and moved up when it is whole; what a killed run left there goes first.
+    It appears when it is whole (`FileSet`); what a killed run left goes first.
 
     Raises `ExportError` where ``root`` holds something, two wearers share a label, or nothing lies in ``span`` (UTC ns).
     """
-    if root.exists() and any(path.name != PARTIAL for path in root.iterdir()):
+    drop_half_written(root)
+    if root.exists() and any(root.iterdir()):
         raise ExportError(f"{root}: is not empty; a BIDS data set is written whole, so give --out a new folder")
     if len({label(veil.name("wearer", w)) for w in wearers}) != len(set(wearers)):
         raise ExportError(
             "two wearers have the same letters and digits, which is all that BIDS keeps; export them apart"
         )
-    partial = root / PARTIAL
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        rows = _write(_Files(partial), wearers, streams, store, span, progress, veil)
-        # What makes it a data set comes last.
-        for path in sorted(partial.iterdir(), key=lambda p: p.name == DESCRIPTION):
-            path.rename(root / path.name)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with FileSet(root) as whole:
+        files = _Files(whole)
+        rows = _write(files, wearers, streams, store, span, progress, veil)
+        _write_top(files, veil)
+        written = tuple(kind for kind, count in rows.items() if count)
+        content: dict[str, Any] = {
+            "kind": "BIDS data set",
+            "selection": {**told(Selection(tuple(wearers), *span, written), wearers, veil), "form": "bids"},
+        }
+        if not veil.is_none:
+            content["deidentified"] = veil.facts()
+        write_manifest(whole, content, files.rows)
     return rows
+
+
+def drop_half_written(root: Path) -> None:
+    """What a killed run left, under the names that a data set's files have until they are whole, and folders that held nothing else."""
+    for path in (*root.glob("sub-*/**/.*.partial"), *(half_written(root / name) for name in (*TOP, MANIFEST))):
+        path.unlink(missing_ok=True)
+    for folder in sorted((path for path in root.glob("sub-*/**") if path.is_dir()), reverse=True):
+        if not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def _write(
@@ -112,7 +127,6 @@ def _write(
             progress((i + 1) / len(wearers))
     if not files.starts:
         raise ExportError("nothing lies in this span; name another --from, --to or --wearer")
-    _write_top(files, veil)
     return rows
 
 
@@ -144,6 +158,7 @@ def _write_raw(files: _Files, stream: RawStream, span: tuple[int, int]) -> int:
             made = sidecars.motion_json(sidecars.RAW, stream.rate_hz, effective, stream.driver, "inertial sensor, raw")
             files.json(session.motion(system, "motion.json"), made)
             files.text(session.motion(system, "channels.tsv"), sidecars.channels_tsv(sidecars.RAW, stream.rate_hz))
+            files.rows[str(path)] = count
         rows += count
     return rows
 
@@ -217,6 +232,7 @@ class _Tilt:
         made = sidecars.motion_json(sidecars.TILT, 1.0, effective, "tiltline", "pelvic tilt, derived")
         files.json(self.session.motion(self.system, "motion.json"), made)
         files.text(self.session.motion(self.system, "channels.tsv"), sidecars.channels_tsv(sidecars.TILT, 1.0))
+        files.rows[str(self.session.motion(self.system, "motion.tsv"))] = self.count
 
 
 def _write_tilt(files: _Files, wearer: str, seconds: Iterable[tuple[str, Metric]]) -> int:
@@ -251,6 +267,7 @@ def _write_events(files: _Files, wearer: str, events: Iterable[Event]) -> int:
                 onset = (e.t_utc_ns - first) / NS_PER_S
                 out.write(f"{onset:.6f}\t0\t{e.type}\t{e.rule or 'n/a'}\t{e.event_id}\t{data}\n")
         files.json(session.events("events.json"), sidecars.events_json())
+        files.rows[str(session.events("events.tsv"))] = len(held)
     return sum(map(len, by_session.values()))
 
 
@@ -264,5 +281,7 @@ def _write_top(files: _Files, veil: Veil) -> None:
     files.text(PurePosixPath("participants.tsv"), "participant_id\tpseudonym\n" + rows)
     about = {"pseudonym": {"Description": "The wearer's pseudonym at the gateway."}}
     files.json(PurePosixPath("participants.json"), about)
-    files.json(PurePosixPath(DESCRIPTION), sidecars.dataset_json(NAME))
     files.text(PurePosixPath("README"), sidecars.readme({} if veil.is_none else veil.facts()))
+    files.text(PurePosixPath(".bidsignore"), f"{MANIFEST}\n")  # the format knows no such file
+    # What makes it a data set comes last.
+    files.json(PurePosixPath(DESCRIPTION), sidecars.dataset_json(NAME))

@@ -16,7 +16,7 @@ from typing import Any, Final
 from processing.alignment.static import AlignmentError
 from sensor_gateway.alignments.correct import DERIVED
 from sensor_gateway.alignments.notes import NotesError, read_notes
-from sensor_gateway.bids.write import DESCRIPTION, write_bids
+from sensor_gateway.bids.write import write_bids
 from sensor_gateway.cli.progress import Progress
 from sensor_gateway.cli.times import utc_ns
 from sensor_gateway.config import ConfigError, Settings, load_settings
@@ -161,10 +161,7 @@ def _checked(args: argparse.Namespace) -> int:
     try:
         wrong = check_manifest(args.check)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
-        bids = "; a BIDS data set has none" if (args.check / DESCRIPTION).is_file() else ""
-        text = (
-            f"{args.check}: holds no manifest that can be read ({type(e).__name__}){bids}; name the folder of an export"
-        )
+        text = f"{args.check}: holds no manifest that can be read ({type(e).__name__}); name the folder of an export"
         print(f"tiltline export: {text}", file=sys.stderr)
         return 1
     if args.json:

@@ -31,7 +31,8 @@ class TableWriter(Protocol):
 
 
 class FileSet:
-    """Files of one folder that become visible together, in the order they were opened, when the block ends well.
+    """Files of one folder, and of folders below it, that become visible together, in the order they were opened, when the block
+    ends well.
 
     On an error, or without `__exit__`, nothing that was there before is touched; what a killed process leaves are files
     named ``.NAME.partial``. The next run overwrites them, and removes those of other names where it is ``alone`` in the folder.
@@ -40,6 +41,7 @@ class FileSet:
     def __init__(self, folder: Path, alone: bool = False) -> None:
         self.folder, self._alone = folder, alone
         self._partial: dict[Path, Path] = {}
+        self._made: list[Path] = []
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -55,25 +57,38 @@ class FileSet:
                 partial.replace(final)
             for left in self.folder.glob(".*.partial") if self._alone else ():
                 left.unlink()
-            _sync(self.folder)
+            for folder in {self.folder, *self._made, *(final.parent for final in self._partial)}:
+                _sync(folder)
         else:
             for partial in self._partial.values():
-                with contextlib.suppress(FileNotFoundError):
-                    partial.unlink()
+                partial.unlink(missing_ok=True)
+            for folder in reversed(self._made):
+                with contextlib.suppress(OSError):  # somebody else has put something there
+                    folder.rmdir()
 
     def path(self, name: str) -> Path:
-        """Where to write the file that will be called ``name``."""
+        """Where to write the file that will be called ``name``; folders in the name are made."""
         final = self.folder / name
-        self._partial[final] = self.folder / f".{name}.partial"
-        return self._partial[final]
+        partial = half_written(final)
+        if not partial.parent.is_dir():
+            missing = [folder for folder in (partial.parent, *partial.parent.parents) if not folder.is_dir()]
+            self._made += reversed(missing)
+            partial.parent.mkdir(parents=True)
+        self._partial[final] = partial
+        return partial
 
     def written(self) -> Iterator[tuple[str, Path]]:
-        """Final names and where their bytes are now."""
-        return ((final.name, partial) for final, partial in self._partial.items())
+        """Final names below the folder and where their bytes are now."""
+        return ((final.relative_to(self.folder).as_posix(), partial) for final, partial in self._partial.items())
 
     def write_text(self, name: str, text: str) -> None:
         """A small text file."""
         self.path(name).write_text(text, encoding="utf-8", newline="\n")
+
+
+def half_written(path: Path) -> Path:
+    """Where a file is until it is whole; after a kill it is still there."""
+    return path.with_name(f".{path.name}.partial")
 
 
 def open_table(path: Path, schema: Any, form: str) -> TableWriter:

@@ -17,16 +17,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sensor_gateway.bids.layout import label
-from sensor_gateway.bids.write import PARTIAL
+from sensor_gateway.bids.write import DESCRIPTION, TOP, drop_half_written
 from sensor_gateway.export import registry
-from sensor_gateway.export.csv_parquet import open_table
+from sensor_gateway.export.csv_parquet import half_written, open_table
 from sensor_gateway.export.export import KIND_OF_TABLE
-from sensor_gateway.export.manifest import BY_DAY, MANIFEST
+from sensor_gateway.export.manifest import BY_DAY, MANIFEST, manifest_of, output_of
 from sensor_gateway.privacy.files import filter_lines, prune, write_whole
 from sensor_gateway.privacy.sqlite_files import mentions
 from sensor_gateway.recording.files import sha256_of
 
-BIDS: Final = "dataset_description.json"
 DICTIONARY: Final = ("dictionary.json", "dictionary.md")
 _BEGUN: Final = "erasing"
 
@@ -48,7 +47,7 @@ def erase_exports(folder: Path, wearer: str) -> dict[str, int]:
             continue
         if path.is_dir():
             _drop_half_written(path)
-        if not (path.is_file() or (path / BIDS).is_file() or (path / MANIFEST).is_file()):
+        if not (path.is_file() or (path / DESCRIPTION).is_file() or (path / MANIFEST).is_file()):
             done["exports_not_found"] += 1
         elif not alone and name not in begun and not _names_her(path, wearer):
             unclear.add(name)
@@ -74,11 +73,10 @@ def _drop_half_written(folder: Path) -> None:
     """What an export that was killed left, under the names that ours have: hers may be among it, and the next run begins anew."""
     for table in (*KIND_OF_TABLE, "absolute", "raw"):
         for form in ("parquet", "csv"):
-            (folder / f".{table}.{form}.partial").unlink(missing_ok=True)
+            half_written(folder / f"{table}.{form}").unlink(missing_ok=True)
         for half in folder.glob(f"{table}/wearer=*/day=*/.{table}.parquet.partial"):
             half.unlink()
-    for subject in folder.glob(f"{PARTIAL}/sub-*"):
-        shutil.rmtree(subject)
+    drop_half_written(folder)
 
 
 def _begin(folder: Path, wearer: str, name: str) -> None:
@@ -101,7 +99,7 @@ def _begun(folder: Path, wearer: str) -> set[str]:
 
 def _names_her(path: Path, wearer: str) -> bool:
     """Whether the export tells by her own pseudonym what is hers."""
-    if (path / BIDS).is_file():
+    if (path / DESCRIPTION).is_file():
         return (path / f"sub-{label(wearer)}").is_dir()
     return not path.is_file() and bool(mentions(wearer).search((path / MANIFEST).read_bytes()))
 
@@ -111,11 +109,11 @@ def _delete(path: Path) -> int:
     if path.is_file():
         path.unlink()
         return 0
-    if (path / BIDS).is_file():
+    if (path / DESCRIPTION).is_file():
         for subject in path.glob("sub-*"):
             shutil.rmtree(subject)
-        for top in (*path.glob("participants.*"), path / "README", path / BIDS):
-            top.unlink(missing_ok=True)
+        for top in TOP:
+            (path / top).unlink(missing_ok=True)
     rows = 0
     if (path / MANIFEST).is_file():
         outputs: dict[str, Any] = json.loads((path / MANIFEST).read_text(encoding="utf-8"))["outputs"]
@@ -138,9 +136,8 @@ def _drop_empty(folder: Path) -> None:
 
 def _take_out(path: Path, wearer: str) -> int:
     """Her part of a shared export; the rows that went. Once more after a kill it does what is left."""
-    if (path / BIDS).is_file():
-        _erase_bids(path, wearer)
-        return 0
+    if (path / DESCRIPTION).is_file():
+        return _erase_bids(path, wearer)
     manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
     return _erase_days(path, manifest, wearer) if manifest["kind"] == BY_DAY else _rewrite_export(path, wearer)
 
@@ -152,7 +149,7 @@ def _erase_days(folder: Path, manifest: dict[str, Any], wearer: str) -> int:
     outputs: dict[str, Any] = manifest["outputs"]
     names = [name for name in outputs if f"/wearer={wearer}/" in name]
     gone = sum(outputs.pop(name)["rows"] or 0 for name in names)
-    write_whole(folder / MANIFEST, (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode())
+    _write_manifest(folder, manifest)
     return gone
 
 
@@ -171,19 +168,30 @@ def _rewrite_export(folder: Path, wearer: str) -> int:
         facts |= {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
         if facts["rows"] is not None:
             facts["rows"] = _rows(path)
-    pruned = json.dumps(prune(manifest, wearer), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_whole(folder / MANIFEST, pruned.encode())
+    _write_manifest(folder, prune(manifest, wearer))
     return gone
 
 
-def _erase_bids(folder: Path, wearer: str) -> None:
-    """The wearer's folder of a Motion-BIDS data set and her line among the participants."""
+def _erase_bids(folder: Path, wearer: str) -> int:
+    """The wearer's folder of a Motion-BIDS data set, her line among the participants, and both in the manifest."""
     subject = f"sub-{label(wearer)}"
     if (folder / subject).is_dir():
         shutil.rmtree(folder / subject)
     row = subject.encode() + b"\t"
-    for path in sorted(folder.glob("*.tsv")):
-        filter_lines(path, lambda line: None if line.startswith(row) else line)
+    participants = folder / "participants.tsv"
+    filter_lines(participants, lambda line: None if line.startswith(row) else line)
+    manifest = manifest_of(folder)
+    outputs: dict[str, Any] = manifest.get("outputs", {})
+    gone = sum(outputs.pop(name)["rows"] or 0 for name in list(outputs) if name.startswith(f"{subject}/"))
+    if manifest:
+        outputs[participants.name] = output_of(participants, None)
+        _write_manifest(folder, prune(manifest, wearer))
+    return gone
+
+
+def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_whole(folder / MANIFEST, text.encode())
 
 
 def _owner_of_row(line: bytes) -> str:
@@ -199,7 +207,7 @@ def _rows(path: Path) -> int:
 
 def _filter_parquet(path: Path, wearer: str) -> int:
     source = pq.ParquetFile(path)
-    new = path.with_name(f".{path.name}.partial")
+    new = half_written(path)
     writer = open_table(new, source.schema_arrow, "parquet")
     for batch in _tables(source):
         writer.write(batch.filter(pc.not_equal(batch["wearer"], wearer)))

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 from processing.types import NS_PER_S, POSTURES, Event, Metric, TimedBatch
-from sensor_gateway.bids.write import PARTIAL, RawStream, write_bids
+from sensor_gateway.bids.write import RawStream, write_bids
 from sensor_gateway.export.deidentify import veil
 from sensor_gateway.export.export import ExportError
+from sensor_gateway.export.manifest import check_manifest
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
 
@@ -141,12 +142,39 @@ def test_a_data_set_appears_whole_or_not_at_all(tmp_path: Path, store: Store) ->
     with pytest.raises(OSError, match="full"):
         write_bids(root, ["w-001"], [stream(broken())], store, ALL)
     assert not list(root.iterdir())
-    killed = root / PARTIAL / "sub-x9"
+    killed = root / "sub-x9/ses-20260311/motion"
     killed.mkdir(parents=True)
-    (killed / "half.tsv").write_text("0.1")
+    (killed / ".half.tsv.partial").write_text("0.1")
+    (root / ".README.partial").write_text("Pelvic")
     write_bids(root, ["w-001"], [stream(batches(MIDNIGHT, 100))], store, ALL)
     tops = {"README", "dataset_description.json", "participants.json", "participants.tsv", "sub-w001"}
-    assert {path.name for path in root.iterdir()} == tops
+    assert {path.name for path in root.iterdir()} == tops | {".bidsignore", "manifest.json"}
+
+
+@pytest.mark.parametrize("hidden", [False, True], ids=["as it is", "de-identified"])
+def test_the_manifest_names_every_file_and_what_was_hidden(tmp_path: Path, store: Store, hidden: bool) -> None:
+    root = tmp_path / "ds"
+    over = veil("random" if hidden else None, hidden, {"w-001": "wearer", "clip-1": "sensor"})
+    rows = write_bids(root, ["w-001"], [stream(batches(MIDNIGHT, 100))], store, ALL, veil=over)
+    manifest = json.loads((root / "manifest.json").read_text(encoding="utf-8"))
+    files = {p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file()}
+    assert set(manifest["outputs"]) == files - {"manifest.json"}
+    by_suffix = {"raw": "raw_motion.tsv", "tilt": "tilt_motion.tsv", "events": "_events.tsv"}
+    for kind, suffix in by_suffix.items():
+        assert sum(facts["rows"] for name, facts in manifest["outputs"].items() if name.endswith(suffix)) == rows[kind]
+    assert manifest["versions"]["tiltline"]
+    assert manifest["selection"] == {
+        "wearers": [over.name("wearer", "w-001")],
+        "from_utc_ns": None,
+        "to_utc_ns": None if hidden else ALL[1],
+        "tables": ["raw", "tilt", "events"],
+        "form": "bids",
+    }
+    assert manifest.get("deidentified") == (over.facts() if hidden else None)
+    assert check_manifest(root) == []
+    next(root.rglob("*raw_motion.tsv")).write_text("0")
+    (root / "README").unlink()
+    assert len(check_manifest(root)) == 2
 
 
 @pytest.mark.slow

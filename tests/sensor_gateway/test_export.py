@@ -190,13 +190,22 @@ def test_what_an_earlier_export_left_in_the_folder_is_told_and_what_a_killed_one
     assert "warning" not in capsys.readouterr().err
 
 
-def test_bids_takes_no_kinds_and_has_no_manifest(db: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bids_takes_no_kinds_and_is_checked_as_other_exports(
+    db: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "out"
     assert run("export", "--store", db, "--format", "bids", "--kind", "events", "--out", out) == 2
     assert "leave --kind out" in capsys.readouterr().err
     assert run("export", "--store", db, "--format", "bids", "--out", out) == 0
+    assert run("export", "--check", out) == 0
+    damaged = next(out.rglob("*_motion.tsv"))
+    damaged.write_text(damaged.read_text(encoding="utf-8") + "0\n", encoding="utf-8")
+    capsys.readouterr()
+    assert run("export", "--check", out, "--json") == 1
+    assert json.loads(capsys.readouterr().out)["missing_or_changed"] == [damaged.relative_to(out).as_posix()]
+    (out / "manifest.json").unlink()
     assert run("export", "--check", out) == 1
-    assert "a BIDS data set has none" in capsys.readouterr().err
+    assert "holds no manifest that can be read" in capsys.readouterr().err
 
 
 def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ import pytest
 from processing.types import NS_PER_S, DeviceReport, Epoch, Event, Metric, Record
 from sensor_gateway import cli
 from sensor_gateway.config import Influx
-from sensor_gateway.export.manifest import check_manifest
+from sensor_gateway.export.manifest import check_manifest, manifest_of
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.influx_admin import Database
 from sensor_gateway.sinks.influx_reader import InfluxRecords
@@ -198,6 +198,30 @@ def test_an_erased_wearer_leaves_the_folder_and_the_others_stay_byte_for_byte(db
     assert "w-001" not in (out / "manifest.json").read_text()
 
 
+@pytest.mark.parametrize("with_manifest", [True, False])
+def test_a_wearer_leaves_a_shared_bids_data_set_and_its_manifest(db: Path, tmp_path: Path, with_manifest: bool):
+    from sensor_gateway.privacy.exports import erase_exports
+
+    out = tmp_path / "bids"
+    assert run("export", "--store", db, "--format", "bids", "--out", out) == 0
+    hers = [f for f in manifest_of(out)["outputs"] if f.startswith("sub-w001/")]
+    others = {p: p.read_bytes() for p in out.glob("sub-w002/**/*") if p.is_file()}
+    assert hers
+    assert others
+    if not with_manifest:
+        (out / "manifest.json").unlink()
+    done = erase_exports(db.parent, "w-001")
+    assert done["exports_rewritten"] == 1
+    assert (done["export_rows"] > 0) == with_manifest
+    assert {p: p.read_bytes() for p in out.rglob("sub-*/**/*") if p.is_file()} == others
+    assert not any(b"w-001" in p.read_bytes() or b"w001" in p.read_bytes() for p in out.rglob("*") if p.is_file())
+    if with_manifest:
+        assert check_manifest(out) == []
+        assert len(manifest_of(out)["outputs"]) == len(others) + 5
+    assert erase_exports(db.parent, "w-002")["exports_deleted"] == 1
+    assert not out.exists()
+
+
 def test_an_erasure_takes_what_a_killed_export_left_too(db: Path, tmp_path: Path):
     from sensor_gateway.privacy.exports import erase_exports
 
@@ -209,7 +233,8 @@ def test_an_erasure_takes_what_a_killed_export_left_too(db: Path, tmp_path: Path
     half = [
         next(out.glob("metrics/wearer=w-002/day=*")) / ".metrics.parquet.partial",
         plain / ".absolute.csv.partial",
-        bids / ".partial" / "sub-w001" / "half.tsv",
+        bids / "sub-w001/ses-20260301/motion/.half.tsv.partial",
+        bids / ".participants.tsv.partial",
     ]
     own = plain / ".notes.partial"
     for path in (*half, own):
@@ -218,6 +243,7 @@ def test_an_erasure_takes_what_a_killed_export_left_too(db: Path, tmp_path: Path
     erase_exports(db.parent, "w-001")
     assert not [path for path in half if path.exists()]
     assert own.exists()
+    assert not bids.exists() or not list(bids.iterdir())
 
 
 @pytest.mark.slow
