@@ -1,37 +1,31 @@
 """A past alignment looked at again: another pose or mount in its place, and everything derived anew beside the original.
 
 The original store, journal and notes stay as they are. The correction is entered as a note (`alignments/notes.py`); the derivation is a
-store of its own under ``derived/`` with a manifest that says from which journal, study and corrections it follows, so it
-can be made again. The running gateway goes on with what is in force now: for that, take a new neutral pose.
+store of its own under ``derived/`` that says from which gateway, study and corrections it follows, so it can be made again
+(`replay/derivation.py`). The running gateway goes on with what is in force now: for that, take a new neutral pose.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from processing.alignment.static import Alignment, AlignmentError, Mount, align, parse_mount
 from processing.pipeline import CaptureMovement, CaptureNeutral
-from processing.rules.study import Study, study_hash
+from processing.rules.study import Study
 from processing.types import GRAVITY_MPS2, NS_PER_S, Event
 from sensor_gateway import controls
 from sensor_gateway.alignments.notes import FILE, Correction, Note, corrections_of
-from sensor_gateway.config import Sensor
-from sensor_gateway.export.csv_parquet import FileSet
-from sensor_gateway.export.manifest import versions
-from sensor_gateway.replay.rederive import Replayed, SpoolReader, deriver_of, rederive
-from sensor_gateway.sinks.store import Store
+from sensor_gateway.config import Sensor, Settings
+from sensor_gateway.replay import derivation
+from sensor_gateway.replay.journal_samples import span_of
+from sensor_gateway.replay.rederive import SETTLE_NS, Replayed, SpoolReader, deriver_of, rederive
 from sensor_gateway.spool.block import Logged
 from sensor_gateway.spool.journal import CONTROL, JournalReader
-
-DERIVED: Final = "derived"
-_SETTLE_NS: Final = 30 * NS_PER_S
-"""After the pose: records of a settled estimate come 10 s late, payloads later still."""
 
 
 class CorrectionError(ValueError):
@@ -56,9 +50,9 @@ def with_pose(
     """``was`` with its zero at the pose of [from, to), read from the journal; raises `CorrectionError` where it was not quiet."""
     t0_ns, t1_ns = pose_utc_ns
     deriver = deriver_of(sensor, study, corrections)
-    newest = spool.query("SELECT max(last_seq) FROM journal WHERE sensor = ?", (sensor.id,))[0][0] or 0
+    span = span_of(spool, sensor.id, sensor.wearer)
     mount_id: str | None = None
-    for entries in _with_capture(JournalReader(spool).read(sensor.id), t0_ns, t1_ns):
+    for entries in _with_capture(JournalReader(spool).read(sensor.id, span.start), t0_ns, t1_ns):
         for output in deriver.feed(entries):
             for r in output.records:
                 if not isinstance(r, Event) or r.type != "alignment":
@@ -67,8 +61,8 @@ def with_pose(
                     return _from_pose(was, r.data, mount_id)
                 mount_id = str(r.data["mount_id"]) if r.data.get("mount_id") else mount_id
         if progress is not None:
-            progress(entries[-1].seq / max(newest, 1))
-        if entries[0].received.rx_utc_ns > t1_ns + _SETTLE_NS:
+            progress((entries[-1].seq + 1 - span.start) / len(span))
+        if entries[0].received.rx_utc_ns > t1_ns + SETTLE_NS:
             break
     raise CorrectionError("the journal holds no samples of that pose; choose one while the sensor was received")
 
@@ -109,44 +103,37 @@ def _from_pose(was: Alignment, found: Mapping[str, Any], mount_id: str | None) -
         raise CorrectionError(str(e)) from None
 
 
-def derived_path(folder: Path, name: str) -> Path:
-    """Where a derivation's store lies."""
-    return folder / DERIVED / f"{name}.db"
-
-
 def derive_beside(
     folder: Path,
     spool: SpoolReader,
     sensor: Sensor,
     study: Study,
     notes: list[Note],
+    settings: Settings,
     name: str | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> tuple[Path, Replayed]:
     """Derive ``sensor``'s journal with all its corrections into a new store ``derived/NAME.db`` of the data folder.
 
-    Raises `CorrectionError` where the name is taken.
+    Raises `sensor_gateway.replay.rederive.ReplayError` where the name is taken.
     """
     mine = [n for n in notes if isinstance(n, Correction) and n.sensor == sensor.id]
     name = name or f"{sensor.id}-v{max((n.version for n in mine), default=0)}"
-    path = derived_path(folder, name)
-    if path.exists():
-        raise CorrectionError(f"{path}: exists; give --name another name")
-    store = Store.open(path)
-    try:
+    path = derivation.derived_path(folder, name)
+    with derivation.new_store(path) as store:
         replayed = rederive(spool, sensor, study, store, progress, corrections_of(notes, sensor.id))
-    except BaseException:
-        store.close()
-        path.unlink(missing_ok=True)
-        raise
-    store.close()
-    content = {
-        "kind": "derivation", "name": name, "wearer": sensor.wearer, "sensor": sensor.id, "versions": versions(),
-        "study": {"hash": study_hash(study), "version": study.version},
-        "from": {"journal_entries": replayed.entries, "notes": FILE},
-        "corrections": [{"version": n.version, "of": n.of, "by": asdict(n.alignment), "how": dict(n.how), "note": n.note} for n in mine],
-        "came_into_force": replayed.corrected, "records": replayed.records,
-    }  # fmt: skip
-    with FileSet(folder / DERIVED) as files:
-        files.write_text(f"{name}.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        used = [
+            derivation.alignment_fact(
+                sensor,
+                n.alignment.t_utc_ns,
+                n.alignment,
+                {"version": n.version, "replaces": n.of, **n.how, "note": n.note},
+            )
+            for n in mine
+        ]
+        counted = {"wearer": sensor.wearer, "sensor": sensor.id, **asdict(replayed)}
+        options = {"correct": True, "notes": FILE}
+        derivation.sign(
+            store, derivation.facts(name, settings, study, "live", options, alignments=used, sensors=[counted])
+        )
     return path, replayed

@@ -15,7 +15,7 @@ from processing.alignment.history import aged_uncertainty_deg
 from processing.alignment.offset import METHOD_DEG, PelvicOffset
 from processing.alignment.static import AlignmentError
 from processing.types import NS_PER_S
-from sensor_gateway.alignments.correct import CorrectionError, derive_beside, derived_path, with_mount, with_pose
+from sensor_gateway.alignments.correct import CorrectionError, derive_beside, with_mount, with_pose
 from sensor_gateway.alignments.history import WearerHistory, as_rows, read_history
 from sensor_gateway.alignments.notes import (
     Correction,
@@ -33,6 +33,7 @@ from sensor_gateway.cli.times import utc_ns
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import ConfigError, Settings, load_settings
 from sensor_gateway.gateway import SPOOL_FILE, STORE_FILE
+from sensor_gateway.replay.derivation import check_name, derived_path
 from sensor_gateway.replay.rederive import ReplayError, SpoolReader
 from sensor_gateway.sinks.store import Store, StoreError
 from sensor_gateway.spool.block import BlockError
@@ -244,7 +245,7 @@ def _correct(args: argparse.Namespace, place: _Place) -> int:
     sensor = next((s for s in place.settings.sensors if s.id == sensor_id), None)
     if sensor is None:
         raise ConfigError(f"{args.config}: has no sensor {sensor_id!r} any more; add it to derive its journal")
-    if args.name is not None and (taken := derived_path(place.folder, args.name)).exists():
+    if args.name is not None and (taken := derived_path(place.folder, check_name(args.name, place.settings))).exists():
         raise CorrectionError(f"{taken}: exists; give --name another name")
     study = study_of(place.settings, place.base)
     spool = SpoolReader(place.folder / SPOOL_FILE)
@@ -269,7 +270,7 @@ def _correct(args: argparse.Namespace, place: _Place) -> int:
         )
         with Progress(f"{sensor_id}: deriving") as progress:
             path, replayed = derive_beside(
-                place.folder, spool, sensor, study, read_notes(place.folder), args.name, progress
+                place.folder, spool, sensor, study, read_notes(place.folder), place.settings, args.name, progress
             )
     finally:
         spool.close()

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from processing.alignment.static import AlignmentError
-from sensor_gateway.alignments.correct import DERIVED
 from sensor_gateway.alignments.notes import NotesError, read_notes
 from sensor_gateway.bids.write import write_bids
 from sensor_gateway.cli.progress import Progress
@@ -34,6 +33,7 @@ from sensor_gateway.replay.rederive import ReplayError
 from sensor_gateway.secrets import INFLUX_VARIABLE, read_secret
 from sensor_gateway.sinks.influx_admin import Database, RemoteError
 from sensor_gateway.sinks.influx_reader import InfluxRecords
+from sensor_gateway.sinks.makers import DERIVED
 from sensor_gateway.sinks.records import FAR_NS, PAGE, Records
 from sensor_gateway.sinks.store import Store, StoreError
 from sensor_gateway.spool.block import BlockError

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
-from datetime import UTC, datetime, timedelta
-from typing import Final
 from zoneinfo import ZoneInfo
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+from sensor_gateway.clock import utc_ns_of
 
 
 def utc_ns(text: str) -> int:
     """An ISO 8601 date or time as UTC nanoseconds; without an offset it is UTC."""
     try:
-        when = datetime.fromisoformat(text)
+        return utc_ns_of(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no time; write e.g. 2026-03-01T08:00:00Z") from None
-    when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return (when - _EPOCH) // timedelta(microseconds=1) * 1000
 
 
 def local_timezone() -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import Final, TypeVar
+from typing import TypeVar
 
+from sensor_gateway.clock import utc_ns_of
 from sensor_gateway.config import ConfigError, Sensor, strict_convert
 
 T = TypeVar("T")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def read_options(sensor: Sensor, kind: type[T]) -> T:
@@ -21,11 +20,9 @@ def time_option(sensor: Sensor, key: str, text: str) -> int | None:
     if not text:
         return None
     try:
-        when = datetime.fromisoformat(text)
+        return utc_ns_of(text)
     except ValueError:
         raise option_error(sensor, key, text, "write a time such as 2026-03-01T08:00:00Z") from None
-    when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return (when - _EPOCH) // timedelta(microseconds=1) * 1000
 
 
 def option_error(sensor: Sensor, key: str, value: object, remedy: str) -> ConfigError:

@@ -5,14 +5,13 @@ the same bytes.
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
 from sensor_gateway.export.csv_parquet import FileSet
 from sensor_gateway.recording.files import sha256_of
+from sensor_gateway.sinks.makers import COMPUTING, installed
 
 MANIFEST: Final = "manifest.json"
 FORMAT: Final = 1
@@ -22,13 +21,7 @@ BY_DAY: Final = "export by day"
 
 def versions() -> dict[str, str]:
     """Versions of everything that decides a digit of the result or a byte of the file."""
-    found = {"python": platform.python_version()}
-    for name in ("tiltline", "numpy", "scipy", "vqf", "pyarrow"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+    return installed(*COMPUTING, "pyarrow")
 
 
 def output_of(path: Path, rows: int | None) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from sensor_gateway.alignments.correct import DERIVED
 from sensor_gateway.alignments.notes import ERASED, FORMAT
 from sensor_gateway.alignments.notes import FILE as NOTES_FILE
 from sensor_gateway.privacy.consent import CONSENT_FILE
 from sensor_gateway.privacy.sqlite_files import erase_store, mentions
+from sensor_gateway.sinks.makers import DERIVED
 
 NAMES_FILE: Final = "names.json"
 

@@ -11,15 +11,17 @@ which SQLite copies the rows: a two-hundredth of the time it takes to derive the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
+from processing.alignment.static import Alignment
 from processing.rules.study import Study
 from sensor_gateway.config import Sensor
 from sensor_gateway.garbage import for_long_computing
+from sensor_gateway.replay.journal_samples import span_of
 from sensor_gateway.replay.rederive import Replayed, ReplayError, SpoolReader, derive_span, deriver_of
 from sensor_gateway.sinks.store import Store
 
@@ -47,8 +49,10 @@ class Derived:
 
 def partitions(spool: SpoolReader, sensor: Sensor, most: int = 2**62) -> list[Partition]:
     """A sensor's journal by days of arrival, cut between blocks and again where a day has more than ``most`` entries."""
+    span = span_of(spool, sensor.id, sensor.wearer)
     rows = spool.query(
-        "SELECT first_seq, last_seq, last_rx_utc_ns FROM journal WHERE sensor = ? ORDER BY first_seq", (sensor.id,)
+        "SELECT max(first_seq, ?), last_seq, last_rx_utc_ns FROM journal WHERE sensor = ? AND last_seq >= ? ORDER BY 1",
+        (span.start, sensor.id, span.start),
     )
     out: list[Partition] = []
     day: int | None = None
@@ -65,10 +69,16 @@ def partitions(spool: SpoolReader, sensor: Sensor, most: int = 2**62) -> list[Pa
     ]
 
 
-def derive_partition(spool_path: str, part: Partition, study: Study, state: bytes | None) -> Derived:
+def derive_partition(
+    spool_path: str,
+    part: Partition,
+    study: Study,
+    state: bytes | None,
+    corrections: Mapping[int, Alignment] | None = None,
+) -> Derived:
     """One partition, on a worker. Depends on its arguments and the journal alone: it may run twice."""
     for_long_computing()
-    deriver = deriver_of(part.sensor, study)
+    deriver = deriver_of(part.sensor, study, corrections)
     if state is not None:
         deriver.restore(state)
     spool, out = SpoolReader(Path(spool_path)), Store.in_memory()
@@ -100,10 +110,14 @@ def replay_cohort(
     out: Store,
     progress: Callable[[float], None] | None = None,
     most: int = 2**62,
+    corrections: Mapping[str, Mapping[int, Alignment]] | None = None,
 ) -> dict[str, Replayed]:
-    """All of these sensors' journals into ``out``; raises what a partition raised."""
+    """All of these sensors' journals into ``out``; raises what a partition raised. ``corrections`` by sensor, as of `rederive`."""
     spool = SpoolReader(spool_path)
     waiting = {s.id: partitions(spool, s, most) for s in sensors}
+    missing = {
+        s.id: waiting[s.id][0].first_seq - span_of(spool, s.id, s.wearer).start for s in sensors if waiting[s.id]
+    }
     spool.close()
     newest = {sensor_id: parts[-1].last_seq for sensor_id, parts in waiting.items() if parts}
     results = {s.id: Replayed() for s in sensors}
@@ -117,12 +131,15 @@ def replay_cohort(
             part = waiting[sensor_id].pop(0)
             # First whoever has most before her: she would be waited for at the end.
             left = newest[sensor_id] - part.first_seq
-            future = client.submit(derive_partition, str(spool_path), part, study, state, pure=False, priority=left)
+            mine = (corrections or {}).get(sensor_id)
+            future = client.submit(
+                derive_partition, str(spool_path), part, study, state, mine, pure=False, priority=left
+            )
             running[future.key] = part
             completed.add(future)
 
     for sensor_id in sorted(newest, key=lambda s: waiting[s][0].first_seq - newest[s]):
-        results[sensor_id].missing_before = waiting[sensor_id][0].first_seq - 1
+        results[sensor_id].missing_before = missing[sensor_id]
         begin(sensor_id, None)
     for done, future in enumerate(completed, 1):
         part, found = running.pop(future.key), future.result()

@@ -1,24 +1,20 @@
 """What another derivation of the same days changed: per wearer and kind, where and how much, flags gained and lost.
 
-`tiltline replay --diff FILE`. Two stores are walked together in the order of time; memory holds the counts, the largest
+`tiltline replay --diff FILE`; `report.py` writes it down. Two stores are walked together in the order of time; memory holds the counts, the largest
 change of each column, and the flags that differ. Flags are matched by rule and instant, not by id: an id holds the study's
 hash, so another study renames every one of them.
 """
 
 from __future__ import annotations
 
-import html
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from processing.dictionary import KINDS
 from sensor_gateway.sinks.store import Store
 
-FORMS: Final = (".html", ".json", ".txt")
 _NAMED: Final = ("event_id", "data", "t_utc_ns", "sensor")
 """Columns of no size of their own: an event counts by what happened when, its data follow from the study."""
 
@@ -143,59 +139,3 @@ def _numbered(rows: list[_Row]) -> Iterator[_Row]:
     for key, row in sorted(rows, key=lambda r: r[0]):
         seen[key] = seen.get(key, 0) + 1
         yield (*key, seen[key]), row
-
-
-@dataclass(frozen=True, slots=True)
-class Studies:
-    """What was compared: hashes of the configured study and of the one replayed, and each key that differs with both values."""
-
-    stored: str
-    derived: str
-    changes: Sequence[tuple[str, Any, Any]] = ()
-
-
-def plain(found: dict[str, WearerDiff], studies: Studies) -> dict[str, Any]:
-    """The report as JSON."""
-    return {
-        "study_hash": {"stored": studies.stored, "derived": studies.derived},
-        "study_changes": [{"key": key, "from": was, "to": now} for key, was, now in studies.changes],
-        "wearers": {wearer: asdict(of) for wearer, of in found.items()},
-    }
-
-
-def lines(found: dict[str, WearerDiff], studies: Studies) -> list[str]:
-    """The report for a person, a line each."""
-    same = "the same study" if studies.stored == studies.derived else "another study"
-    out = [f"Stored under study {studies.stored}, derived again under {studies.derived} ({same})."]
-    out += [f"  {key}: {was} -> {now}" for key, was, now in studies.changes]
-    for wearer, of in found.items():
-        out.append(f"{wearer}")
-        for kind, d in of.kinds.items():
-            where = f", from {_at(d.first_utc_ns)} to {_at(d.last_utc_ns)}" if d.first_utc_ns is not None else ""
-            out.append(f"  {kind}: {d.equal} equal, {d.changed} changed, {d.added} added, {d.removed} removed{where}")
-            for column, c in sorted(d.columns.items()):
-                size = "" if c.largest is None else f", the largest by {c.largest:+.6g} at {_at(c.at_utc_ns)}"
-                out.append(f"    {column}: {c.rows} rows{size}")
-            out += [
-                f"    {type_}: {added} added, {removed} removed" for type_, (added, removed) in sorted(d.types.items())
-            ]
-        gained = sum(f.gained for f in of.flags)
-        out.append(f"  flags: {gained} gained, {len(of.flags) - gained} lost")
-        out += [f"    {'+' if f.gained else '-'} {_at(f.t_utc_ns)} {f.sensor} {f.rule}: {f.text}" for f in of.flags]
-    return out
-
-
-def write(path: Path, found: dict[str, WearerDiff], studies: Studies) -> None:
-    """Write the report in the form that the file's name asks for (`FORMS`). Raises ``OSError``."""
-    if path.suffix == ".json":
-        text = json.dumps(plain(found, studies), indent=2, ensure_ascii=False) + "\n"
-    else:
-        text = "\n".join(lines(found, studies)) + "\n"
-        if path.suffix == ".html":
-            head = '<!doctype html><html lang="en"><meta charset="utf-8"><title>What the replay changed</title>'
-            text = f"{head}<h1>What the replay changed</h1><pre>{html.escape(text)}</pre></html>\n"
-    path.write_text(text, encoding="utf-8", newline="\n")
-
-
-def _at(t_utc_ns: int | None) -> str:
-    return "" if t_utc_ns is None else datetime.fromtimestamp(t_utc_ns // 10**9, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -23,14 +23,13 @@ from processing.types import ImuBatch, ImuStretch, TimedBatch
 from sensor_gateway import controls
 from sensor_gateway.derive import BROKEN, Recipe
 from sensor_gateway.drivers.base import DecodesFrames, Driver, Late, Received, decode_many
-from sensor_gateway.replay.rederive import SpoolReader
 from sensor_gateway.spool.block import Frames, Logged, entries_of
-from sensor_gateway.spool.journal import CONTROL, JournalReader, first_entry
+from sensor_gateway.spool.journal import CONTROL, JournalReader, Rows, first_entry
 
 Progress: TypeAlias = Callable[[float], None]
 
 
-def span_of(spool: SpoolReader, sensor: str, wearer: str) -> range:
+def span_of(spool: Rows, sensor: str, wearer: str) -> range:
     """Journal entries of this wearer with this sensor: from when they were bound to the newest one."""
     last_seq = spool.query("SELECT max(last_seq) FROM journal WHERE sensor = ?", (sensor,))[0][0] or 0
     first_seq = first_entry(spool, sensor, wearer)

@@ -7,7 +7,7 @@ the retro points of its time are deleted first; what it does not reach (the raw 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -15,6 +15,7 @@ from typing import Final
 from processing.dictionary import KINDS, RETRO, measurement_of
 from processing.types import KIND_OF, Record
 from sensor_gateway.bridge.queue import Queued
+from sensor_gateway.config import Influx
 from sensor_gateway.sinks.influx import InfluxWriter
 from sensor_gateway.sinks.influx_admin import Database
 from sensor_gateway.sinks.store import Store
@@ -30,6 +31,29 @@ class Published:
     written: int = 0
     rejected: int = 0
     reason: str = ""
+
+
+def publish_all(
+    store: Store, site: str, influx: Influx, token: str, progress: Callable[[float], None] | None = None
+) -> Published:
+    """`publish` for every wearer of ``store``, into one database."""
+    writer, database, total, wearers = (
+        InfluxWriter(influx, token),
+        Database(influx, token),
+        Published(),
+        store.wearers(),
+    )
+    try:
+        for i, wearer in enumerate(wearers):
+            done = publish(store, site, wearer, database, writer, influx.batch)
+            total.written += done.written
+            total.rejected += done.rejected
+            total.reason = total.reason or done.reason
+            if progress is not None:
+                progress((i + 1) / len(wearers))
+    finally:
+        writer.close()
+    return total
 
 
 def publish(store: Store, site: str, wearer: str, database: Database, writer: InfluxWriter, batch: int) -> Published:

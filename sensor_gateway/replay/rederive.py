@@ -14,13 +14,14 @@ from typing import Any, Final
 
 from processing.alignment.static import Alignment
 from processing.rules.study import Study
-from processing.types import Record
+from processing.types import NS_PER_S, Record
 from sensor_gateway import derive
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import Sensor
-from sensor_gateway.derive import Deriver
+from sensor_gateway.derive import Deriver, Recipe
 from sensor_gateway.drivers.base import TransportContext, worn_as
 from sensor_gateway.gateway import transport_factory
+from sensor_gateway.replay.journal_samples import span_of
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.spool.block import Logged
@@ -29,6 +30,8 @@ from sensor_gateway.spool.journal import JournalReader
 _FLUSH: Final = 20_000
 _STRETCH: Final = 3000
 _EXAMPLES: Final = 5
+SETTLE_NS: Final = 30 * NS_PER_S
+"""After an instant: records of a settled estimate come 10 s late, payloads later still."""
 
 
 class ReplayError(Exception):
@@ -80,12 +83,25 @@ def rederive(
     ``corrections`` are alignments by the instant from which they hold instead of what came into force then.
     """
     deriver = deriver_of(sensor, study, corrections)
-    newest = spool.query("SELECT max(last_seq) FROM journal WHERE sensor = ?", (sensor.id,))[0][0] or 0
-    tell = None if progress is None else lambda seq: progress(seq / newest)
-    result = derive_span(spool, sensor, deriver, out, tell=tell)
+    span = span_of(spool, sensor.id, sensor.wearer)
+    tell = None if progress is None else lambda seq: progress((seq + 1 - span.start) / len(span))
+    result = derive_span(spool, sensor, deriver, out, span, tell)
     result.unreadable, result.corrected = deriver.unreadable, len(deriver.corrected)
     result.records = out.counts(sensor.wearer, sensor.id)
     return result
+
+
+def derive_until(
+    spool: SpoolReader, sensor: Sensor, study: Study, out: Store, t_utc_ns: int, corrections: Mapping[int, Alignment]
+) -> None:
+    """As `rederive`, of what had been received `SETTLE_NS` after ``t_utc_ns``."""
+    deriver, waiting = deriver_of(sensor, study, corrections), list[Record]()
+    span = span_of(spool, sensor.id, sensor.wearer)
+    for entries in JournalReader(spool).read(sensor.id, span.start):
+        waiting += [record for output in deriver.feed(entries) for record in output.records]
+        if entries[0].received.rx_utc_ns > t_utc_ns + SETTLE_NS:
+            break
+    _write(out, sensor, waiting)
 
 
 def derive_span(
@@ -93,12 +109,12 @@ def derive_span(
     sensor: Sensor,
     deriver: Deriver,
     out: Store,
-    span: range = range(1, 2**62),
+    span: range,
     tell: Callable[[int], None] | None = None,
 ) -> Replayed:
     """Feed the journal entries of ``span``; the records go into ``out``. ``tell`` hears of the last entry fed. Counts the entries."""
     result, waiting = Replayed(), list[Record]()
-    for entries in _stretches(JournalReader(spool).read(sensor.id, span.start), span.stop):
+    for entries in stretches(JournalReader(spool).read(sensor.id, span.start), span.stop):
         if result.entries == 0:
             result.missing_before = entries[0].seq - span.start
         result.entries += len(entries)
@@ -111,7 +127,7 @@ def derive_span(
     return result
 
 
-def _stretches(blocks: Iterable[list[Logged]], stop: int) -> Iterator[list[Logged]]:
+def stretches(blocks: Iterable[list[Logged]], stop: int) -> Iterator[list[Logged]]:
     """Entries in order up to ``stop``, some minutes at a time: fewer and longer arrays than by blocks, the same records."""
     held: list[Logged] = []
     for block in blocks:
@@ -128,8 +144,13 @@ def _stretches(blocks: Iterable[list[Logged]], stop: int) -> Iterator[list[Logge
 
 def deriver_of(sensor: Sensor, study: Study, corrections: Mapping[int, Alignment] | None = None) -> Deriver:
     """Driver and pipeline of a configured sensor, as the gateway makes them."""
+    return Deriver(recipe_of(sensor, study), corrections)
+
+
+def recipe_of(sensor: Sensor, study: Study) -> Recipe:
+    """All that decides what is computed from a configured sensor's journal."""
     transport = transport_factory(sensor)(sensor, TransportContext(SystemClock()))
-    return Deriver(derive.recipe(sensor, study, transport.driver, worn_as(transport)), corrections)
+    return derive.recipe(sensor, study, transport.driver, worn_as(transport))
 
 
 def _write(out: Store, sensor: Sensor, records: list[Record]) -> None:

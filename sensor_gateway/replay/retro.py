@@ -10,6 +10,8 @@ set-up hold as they did live, and where the clip slipped or went on again is sea
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -21,14 +23,10 @@ from processing.batch import process_recording
 from processing.core import CoreSetup
 from processing.mount_search import find_mounts
 from processing.rules.study import Study
-from sensor_gateway import derive
-from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import Sensor
 from sensor_gateway.derive import Recipe
-from sensor_gateway.drivers.base import TransportContext, worn_as
-from sensor_gateway.gateway import transport_factory
 from sensor_gateway.replay.journal_samples import JournalSamples, Progress, span_of
-from sensor_gateway.replay.rederive import SpoolReader
+from sensor_gateway.replay.rederive import SpoolReader, recipe_of, rederive
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.spool.journal import JournalReader
@@ -85,20 +83,31 @@ def schedule(history: AlignmentHistory, start: Alignment) -> tuple[Alignment, li
 
 
 def rederive_retro(
-    spool: SpoolReader, sensor: Sensor, study: Study, live: Path, out: Store, progress: Progress | None = None
+    spool: SpoolReader,
+    sensor: Sensor,
+    study: Study,
+    live: Path,
+    out: Store,
+    progress: Progress | None = None,
+    corrections: Mapping[int, Alignment] | None = None,
 ) -> RetroCounts:
     """Two passes over all that the journal has of this wearer with this sensor; the records go into ``out``. ``live``: the gateway's store, for the
-    alignments in force; where there is none, that of the settings holds.
+    alignments in force; where there is none, that of the settings holds. With ``corrections`` (as of `rederive`) a pass before tells which
+    alignments would have been in force then: a pose taken later keeps the front that was corrected.
     """
-    transport = transport_factory(sensor)(sensor, TransportContext(SystemClock()))
-    recipe = derive.recipe(sensor, study, transport.driver, worn_as(transport))
-    history = AlignmentHistory()
-    if live.is_file():
-        store = Store.open(live, readonly=True)
-        history = history_of(store, sensor.wearer, sensor.id)
-        store.close()
+    history, tell = AlignmentHistory(), progress
+    if corrections:
+        with closing(Store.in_memory()) as store:
+            rederive(
+                spool, sensor, study, store, None if progress is None else lambda p: progress(0.4 * p), corrections
+            )
+            history = history_of(store, sensor.wearer, sensor.id)
+        tell = None if progress is None else lambda p: progress(0.4 + 0.6 * p)
+    elif live.is_file():
+        with closing(Store.open(live, readonly=True)) as store:
+            history = history_of(store, sensor.wearer, sensor.id)
     span = span_of(spool, sensor.id, sensor.wearer)
-    return derive_retro(JournalReader(spool), recipe, history, out, span, progress)
+    return derive_retro(JournalReader(spool), recipe_of(sensor, study), history, out, span, tell)
 
 
 def derive_retro(

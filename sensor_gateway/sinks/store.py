@@ -1,7 +1,8 @@
 """The embedded store: one SQLite file (WAL) with every record, read by the wearer's page and the export.
 
 The default sink of a gateway that has no broker. Tables `metric`, `epoch`, `event`, `device` carry the dictionary's
-columns plus wearer and sensor; writing a record again replaces it with itself. One process writes, any number read.
+columns plus wearer and sensor; writing a record again replaces it with itself. One process writes, any number read. Table `maker`
+says which versions wrote them. Longer than other modules: every question to the file stands here.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -17,6 +18,7 @@ from typing import Any, Final, TypeVar
 from processing.dictionary import KINDS
 from processing.types import KIND_OF, POSTURES, DeviceReport, Epoch, Event, Metric, Record
 from sensor_gateway.sinks.base import Owned
+from sensor_gateway.sinks.makers import Maker
 from sensor_gateway.sinks.records import UPRIGHT, Cell, Minute
 
 R = TypeVar("R", Metric, Epoch, Event, DeviceReport)
@@ -128,6 +130,23 @@ class Store:
                 ) from e
             finally:
                 self._db.execute("DETACH part")
+
+    def sign(self, since_utc_ns: int, versions: Mapping[str, str], derivation: Mapping[str, Any] | None = None) -> None:
+        """Note who writes from now on, unless the last one to sign was the same; the clock may have been set back."""
+        known = self.makers()
+        if known and (known[-1].versions, known[-1].derivation) == (versions, derivation):
+            return
+        since = max(since_utc_ns, known[-1].since_utc_ns + 1) if known else since_utc_ns
+        facts = None if derivation is None else json.dumps(derivation)
+        with self._lock, self._db:
+            self._db.execute("INSERT INTO maker VALUES (?, ?, ?)", (since, json.dumps(versions), facts))
+
+    def makers(self) -> list[Maker]:
+        """Who wrote this store, in order; none where an earlier release did."""
+        if not self._all("SELECT 1 FROM sqlite_master WHERE name = 'maker'"):
+            return []
+        rows = self._all("SELECT since_utc_ns, versions, derivation FROM maker ORDER BY since_utc_ns")
+        return [Maker(since, json.loads(v), None if d is None else json.loads(d)) for since, v, d in rows]
 
     def wearers(self) -> list[str]:
         """Wearers with any record, sorted."""
@@ -288,5 +307,8 @@ def _prepare(db: sqlite3.Connection, path: Path, readonly: bool) -> None:
             known = {row[1] for row in db.execute(f"PRAGMA table_info({kind})")}
             for name in columns.keys() - known:  # the dictionary is additive only: an older file gains the column
                 db.execute(f"ALTER TABLE {kind} ADD COLUMN {name} {columns[name].removesuffix(' NOT NULL')}")
+        db.execute(
+            "CREATE TABLE IF NOT EXISTS maker (since_utc_ns INTEGER PRIMARY KEY, versions TEXT NOT NULL, derivation TEXT)"
+        )
         db.execute("CREATE INDEX IF NOT EXISTS event_time ON event (wearer, t_utc_ns, event_id)")
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

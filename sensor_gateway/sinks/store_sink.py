@@ -7,7 +7,9 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from sensor_gateway.clock import SystemClock
 from sensor_gateway.sinks.base import Entry, Owned, SinkError, Source, run_writer
+from sensor_gateway.sinks.makers import COMPUTING, installed
 from sensor_gateway.sinks.store import Store, StoreError
 from sensor_gateway.wire.messages import decode_record
 
@@ -27,8 +29,11 @@ class StoreSink:
     def open(self) -> None:
         try:
             self._store = Store.open(self.path)
+            self._store.sign(SystemClock().utc_ns(), installed(*COMPUTING))
         except StoreError as e:
             raise SinkError(str(e)) from e
+        except sqlite3.Error as e:
+            raise self._unwritable(e) from e
 
     def write(self, entries: Sequence[Entry]) -> None:
         if self._store is None:
@@ -36,7 +41,10 @@ class StoreSink:
         try:
             self._store.write(Owned(e.wearer, e.sensor, decode_record(e.kind, e.body)) for e in entries)
         except sqlite3.Error as e:
-            raise SinkError(f"{self.path}: cannot be written ({e}); free space on this disk") from e
+            raise self._unwritable(e) from e
+
+    def _unwritable(self, e: sqlite3.Error) -> SinkError:
+        return SinkError(f"{self.path}: cannot be written ({e}); free space on this disk")
 
     def close(self) -> None:
         if self._store is not None:

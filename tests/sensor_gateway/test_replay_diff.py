@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import pytest
 
 from processing.types import NS_PER_S, Event, Metric
 from sensor_gateway import cli
-from sensor_gateway.replay.diff import Studies, diff, lines, write
+from sensor_gateway.replay import report
+from sensor_gateway.replay.diff import diff
 from sensor_gateway.replay.rederive import compare
 from sensor_gateway.sinks.base import Owned
+from sensor_gateway.sinks.makers import Maker
 from sensor_gateway.sinks.store import Store
 from tests.integration.test_delivery import sensors, write_recording
 
@@ -31,6 +34,14 @@ def store(path: Path, records: list[Metric | Event]) -> Store:
     made = Store.open(path)
     made.write(Owned("w-001", "clip-1", r) for r in records)
     return made
+
+
+def head(study_hash: str, changes: Sequence[tuple[str, object, object]] = ()) -> report.Head:
+    study = {"hash": study_hash, "version": "1"}
+    rows = [{"key": key, "from": was, "to": now} for key, was, now in changes]
+    facts = {"name": "strict", "site": "home", "gateway": "gw-1", "mode": "live", "options": {"study": "strict.toml"}}
+    maker = Maker(T0, {"tiltline": "0.1.0"}, {**facts, "study": study, "study_changes": rows})
+    return report.Head(maker, [Maker(T0, {"tiltline": "0.0.9"})], "aa")
 
 
 def test_rows_columns_and_flags_that_differ_are_told_apart(tmp_path: Path) -> None:
@@ -54,18 +65,20 @@ def test_rows_columns_and_flags_that_differ_are_told_apart(tmp_path: Path) -> No
     changes = [(f.t_utc_ns, f.rule, f.gained) for f in found["w-001"].flags]
     assert changes == [(T0 + 5 * NS_PER_S, "sustained_tilt", False), (T0 + 7 * NS_PER_S, "static_posture", True)]
     for form in ("txt", "json", "html"):
-        write(tmp_path / f"report.{form}", found, Studies("aa", "bb", [("tilt.on_s", 120, 60)]))
+        report.write(tmp_path / f"report.{form}", found, head("bb", [("tilt.on_s", 120, 60)]))
     text = (tmp_path / "report.txt").read_text()
     assert "flags: 1 gained, 1 lost" in text
     assert "- 2026-09-21 14:14:05Z clip-1 sustained_tilt: <sustained_tilt>" in text
     assert "  tilt.on_s: 120 -> 60" in text
+    assert "  version: tiltline 0.0.9 -> tiltline 0.1.0" in text
+    assert "  study: aa -> bb" in text
     assert "    flag: 1 added, 1 removed" in text
     assert "anterior_tilt_deg: 2 rows, the largest by -5 at 2026-09-21 14:14:02Z" in text
     page = (tmp_path / "report.html").read_text()
     assert "&lt;sustained_tilt&gt;" in page
     assert "<sustained_tilt>" not in page
     assert json.loads((tmp_path / "report.json").read_text())["wearers"]["w-001"]["kinds"]["metric"]["changed"] == 3
-    assert lines(diff(old, old, {"w-001": ["clip-1"]}), Studies("aa", "aa"))[-1] == "  flags: 0 gained, 0 lost"
+    assert report.lines(diff(old, old, {"w-001": ["clip-1"]}), head("aa"))[-1] == "  flags: 0 gained, 0 lost"
 
 
 def test_a_replay_of_one_of_two_clips_is_compared_with_that_one(tmp_path: Path) -> None:

@@ -130,8 +130,8 @@ def test_the_command_says_what_it_needs(tmp_path: Path, capsys: pytest.CaptureFi
     config.write_text('[site]\ndata_dir = "data"\n')
     for words, said in (
         (["--influx"], "add --mode retro"),
-        (["--mode", "retro"], "give --out a name"),
-        ([], "give --out a name"),
+        (["--influx", "--mode", "retro", "--study", "other.toml"], "leave out --study"),
+        ([], "no journal there"),
     ):
         assert cli.main(["replay", "--config", str(config), *words]) == 1
         assert said in capsys.readouterr().err
