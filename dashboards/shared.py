@@ -48,8 +48,9 @@ def wearers(*, several: bool) -> tuple[Variable, Variable]:
 
 
 def about(measurement: str, *names: str) -> str:
-    """What the dictionary says of these fields."""
-    return " ".join(dictionary_field(measurement, name).meaning for name in names)
+    """What the dictionary says of these fields, with the words that a text may be."""
+    fields = [dictionary_field(measurement, name) for name in names]
+    return " ".join(f"{f.meaning} One of {', '.join(f.words)}." if f.words else f.meaning for f in fields)
 
 
 def words(of: Mapping[str, str]) -> dict[str, Json]:

@@ -98,7 +98,7 @@ METRIC: Final = (
         0,
         90,
     ),
-    Field("posture", "string", "1", f"One of {', '.join(POSTURES)}.", words=POSTURES),
+    Field("posture", "string", "1", "Posture of the second.", words=POSTURES),
     Field("posture_confidence", "float64", "1", "How sure the posture is.", "", 0, 1),
     Field("coverage", "float64", "1", "Share of the second's expected samples that are valid.", "", 0, 1),
     Field(
@@ -165,7 +165,7 @@ EPOCH: Final = (
 EVENT: Final = (
     _TIME,
     Field("event_id", "string", "1", "Deterministic id: the same input and configuration give the same id."),
-    Field("type", "string", "1", "What happened: one of the event types.", words=tuple(EVENT_TYPES)),
+    Field("type", "string", "1", "What happened.", words=tuple(EVENT_TYPES)),
     Field(
         "rule", "string", "1", "The rule behind a flag, episode, prompt or suppression.", "the event comes from no rule"
     ),
@@ -194,7 +194,7 @@ DEVICE: Final = (
         "link",
         "string",
         "1",
-        "State of the connection: searching, connecting, starting, streaming, stalled, lost, no_adapter or refused.",
+        "State of the connection.",
         "not a radio sensor",
         words=LINKS,
     ),

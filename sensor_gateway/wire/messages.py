@@ -13,15 +13,12 @@ from typing import Annotated, Any, Final
 import msgspec
 import numpy as np
 
-from processing.dictionary import EVENT_TYPES, KINDS
+from processing.dictionary import EVENT_TYPES, KINDS, MAX_T_UTC_NS
 from processing.types import KIND_OF, POSTURES, DeviceReport, Epoch, Event, Metric, Record
 from sensor_gateway.sinks.base import Entry
 
 VERSION: Final = 1
 MAX_BYTES: Final = 64 * 1024
-MAX_T_UTC_NS: Final = 4_102_444_800 * 1_000_000_000
-"""2100-01-01: a later time is a clock gone wrong."""
-
 Id = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 Spool = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}$")]
 Sequence = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
@@ -111,7 +108,7 @@ _BOUNDS: Final = {
     kind: [
         (f.name, -math.inf if f.low is None else f.low, math.inf if f.high is None else f.high)
         for f in fields
-        if f.low is not None or f.high is not None
+        if f.name != "t_utc_ns" and (f.low is not None or f.high is not None)  # the time is told in years
     ]
     for kind, fields in KINDS.items()
 }

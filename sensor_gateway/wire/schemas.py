@@ -11,11 +11,11 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from processing.dictionary import EVENT_DATA, KINDS, Field
+from processing.dictionary import EVENT_DATA, KINDS, MAX_T_UTC_NS, Field
 from processing.types import KIND_OF
 from sensor_gateway.commands.message import Body, Envelope, Receipt
 from sensor_gateway.wire import topics
-from sensor_gateway.wire.messages import MAX_T_UTC_NS, VERSION
+from sensor_gateway.wire.messages import VERSION
 
 Schema: TypeAlias = dict[str, Any]
 DRAFT: Final = "http://json-schema.org/draft-07/schema#"
