@@ -44,6 +44,7 @@ class StrideStage:
     def __init__(self, rate_hz: float, timezone: str) -> None:
         self._rate_hz, self._zone = rate_hz, ZoneInfo(timezone)
         self._steps: list[Step] = []
+        self._joined = 1  # how many of them are known to be one piece of walking
         self._angles: list[list[Any]] = []  # t, tilt, obliquity, valid of recent blocks
         self._day: str | None = None
         self._ends_ns = 0
@@ -84,16 +85,16 @@ class StrideStage:
         """Count the strides of every piece of walking that is over at ``now_ns`` and belongs to the current day."""
         while self._steps:
             first = self._steps[0].t_utc_ns
-            n = 1
-            while n < len(self._steps) and self._joined(n, first):
-                n += 1
+            while self._joined < len(self._steps) and self._joins(self._joined, first):
+                self._joined += 1
+            n = self._joined
             over = n < len(self._steps) or self._steps[n - 1].t_utc_ns + ENDED_NS < now_ns
             if not over or first >= self._ends_ns:
                 return
             self._count(self._steps[:n])
-            self._steps = self._steps[n:]
+            self._steps, self._joined = self._steps[n:], 1
 
-    def _joined(self, n: int, first_ns: int) -> bool:
+    def _joins(self, n: int, first_ns: int) -> bool:
         step, before = self._steps[n].t_utc_ns, self._steps[n - 1].t_utc_ns
         return step - before <= JOIN_NS and step - first_ns <= PIECE_NS
 
@@ -118,7 +119,8 @@ class StrideStage:
     def _forget(self, now_ns: int) -> None:
         """Keep the angles that steps in hand, or steps still to come, may need."""
         oldest = min([s.t_utc_ns for s in self._steps[:1]] + [now_ns - ENDED_NS]) - NS_PER_S
-        self._angles = [a for a in self._angles if a[0][-1] >= oldest]
+        while self._angles and self._angles[0][0][-1] < oldest:
+            del self._angles[0]
 
     def snapshot(self) -> dict[str, Any]:
         return {
@@ -129,7 +131,7 @@ class StrideStage:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        self._steps = [Step(*s) for s in state["steps"]]
+        self._steps, self._joined = [Step(*s) for s in state["steps"]], 1
         self._angles = [list(a) for a in state["angles"]]
         self._day, self._ends_ns, self._strides = state["day"]
         self._sides = [dict(side) for side in state["sides"]]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from processing.alignment.capture import Guidance
@@ -27,10 +27,11 @@ log = logging.getLogger(__name__)
 
 DURABLE_NS: Final = NS_PER_S
 """Payload commits between two durable ones: what a power cut may cost."""
-SNAPSHOT_ENTRIES: Final = 300
-"""Half a minute of notifications: what a restart computes again at most."""
+SNAPSHOT_ENTRIES: Final = 600
+"""A minute of notifications: what a restart computes again at most."""
 STATUS_NS: Final = 60 * NS_PER_S
 GROUP_ENTRIES: Final = 6000
+CATCH_UP_ENTRIES: Final = 2400
 
 
 class SensorLine:
@@ -76,7 +77,7 @@ class SensorLine:
         self._since_snapshot = zlib.crc32(self._sensor.encode()) % SNAPSHOT_ENTRIES
         total = max(last - at, 1)
         try:
-            for entries in self._journal.read(self._sensor, at + 1):
+            for entries in _gathered(self._journal.read(self._sensor, at + 1)):
                 quiet = sum(e.seq < run.start_seq for e in entries)
                 self._deriver.feed(entries[:quiet])
                 self._derive(entries[quiet:], run)
@@ -174,3 +175,15 @@ class SensorLine:
         """Store a last snapshot, so that the next start has nothing to compute again."""
         if self._run is not None and self.broken is None:
             self._outbox.save(self._run, Snapshot(self._journal.last_seq(self._sensor), self._deriver.snapshot()))
+
+
+def _gathered(blocks: Iterator[list[Logged]]) -> Iterator[list[Logged]]:
+    """The same entries in long pieces: the journal's newest are blocks of a second, and a minute at once takes a tenth of the time."""
+    held: list[Logged] = []
+    for entries in blocks:
+        held += entries
+        if len(held) >= CATCH_UP_ENTRIES:
+            yield held
+            held = []
+    if held:
+        yield held

@@ -13,9 +13,19 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.types import I64, ClockSpec, ImuBatch, ImuStretch
+from processing.types import I64, ClockSpec, ImuBatch
 from sensor_gateway.backfill import Ledger
-from sensor_gateway.drivers.base import Advert, Battery, Capabilities, Decoded, Late, Received, Rejected, Step
+from sensor_gateway.drivers.base import (
+    Advert,
+    Battery,
+    Capabilities,
+    Decoded,
+    FramesRead,
+    Late,
+    Received,
+    Rejected,
+    Step,
+)
 from sensor_gateway.drivers.open_frame import (
     ACC_LSB_MPS2,
     BATCH_MAX,
@@ -62,7 +72,7 @@ OP_START: Final = 0x01
 OP_FETCH: Final = 0x02
 _START: Final = Struct("<BHBBB")
 _FETCH: Final = Struct("<BII")
-_MANY: Final = 16  # fewer frames are decoded faster one by one
+_MANY: Final = 8  # fewer frames are decoded faster one by one
 
 
 class OpenProfileDriver:
@@ -173,15 +183,20 @@ class OpenProfileDriver:
         self._battery = battery
         return [Battery(float(battery)), batch]
 
-    def feed_frames(self, uuid: str, payloads: NDArray[np.uint8], rx_mono_ns: I64, rx_utc_ns: I64) -> ImuStretch | None:
+    def feed_frames(self, uuid: str, payloads: NDArray[np.uint8], rx_mono_ns: I64, rx_utc_ns: I64) -> FramesRead | None:
         """See `base.DecodesFrames`: sound frames of one setting, which a stretch nearly always holds."""
         found = decode_equal(payloads, rx_mono_ns, rx_utc_ns) if uuid == DATA_UUID else None
         if found is None:
             return None
-        told = found.battery[found.battery <= 100]
-        if len(told):
-            self._battery = int(told[-1])
-        return found.samples
+        known = np.flatnonzero(found.battery <= 100)
+        levels = found.battery[known]
+        changed = known[np.diff(levels, prepend=np.uint8(self._battery)) != 0]
+        if len(changed):
+            self._battery = int(levels[-1])
+        told = [
+            (row, Battery(float(level))) for row, level in zip(changed.tolist(), found.battery[changed], strict=True)
+        ]
+        return FramesRead(found.samples, told)
 
     def feed_many(self, received: Sequence[Received]) -> list[list[Decoded]]:
         """As `feed` gives for each. Sound frames of one length and setting, which a stretch nearly always holds, are decoded together."""
