@@ -42,11 +42,6 @@ from sensor_gateway.study_file import study_of
 _TEXT: Final = """\
 Where zero lies, since when, and how sure that is. Nothing is ever rewritten: offsets and corrections are notes with a version,
 and a correction derives the same days anew into a store of its own, beside the original.
-
-  tiltline alignment list w-001 --config gateway.toml
-  tiltline alignment show static-1a2b3c4d --config gateway.toml
-  tiltline alignment offset w-001 12.5 --method caliper --rater th-03 --date 2026-03-01 --config gateway.toml
-  tiltline alignment correct static-1a2b3c4d --neutral-at 2026-03-01T08:05:00Z 2026-03-01T08:05:06Z --config gateway.toml
 """
 
 
@@ -73,7 +68,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
     text = "the history: alignments, moved clips, refusals, offsets, corrections"
     listing = sub.add_parser("list", help=text, description=text, parents=[place])
-    listing.add_argument("wearer", metavar="WEARER")
+    listing.add_argument("wearer", metavar="WEARER", help="pseudonym of the wearer, e.g. w-001")
     listing.add_argument("--at", type=utc_ns, metavar="ISO8601", help="only what was in force at this time")
     listing.add_argument("--as-of", type=utc_ns, metavar="ISO8601", help="with --at: as it was believed at that time")
 
@@ -85,9 +80,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     offset = sub.add_parser(
         "offset", help=text, description=f"{text}. For display only: no rule uses it.", parents=[place]
     )
-    offset.add_argument("wearer", metavar="WEARER")
+    offset.add_argument("wearer", metavar="WEARER", help="pseudonym of the wearer, e.g. w-001")
     offset.add_argument("angle_deg", metavar="DEGREES", type=float, help="+ = ASIS lower than PSIS (anterior tilt)")
-    offset.add_argument("--method", required=True, choices=tuple(METHOD_DEG))
+    offset.add_argument(
+        "--method", required=True, choices=tuple(METHOD_DEG), help="how it was measured; says how sure it is"
+    )
     offset.add_argument("--rater", required=True, help="who measured: a pseudonym, e.g. th-03")
     offset.add_argument("--date", help="when; a day counts from its midnight at the site (default: now)")
     offset.add_argument(

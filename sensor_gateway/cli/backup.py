@@ -17,8 +17,6 @@ _TEXT: Final = """\
 Copies journal, outbox, store and bridge queue (SQLite's online backup: one consistent moment of each file), the notes beside
 them, and the configuration into a new folder with manifest.json. The gateway may run. Secrets in files of their own are not
 copied. Keep backups as private as the data: an erasure does not reach them (docs/privacy.md).
-
-Example: tiltline backup /media/usb/2026-03-01 --config gateway.toml
 """
 
 

@@ -38,11 +38,6 @@ _TEXT: Final = (
 Without a row: {", ".join(USUAL)}, and journal where the recordings are named; about two minutes on a quiet machine. CPU seconds are those
 of the whole process. Other work on the machine makes all slower; the ratios to what runs beside stay. --mode and --rate are
 the core's alone, and with one of them only the core is measured.
-
-Examples: tiltline bench
-          tiltline bench core --mode retro
-          tiltline bench journal --reference recordings
-          tiltline bench day month --json
 """
 )
 

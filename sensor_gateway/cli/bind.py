@@ -21,10 +21,6 @@ _TEXT: Final = """\
 Writes a [[sensors]] block into the gateway file (comments and order stay) and shows the change. SENSOR is the address that
 `tiltline scan` shows, or an advertised name, if one sensor alone has it. WEARER is a pseudonym. The driver is found by
 listening to the sensor; with an address and --driver nothing is listened to. A sensor or wearer already bound is refused.
-
-Example: tiltline bind C0:00:00:00:00:01 w-001 --config gateway.toml
-         tiltline bind "Movella DOT" w-002 --dry-run            show the change only
-         tiltline bind --unbind clip-1                          by sensor id or address
 """
 
 

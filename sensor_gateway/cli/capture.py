@@ -38,10 +38,6 @@ _TEXT: Final = """\
 Records what a sensor sends, byte for byte, into a file without address, date or serial number. A file in tests/golden/ is a
 test from then on: the driver must always read it as it did when it was recorded. SENSOR is the id or address of a bound
 sensor; one that is not bound is recorded only with --mine and --driver.
-
-Example: tiltline capture clip-1 --seconds 30 --out tests/golden/dot-desk.capture.jsonl
-         tiltline capture clip-1 --journal                  from a running gateway's journal; the radio is left alone
-         tiltline capture --check tests/golden/*.jsonl      decode again and compare
 """
 
 

@@ -30,12 +30,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--wearer", required=True, help="the wearer's pseudonym")
     parser.add_argument("--json", action="store_true", help="print the receipt for a machine")
     parser.add_argument("what", choices=("calibrate", "snooze", "stop", "resume", "programme"), help="what is asked")
-    parser.add_argument("--minutes", type=int, help="snooze: how long; stop: for how long (default: until resume)")
-    parser.add_argument("--duration-s", type=float, default=5.0, help="calibrate: length of the neutral pose")
+    parser.add_argument(
+        "--minutes", metavar="N", type=int, help="snooze: how long; stop: for how long (default: until resume)"
+    )
+    parser.add_argument(
+        "--duration-s", metavar="S", type=float, default=5.0, help="calibrate: length of the neutral pose (default: 5)"
+    )
     parser.add_argument(
         "--file", type=Path, help="programme: a TOML file with [[programme]] blocks, as in a study file"
     )
-    parser.add_argument("--lasts-s", type=int, default=120, help="seconds after which the gateway must refuse it")
+    parser.add_argument(
+        "--lasts-s",
+        metavar="S",
+        type=int,
+        default=120,
+        help="seconds after which the gateway must refuse it (default: 120)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -17,7 +17,7 @@ from sensor_gateway.wire.topics import is_id
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("wearer", metavar="WEARER", help="pseudonym, e.g. w-001")
-    parser.add_argument("action", choices=("grant", "withdraw", "show"))
+    parser.add_argument("action", choices=("grant", "withdraw", "show"), help="what to do")
     parser.add_argument("--scope", choices=SCOPES, default="recording", help="default: recording")
     parser.add_argument(
         "--text", default="", metavar="VERSION", help="version of the text that was agreed to, e.g. 2026-03"

@@ -26,13 +26,15 @@ _NOT_THERE: Final = "there is no letter of this number; `tiltline deadletter lis
 def configure(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True, title="actions")
     listing = actions.add_parser("list", help="number, time, reason and the beginning of each letter")
-    listing.add_argument("--limit", type=int, default=100, help="at most this many, oldest first (default 100; 0: all)")
+    listing.add_argument(
+        "--limit", type=int, default=100, help="at most this many, oldest first (default: 100; 0: all)"
+    )
     showing = actions.add_parser("show", help="one letter with everything that is known of it")
-    showing.add_argument("id", type=int, metavar="NUMBER")
+    showing.add_argument("id", type=int, metavar="NUMBER", help="its number in the list")
     again = actions.add_parser(
         "requeue", help="send letters to the database again; those still wrong stay, with the reason"
     )
-    again.add_argument("id", type=int, nargs="*", metavar="NUMBER")
+    again.add_argument("id", type=int, nargs="*", metavar="NUMBER", help="their numbers in the list")
     again.add_argument("--all", action="store_true", help="every letter")
     again.add_argument("--reason", default="", help="every letter whose reason contains this text")
     for action in (listing, showing, again):

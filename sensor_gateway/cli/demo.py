@@ -31,14 +31,16 @@ from sensor_gateway.web.app import create_app, serve
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--seconds", type=float, default=0.0, help="live time before it ends by itself (0: until Ctrl-C)"
+        "--seconds", type=float, default=0.0, help="live time before it ends by itself (default: 0, until Ctrl-C)"
     )
-    parser.add_argument("--hours", type=float, default=8.0, help="hours of the day that are lived first, at high speed")
+    parser.add_argument(
+        "--hours", type=float, default=8.0, help="hours of the day that are lived first, at high speed (default: 8)"
+    )
     parser.add_argument("--port", type=int, default=8080, help="port of the page (default: %(default)s)")
     parser.add_argument(
         "--dir", type=Path, default=Path("demo-data"), help="folder for all data (default: %(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=1, help="another seed is another wearer")
+    parser.add_argument("--seed", type=int, default=1, help="another seed is another wearer (default: 1)")
     parser.add_argument("--json", action="store_true", help="print the summary for a machine")
     many = parser.add_argument_group(
         "a cohort instead of one day", "weeks of synthetic wearers for the therapist's views"

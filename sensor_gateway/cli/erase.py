@@ -23,8 +23,6 @@ InfluxDB. Name the files of all gateways and bridges that held her: one receipt 
 Others' data stay byte for byte. A receipt with counts and a salted hash of the pseudonym lies in receipts/ of the data folder.
 
 It cannot be undone. It does not reach backups and copies made elsewhere: see docs/privacy.md.
-
-Example: tiltline erase w-001 --config gateway.toml bridge-1.toml bridge-2.toml
 """
 
 

@@ -23,8 +23,6 @@ _TEXT: Final = """\
 Takes a flag from a gateway's store or a processed recording and says in plain words what happened, why, and what it led to: prompt or reason for
 none, answer, and what was measured afterwards. The flag is worked through again from its own record by a second reading
 of the rule; exit status 1 where the two disagree. The id of a prompt, suppression, answer or response works too.
-
-Example: tiltline explain 0f3a9c2d4e5b6a71 --store tiltline-data/store.db --svg flag.svg
 """
 
 

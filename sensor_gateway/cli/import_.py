@@ -21,12 +21,6 @@ _TEXT: Final = """\
 Shows what each column of a CSV or Parquet file seems to be, in which unit and why, and which axis points up. With --out it
 writes a clean recording for `tiltline process`: t_s or t_utc_ns, ax ay az [m/s²], gx gy gz [rad/s].
 
-Example: tiltline import clip.csv                                   look only
-         tiltline import clip.csv --acc-unit g --out clean          correct a guess and write clean/clip.parquet
-         tiltline import clip.csv --acc=-AccY,AccX,AccZ --out clean   turn or swap axes
-         tiltline import clip.csv --map gz=-Yaw --map t=Clock         single columns
-         tiltline import Accelerometer.csv Gyroscope.csv              two halves of one recording, joined on time
-
 Known layouts: Movella DOT exports (the counter's wrap is continued), MetaMotion pairs, Xsens exports; any table with a header.
 """
 

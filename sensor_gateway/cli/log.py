@@ -13,10 +13,6 @@ from sensor_gateway.page_client import PageClient, PageError
 NAME: Final = "log"
 _TEXT: Final = """\
 Writes into a wearer's diary through the running gateway ('tiltline run'). Free text stays on the gateway.
-
-  tiltline log w-001 pain 3 --note "after the stairs"
-  tiltline log w-001 note "long drive today"
-  tiltline log w-001 exercise hip_hinge --side both --sets 1 --reps 8
 """
 
 
@@ -25,12 +21,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = _TEXT
     parser.add_argument("wearer", metavar="WEARER", help="pseudonym of the wearer, e.g. w-001")
-    parser.add_argument("kind", choices=("pain", "note", "exercise"))
+    parser.add_argument("kind", choices=("pain", "note", "exercise"), help="what is entered")
     parser.add_argument("what", metavar="WHAT", help="pain 0 to 10, the note's text, or the exercise's id")
     parser.add_argument("--note", metavar="TEXT", default="", help="a note beside the pain")
-    parser.add_argument("--side", choices=("left", "right", "both"), default="both")
-    parser.add_argument("--sets", metavar="N", type=int, default=1)
-    parser.add_argument("--reps", metavar="N", type=int, help="default: the library's")
+    parser.add_argument(
+        "--side", choices=("left", "right", "both"), default="both", help="exercise: which side (default: both)"
+    )
+    parser.add_argument("--sets", metavar="N", type=int, default=1, help="exercise: how many sets (default: 1)")
+    parser.add_argument("--reps", metavar="N", type=int, help="exercise: how often (default: the library's)")
     parser.add_argument("--prompt", metavar="EVENT_ID", help="the prompt that the exercise answers")
     parser.add_argument(
         "--page", metavar="URL", default="http://127.0.0.1:8080", help="the gateway's page (default: %(default)s)"

@@ -33,8 +33,6 @@ explained in docs/data_dictionary.md.
 
 Nobody wrote down how the clip sat or when the person stood still: --mount auto --neutral auto. Both need some walking; what
 cannot be found is left out with a warning, and manifest.json says what was found, where, and how sure that is.
-
-Example: tiltline process walk.parquet --out result --start 2026-03-01T08:00:00Z --neutral 2:8 --mount up=+x,anterior=-z
 """
 
 

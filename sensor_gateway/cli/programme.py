@@ -27,13 +27,6 @@ The programme of one wearer: which exercises, side and dose her prompts name. A 
 one is kept with its version and who made it. Steps up or down are only proposed; the therapist accepts or declines.
 The gateway ('tiltline run') must be running: it writes every change into its journal first.
 
-  tiltline programme show w-001                     what holds today, what waits, open proposals
-  tiltline programme edit w-001 --editor pt-1       open it in $EDITOR, then set it
-  tiltline programme set w-001 --file p.toml --editor pt-1
-  tiltline programme history w-001
-  tiltline programme propose w-001                  proposals that wait for a decision
-  tiltline programme accept w-001 PROPOSAL_ID --editor pt-1     (or decline)
-
 A file holds blocks such as
   [[programme]]
   exercise = "single_leg_bridge"
@@ -49,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = _TEXT
-    parser.add_argument("action", choices=ACTIONS)
+    parser.add_argument("action", choices=ACTIONS, help="what to do; see the examples")
     parser.add_argument("wearer", metavar="WEARER", help="pseudonym of the wearer, e.g. w-001")
     parser.add_argument("proposal", metavar="PROPOSAL_ID", nargs="?", help="for accept and decline")
     parser.add_argument("--file", metavar="TOML", type=Path, help="the programme to set")

@@ -32,10 +32,6 @@ Without a word of what to do, lists what is on the sensor. Several may be given;
 Fetched samples go into the gateway's journal as late data of the wearer to whom the sensor is bound, each once, however often
 it is fetched and wherever it broke off; `tiltline replay --mode retro` puts them at their time. The gateway of this
 configuration must be stopped meanwhile: it would hold the sensor, and the journal belongs to one process.
-
-Examples: tiltline recordings clip-1                        what is on it
-          tiltline recordings clip-1 --start                record until --stop, or until the memory is full
-          tiltline recordings clip-1 --stop --fetch --erase the evening
 """
 
 

@@ -29,10 +29,6 @@ STORE: Final = Path("tiltline-data/store.db")
 _TEXT: Final = """\
 Writes one file with everything in it: it opens with the network off and holds no script. The wearer appears by pseudonym;
 --name puts another word on top of this one file and is kept nowhere.
-
-Examples:
-  tiltline report day w-001 --store tiltline-data/store.db
-  tiltline report week w-001 --day 2026-11-18 --pdf --out week.pdf
 """
 
 

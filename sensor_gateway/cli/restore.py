@@ -16,8 +16,6 @@ _TEXT: Final = """\
 Checks a backup (hashes, integrity, schema) and puts it in the place of the data folder; a backup of an earlier release is
 brought to this one. What lay there is kept beside under another name. The configuration is not touched: the one saved with
 the backup lies in DIR/config.
-
-Example: tiltline restore /media/usb/2026-03-01 --config gateway.toml
 """
 
 

@@ -20,9 +20,6 @@ from sensor_gateway.radio.link import LinkError
 _TEXT: Final = """\
 Listens for advertisements and says, by advertised name, service and maker, which driver would read each one, how strong the
 signal is, and to whom a sensor is bound. Nothing is ever connected: other people's sensors are listed and left alone.
-
-Example: tiltline scan                                  what Tiltline could read, for 10 s
-         tiltline scan --all --seconds 30 --json        everything on the air, for a machine
 """
 _STRONG, _FAIR = -65, -80
 DEFAULT_CONFIG: Final = Path("gateway.toml")

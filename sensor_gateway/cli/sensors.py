@@ -19,9 +19,6 @@ from sensor_gateway.sensor_state import SensorState, sensor_states
 _TEXT: Final = """\
 Reads a gateway's data folder, whether it runs or not: state of the link, battery, signal, firmware, the rate measured by the
 sensor's own clock, samples lost in the last hour, the offset and drift of its clock, and why payloads were refused.
-
-Example: tiltline sensors --config gateway.toml
-         tiltline sensors --json | jq '.[] | select(.state != "streaming")'
 """
 
 

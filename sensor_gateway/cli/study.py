@@ -13,24 +13,18 @@ from processing.rules.study import study_hash
 from sensor_gateway.config import ConfigError, Retention, Settings, load_settings
 from sensor_gateway.study_file import as_toml, differences, load_study, retention_in, retention_of, study_of, study_path
 
-_EPILOG = """examples:
-  tiltline study hash study.toml                              the hash that stands on every flag; the same on every machine
-  tiltline study export --config gateway.toml > study.toml    rules, quiet hours, trial, programme and retention, every key
-  tiltline study import theirs.toml --config gateway.toml     check it, show what changes, put it in place"""
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     one = actions.add_parser("hash", help="the hash of a study file")
-    one.add_argument("file", metavar="FILE", type=Path)
+    one.add_argument("file", metavar="FILE", type=Path, help="a study file (TOML)")
     out = actions.add_parser("export", help="the gateway's whole study as one file")
     out.add_argument("--out", metavar="FILE", type=Path, help="write there instead of printing")
     take = actions.add_parser(
         "import", help="put a study file in the place of the gateway's; it holds from the next start"
     )
-    take.add_argument("file", metavar="FILE", type=Path)
+    take.add_argument("file", metavar="FILE", type=Path, help="the study file to take in")
     take.add_argument("--dry-run", action="store_true", help="only check it and show what would change")
     for action in (out, take):
         action.add_argument("--config", type=Path, required=True, help="the gateway's file")

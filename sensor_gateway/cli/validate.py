@@ -25,8 +25,6 @@ Parquet recordings that carry their truth: orientation or tilt from cameras, pos
 the same path as `tiltline process`; errors, confusion, agreement and steps are scored by set, mode, activity and person, other
 methods beside them in the same run (mobgap and scikit-digital-health where installed). Writes validation.html and
 validation.json into DIR. The exit status says whether the validation ran, not whether every level was reached.
-
-Example: tiltline validate reference --out report --jobs 2
 """
 
 
