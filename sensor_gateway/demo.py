@@ -21,7 +21,8 @@ from processing.types import NS_PER_S, Event
 from sensor_gateway.clock import Clock
 from sensor_gateway.config import ConfigError, Sensor, Settings, Site, Web
 from sensor_gateway.drivers.synthetic import SyntheticSensor
-from sensor_gateway.export.export import Selection, export_store
+from sensor_gateway.export.export import export_store
+from sensor_gateway.export.selection import Selection
 from sensor_gateway.gateway import Gateway, Hooks
 from sensor_gateway.sinks.store import Store
 

@@ -1,10 +1,11 @@
 """Every published field once: name, type, unit, range, meaning. Additive only; dashboards and exports read it.
 
 The Markdown, JSON and Arrow forms are generated from here (`sensor_gateway/export/dictionary_doc.py`). `tables.py` has the columns
-of every table, `events.py`, `signal.py` and `entries.py` what lies in an event's data, `states.py` what the machines tell of themselves,
-`influx.py` and `facts.py` what InfluxDB holds. Others import from this package only.
+of every table, `answers.py` those of what people entered, `events.py`, `signal.py` and `entries.py` what lies in an event's data,
+`states.py` what the machines tell of themselves, `influx.py` and `facts.py` what InfluxDB holds. Others import from this package only.
 """
 
+from processing.dictionary.answers import ANSWER, ANSWER_TYPES
 from processing.dictionary.events import EVENT_DATA
 from processing.dictionary.facts import event_facts
 from processing.dictionary.field import MAX_T_UTC_NS, Field
@@ -29,6 +30,8 @@ from processing.dictionary.tables import (
 
 __all__ = [
     "ABSOLUTE",
+    "ANSWER",
+    "ANSWER_TYPES",
     "BOUT",
     "DEVICE",
     "EPOCH",

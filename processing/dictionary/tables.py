@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from processing.dictionary.answers import ANSWER
 from processing.dictionary.field import Field, instant
 from processing.types import POSTURES
 
@@ -267,6 +268,7 @@ TABLES: Final = {
     "metrics": METRIC,
     "epochs": EPOCH,
     "events": EVENT,
+    "answers": ANSWER,
     "devices": DEVICE,
     "steps": STEP,
     "transfers": TRANSFER,

@@ -16,8 +16,8 @@ from sensor_gateway.bids import sidecars
 from sensor_gateway.bids.layout import DAY_NS, Session, day_label, iso, label
 from sensor_gateway.export.csv_parquet import FileSet, half_written
 from sensor_gateway.export.deidentify import AS_IT_IS, Veil
-from sensor_gateway.export.export import ExportError, Selection, told
 from sensor_gateway.export.manifest import MANIFEST, write_manifest
+from sensor_gateway.export.selection import ExportError, Selection, told
 from sensor_gateway.export.tables import json_text
 from sensor_gateway.sinks.store import Store
 

@@ -19,6 +19,8 @@ import pyarrow.parquet as pq
 
 ROW_GROUP: Final = 262_144
 """Rows held in memory before they are written (about 15 MB of samples)."""
+SOURCE_WORD: Final = b"tiltline_source"
+"""Key in a Parquet file's own metadata for what its source said of its rows when it was written."""
 
 
 class TableWriter(Protocol):
@@ -127,6 +129,15 @@ class _Regrouped:
         self._held, self._held_rows = [rest], rest.num_rows
         # One chunk a column: the encoder's pages then do not depend on how the rows arrived.
         return held.slice(0, ROW_GROUP).combine_chunks()
+
+
+def source_word(path: Path) -> str | None:
+    """What a Parquet file says under `SOURCE_WORD`; None: there is no whole file."""
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except (FileNotFoundError, pa.ArrowInvalid):
+        return None
+    return metadata.get(SOURCE_WORD, b"").decode() or None
 
 
 def _sync(path: Path) -> None:

@@ -72,6 +72,10 @@ class Veil:
         """The same for exports under one key and with the same options, and nothing that undoes them."""
         return self._digest("mark", f"{self.shift} {self.remap_ids}")[:16]
 
+    def word(self, text: str) -> str:
+        """A text that only has to differ where ``text`` does, such that it tells nothing of it."""
+        return text if self.is_none else self._digest("word", text)[:16]
+
     def columns(self, wearer: str, page: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
         """A page of the store (`Store.columns`, or Arrow arrays) or a table made of one, veiled."""
         if self.is_none:

@@ -17,16 +17,17 @@ from processing.types import POSTURES
 
 _ABOUT: Final = {
     "raw": "What the sensor measured, before any filter (`tiltline export --config FILE --kind raw`).",
-    "samples": "Per sample (`samples.parquet` of `tiltline process`).",
+    "samples": "One row per sample: orientation and angles.",
     "metrics": "One row a second.",
     "epochs": "One row a minute.",
     "events": "One row or line an event; in NDJSON `data` is an object, in CSV and Parquet its JSON text.",
+    "answers": "What people entered, one row an event: answers to prompts, exercises, pain, verdicts and decisions.",
     "devices": "What a sensor says of itself.",
-    "steps": "One row per step: when a foot took the weight. Written by `tiltline process`.",
-    "transfers": "One row per change of posture, such as standing up. Written by `tiltline process`.",
+    "steps": "One row per step: when a foot took the weight.",
+    "transfers": "One row per change of posture, such as standing up.",
     "absolute": "One row a second, beside metrics, where a therapist's offset was entered (`tiltline alignment offset`, "
     "`tiltline process --offset`).",
-    "bouts": "One row per stretch of time spent in one posture. Written by `tiltline process`.",
+    "bouts": "One row per stretch of time spent in one posture.",
 }
 _HEAD: Final = "| name | type | unit | range | meaning | null means | since |"
 _RULE: Final = "|---|---|---|---|---|---|---|"

@@ -5,9 +5,7 @@ Samples stand at their own device time with hindsight, late ones at their place 
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,12 +18,14 @@ from sensor_gateway import derive
 from sensor_gateway.bids.write import RawStream
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import Sensor, Settings
+from sensor_gateway.derive import Recipe
 from sensor_gateway.drivers.base import TransportContext, worn_as
+from sensor_gateway.export.beside import Beside
 from sensor_gateway.export.csv_parquet import FileSet, TableWriter, open_table
 from sensor_gateway.export.deidentify import AS_IT_IS, Veil
 from sensor_gateway.export.dictionary_doc import dictionary_json, dictionary_markdown
-from sensor_gateway.export.export import ExportError, Form, Selection, refuse_by_day, told
 from sensor_gateway.export.manifest import write_manifest
+from sensor_gateway.export.selection import ExportError, Form, Progress, Selection, part_of, refuse_by_day, told
 from sensor_gateway.export.tables import IDENTITY, column_table, repeated, schema_of
 from sensor_gateway.gateway import SPOOL_FILE, transport_factory
 from sensor_gateway.replay.journal_samples import JournalSamples, span_of
@@ -33,9 +33,6 @@ from sensor_gateway.replay.rederive import SpoolReader
 from sensor_gateway.spool.journal import JournalReader
 
 TABLE: Final = "raw"
-_AHEAD: Final = 16
-"""Stretches of samples that may wait for being written."""
-Progress = Callable[[float], None]
 
 
 class RawSource:
@@ -49,7 +46,8 @@ class RawSource:
         if missing or not self.sensors:
             there = ", ".join(sorted({s.wearer for s in settings.sensors})) or "nobody"
             raise ExportError(f"no sensor of {', '.join(missing) or 'anybody'} is configured here; bound are: {there}")
-        self._spool = SpoolReader(base / settings.site.data_dir / SPOOL_FILE)
+        self.path = base / settings.site.data_dir / SPOOL_FILE
+        self.spool = SpoolReader(self.path)
 
     @property
     def wearers(self) -> list[str]:
@@ -57,19 +55,24 @@ class RawSource:
         return sorted({s.wearer for s in self.sensors})
 
     def close(self) -> None:
-        self._spool.close()
+        self.spool.close()
+
+    def recipe(self, sensor: Sensor) -> Recipe:
+        """All that decides what is computed from a sensor's journal, as the gateway has it."""
+        transport = transport_factory(sensor)(sensor, TransportContext(SystemClock()))
+        return derive.recipe(sensor, self._study, transport.driver, worn_as(transport))
 
     def streams(self, progress: Progress | None = None) -> Iterator[RawStream]:
         """One after the other; use each up before the next."""
         for i, sensor in enumerate(self.sensors):
-            yield self._stream(sensor, _share(progress, i, len(self.sensors)))
+            yield self.stream(sensor, part_of(progress, i / len(self.sensors), 1 / len(self.sensors)))
 
-    def _stream(self, sensor: Sensor, progress: Progress | None) -> RawStream:
-        transport = transport_factory(sensor)(sensor, TransportContext(SystemClock()))
-        recipe = derive.recipe(sensor, self._study, transport.driver, worn_as(transport))
-        span = span_of(self._spool, sensor.id, sensor.wearer)
-        samples = JournalSamples(JournalReader(self._spool), recipe, span, progress)
-        return RawStream(sensor.wearer, sensor.id, transport.driver.id, recipe.setup.rate_hz, samples.dated())
+    def stream(self, sensor: Sensor, progress: Progress | None = None) -> RawStream:
+        """A sensor's samples, each at its own time."""
+        recipe = self.recipe(sensor)
+        span = span_of(self.spool, sensor.id, sensor.wearer)
+        samples = JournalSamples(JournalReader(self.spool), recipe, span, progress)
+        return RawStream(sensor.wearer, sensor.id, recipe.driver.id, recipe.setup.rate_hz, samples.dated())
 
 
 def export_raw(
@@ -83,18 +86,13 @@ def export_raw(
     """Write ``raw.parquet`` (or csv) with dictionary and manifest; gives the manifest. ``veil``, errors: as of `export_store`."""
     refuse_by_day(folder)
     fields = (*IDENTITY, *RAW)
-    # The file is written beside the reading of the journal: both spend their time outside of Python.
-    with FileSet(folder, alone=True) as files, ThreadPoolExecutor(1) as beside:
+    with FileSet(folder, alone=True) as files, Beside() as beside:
         name = f"{TABLE}.{form}"
         writer = open_table(files.path(name), schema_of(fields), form)
-        waiting: deque[Future[None]] = deque()
         for stream in source.streams(progress):
             for batch in stream.batches:
-                waiting.append(beside.submit(_write, writer, stream, batch, span, fields, veil))
-                if len(waiting) > _AHEAD:
-                    waiting.popleft().result()
-        for writing in waiting:
-            writing.result()
+                beside.do(_write, writer, stream, batch, span, fields, veil)
+        beside.finish()
         writer.close()
         files.write_text("dictionary.json", dictionary_json((TABLE,), IDENTITY))
         files.write_text("dictionary.md", dictionary_markdown((TABLE,), IDENTITY))
@@ -116,15 +114,18 @@ def _write(
     low, high = np.searchsorted(batch.t_utc_ns, span)
     if low == high:
         return
-    columns: dict[str, Any] = {
-        "wearer": repeated(veil.name("wearer", stream.wearer), int(high - low)),
-        "sensor": repeated(veil.name("sensor", stream.sensor), int(high - low)),
-        "t_utc_ns": batch.t_utc_ns[low:high] + veil.shift_ns(stream.wearer),
-        **{f"acc_{a}_mps2": batch.acc_mps2[low:high, i] for i, a in enumerate("xyz")},
-        **{f"gyr_{a}_rps": batch.gyr_rps[low:high, i] for i, a in enumerate("xyz")},
-    }
+    cut = TimedBatch(
+        batch.t_utc_ns[low:high] + veil.shift_ns(stream.wearer), batch.acc_mps2[low:high], batch.gyr_rps[low:high]
+    )
+    whose = {"wearer": stream.wearer, "sensor": stream.sensor}
+    columns = {kind: repeated(veil.name(kind, name), len(cut)) for kind, name in whose.items()} | raw_columns(cut)
     writer.write(column_table(columns, fields))
 
 
-def _share(progress: Progress | None, i: int, n: int) -> Progress | None:
-    return None if progress is None else lambda share: progress((i + share) / n)
+def raw_columns(batch: TimedBatch) -> dict[str, Any]:
+    """Samples as the columns of the dictionary."""
+    return {
+        "t_utc_ns": batch.t_utc_ns,
+        **{f"acc_{a}_mps2": batch.acc_mps2[:, i] for i, a in enumerate("xyz")},
+        **{f"gyr_{a}_rps": batch.gyr_rps[:, i] for i, a in enumerate("xyz")},
+    }

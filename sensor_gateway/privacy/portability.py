@@ -16,7 +16,8 @@ from typing import Any, Final
 
 from sensor_gateway.alignments.notes import offsets_of, plain, read_notes
 from sensor_gateway.export import registry
-from sensor_gateway.export.export import KIND_OF_TABLE, Selection, export_store
+from sensor_gateway.export.export import export_store
+from sensor_gateway.export.selection import KIND_OF_TABLE, Selection
 from sensor_gateway.privacy.consent import entries
 from sensor_gateway.privacy.sqlite_files import periods, sensors_of
 from sensor_gateway.recording.files import sha256_of

@@ -17,7 +17,7 @@ import pytest
 from processing.dictionary import KINDS
 from sensor_gateway import cli
 from sensor_gateway.cohort.cohort import CohortOptions, seed
-from sensor_gateway.export.export import KIND_OF_TABLE
+from sensor_gateway.export.selection import KIND_OF_TABLE
 from sensor_gateway.sinks.store import Store
 from tests.reference import ABSENT, REFERENCE
 

@@ -14,7 +14,8 @@ from sensor_gateway import controls
 from sensor_gateway.alignments.notes import Offset, append, offset_note
 from sensor_gateway.drivers.base import Received
 from sensor_gateway.export import registry
-from sensor_gateway.export.export import Selection, export_store
+from sensor_gateway.export.export import export_store
+from sensor_gateway.export.selection import Selection
 from sensor_gateway.privacy.sqlite_files import NOBODY, periods
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.file import FileSink

@@ -168,7 +168,10 @@ def test_wrong_selections_get_one_sentence(db: Path, tmp_path: Path, capsys: pyt
     assert run("export", "--store", db, "--out", tmp_path / "file") == 1
     assert "cannot be written" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        run("export", "--store", db, "--kind", "metrics,steps", "--out", out)
+        run("export", "--store", db, "--kind", "metrics,strides", "--out", out)
+    assert "name some of raw, samples, metrics" in capsys.readouterr().err
+    assert run("export", "--store", db, "--kind", "metrics,steps", "--out", out) == 2
+    assert "come from the journal" in capsys.readouterr().err
     assert run("export", "--store", db, "--to", "2020-01-01", "--out", out) == 0
     assert "no record lies in this span" in capsys.readouterr().err
 

@@ -1,0 +1,190 @@
+"""Tables that only the journal has: raw samples, samples with their angles, steps, changes of posture, bouts.
+
+Raw samples stand at their own time with hindsight (`raw.py`). The others leave the same driver and pipeline that the gateway runs,
+fed with the same entries under the settings in force now: what the gateway computed, bit for bit. Where retention has taken the
+beginning of a journal, they begin at what is left, with the alignment that the store says was in force then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from processing.context.periods import BoutStage
+from processing.dictionary import BOUT, RAW, STEP, TABLES, TRANSFER, Field
+from processing.rules.study import study_hash
+from processing.types import NS_PER_S, Metric
+from sensor_gateway.alignments.history import read_history
+from sensor_gateway.config import Sensor
+from sensor_gateway.derive import Deriver, Recipe
+from sensor_gateway.export.deidentify import Veil
+from sensor_gateway.export.raw import RawSource, raw_columns
+from sensor_gateway.export.selection import Progress, part_of
+from sensor_gateway.export.tables import IDENTITY, column_table, record_table, repeated, sample_table, whole
+from sensor_gateway.replay.journal_samples import span_of
+from sensor_gateway.replay.rederive import stretches
+from sensor_gateway.sinks.records import FAR_NS, Records
+from sensor_gateway.spool.journal import JournalReader
+
+DERIVED: Final = ("samples", "steps", "transfers", "bouts")
+JOURNAL_TABLES: Final = ("raw", *DERIVED)
+DAY_NS: Final = 86_400 * NS_PER_S
+_EPOCH: Final = date(1970, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The journal of a sensor no longer has its beginning: what it has begins at ``from_utc_ns`` (None: it has nothing). ``days``: UTC
+    days (since 1970) of the span asked for that the records know and the journal does not; the last one may be there in part.
+    """
+
+    wearer: str
+    sensor: str
+    from_utc_ns: int | None
+    days: tuple[int, ...]
+
+
+class JournalTables:
+    """The journal's tables of a gateway, sensor by sensor. ``records``: the store beside it, where there is one."""
+
+    def __init__(self, source: RawSource, records: Records | None) -> None:
+        self.sensors, self.wearers = source.sensors, source.wearers
+        self.path = source.path
+        self._source, self._records = source, records
+
+    def recipe(self, sensor: Sensor) -> Recipe:
+        """All that decides what is computed; from a journal without its beginning, with the alignment in force at what is left."""
+        recipe = self._source.recipe(sensor)
+        first_ns = self._first_ns(sensor) if self._is_cut(sensor) else None
+        if first_ns is None or self._records is None:
+            return recipe
+        known = read_history(self._records, sensor.wearer, ()).of_sensor(sensor.id).in_force(first_ns)
+        return recipe if known is None else replace(recipe, setup=replace(recipe.setup, alignment=known.alignment))
+
+    def pieces(
+        self, sensor: Sensor, tables: Sequence[str], to_ns: int = FAR_NS, progress: Progress | None = None
+    ) -> Iterator[tuple[str, Any]]:
+        """The sensor's rows up to ``to_ns`` at least, as Arrow tables in the dictionary's columns, each with the table's name."""
+        derived = [t for t in tables if t in DERIVED]
+        share = 0.5 if derived and "raw" in tables else 1.0
+        if "raw" in tables:
+            for batch in self._source.stream(sensor, part_of(progress, 0.0, share)).batches:
+                yield "raw", column_table(raw_columns(batch), RAW)
+        if derived:
+            found = self._derived(sensor, to_ns, part_of(progress, 1.0 - share, share))
+            yield from ((name, table) for name, table in found if name in derived and table.num_rows)
+
+    def _derived(self, sensor: Sensor, to_ns: int, progress: Progress | None) -> Iterator[tuple[str, Any]]:
+        span = span_of(self._source.spool, sensor.id, sensor.wearer)
+        deriver, bouts, last_ns = Deriver(self.recipe(sensor)), BoutStage(), 0
+        for entries in stretches(JournalReader(self._source.spool).read(sensor.id, span.start), span.stop):
+            outputs = deriver.feed(entries)
+            parts = [part for out in outputs for part in out.parts]
+            for part in parts:
+                if part.samples is not None and len(part.samples.t_utc_ns):
+                    last_ns = int(part.samples.t_utc_ns[-1])
+                    yield "samples", sample_table(part.samples)
+            yield "steps", record_table([step for part in parts for step in part.steps], STEP)
+            yield "transfers", record_table([t for part in parts for t in part.transfers], TRANSFER)
+            metrics = [r for out in outputs for r in out.records if isinstance(r, Metric)]
+            yield "bouts", record_table(bouts.take(metrics), BOUT)
+            if progress is not None:
+                progress((entries[-1].seq - span.start + 1) / len(span))
+            # A change of posture shows a while after it, a bout when it has ended.
+            if last_ns - DAY_NS >= to_ns and (bouts.current is None or bouts.current.start_utc_ns >= to_ns):
+                return
+        yield "bouts", record_table(bouts.finish(), BOUT)
+
+    def gone(self, sensor: Sensor, span: tuple[int, int]) -> Gone | None:
+        """What of the span [from, to) the journal has no more; None where it lacks nothing that the records know of."""
+        if not self._is_cut(sensor):
+            return None
+        first_ns = self._first_ns(sensor)
+        # Its first samples are a little older than their arrival.
+        upto_ns = span[1] if first_ns is None else min(first_ns - 2 * NS_PER_S, span[1])
+        if self._records is None or upto_ns <= span[0]:
+            return None
+        days = self._records.days("metric", sensor.wearer, span[0], upto_ns)
+        return Gone(sensor.wearer, sensor.id, first_ns, tuple(sorted(days))) if days else None
+
+    def settings(self, sensor: Sensor) -> str:
+        """Changes with all that decides what is computed, but the journal."""
+        return self._source.recipe(sensor).hash
+
+    def entries_by_day(self, sensor: Sensor) -> dict[int, int]:
+        """The last entry that arrived on each UTC day (since 1970), of those that are left."""
+        begin = span_of(self._source.spool, sensor.id, sensor.wearer)
+        rows = self._source.spool.query(
+            f"SELECT last_rx_utc_ns / {DAY_NS}, max(last_seq) FROM journal "
+            "WHERE sensor = ? AND last_seq >= ? AND last_rx_utc_ns > 0 GROUP BY 1 ORDER BY 1",
+            (sensor.id, begin.start),
+        )
+        return {int(day): int(seq) for day, seq in rows}
+
+    def cut_day(self, sensor: Sensor) -> int | None:
+        """The UTC day (since 1970) on which what is left begins; None where the journal is whole."""
+        first_ns = self._first_ns(sensor) if self._is_cut(sensor) else None
+        return None if first_ns is None else first_ns // DAY_NS
+
+    def told(self, span: tuple[int, int], veil: Veil) -> list[dict[str, Any]]:
+        """What a manifest says of each sensor: under which settings, and which days of the span the journal no longer has."""
+        return [self._told(sensor, self.gone(sensor, span), veil) for sensor in self.sensors]
+
+    def _told(self, sensor: Sensor, gone: Gone | None, veil: Veil) -> dict[str, Any]:
+        recipe, shift_ns = self.recipe(sensor), veil.shift_ns(sensor.wearer)
+        begins = None if gone is None or gone.from_utc_ns is None else gone.from_utc_ns + shift_ns
+        return {
+            "wearer": veil.name("wearer", sensor.wearer),
+            "sensor": veil.name("sensor", sensor.id),
+            "driver": recipe.driver.id,
+            "study_hash": study_hash(recipe.study),
+            "days_missing": [] if gone is None else [day_text(day + shift_ns // DAY_NS) for day in gone.days],
+            "begins_utc_ns": begins,
+        }
+
+    def _is_cut(self, sensor: Sensor) -> bool:
+        """Whether entries of this wearer with this sensor have gone."""
+        begin = span_of(self._source.spool, sensor.id, sensor.wearer)
+        first = self._source.spool.query("SELECT min(first_seq) FROM journal WHERE sensor = ?", (sensor.id,))[0][0]
+        return first is not None and bool(begin) and first > begin.start
+
+    def _first_ns(self, sensor: Sensor) -> int | None:
+        """When the first entry that is left arrived."""
+        begin = span_of(self._source.spool, sensor.id, sensor.wearer).start
+        for entries in JournalReader(self._source.spool).read(sensor.id, begin):
+            return entries[0].received.rx_utc_ns
+        return None
+
+
+def placed(
+    name: str, table: Any, sensor: Sensor, span: tuple[int, int], veil: Veil, identity: Sequence[Field] = IDENTITY
+) -> Any | None:
+    """The rows of a piece that begin within ``span``, with ``identity`` in front, under the veil's names and days; None: no row."""
+    fields = TABLES[name]
+    columns = {f.name: column.chunk(0) for f, column in zip(fields, table.columns, strict=True)}
+    t = whole(columns[fields[0].name])
+    kept = (t >= span[0]) & (t < span[1])
+    if not kept.any():
+        return None
+    if not kept.all():
+        mask = pa.array(kept)
+        columns = {column: cells.filter(mask) for column, cells in columns.items()}
+    rows = int(np.count_nonzero(kept))
+    moved = {f.name: whole(columns[f.name]) + veil.shift_ns(sensor.wearer) for f in fields if _is_time(f)}
+    whose = {"wearer": sensor.wearer, "sensor": sensor.id}
+    named = {f.name: repeated(veil.name(f.name, whose[f.name]), rows) for f in identity}
+    return column_table({**columns, **moved, **named}, (*identity, *fields))
+
+
+def day_text(day: int) -> str:
+    """A UTC day (since 1970) as a date."""
+    return str(_EPOCH + timedelta(days=day))
+
+
+def _is_time(field: Field) -> bool:
+    return field.name.endswith("_utc_ns")
