@@ -182,7 +182,10 @@ class Session:
         alarm = self._ladder.alarm(kind, reason, now_s, self._radio.ladder.hopeless)
         if alarm and not self.stats.alarm:
             log.error("%s: ALARM: %s", self.who.name, alarm)
-        log.warning("%s: %s", self.who.name, reason)
+        again = reason == self.stats.last_error and self._data_since_ns is None
+        log.log(
+            logging.DEBUG if again else logging.WARNING, "%s: %s", self.who.name, reason
+        )  # not every second the same
         self.stats = replace(
             self.stats, failures=self.stats.failures + 1, last_failure=kind, last_error=reason, alarm=alarm
         )

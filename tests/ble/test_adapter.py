@@ -93,12 +93,18 @@ async def bench(
         assert b.central.not_closed == []
 
 
-async def test_an_adapter_that_comes_back_under_another_name_is_found_by_its_address() -> None:
+async def test_an_adapter_that_comes_back_under_another_name_is_found_by_its_address(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with bench() as b:
         await b.streams()
         await b.host.unplug()
         await b.until(lambda: b.states[-1] == "no_adapter")
         await b.until(lambda: b.session.stats.alarm)
+        looked = b.session.stats.failures
+        await b.until(lambda: b.session.stats.failures > looked + 2)
+        said = [r.message for r in caplog.records if r.levelname == "WARNING" and "is not plugged in" in r.message]
+        assert len(said) == 1, "looked for again and again, and said once"
         assert "is not plugged in (here: none)" in b.session.stats.last_error
         assert "Plug the Bluetooth adapter in" in b.session.stats.alarm
         b.host.replug("hci3")
