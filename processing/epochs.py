@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -102,10 +102,14 @@ _NOTHING: Final = Seconds([], [], [], [], [], [], [0], np.empty(0), np.empty(0))
 
 def _joined(parts: Sequence[Seconds]) -> Seconds:
     """Consecutive pieces as one."""
-    if len(parts) == 1:
-        return parts[0]
-    rows = [row for part in parts for row in part.plain()]
-    return Seconds.restored(rows)
+    if len(parts) <= 1:
+        return parts[0] if parts else _NOTHING
+    facts = zip(*(part[:6] for part in parts), strict=True)
+    second, posture, confidence, valid, settling, shaken = (list(chain.from_iterable(column)) for column in facts)
+    lengths = (b - a for part in parts for a, b in pairwise(part.at))
+    at = list(accumulate(lengths, initial=0))
+    tilt, obliquity = (np.concatenate(angle) for angle in zip(*(part.angles() for part in parts), strict=True))
+    return Seconds(second, posture, confidence, valid, settling, shaken, at, tilt, obliquity)
 
 
 def seconds_of(block: SecondBlock, context: ContextBlock, valid: I64, settling: I64, shaken: Bool) -> Seconds:
@@ -139,7 +143,7 @@ class _Held:
         self.parts.append((seconds, a, b))
 
     def all(self) -> Seconds:
-        return _joined([seconds.part(a, b) for seconds, a, b in self.parts]) if self.parts else _NOTHING
+        return _joined([seconds.part(a, b) for seconds, a, b in self.parts])
 
     def restore(self, rows: list[list[Any]]) -> None:
         self.parts = [(Seconds.restored(rows), 0, len(rows))] if rows else []

@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from processing.features.gait import Step
-from processing.features.gait_bouts import MDC_OBLIQUITY_ASYMMETRY_DEG, walking_bouts
+from processing.features.gait_bouts import LEAST_STEPS, MDC_OBLIQUITY_ASYMMETRY_DEG, walking_strides
 from processing.rules.asymmetry import StrideDay
-from processing.types import I64, NS_PER_S, SecondBlock
+from processing.types import NS_PER_S, SecondBlock
 
 PIECE_NS: Final = 60 * NS_PER_S
 ENDED_NS: Final = 4 * NS_PER_S
@@ -99,22 +99,25 @@ class StrideStage:
         return step - before <= JOIN_NS and step - first_ns <= PIECE_NS
 
     def _count(self, steps: list[Step]) -> None:
-        around = [[x[rows] for x in a] for a in self._angles for rows in [self._rows(a[0], steps)]]
-        t, tilt, obliquity, valid = (np.concatenate(pieces) for pieces in zip(*around, strict=True))
-        for bout in walking_bouts(steps, t, tilt, obliquity, valid, self._rate_hz):
-            for stride in bout.strides:
-                if stride.left is None or stride.right is None:
-                    continue
-                self._strides += 1
-                for side, one in zip(self._sides, (stride.left, stride.right), strict=True):
-                    tenths = round(1000 * one.obliquity_range_deg) // _BIN_MDEG
-                    side[tenths] = side.get(tenths, 0) + 1
-
-    @staticmethod
-    def _rows(t: I64, steps: list[Step]) -> slice:
-        """Those of ``t`` that the strides of ``steps`` may need."""
-        lo, hi = np.searchsorted(t, [steps[0].t_utc_ns - NS_PER_S, steps[-1].t_utc_ns + NS_PER_S])
-        return slice(int(lo), int(hi))
+        if len(steps) < LEAST_STEPS:
+            return
+        # As much as their strides may need.
+        from_ns, to_ns = steps[0].t_utc_ns - NS_PER_S, steps[-1].t_utc_ns + NS_PER_S
+        around: list[list[Any]] = []
+        for angles in self._angles:
+            if angles[0][-1] >= from_ns and angles[0][0] < to_ns:
+                lo, hi = angles[0].searchsorted((from_ns, to_ns)).tolist()
+                around.append([x[lo:hi] for x in angles])
+        if not around:
+            return
+        t, tilt, obliquity, valid = (np.concatenate(x) for x in zip(*around, strict=True))
+        for stride in walking_strides(steps, t, tilt, obliquity, valid, self._rate_hz):
+            if stride.left is None or stride.right is None:
+                continue
+            self._strides += 1
+            for side, one in zip(self._sides, (stride.left, stride.right), strict=True):
+                tenths = round(1000 * one.obliquity_range_deg) // _BIN_MDEG
+                side[tenths] = side.get(tenths, 0) + 1
 
     def _forget(self, now_ns: int) -> None:
         """Keep the angles that steps in hand, or steps still to come, may need."""

@@ -43,7 +43,7 @@ _BAND_BINS: Final = (2, 6 * WINDOW_S)
 """Rhythm is judged among 0.5 to 6 Hz: below lies posture, above the heel strike's ring."""
 _LOBE_HZ: Final = 0.375
 _OWN_SHARE: Final = 0.1
-_LEAD_RAD: Final = math.radians(95.0)
+_LEAD: Final = complex(np.exp(-1j * math.radians(95.0)))
 _WAVES: Final = np.exp(np.outer(_STEP_HZ, -2j * math.pi * _TIME_S))
 _WAVES_DOUBLE: Final = _WAVES * _WAVES
 _PARTS: Final = tuple(np.ascontiguousarray(x) for w in (_WAVES, _WAVES_DOUBLE) for x in (w.real, w.imag))
@@ -154,14 +154,14 @@ def windows_of(seconds: Sequence[int], full: F64, params: WindowParams) -> list[
     walks = np.flatnonzero(known & weighs & straight & (turn_dps >= params.min_turn_dps) & strong)
     if not len(walks):
         return []
-    level, axes = _level(acc, up, mean_up)
-    turn = _dot(gyr, up)
-    found: list[GaitWindow] = []
-    for k in walks.tolist():
-        step_hz, rms, rhythm = _rhythm(vertical[k])
-        if params.min_rms_mps2 <= rms <= params.max_rms_mps2 and rhythm >= params.min_rhythm:
-            found.append(_reduced(seconds[k], gravity[:, k], step_hz, vertical[k], level[:, k], axes[:, :, k], turn[k]))
-    return found
+    step_hz, regular = _rhythms(vertical[walks], params)
+    walks, step_hz = walks[regular], step_hz[regular]
+    if not len(walks):
+        return []
+    level, axes = _level(*(x[:, walks] for x in (acc, up, mean_up)))
+    turn = _dot(gyr[:, walks], up[:, walks])
+    begins = [seconds[k] for k in walks.tolist()]
+    return _reduced(begins, gravity[:, walks], step_hz, vertical[walks], level, axes, turn)
 
 
 def _dot(a: F64, b: F64) -> F64:
@@ -195,24 +195,25 @@ def _completed(at: I64, values: F64, max_hole: int) -> F64 | None:
     return full
 
 
-def _rhythm(vertical: F64) -> tuple[float, float, float]:
-    """Step frequency, root mean square in the band, and the share of the band that beats at steps and twice as fast."""
+def _rhythms(vertical: F64, params: WindowParams) -> tuple[F64, Bool]:
+    """Step frequencies (k,) of windows (k, N), and in which of them the body beats at steps and twice as fast, strongly enough."""
     weighted = _HANN * vertical
-    # Products of one shape, whatever the chunks: the same bits each time.
-    a, b, c, d = (part @ weighted for part in _PARTS)
+    # Products of one shape, however many the windows: the same bits each time.
+    a, b, c, d = (np.matmul(part, weighted[:, :, None])[:, :, 0] for part in _PARTS)
     single, double = a * a + b * b, c * c + d * d
     # A step lands once a period: an even faster shake, which would pass as a step's second harmonic, is none.
-    best = int(np.argmax(np.where(single > _OWN_SHARE * double, single + double, 0.0)))
-    step_hz = float(_STEP_HZ[best])
-    power = np.abs(np.fft.rfft(weighted)) ** 2
-    in_band = power[_BINS]
-    total = float(np.add.reduce(in_band))
-    if single[best] <= _OWN_SHARE * double[best]:
-        return step_hz, 0.0, 0.0
-    near = (np.abs(_BIN_HZ - step_hz) <= _LOBE_HZ) | (np.abs(_BIN_HZ - 2.0 * step_hz) <= _LOBE_HZ)
+    own = single > _OWN_SHARE * double
+    best = np.argmax(np.where(own, single + double, 0.0), axis=1)
+    step_hz = _STEP_HZ[best]
+    size = np.abs(np.fft.rfft(weighted, axis=1))
+    in_band = np.ascontiguousarray(size[:, _BINS[0] : _BINS[-1] + 1]) ** 2
+    total = np.add.reduce(in_band, axis=1)
+    off = np.abs(_BIN_HZ - step_hz[:, None]), np.abs(_BIN_HZ - 2.0 * step_hz[:, None])
+    near = np.add.reduce(np.where((off[0] <= _LOBE_HZ) | (off[1] <= _LOBE_HZ), in_band, 0.0), axis=1)
     # Two sides of the spectrum, and a Hann window keeps two thirds of a wave's power per squared weight.
-    rms = math.sqrt(2.0 * total / 1.5)
-    return step_hz, rms, float(np.add.reduce(np.where(near, in_band, 0.0))) / total if total > 0.0 else 0.0
+    rms = np.sqrt(2.0 * total / 1.5)
+    strong = (rms >= params.min_rms_mps2) & (rms <= params.max_rms_mps2) & own[np.arange(len(best)), best]
+    return step_hz, strong & (near / np.where(total > 0.0, total, 1.0) >= params.min_rhythm)
 
 
 def _level(acc: F64, up: F64, mean_up: F64) -> tuple[F64, F64]:
@@ -236,44 +237,66 @@ def _harmonics(step_hz: float) -> NDArray[np.complex128]:
     return out
 
 
-def _reduced(second: int, up: F64, step_hz: float, vertical: F64, level: F64, axes: F64, turn: F64) -> GaitWindow:
-    """Harmonics one to four of the stride, and the turns, put back into sensor axes."""
-    waves = _harmonics(step_hz)
-    flat = level - np.add.reduce(_HANN * level, axis=1)[:, None]
-    a, b = (2.0 * np.add.reduce(waves * (_HANN * row), axis=1) for row in flat)
-    v = 2.0 * complex(np.add.reduce(waves[1] * (_HANN * vertical)))
-    sign = np.array([-1.0, 1.0, -1.0, 1.0])
-    aa, bb, ab = (np.real(x * np.conj(y)) for x, y in ((a, a), (b, b), (a, b)))
-    total = float(np.add.reduce(aa) + np.add.reduce(bb))
-    aa, bb, ab = (float(np.add.reduce(sign * x)) / total for x in (aa, bb, ab))
-    e, f = axes.tolist()
-    xx, yy, zz, xy, xz, yz = (
-        aa * (e[i] * e[j]) + bb * (f[i] * f[j]) + ab * (e[i] * f[j] + e[j] * f[i])
+def _reduced(
+    seconds: Sequence[int], up: F64, step_hz: F64, vertical: F64, level: F64, axes: F64, turn: F64
+) -> list[GaitWindow]:
+    """Harmonics one to four of the stride, and the turns, put back into sensor axes: of k windows, ``up`` (3, k), ``step_hz`` (k,),
+    ``vertical`` (k, N), ``level`` (2, k, N) along ``axes`` (2, 3, k), ``turn`` (k, N).
+    """
+    waves = np.stack([_harmonics(hz) for hz in step_hz.tolist()])
+    flat = _HANN * (level - np.add.reduce(_HANN * level, axis=2)[:, :, None])
+    a, b = (2.0 * np.add.reduce(waves * row[:, None, :], axis=2) for row in flat)
+    v = 2.0 * np.add.reduce(waves[:, 1] * (_HANN * vertical), axis=1)
+    aa, bb, ab = ((x * np.conj(y)).real.T for x, y in ((a, a), (b, b), (a, b)))
+    total = _four(aa) + _four(bb)
+    # Even harmonics less odd ones.
+    scatter = [_four((-x[0], x[1], -x[2], x[3])) / total for x in (aa, bb, ab)]
+    e, f = axes
+    sensor = (
+        scatter[0] * (e[i] * e[j]) + scatter[1] * (f[i] * f[j]) + scatter[2] * (e[i] * f[j] + e[j] * f[i])
         for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
     )
-    # Towards the front the step's acceleration leads the vertical; how far it does so differs between people by 25° or so.
-    lead = np.conj(v) * np.exp(-1j * _LEAD_RAD) / abs(v)
-    ahead_a, ahead_b = float(np.real(a[1] * lead)), float(np.real(b[1] * lead))
-    size = math.sqrt(abs(a[1]) ** 2 + abs(b[1]) ** 2)
-    smooth = max(1, round(2.0 * CELLS_PER_S / step_hz))
-    slow_turn, slow_a, slow_b = (_running_mean(x, smooth) for x in (turn, level[0], level[1]))
-    # One stride is one independent look at the curve.
-    left_a, left_b = float(np.add.reduce(slow_a * slow_turn)), float(np.add.reduce(slow_b * slow_turn))
-    return GaitWindow(
-        second,
-        _three(up.tolist()),
-        step_hz,
-        (xx, yy, zz, xy, xz, yz),
-        abs(v) ** 2,
-        _three([(ahead_a * x + ahead_b * y) / size for x, y in zip(e, f, strict=True)]),
-        _three([(left_a * x + left_b * y) / smooth for x, y in zip(e, f, strict=True)]),
+    smooth = np.maximum(1, np.rint(2.0 * CELLS_PER_S / step_hz)).astype(np.int64)
+    columns_of = (
+        zip(*(x.tolist() for x in sensor), strict=True),
+        v.tolist(),
+        a[:, 1].tolist(),
+        b[:, 1].tolist(),
+        axes.transpose(2, 0, 1).tolist(),
+        _curves(turn, level, smooth).T.tolist(),
+        smooth.tolist(),
     )
+    rows = zip(seconds, up.T.tolist(), step_hz.tolist(), *columns_of, strict=True)
+    found: list[GaitWindow] = []
+    for second, u, hz, xyz, beat, a2, b2, (ahead, across), (left_a, left_b), width in rows:
+        size = abs(beat)
+        # Towards the front the step's acceleration leads the vertical; how far it does so differs between people by 25° or so.
+        lead = beat.conjugate() * _LEAD * (1.0 / size)
+        ahead_a, ahead_b = (a2 * lead).real, (b2 * lead).real
+        length = math.sqrt(abs(a2) ** 2 + abs(b2) ** 2)
+        forward = _three([(ahead_a * x + ahead_b * y) / length for x, y in zip(ahead, across, strict=True)])
+        inwards = _three([(left_a * x + left_b * y) / width for x, y in zip(ahead, across, strict=True)])
+        found.append(GaitWindow(second, _three(u), hz, xyz, size**2, forward, inwards))
+    return found
 
 
-def _running_mean(x: F64, width: int) -> F64:
-    total = np.zeros(len(x) + 1)
-    np.cumsum(x, out=total[1:])
-    out: F64 = (total[width:] - total[:-width]) / width
+def _four(x: Any) -> F64:
+    """Sum of four rows, one after the other."""
+    out: F64 = x[0] + x[1] + x[2] + x[3]
+    return out
+
+
+def _curves(turn: F64, level: F64, width: I64) -> F64:
+    """Sums (2, k) of horizontal acceleration (2, k, N) times rate of turn (k, N), both smoothed over ``width`` (k,) cells."""
+    total = np.zeros((3, len(turn), _N + 1))
+    np.cumsum(turn, axis=1, out=total[0, :, 1:])
+    np.cumsum(level, axis=2, out=total[1:, :, 1:])
+    out = np.empty((2, len(turn)))
+    # One stride is one independent look at the curve.
+    for w in sorted(set(width.tolist())):
+        rows = np.flatnonzero(width == w)
+        slow = (total[:, rows, w:] - total[:, rows, :-w]) / w
+        out[:, rows] = np.add.reduce(slow[1:] * slow[0], axis=2)
     return out
 
 

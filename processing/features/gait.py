@@ -22,6 +22,7 @@ HORIZON_S: Final = 0.6
 """What comes this long after a candidate may decide it: the next step. With the 0.32 s of `REACH_CELLS` and a cell of 0.04 s
 a step is known 0.96 s after it happened (then its second must be complete).
 """
+_HORIZON_NS: Final = round(HORIZON_S * NS_PER_S)
 SIDES: Final = ("left", "right", "unknown")
 MIN_STEPS: Final = 4
 """Two strides: so many tell a rhythm, and fewer, looking back, are a shuffle."""
@@ -72,26 +73,33 @@ class Rhythm:
     rise_mps3: list[float] = field(default_factory=list)
     last_ns: int | None = None
 
+    step_s: float = field(init=False)
+    usual_mps3: float = field(init=False)
+    _fair_mps3: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._sum_up()
+
+    def _sum_up(self) -> None:
+        """Step time and rise as far as they are known. A stranger's usual rise is what makes the stranger's fair rise fair."""
+        p, interval_s, rise_mps3 = self.params, self.interval_s, self.rise_mps3
+        self.step_s = median(interval_s) if len(interval_s) >= MIN_STEPS else p.step_s
+        self.usual_mps3 = median(rise_mps3) if len(rise_mps3) >= MIN_STEPS else p.stranger_rise_mps3 / p.share
+        self._fair_mps3 = max(p.floor_mps3, p.share * self.usual_mps3)
+
     def learn(self, candidate: Candidate) -> None:
         """Take a step that was decided."""
         if self.last_ns is not None and candidate.t_utc_ns - self.last_ns < NS_PER_S:
             self.interval_s = [*self.interval_s[1 - MEMORY :], (candidate.t_utc_ns - self.last_ns) / NS_PER_S]
         self.rise_mps3 = [*self.rise_mps3[1 - MEMORY :], candidate.rise_mps3]
         self.last_ns = candidate.t_utc_ns
-
-    def step_s(self) -> float:
-        return median(self.interval_s) if len(self.interval_s) >= MIN_STEPS else self.params.step_s
-
-    def usual_mps3(self) -> float:
-        """The usual rise; a stranger's is what makes the stranger's fair rise fair."""
-        p = self.params
-        return median(self.rise_mps3) if len(self.rise_mps3) >= MIN_STEPS else p.stranger_rise_mps3 / p.share
+        self._sum_up()
 
     def fair_mps3(self, t_utc_ns: int) -> float:
         """What counts as a fair rise at this time. After a rest the next walk may be slower: at most a stranger's."""
-        fair = max(self.params.floor_mps3, self.params.share * self.usual_mps3())
-        rested = self.last_ns is None or t_utc_ns - self.last_ns > self.params.max_step_s * NS_PER_S
-        return min(fair, self.params.stranger_rise_mps3) if rested else fair
+        p = self.params
+        rested = self.last_ns is None or t_utc_ns - self.last_ns > p.max_step_s * NS_PER_S
+        return min(self._fair_mps3, p.stranger_rise_mps3) if rested else self._fair_mps3
 
 
 @dataclass(slots=True)
@@ -138,48 +146,48 @@ class GaitStage:
     def _decide(self, known_until_ns: int | None) -> list[Step]:
         """Add candidates and decide them in the order of time at which each is due, which no chunking changes."""
         steps: list[Step] = []
-        horizon = round(HORIZON_S * NS_PER_S)
+        chain, rhythm, known = self._chain, self._rhythm, self._known
         taken = 0
         while True:
-            nodes, first = self._chain.nodes, self._chain.first
-            open_node = self._undecided < first + len(nodes)
-            due = nodes[self._undecided - first].candidate.t_utc_ns + horizon if open_node else None
-            if taken < len(self._known) and (due is None or self._known[taken].t_utc_ns <= due):
-                c = self._known[taken]
+            at = self._undecided - chain.first
+            due = chain.nodes[at].candidate.t_utc_ns + _HORIZON_NS if at < len(chain.nodes) else None
+            if taken < len(known) and (due is None or known[taken].t_utc_ns <= due):
+                c = known[taken]
                 taken += 1
-                fair = self._rhythm.fair_mps3(c.t_utc_ns)
-                self._chain.add(c, step_s=self._rhythm.step_s(), fair_mps3=fair)
+                chain.add(c, step_s=rhythm.step_s, fair_mps3=rhythm.fair_mps3(c.t_utc_ns))
             elif due is not None and (known_until_ns is None or known_until_ns > due):
-                steps += self._judge(self._undecided)
+                step = self._judge(self._undecided)
+                if step is not None:
+                    steps.append(step)
                 self._undecided += 1
-                self._chain.drop_before(self._undecided)
+                chain.drop_before(self._undecided)
             else:
                 break
-        del self._known[:taken]
+        del known[:taken]
         return steps
 
-    def _judge(self, number: int) -> list[Step]:
-        node = self._chain.nodes[number - self._chain.first]
-        path = dict(self._chain.best())
+    def _judge(self, number: int) -> Step | None:
+        chain, p = self._chain, self.params
+        node = chain.nodes[number - chain.first]
         c, last = node.candidate, self._last
         pause_s = math.inf if last is None else (c.t_utc_ns - last.t_utc_ns) / NS_PER_S
-        if number in path and pause_s >= self.params.min_step_s:
-            self._in_bout = self._in_bout + 1 if pause_s <= self.params.max_step_s else 1
-            side = path[number]
-            return [self._take(c, side, sure=node.side_margin() >= self.params.sure_margin)]
-        if last is not None and self._in_bout >= MIN_STEPS and self._closes(number, last, path):
+        path = chain.best(back_to=number)
+        if path and path[-1][0] == number and pause_s >= p.min_step_s:
+            self._in_bout = self._in_bout + 1 if pause_s <= p.max_step_s else 1
+            return self._take(c, path[-1][1], sure=node.side_margin() >= p.sure_margin)
+        if last is not None and self._in_bout >= MIN_STEPS and self._closes(number, last):
             self._in_bout = 0  # one closing step a bout
-            return [self._take(c, LEFT + RIGHT - self._last_side, sure=True)]
-        return []
+            return self._take(c, LEFT + RIGHT - self._last_side, sure=True)
+        return None
 
-    def _closes(self, number: int, last: Candidate, path: dict[int, int]) -> bool:
-        step_s, usual = self._rhythm.step_s(), self._rhythm.usual_mps3()
+    def _closes(self, number: int, last: Candidate) -> bool:
+        step_s, usual = self._rhythm.step_s, self._rhythm.usual_mps3
         first = self._chain.first
         rivals: dict[int, Candidate] = {}
         for i, n in enumerate(self._chain.nodes, first):
             if n.candidate.t_utc_ns > last.t_utc_ns and self.closing.fits(last, n.candidate, step_s, usual):
                 rivals[i] = n.candidate
-        if number not in rivals or any(i in path for i in rivals):
+        if number not in rivals or any(i in rivals for i, _ in self._chain.best()):
             return False
         return number == max(rivals, key=lambda i: self.closing.merit(last, rivals[i], step_s, self.params))
 

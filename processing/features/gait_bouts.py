@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -30,10 +31,12 @@ MDC_STEP_TIME_ASYMMETRY_PERCENT: Final = 4.3
 MDC_CADENCE_PER_MIN: Final = 12.5  # true changes of pace are in it
 
 _MAX_STEP_S: Final = 1.5
-_MIN_STEPS: Final = 4
+LEAST_STEPS: Final = 4
+"""Fewer in a row are no bout."""
 _MIN_COVERAGE: Final = 0.8
 _MIN_SIDED: Final = 3
 """Strides with both sides known from which an asymmetry is given at all."""
+_IN_TURN: Final = (("left", "right"), ("right", "left"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,43 +91,78 @@ def walking_bouts(
     """Bouts in ``steps`` (in order of time), with the samples (n,) that cover them; a stride with fewer than 80 % valid samples
     is left out.
     """
-    use = valid & np.isfinite(anterior_tilt_deg)
-    samples = _Samples(t_utc_ns[use], anterior_tilt_deg[use], obliquity_deg[use], rate_hz)
-    bouts: list[WalkingBout] = []
-    at = 0
-    for i in range(1, len(steps) + 1):
-        if i == len(steps) or steps[i].t_utc_ns - steps[i - 1].t_utc_ns > _MAX_STEP_S * NS_PER_S:
-            if i - at >= _MIN_STEPS:
-                bouts.append(_bout(steps[at:i], samples))
-            at = i
-    return bouts
+    samples = _samples(t_utc_ns, anterior_tilt_deg, obliquity_deg, valid, rate_hz)
+    return [_bout(bout, samples) for bout in _parted(steps)]
+
+
+def walking_strides(
+    steps: Sequence[Step], t_utc_ns: I64, anterior_tilt_deg: F64, obliquity_deg: F64, valid: Bool, rate_hz: float
+) -> list[Stride]:
+    """The strides of all `walking_bouts`, for those who ask for nothing else."""
+    samples = _samples(t_utc_ns, anterior_tilt_deg, obliquity_deg, valid, rate_hz)
+    return [stride for bout in _parted(steps) for stride in _strides(bout, samples)]
+
+
+def _parted(steps: Sequence[Step]) -> list[Sequence[Step]]:
+    """Steps cut where they pause; what is too short left out."""
+    longest = _MAX_STEP_S * NS_PER_S
+    pauses = [i for i in range(1, len(steps)) if steps[i].t_utc_ns - steps[i - 1].t_utc_ns > longest]
+    return [steps[a:b] for a, b in pairwise([0, *pauses, len(steps)]) if b - a >= LEAST_STEPS]
 
 
 @dataclass(frozen=True, slots=True)
 class _Samples:
     t_utc_ns: I64
-    tilt_deg: F64
-    obliquity_deg: F64
+    angles: tuple[F64, F64]
     rate_hz: float
 
-    def ranges(self, from_ns: int, to_ns: int) -> SideRange | None:
-        """None where too few samples are valid."""
-        lo, hi = np.searchsorted(self.t_utc_ns, (from_ns, to_ns)).tolist()
-        seconds = (to_ns - from_ns) / NS_PER_S
-        if hi - lo < max(2.0, _MIN_COVERAGE * seconds * self.rate_hz):
+    def between(self, times: list[int]) -> _Spans:
+        """What lies between each of ``times`` and the next."""
+        at = np.searchsorted(self.t_utc_ns, times)
+        tilt, obliquity = (_extremes(angle, at) for angle in self.angles)
+        return _Spans(times, (at[1:] - at[:-1]).tolist(), tilt, obliquity, self.rate_hz)
+
+
+def _extremes(values: F64, at: I64) -> tuple[list[float], list[float]]:
+    """Least and greatest of the rows from each of ``at`` to the next; of none the infinities that any value replaces."""
+    held = np.flatnonzero(at[1:] - at[:-1])
+    least, greatest = np.full(len(at) - 1, math.inf), np.full(len(at) - 1, -math.inf)
+    if len(held):
+        least[held] = np.minimum.reduceat(values[: at[-1]], at[held])
+        greatest[held] = np.maximum.reduceat(values[: at[-1]], at[held])
+    return least.tolist(), greatest.tolist()
+
+
+@dataclass(frozen=True, slots=True)
+class _Spans:
+    """From each of some times to the next: how many samples, and the least and greatest of their angles."""
+
+    times: list[int]
+    count: list[int]
+    tilt_deg: tuple[list[float], list[float]]
+    obliquity_deg: tuple[list[float], list[float]]
+    rate_hz: float
+
+    def ranges(self, i: int, j: int) -> SideRange | None:
+        """From time i to time j; None where too few samples are valid."""
+        seconds = (self.times[j] - self.times[i]) / NS_PER_S
+        if sum(self.count[i:j]) < max(2.0, _MIN_COVERAGE * seconds * self.rate_hz):
             return None
-        tilt, obliquity = self.tilt_deg[lo:hi], self.obliquity_deg[lo:hi]
-        return SideRange(float(tilt.max() - tilt.min()), float(obliquity.max() - obliquity.min()), seconds)
+        tilt, obliquity = (max(high[i:j]) - min(low[i:j]) for low, high in (self.tilt_deg, self.obliquity_deg))
+        return SideRange(tilt, obliquity, seconds)
+
+
+def _samples(t_utc_ns: I64, anterior_tilt_deg: F64, obliquity_deg: F64, valid: Bool, rate_hz: float) -> _Samples:
+    use = valid & np.isfinite(anterior_tilt_deg)
+    if use.all():
+        return _Samples(t_utc_ns, (anterior_tilt_deg, obliquity_deg), rate_hz)
+    return _Samples(t_utc_ns[use], (anterior_tilt_deg[use], obliquity_deg[use]), rate_hz)
 
 
 def _bout(steps: Sequence[Step], samples: _Samples) -> WalkingBout:
     times = [s.t_utc_ns for s in steps]
     interval_s = float(np.median(np.diff(np.array(times)))) / NS_PER_S
-    strides = []
-    for i in range(0, len(steps) - 2, 2):
-        stride = _stride(steps[i : i + 3], samples)
-        if stride is not None:
-            strides.append(stride)
+    strides = _strides(steps, samples)
     pairs = [(s.left, s.right) for s in strides if s.left is not None and s.right is not None]
 
     def asymmetry(of: Callable[[SideRange, SideRange], float]) -> float | None:
@@ -146,16 +184,20 @@ def _bout(steps: Sequence[Step], samples: _Samples) -> WalkingBout:
     )
 
 
-def _stride(three: Sequence[Step], samples: _Samples) -> Stride | None:
-    a, b, c = three
-    whole = samples.ranges(a.t_utc_ns, c.t_utc_ns)
-    if whole is None:
-        return None
-    sides: dict[str, SideRange | None] = {"left": None, "right": None}
-    if {a.side, b.side} == {"left", "right"} and c.side in {a.side, "unknown"}:
-        halves = samples.ranges(a.t_utc_ns, b.t_utc_ns), samples.ranges(b.t_utc_ns, c.t_utc_ns)
-        if None not in halves:
-            sides = {a.side: halves[0], b.side: halves[1]}
-    return Stride(
-        a.t_utc_ns, whole.duration_s, whole.tilt_range_deg, whole.obliquity_range_deg, sides["left"], sides["right"]
-    )
+def _strides(steps: Sequence[Step], samples: _Samples) -> list[Stride]:
+    spans = samples.between([s.t_utc_ns for s in steps])
+    strides = []
+    for i in range(0, len(steps) - 2, 2):
+        whole = spans.ranges(i, i + 2)
+        if whole is None:
+            continue
+        first, then, last = steps[i].side, steps[i + 1].side, steps[i + 2].side
+        left = right = None
+        if (first, then) in _IN_TURN and last in (first, "unknown"):
+            halves = spans.ranges(i, i + 1), spans.ranges(i + 1, i + 2)
+            if None not in halves:
+                left, right = halves if first == "left" else halves[::-1]
+        strides.append(
+            Stride(steps[i].t_utc_ns, whole.duration_s, whole.tilt_range_deg, whole.obliquity_range_deg, left, right)
+        )
+    return strides

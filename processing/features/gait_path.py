@@ -81,42 +81,58 @@ class Chain:
     def add(self, candidate: Candidate, *, step_s: float, fair_mps3: float) -> None:
         """Append a candidate later than all before, judged by this step time and fair rise."""
         p, t = self.params, candidate.t_utc_ns
+        self._end_before(t - round(p.max_step_s * NS_PER_S))
+        score, state = self._ended
+        begin = score - p.begin_cost
+        left, right, from_left, from_right = begin, begin, state, state
+        first, same = self.first, p.same_side_cost
+        latest = t - round(p.min_step_s * NS_PER_S)
+        for number in range(self._open, first + len(self.nodes)):
+            old = self.nodes[number - first]
+            if old.candidate.t_utc_ns > latest:
+                break
+            cost = rhythm_cost((t - old.candidate.t_utc_ns) / NS_PER_S, step_s, p)
+            # From a left and from a right step before to either side; the first of equals holds.
+            was_left, was_right = old.score[LEFT] - cost, old.score[RIGHT] - cost
+            if was_left - same > left:
+                left, from_left = was_left - same, 2 * number + LEFT
+            if was_right > left:
+                left, from_left = was_right, 2 * number + RIGHT
+            if was_left > right:
+                right, from_right = was_left, 2 * number + LEFT
+            if was_right - same > right:
+                right, from_right = was_right - same, 2 * number + RIGHT
+        gain = min(p.max_gain, max(-p.max_gain, math.log(candidate.rise_mps3 / fair_mps3)))
+        lean = p.side_gain * math.tanh(candidate.sway_mps2 / p.sway_mps2)
+        self.nodes.append(Node(candidate, [left + gain - lean, right + gain + lean], [from_left, from_right]))
+
+    def _end_before(self, t_utc_ns: int) -> None:
+        """Nodes before this time cannot be continued any more."""
         while self._open < self.first + len(self.nodes):
             old = self.nodes[self._open - self.first]
-            if t - old.candidate.t_utc_ns <= p.max_step_s * NS_PER_S:
-                break
+            if old.candidate.t_utc_ns >= t_utc_ns:
+                return
             for side in (LEFT, RIGHT):
                 if old.score[side] > self._ended[0]:
                     self._ended = (old.score[side], 2 * self._open + side)
             self._open += 1
-        begin = self._ended[0] - p.begin_cost
-        score, back = [begin, begin], [self._ended[1], self._ended[1]]
-        for number in range(self._open, self.first + len(self.nodes)):
-            old = self.nodes[number - self.first]
-            interval = (t - old.candidate.t_utc_ns) / NS_PER_S
-            if interval < p.min_step_s:
-                break
-            cost = rhythm_cost(interval, step_s, p)
-            for side in (LEFT, RIGHT):
-                for before in (LEFT, RIGHT):
-                    reached = old.score[before] - cost - (p.same_side_cost if before == side else 0.0)
-                    if reached > score[side]:
-                        score[side], back[side] = reached, 2 * number + before
-        gain = min(p.max_gain, max(-p.max_gain, math.log(candidate.rise_mps3 / fair_mps3)))
-        lean = p.side_gain * math.tanh(candidate.sway_mps2 / p.sway_mps2)
-        self.nodes.append(Node(candidate, [score[LEFT] + gain - lean, score[RIGHT] + gain + lean], back))
 
-    def best(self) -> list[tuple[int, int]]:
-        """Number and side of each node of the best chain so far, latest first, as far back as nodes are kept."""
+    def best(self, back_to: int = 0) -> list[tuple[int, int]]:
+        """Number and side of each node of the best chain so far, latest first, as far back as nodes are kept or ``back_to``."""
         score, state = self._ended
-        for i in range(max(self._open - self.first, 0), len(self.nodes)):
-            for side in (LEFT, RIGHT):
-                if self.nodes[i].score[side] > score:
-                    score, state = self.nodes[i].score[side], 2 * (self.first + i) + side
+        first, nodes = self.first, self.nodes
+        for number in range(max(self._open, first), first + len(nodes)):
+            left, right = nodes[number - first].score
+            if left > score:
+                score, state = left, 2 * number + LEFT
+            if right > score:
+                score, state = right, 2 * number + RIGHT
         out: list[tuple[int, int]] = []
-        while state != START and state // 2 >= self.first:
-            out.append((state // 2, state % 2))
-            state = self.nodes[state // 2 - self.first].back[state % 2]
+        earliest = 2 * max(first, back_to)
+        while state >= earliest:
+            number, side = divmod(state, 2)
+            out.append((number, side))
+            state = nodes[number - first].back[side]
         return out
 
     def drop_before(self, number: int) -> None:

@@ -32,6 +32,12 @@ _SIGMA_CELLS: Final = 2.0
 _TAPS: Final = 6
 _SWAY_FROM: Final = 2
 _SWAY_TO: Final = 8
+_AROUND: Final = REACH_CELLS + np.array(
+    [*range(-_SWAY_TO, -_SWAY_FROM), *range(_SWAY_FROM + 1, _SWAY_TO + 1)], dtype=np.int64
+)
+"""The cells before and after a moment, in the array that holds it."""
+_WEIGHTS: Final = tuple(k * float(np.exp(-0.5 * (k / _SIGMA_CELLS) ** 2)) for k in range(1, _TAPS + 1))
+_WEIGHTS_S: Final = sum(2.0 * w * k * CELL_S for k, w in enumerate(_WEIGHTS, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +118,7 @@ class RiseStage:
         inner = rise[1:-1]
         peak = np.flatnonzero((inner >= MIN_RISE_MPS3) & (inner > rise[:-2]) & (inner >= rise[2:]))
         first = end - len(braking) + REACH_CELLS
-        return [_candidate(first + i, rise[i : i + 3].tolist(), lateral, i + REACH_CELLS) for i in peak.tolist()]
+        return _candidates(first, rise, lateral, peak)
 
     def snapshot(self) -> dict[str, Any]:
         return {"end": self._end, "braking": self._braking.copy(), "lateral": self._lateral.copy()}
@@ -143,19 +149,21 @@ def _derivative(x: F64, count: int) -> F64:
 
     Written as a sum of shifted arrays: each result is then the same however many are computed at once.
     """
-    lo, total, norm = REACH_CELLS - 1, np.zeros(count + 2), 0.0
-    for k in range(1, _TAPS + 1):
-        w = k * float(np.exp(-0.5 * (k / _SIGMA_CELLS) ** 2))
+    lo, total = REACH_CELLS - 1, np.zeros(count + 2)
+    for k, w in enumerate(_WEIGHTS, 1):
         total += w * (x[lo + k : lo + k + count + 2] - x[lo - k : lo - k + count + 2])
-        norm += 2.0 * w * k * CELL_S
-    return total / norm
+    return total / _WEIGHTS_S
 
 
-def _candidate(cell: int, rise: list[float], lateral: F64, row: int) -> Candidate:
-    """The peak's time between cells by a parabola through three of them; the sway around it."""
-    a, b, c = rise
+def _candidates(first_cell: int, rise: F64, lateral: F64, peak: I64) -> list[Candidate]:
+    """The peaks' times between cells by a parabola through three of them; the sway around each."""
+    if not len(peak):
+        return []
+    a, b, c = rise[peak], rise[peak + 1], rise[peak + 2]
     offset = 0.5 * (a - c) / (a - 2.0 * b + c)
-    before = lateral[row - _SWAY_TO : row - _SWAY_FROM].tolist()
-    after = lateral[row + _SWAY_FROM + 1 : row + _SWAY_TO + 1].tolist()
-    sway = (sum(before) - sum(after)) / len(before)
-    return Candidate(cell * CELL_NS + round((0.5 + offset) * CELL_NS), b, sway)
+    around = lateral[peak[:, None] + _AROUND].tolist()
+    half = len(_AROUND) // 2
+    return [
+        Candidate((first_cell + i) * CELL_NS + round((0.5 + at) * CELL_NS), r, (sum(x[:half]) - sum(x[half:])) / half)
+        for i, at, r, x in zip(peak.tolist(), offset.tolist(), b.tolist(), around, strict=True)
+    ]
