@@ -157,7 +157,7 @@ def _searched(entry: Stated, recording: Recording, sensor: Sensor, before: Align
     for what in ("mount", "neutral"):
         source = aligned.source[what]
         if source is not None and "not_found" in source:
-            raise CorrectionError(f'{what} "auto": {source["not_found"]}')
+            raise CorrectionError(f'{what} "auto": {source["not_found"]}; or state it, or begin elsewhere (since)')
     rows, t = aligned.alignment.r_ps, before.t_utc_ns
     if zero is None:
         return turned(before, rows[1], rows[0], "walking", t)

@@ -189,6 +189,11 @@ def _replay(job: _Job, spool: SpoolReader, store: Store) -> int:
     used = {s.id: _used(job, spool, s) for s in job.sensors}
     said: dict[str, Any] = {s: asdict(r) for s, r in _derive(job, spool, store, used).items()}
     maker = derivation.sign(store, _facts(job, used, said))
+    for sensor_id, of in used.items():
+        came = said[sensor_id].get("corrected", len(of))
+        if came < len(of):
+            late = f"{sensor_id}: {came} of {len(of)} alignments came into force; the journal ends before the others, or begins after them"
+            print(f"tiltline replay: warning: {late}", file=sys.stderr)
     worn: dict[str, list[str]] = {}
     for s in job.sensors:
         worn.setdefault(s.wearer, []).append(s.id)

@@ -90,10 +90,10 @@ def erase_records(folder: Path, wearer: str) -> int:
 
 
 def erase_derivations(folder: Path, wearer: str) -> int:
-    """Stores derived again with a correction, and the notes beside them; records taken out."""
+    """Stores derived again, what they say of themselves, and the notes that an earlier release wrote beside them; records taken out."""
     gone = 0
     for path in sorted((folder / DERIVED).rglob("*.db")):
-        gone += sum(erase_store(path, wearer).values())
+        gone += sum(erase_store(path, wearer, prune).values())
     for path in sorted((folder / DERIVED).rglob("*.json")):
         prune_json(path, wearer)
     return gone

@@ -20,6 +20,7 @@ from processing.dictionary import KINDS
 from sensor_gateway.clock import Clock
 from sensor_gateway.config import Retention
 from sensor_gateway.privacy.sqlite_files import ScrubError, opened, transaction
+from sensor_gateway.sinks.makers import DERIVED
 from sensor_gateway.spool.database import count
 from sensor_gateway.spool.journal import DROPPED
 from sensor_gateway.status.status import SPOOL_FILE, STORE_FILE
@@ -59,7 +60,7 @@ def limits(retention: Retention) -> dict[str, int]:
 
 
 def retain(folder: Path, retention: Retention, now_ns: int, dry_run: bool = False, copies: Path | None = None) -> Kept:
-    """Enforce the limits on a data folder and the file sink's ``copies``, or (``dry_run``) say what would go.
+    """Enforce the limits on a data folder, derivations included, and the file sink's ``copies``, or (``dry_run``) say what would go.
 
     Raises `ScrubError` or ``OSError``.
     """
@@ -69,13 +70,22 @@ def retain(folder: Path, retention: Retention, now_ns: int, dry_run: bool = Fals
         with opened(folder / SPOOL_FILE) as db:
             gone["raw"] = _raw(db, before, dry_run)
     if (folder / STORE_FILE).is_file():
-        with opened(folder / STORE_FILE) as db:
-            for kind, days in limits(retention).items():
-                if days and kind in KINDS:
-                    gone[kind] = _records(db, kind, now_ns - days * DAY_NS, dry_run)
+        gone |= _store(folder / STORE_FILE, retention, now_ns, dry_run)
+    for path in sorted((folder / DERIVED).glob("*.db")):
+        gone[DERIVED] = gone.get(DERIVED, 0) + sum(_store(path, retention, now_ns, dry_run).values())
     if retention.files_days and copies is not None:
         gone["files"] = _copies(copies, (now_ns - retention.files_days * DAY_NS) // DAY_NS, dry_run)
     return Kept(gone)
+
+
+def _store(path: Path, retention: Retention, now_ns: int, dry_run: bool) -> dict[str, int]:
+    with opened(path) as db:
+        tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        return {
+            kind: _records(db, kind, now_ns - days * DAY_NS, dry_run)
+            for kind, days in limits(retention).items()
+            if days and kind in KINDS and kind in tables
+        }
 
 
 def _copies(folder: Path, before_day: int, dry_run: bool) -> int:

@@ -6,9 +6,10 @@ then rewrites the file, so that no deleted byte is left in it. Repeating a funct
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
@@ -195,8 +196,8 @@ def _time_of(body: bytes) -> int | None:
     return at if isinstance(at, int) else None
 
 
-def erase_store(path: Path, wearer: str) -> dict[str, int]:
-    """The wearer's records in a store; how many of each kind."""
+def erase_store(path: Path, wearer: str, prune: Callable[[Any, str], Any] | None = None) -> dict[str, int]:
+    """The wearer's records in a store; how many of each kind. ``prune`` takes her out of what a derivation says of itself."""
     with opened(path) as db, transaction(db):
         tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         done = {
@@ -204,6 +205,12 @@ def erase_store(path: Path, wearer: str) -> dict[str, int]:
             for kind in KINDS
             if kind in tables
         }
+        if prune is not None and "maker" in tables:
+            for at, facts in db.execute(
+                "SELECT since_utc_ns, derivation FROM maker WHERE derivation NOT NULL"
+            ).fetchall():
+                left = json.dumps(prune(json.loads(facts), wearer))
+                db.execute("UPDATE maker SET derivation = ? WHERE since_utc_ns = ?", (left, at))
     scrub(path)
     return done
 

@@ -45,6 +45,7 @@ class Derived:
     records: bytes
     entries: int
     unreadable: int
+    corrected: int
 
 
 def partitions(spool: SpoolReader, sensor: Sensor, most: int = 2**62) -> list[Partition]:
@@ -84,7 +85,7 @@ def derive_partition(
     spool, out = SpoolReader(Path(spool_path)), Store.in_memory()
     try:
         found = derive_span(spool, part.sensor, deriver, out, range(part.first_seq, part.last_seq + 1))
-        return Derived(deriver.snapshot(), out.packed(), found.entries, deriver.unreadable)
+        return Derived(deriver.snapshot(), out.packed(), found.entries, deriver.unreadable, len(deriver.corrected))
     finally:
         spool.close()
         out.close()
@@ -147,6 +148,7 @@ def replay_cohort(
         out.take(found.records)
         results[part.sensor.id].entries += found.entries
         results[part.sensor.id].unreadable += found.unreadable
+        results[part.sensor.id].corrected += found.corrected
         if progress is not None:
             progress(done / total)
     for sensor in sensors:

@@ -148,9 +148,9 @@ class _Reader:
     def read_frames(self, frames: Frames) -> Iterator[tuple[ImuStretch | None, Late | None]]:
         """As `read`, batches in a stretch; None where there is no sample."""
         if isinstance(self._driver, DecodesFrames) and frames.source.driver == self._driver.id:
-            stretch = self._driver.feed_frames(frames.uuid, frames.payloads, frames.rx_mono_ns, frames.rx_utc_ns)
-            if stretch is not None:
-                yield stretch, None
+            read = self._driver.feed_frames(frames.uuid, frames.payloads, frames.rx_mono_ns, frames.rx_utc_ns)
+            if read is not None:
+                yield read.samples, None
                 return
         for batches, late in self.read(entries_of(frames)):
             yield joined(batches), late

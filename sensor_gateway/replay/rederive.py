@@ -18,10 +18,11 @@ from processing.types import NS_PER_S, Record
 from sensor_gateway import derive
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import Sensor
-from sensor_gateway.derive import Deriver, Recipe
+from sensor_gateway.derive import Recipe
 from sensor_gateway.drivers.base import TransportContext, worn_as
 from sensor_gateway.gateway import transport_factory
 from sensor_gateway.replay.journal_samples import span_of
+from sensor_gateway.replay.long import LongDeriver, long_stretches
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.spool.block import Logged
@@ -107,22 +108,22 @@ def derive_until(
 def derive_span(
     spool: SpoolReader,
     sensor: Sensor,
-    deriver: Deriver,
+    deriver: LongDeriver,
     out: Store,
     span: range,
     tell: Callable[[int], None] | None = None,
 ) -> Replayed:
     """Feed the journal entries of ``span``; the records go into ``out``. ``tell`` hears of the last entry fed. Counts the entries."""
     result, waiting = Replayed(), list[Record]()
-    for entries in stretches(JournalReader(spool).read(sensor.id, span.start), span.stop):
+    for stretch in long_stretches(JournalReader(spool).read_frames(sensor.id, span.start), span):
         if result.entries == 0:
-            result.missing_before = entries[0].seq - span.start
-        result.entries += len(entries)
-        waiting += [record for output in deriver.feed(entries) for record in output.records]
+            result.missing_before = stretch[0].first_seq - span.start
+        result.entries += sum(map(len, stretch))
+        waiting += [record for output in deriver.feed_frames(stretch) for record in output.records]
         if len(waiting) >= _FLUSH:
             _write(out, sensor, waiting)
         if tell is not None:
-            tell(entries[-1].seq)
+            tell(stretch[-1].next_seq - 1)
     _write(out, sensor, waiting)
     return result
 
@@ -142,9 +143,9 @@ def stretches(blocks: Iterable[list[Logged]], stop: int) -> Iterator[list[Logged
         yield held
 
 
-def deriver_of(sensor: Sensor, study: Study, corrections: Mapping[int, Alignment] | None = None) -> Deriver:
+def deriver_of(sensor: Sensor, study: Study, corrections: Mapping[int, Alignment] | None = None) -> LongDeriver:
     """Driver and pipeline of a configured sensor, as the gateway makes them."""
-    return Deriver(recipe_of(sensor, study), corrections)
+    return LongDeriver(recipe_of(sensor, study), corrections)
 
 
 def recipe_of(sensor: Sensor, study: Study) -> Recipe:

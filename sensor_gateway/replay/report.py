@@ -39,7 +39,11 @@ class Head:
     def facts(self) -> list[tuple[str, str, str]]:
         """Rows of what, stored, derived."""
         d = self.derivation
-        given = [f"{key} {value}" for key, value in d["options"].items() if value and key != "mode"]
+        given = [
+            f"{key} {', '.join(value) if isinstance(value, list) else value}"
+            for key, value in d["options"].items()
+            if value and key != "mode"
+        ]
         before = ", ".join(dict.fromkeys(words(m.versions) for m in self.stored)) or "a version not noted"
         return [
             ("version", before, words(self.maker.versions)),
@@ -144,19 +148,25 @@ def _wearer(wearer: str, of: WearerDiff) -> str:
     kinds = [
         (k, d.equal, d.changed, d.added, d.removed, at(d.first_utc_ns), at(d.last_utc_ns)) for k, d in of.kinds.items()
     ]
-    parts = [_table(("records", "equal", "changed", "added", "removed", "first difference", "last"), kinds)]
+    heads = ("records", "equal", "changed", "added", "removed", "first difference", "last")
+    parts = [_section(f"{wearer}: records", _table(heads, kinds))]
     columns = [row for kind, d in of.kinds.items() for row in _columns(kind, d)]
     if columns:
-        parts.append("<h3>Changed values</h3>" + _table(("value", "rows", "largest change", "at"), columns))
+        parts.append(_section(f"{wearer}: values", _table(("value", "rows changed", "largest change", "at"), columns)))
     types = [(t, added, removed) for d in of.kinds.values() for t, (added, removed) in sorted(d.types.items())]
     if types:
-        parts.append("<h3>Events</h3>" + _table(("type", "added", "removed"), types))
+        parts.append(_section(f"{wearer}: events", _table(("type", "added", "removed"), types)))
     if of.flags:
-        rows = [("gained" if f.gained else "lost", at(f.t_utc_ns), f.sensor, f.rule, f.text) for f in of.flags]
-        folded = _table(("flag", "time", "sensor", "rule", "what it said"), rows)
-        opened = " open" if len(rows) <= _SHOWN else ""
-        parts.append(f"<details{opened}><summary>{len(rows)} flags gained or lost</summary>{folded}</details>")
-    return _section(wearer, "".join(parts))
+        items = "".join(
+            f'<li><span class="when">{at(f.t_utc_ns)}</span><b>{"gained" if f.gained else "lost"}</b> '
+            f"{escape(f'{f.rule} ({f.sensor}): {f.text}')}</li>"
+            for f in of.flags
+        )
+        opened, number = " open" if len(of.flags) <= _SHOWN else "", len(of.flags)
+        count = f"{number} flag{'s' * (number != 1)} gained or lost"
+        folded = f"<details{opened}><summary>{count}</summary><ul>{items}</ul></details>"
+        parts.append(_section(f"{wearer}: flags", folded))
+    return "".join(parts)
 
 
 def _columns(kind: str, d: KindDiff) -> list[tuple[object, ...]]:
@@ -178,16 +188,16 @@ def _alignment_words(a: AlignmentChange) -> str:
 def _alignment_table(changes: Sequence[AlignmentChange]) -> str:
     rows = [
         (
-            f"{a.wearer} {a.sensor}", at(a.from_utc_ns), at(a.to_utc_ns) or "on", a.stored, a.derived, f"{a.zero_deg:.1f}°",
-            "" if a.tilt_deg is None else f"{a.tilt_deg:+.1f}°", f"{a.front_deg:.1f}°",
+            f"{a.wearer} {a.sensor}", at(a.from_utc_ns), at(a.to_utc_ns) or "on", f"{a.zero_deg:.1f}°",
+            "" if a.tilt_deg is None else f"{a.tilt_deg:+.1f}°", f"{a.front_deg:.1f}°", f"{a.stored} → {a.derived}",
         )
         for a in changes
     ]  # fmt: skip
-    return _table(("sensor", "from", "until", "stored", "derived", "zero moved", "tilt", "front turned"), rows)
+    return _table(("sensor", "from", "until", "zero moved", "tilt", "front turned", "alignment"), rows)
 
 
 def _section(title: str, inner: str) -> str:
-    return f"<section><h2>{escape(title)}</h2>{inner}</section>"
+    return f'<section class="long"><h2>{escape(title)}</h2>{inner}</section>'
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
