@@ -117,11 +117,14 @@ class Core:
     def update(self, timed: TimedBatch, *, live: bool = False) -> CoreOutput:
         """Take samples later than all before; gives what became final. ``live`` asks for causal angles at once."""
         filled = self.gaps.update(timed)
-        parts = self.orientation.update(filled)
-        out = self._take(parts)
+        out = self.update_filled(filled)
         if live and isinstance(self.orientation, SettledOrientation):
             return replace(out, live=self._causal(filled, self.orientation.causal))
         return replace(out, live=out.samples) if live else out
+
+    def update_filled(self, filled: Filled) -> CoreOutput:
+        """As `update`, of samples that `gaps` has seen."""
+        return self._take(self.orientation.update(filled))
 
     def finish(self) -> CoreOutput:
         """The recording ends: close the orientation, the second, the epochs and the rules' watermark."""

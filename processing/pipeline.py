@@ -12,9 +12,11 @@ from processing.alignment.static import Alignment
 from processing.clock.notes import ClockNote
 from processing.coaching.controls import COACH_CONTROLS, CoachControl, LogExercise
 from processing.core import Core, CoreOutput, CoreSetup, Estimate
+from processing.gaps import NOTHING
 from processing.rules.study import Side, Study
-from processing.timebase import Timebase, TimebaseParams
-from processing.types import NS_PER_S, ClockSpec, DeviceReport, ImuBatch, Json, Record, Samples, TimedBatch
+from processing.stretch_clock import StretchTimebase
+from processing.timebase import TimebaseParams
+from processing.types import NS_PER_S, ClockSpec, DeviceReport, ImuBatch, ImuStretch, Json, Record, Samples, TimedBatch
 
 DEVICE_REPORT_S = 60
 _OVER: Final = "The sensor is connected and sends data again."
@@ -92,13 +94,22 @@ class Output:
     parts: tuple[CoreOutput, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the sensor or its link said before batch ``row`` of a stretch (as many as it has: after all)."""
+
+    row: int
+    status: DeviceStatus
+    t_utc_ns: int
+
+
 class Pipeline:
     """See the module. Bit-identical for any grouping of batches and any snapshot and restore between them."""
 
     def __init__(self, setup: StreamSetup, study: Study) -> None:
         self.setup = setup
         self.core = Core(CoreSetup(setup.wearer, setup.sensor, setup.rate_hz, setup.alignment, setup.estimate), study)
-        self.timebase = Timebase(TimebaseParams(), setup.clock, setup.seq_bits, setup.rate_hz)
+        self.timebase = StretchTimebase(TimebaseParams(), setup.clock, setup.seq_bits, setup.rate_hz)
         self._ordinal = 0
         self._received = 0
         self._rejected = 0
@@ -128,9 +139,30 @@ class Pipeline:
         self._received += len(batches)
         return self._dated(*self.timebase.update(batches))
 
-    def _dated(self, timed: TimedBatch | None, notes: Sequence[ClockNote]) -> Output:
+    def update_stretch(self, stretch: ImuStretch, told: Sequence[Told] = ()) -> Output:
+        """Minutes at once, for days derived again: `update` of the batches and `control` of what was ``told`` between them, in the
+        order of rows. The records are the same; those of what was told come after the others, without samples for the eye.
+        """
+        timed, notes, dated = self.timebase.update_stretch(stretch, [t.row for t in told])
+        self._note(notes)
+        before, received = self.core.gaps.counters.missing, self._received
+        filled = NOTHING if timed is None else self.core.gaps.update(timed)
+        out = self.core.update_filled(filled) if timed is not None else CoreOutput([], None)
+        records = out.records
+        for t, samples in zip(told, dated, strict=True):
+            seen_ns = None if timed is None or not samples else int(timed.t_utc_ns[samples - 1])
+            holes = sum(gap.missing for gap in filled.gaps if seen_ns is not None and gap.to_ns <= seen_ns)
+            self._received = received + t.row
+            records = records + self._hear(t.status, t.t_utc_ns, before + holes)
+        self._received = received + len(stretch.sizes)
+        return self._number(records, None, out)
+
+    def _note(self, notes: Sequence[ClockNote]) -> None:
         for note in notes:
             self.core.notices.add(note.t_utc_ns, "clock", {"kind": note.kind, **note.data})
+
+    def _dated(self, timed: TimedBatch | None, notes: Sequence[ClockNote]) -> Output:
+        self._note(notes)
         if timed is None or not len(timed):
             return self._number([])
         out = self.core.update(timed, live=True)
@@ -150,22 +182,7 @@ class Pipeline:
         elif isinstance(control, COACH_CONTROLS):
             records += self.core.coach.control(control, t_utc_ns)
         else:
-            s = self._status
-            self._rejected += control.rejected
-            self._status = DeviceStatus(
-                s.battery_percent if control.battery_percent is None else control.battery_percent,
-                s.rssi_dbm if control.rssi_dbm is None else control.rssi_dbm,
-                s.link if control.link is None else control.link,
-                firmware=s.firmware if control.firmware is None else control.firmware,
-            )
-            if control.alarm is not None:
-                outcome = "alarm" if control.alarm else "over"
-                data: dict[str, Json] = {"outcome": outcome, "link": self._status.link, "text": control.alarm or _OVER}
-                records.append(self.core.notices.event(t_utc_ns, "link", data))
-            # A changed link is told at once, the rest once a minute.
-            if control.link is not None or t_utc_ns >= self._report_due_ns:
-                self._report_due_ns = t_utc_ns + DEVICE_REPORT_S * NS_PER_S
-                records.append(self._device_report(t_utc_ns))
+            records += self._hear(control, t_utc_ns, self.core.gaps.counters.missing)
         return self._number(records)
 
     def finish(self) -> Output:
@@ -175,14 +192,35 @@ class Pipeline:
         last = self._number(out.records)
         return Output(held.first_ordinal, held.records + last.records, parts=(*held.parts, out))
 
-    def _device_report(self, t_utc_ns: int) -> DeviceReport:
+    def _hear(self, status: DeviceStatus, t_utc_ns: int, missing: int) -> list[Record]:
+        """What a sensor says of itself comes to; nothing else depends on it. ``missing``: samples up to then."""
+        records: list[Record] = []
+        s = self._status
+        self._rejected += status.rejected
+        self._status = DeviceStatus(
+            s.battery_percent if status.battery_percent is None else status.battery_percent,
+            s.rssi_dbm if status.rssi_dbm is None else status.rssi_dbm,
+            s.link if status.link is None else status.link,
+            firmware=s.firmware if status.firmware is None else status.firmware,
+        )
+        if status.alarm is not None:
+            outcome = "alarm" if status.alarm else "over"
+            data: dict[str, Json] = {"outcome": outcome, "link": self._status.link, "text": status.alarm or _OVER}
+            records.append(self.core.notices.event(t_utc_ns, "link", data))
+        # A changed link is told at once, the rest once a minute.
+        if status.link is not None or t_utc_ns >= self._report_due_ns:
+            self._report_due_ns = t_utc_ns + DEVICE_REPORT_S * NS_PER_S
+            records.append(self._device_report(t_utc_ns, missing))
+        return records
+
+    def _device_report(self, t_utc_ns: int, missing: int) -> DeviceReport:
         return DeviceReport(
             t_utc_ns,
             self._status.battery_percent,
             self._status.rssi_dbm,
             self.setup.rate_hz,
             self._received,
-            self.core.gaps.counters.missing,
+            missing,
             self._rejected,
             self._status.link,
             self._status.firmware,

@@ -54,10 +54,17 @@ class DelayLine:
         self._block = ([], [])
         oldest = u - self._window_s
         self._blocks = [block for block in self._blocks if block[0][-1] >= oldest]
-        self._hull = ([], [])
-        for us, vs in self._blocks:
-            for point in zip(us, vs, strict=True):
-                append_to_hull(self._hull, *point)
+        self._hull = hull_us, hull_vs = list[float](), list[float]()
+        for block in self._blocks:
+            for x, y in zip(*block, strict=True):
+                # `append_to_hull`, written out: a day comes to hundreds of thousands of points.
+                while len(hull_us) > 1 and (hull_us[-1] - hull_us[-2]) * (y - hull_vs[-2]) <= (
+                    hull_vs[-1] - hull_vs[-2]
+                ) * (x - hull_us[-2]):
+                    hull_us.pop()
+                    hull_vs.pop()
+                hull_us.append(x)
+                hull_vs.append(y)
 
     @property
     def span_s(self) -> float:
@@ -73,7 +80,7 @@ class DelayLine:
 
     def offset(self, slope: float) -> float:
         """Height at u = 0 of the highest line of this slope that no point lies below."""
-        return min(v - slope * u for u, v in zip(*self._hull, strict=True))
+        return min([v - slope * u for u, v in zip(*self._hull, strict=True)])
 
     def snapshot(self) -> list[Any]:
         """Plain data for `restore`."""

@@ -7,6 +7,7 @@ by one and in the same order, but only looks up what changes when it changes: wi
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import Final
 
 import numpy as np
@@ -121,37 +122,35 @@ class RowClockMap(ClockMap):
     def _within_segment(self, rows: Rows, at: int, end: int, base: int) -> tuple[int, bool]:
         """Date batches by the segment in force; the first that it does not date, and whether that one is too far off the line."""
         s, p, tick_s = self._s, self._p, self._tick_s
-        first, last, rx, offset = rows.first, rows.last, rows.rx_mono_ns, rows.offset_ns
-        m0, shift, refit_x = s.m0, base - s.x0, s.refit_x - base
+        last, rx = rows.last, rows.rx_mono_ns
+        m0, shift = s.m0, base - s.x0
         offset_s, slope, most_s = s.offset_s, s.slope, p.reset_s
         seg_x, seg_t, rate = s.seg_x - base, s.seg_t, s.rate
         utc_offset, utc_limit = s.utc_offset, s.utc_limit
         near = p.step_s * NS_PER_S if s.utc_measured == utc_offset else -1.0
-        least_s, least = s.least_s, -1
-        least_u, least_v = s.least_u, s.least_v
+        least_s, least_u, least_v, least = s.least_s, s.least_u, s.least_v, -1
+        refit = bisect_left(rows.first, s.refit_x - base, at, end)
+        own = slice(at, min(refit + 1, end))
         off, i = False, at
-        for i in range(at, end):
-            x = last[i]
+        for i, x, r, stamped in zip(range(at, end), last[own], rx[own], rows.offset_ns[own], strict=False):
             u = (x + shift) * tick_s
-            v = (rx[i] - m0) / NS_PER_S - u
+            v = (r - m0) / NS_PER_S - u
             delay = v - offset_s - slope * u
             if not -most_s <= delay <= most_s:
                 off = True
                 break
             if delay < least_s:
-                least_s, least, least_u, least_v = delay, i, u, v
-            if first[i] >= refit_x:
+                least_s, least_u, least_v, least = delay, u, v, i
+            if i == refit:
                 break
-            stamped = offset[i]
-            limit = min(stamped, utc_offset) if abs(stamped - utc_offset) < near else utc_limit
-            after = (x - seg_x) * rate
-            allowed = rx[i] + limit - seg_t
+            limit = min(stamped, utc_offset) if -near < stamped - utc_offset < near else utc_limit
+            after, allowed = (x - seg_x) * rate, r + limit - seg_t
             if after > allowed and round(after) > allowed:
                 break
         else:
             i = end
         if least >= 0:
-            s.least_s, s.least_u, s.least_v, s.least_offset = least_s, least_u, least_v, offset[least]
+            s.least_s, s.least_u, s.least_v, s.least_offset = least_s, least_u, least_v, rows.offset_ns[least]
         if i > at:
             s.out_x, s.out_t = last[i - 1] + base, seg_t + round((last[i - 1] - seg_x) * rate)
         return i, off

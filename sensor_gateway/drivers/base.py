@@ -162,13 +162,20 @@ class DecodesMany(Protocol):
     def feed_many(self, received: Sequence[Received]) -> list[list[Decoded]]: ...
 
 
+class FramesRead(NamedTuple):
+    """What payloads in a row gave: a batch each, and before those of some rows a battery level."""
+
+    samples: ImuStretch
+    battery: Sequence[tuple[int, Battery]]
+
+
 @runtime_checkable
 class DecodesFrames(Protocol):
     """A driver that decodes payloads of one length at once, where they are what its sensor nearly always sends."""
 
-    def feed_frames(self, uuid: str, payloads: NDArray[np.uint8], rx_mono_ns: I64, rx_utc_ns: I64) -> ImuStretch | None:
-        """The samples that `Driver.feed` gives for each row of ``payloads`` (m, width), m not 0; None, and nothing fed, unless
-        each gives a batch and at most its battery level.
+    def feed_frames(self, uuid: str, payloads: NDArray[np.uint8], rx_mono_ns: I64, rx_utc_ns: I64) -> FramesRead | None:
+        """What `Driver.feed` gives for each row of ``payloads`` (m, width), m not 0; None, and nothing fed, unless each gives a
+        batch and at most its battery level.
         """
         ...
 

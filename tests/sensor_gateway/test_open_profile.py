@@ -285,9 +285,14 @@ def _check_frames(received: list[Received], expected: list[list[Decoded]], snaps
         assert driver.snapshot() == OpenProfileDriver().snapshot()
         return
     assert found is not None
-    assert found.sizes.tolist() == [len(b.t_dev_ticks) for b in batches]
-    assert found.rx_mono_ns.tolist() == [b.rx_mono_ns for b in batches]
-    assert found.rx_utc_ns.tolist() == [b.rx_utc_ns for b in batches]
+    samples = found.samples
+    assert samples.seq is not None
+    assert samples.seq.tolist() == [b.seq for b in batches]
+    assert samples.sizes.tolist() == [len(b.t_dev_ticks) for b in batches]
+    assert samples.rx_mono_ns.tolist() == [b.rx_mono_ns for b in batches]
+    assert samples.rx_utc_ns.tolist() == [b.rx_utc_ns for b in batches]
     for name in ("t_dev_ticks", "acc_mps2", "gyr_rps"):
-        assert getattr(found, name).tobytes() == b"".join(getattr(b, name).tobytes() for b in batches)
+        assert getattr(samples, name).tobytes() == b"".join(getattr(b, name).tobytes() for b in batches)
+    levels = [(row, item) for row, items in enumerate(expected) for item in items if isinstance(item, Battery)]
+    assert list(found.battery) == levels
     assert driver.snapshot() == snapshot
