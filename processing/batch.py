@@ -21,13 +21,13 @@ from processing.features.align import AlignStage
 from processing.features.gait import Step
 from processing.features.gait_retro import RetroGait
 from processing.features.seconds import SecondStage
+from processing.features.shaking import shaken_seconds
 from processing.features.tilt import SecondTilt
 from processing.gaps import Filled, GapParams, GapStage
 from processing.mount_search import MountChange, joined
 from processing.orientation import CausalOrientation, OrientationParams, Oriented
 from processing.retro import RetroOrientation
 from processing.rules.study import Study
-from processing.shaking import shaken_seconds
 from processing.steps import on_feet, seconds_down
 from processing.types import I64, NS_PER_S, POSTURE_CODE, Bool, Record, Samples, SecondBlock, TimedBatch
 from processing.wearing import EVENT_OF, holding

@@ -23,6 +23,7 @@ from processing.epochs import RULE_EPOCH_S, MinuteEpochs, RuleEpochs, seconds_of
 from processing.features.align import AlignStage
 from processing.features.gait import Step
 from processing.features.seconds import SecondStage
+from processing.features.shaking import shaken_seconds
 from processing.features.tilt import SecondTilt, TiltParams, second_tilt
 from processing.frames import tilt_and_obliquity_deg
 from processing.gaps import Filled, GapParams, GapStage
@@ -32,7 +33,6 @@ from processing.orientation import CausalOrientation, OrientationParams, Oriente
 from processing.rules.dose import DoseMeter
 from processing.rules.study import Study, study_hash
 from processing.settled import SettledOrientation
-from processing.shaking import shaken_seconds
 from processing.steps import StepStage
 from processing.strides import DayDue, StrideStage
 from processing.types import (

@@ -37,7 +37,6 @@ from sensor_gateway.group import Group
 from sensor_gateway.line import SensorLine
 from sensor_gateway.live import LiveHub
 from sensor_gateway.radio.pool import RadioContext, Radios
-from sensor_gateway.refusals import Refusals, by_door
 from sensor_gateway.runner import FEW_SENSORS, EndedError, Runner
 from sensor_gateway.sinks.base import Sink
 from sensor_gateway.sinks.configured import configured_sinks
@@ -45,6 +44,7 @@ from sensor_gateway.sinks.store import Store, StoreError
 from sensor_gateway.spool.database import Spool
 from sensor_gateway.spool.journal import Journal, first_entry
 from sensor_gateway.spool.outbox import Outbox, SinkView
+from sensor_gateway.status.refusals import Refusals, by_door
 from sensor_gateway.status.report import ClockWatch, Report, Reporter, numbers, vitals
 from sensor_gateway.status.status import StatusError, gateway_books
 from sensor_gateway.web.tokens import load_tokens

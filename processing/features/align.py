@@ -13,7 +13,7 @@ import numpy as np
 
 from processing.alignment.static import Alignment
 from processing.calibration import Calibrator, Correction
-from processing.clipping import ClipStage
+from processing.features.clipping import ClipStage
 from processing.features.seconds import AlignedBatch
 from processing.frames import Rows, component, rotate, tilt_and_obliquity_deg, up_in_sensor
 from processing.gaps import Filled

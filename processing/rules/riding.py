@@ -1,7 +1,7 @@
 """Whether the wearer seems to ride in a vehicle: sitting while the whole body is shaken for minutes, without a step.
 
 A prompt to stand up and exercise has no place in a moving car, so this errs towards silence. A seat in a car, bus or
-train shakes the pelvis all the time; a chair does not, and a fidget lasts seconds (limits in `processing/shaking.py`). Red
+train shakes the pelvis all the time; a chair does not, and a fidget lasts seconds (limits in `processing/features/shaking.py`). Red
 lights and stops bridge for some minutes; a few steps end the ride at once.
 """
 

@@ -21,11 +21,11 @@ from sensor_gateway.bridge.states import GatewayStates, own_line
 from sensor_gateway.clock import Clock, SystemClock
 from sensor_gateway.config import ConfigError, Settings
 from sensor_gateway.mqtt_link import Incoming, Link, LinkError, LinkSettings
-from sensor_gateway.refusals import Refusals, by_door, shown
 from sensor_gateway.secrets import INFLUX_VARIABLE, read_secret
 from sensor_gateway.sinks.base import Backoff
 from sensor_gateway.sinks.influx import InfluxDownError, InfluxWriter
 from sensor_gateway.spool.database import SpoolError, take_guard
+from sensor_gateway.status.refusals import Refusals, by_door, shown
 from sensor_gateway.status.report import ClockWatch, Report, Reporter, vitals
 from sensor_gateway.status.status import BRIDGE_FILE, StatusError, bridge_books
 from sensor_gateway.wire import topics

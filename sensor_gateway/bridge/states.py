@@ -13,8 +13,8 @@ from typing import Final
 from processing.dictionary import STATES
 from sensor_gateway.clock import Clock
 from sensor_gateway.mqtt_link import Incoming
-from sensor_gateway.refusals import Refusals, shown
 from sensor_gateway.spool.books import DROPPED
+from sensor_gateway.status.refusals import Refusals, shown
 from sensor_gateway.status.report import REFUSED, Report
 from sensor_gateway.status.status import NS
 from sensor_gateway.wire import topics

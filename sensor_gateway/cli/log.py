@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from sensor_gateway.page_client import PageClient, PageError
+from sensor_gateway.cli.page_client import PageClient, PageError
 
 NAME: Final = "log"
 _TEXT: Final = """\

@@ -18,8 +18,8 @@ import tomlkit
 from processing.coaching import library
 from processing.coaching.programme import check_entries
 from processing.rules.study import Assignment
+from sensor_gateway.cli.page_client import PageClient, PageError
 from sensor_gateway.config import ConfigError, read_toml, strict_convert
-from sensor_gateway.page_client import PageClient, PageError
 
 NAME: Final = "programme"
 _TEXT: Final = """\

@@ -24,9 +24,9 @@ from sensor_gateway.commands.message import Body, Receipt, RefusedError, control
 from sensor_gateway.config import ConfigError, Settings
 from sensor_gateway.mqtt_link import Incoming, Link, LinkError, LinkSettings
 from sensor_gateway.rates import Buckets, Rate
-from sensor_gateway.refusals import Refusals, shown
 from sensor_gateway.secrets import read_secret
 from sensor_gateway.sinks.base import Backoff
+from sensor_gateway.status.refusals import Refusals, shown
 from sensor_gateway.wire import topics
 from sensor_gateway.wire.messages import VERSION
 

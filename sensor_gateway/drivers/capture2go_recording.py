@@ -16,7 +16,7 @@ from struct import Struct
 from typing import Final
 
 from processing.types import NS_PER_S
-from sensor_gateway.backfill import ANSWER_NS, HOLES, without
+from sensor_gateway.drivers.backfill import ANSWER_NS, HOLES, without
 from sensor_gateway.drivers.base import Step
 from sensor_gateway.drivers.capture2go_frame import FRAME_BYTES, encode
 

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from processing.types import F64, I64
-from sensor_gateway.backfill import ANSWER_NS
+from sensor_gateway.drivers.backfill import ANSWER_NS
 from sensor_gateway.drivers.join import Join
 from sensor_gateway.drivers.metamotion_chips import ACC, GYRO, Chip
 from sensor_gateway.drivers.metamotion_log import LOG_DATA, TICK_NS, Halves, decode_log

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.types import I64, ClockSpec, ImuBatch
-from sensor_gateway.backfill import Ledger
+from sensor_gateway.drivers.backfill import Ledger
 from sensor_gateway.drivers.base import (
     Advert,
     Battery,

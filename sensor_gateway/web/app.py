@@ -28,8 +28,8 @@ from sensor_gateway.clock import Clock
 from sensor_gateway.commands.command import OnCommand
 from sensor_gateway.config import Settings
 from sensor_gateway.live import LiveHub
-from sensor_gateway.refusals import Refusals
 from sensor_gateway.report.routes import Reports
+from sensor_gateway.status.refusals import Refusals
 from sensor_gateway.web.api import ERRORS, Api
 from sensor_gateway.web.api_coaching import CoachingApi
 from sensor_gateway.web.api_review import ReviewApi

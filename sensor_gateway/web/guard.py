@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sensor_gateway.config import Web
 from sensor_gateway.rates import Buckets, Rate
-from sensor_gateway.refusals import Refusals, shown
+from sensor_gateway.status.refusals import Refusals, shown
 from sensor_gateway.web.tokens import COOKIE, Pass, Tokens
 
 MAX_BODY_BYTES: Final = 4096

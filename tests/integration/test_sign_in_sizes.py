@@ -12,7 +12,7 @@ from sensor_gateway.clock import SystemClock
 from sensor_gateway.commands.command import Command
 from sensor_gateway.config import Sensor, Settings
 from sensor_gateway.live import LiveHub
-from sensor_gateway.refusals import Refusals
+from sensor_gateway.status.refusals import Refusals
 from sensor_gateway.web.app import Access, create_app
 from sensor_gateway.web.guard import PageLimits
 from sensor_gateway.web.tokens import Tokens

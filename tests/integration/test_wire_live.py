@@ -26,8 +26,8 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from sensor_gateway.cli.page_client import PageClient
 from sensor_gateway.config import Mqtt, Settings
-from sensor_gateway.page_client import PageClient
 from sensor_gateway.privacy.remote import clear
 from sensor_gateway.stack.access import SiteUsers, gateway_access, password_line, site_access
 from tests.integration.servers import Stack, Tiltline, free_port, wait_until

@@ -13,10 +13,10 @@ from processing.coaching.coach import Coach
 from processing.coaching.controls import AnswerRedFlags, LogPain, SetMode
 from processing.coaching.prompts import CUES_LONG, CUES_SEATED, CUES_UP
 from processing.coaching.redflags import QUESTIONS
+from processing.features.shaking import shaken_seconds
 from processing.features.tilt import TiltParams, second_tilt
 from processing.rules.gate import REASONS
 from processing.rules.study import Assignment, PromptRule, StaticRule, Study, TiltRule, study_hash
-from processing.shaking import shaken_seconds
 from processing.types import Event, RuleEpoch, SecondBlock
 from tests.processing.rules_sim import of_type, stretch
 

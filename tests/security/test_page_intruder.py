@@ -23,9 +23,9 @@ from sensor_gateway.commands.command import Command
 from sensor_gateway.config import ConfigError, Sensor, Settings, Web, WebToken
 from sensor_gateway.live import LiveHub
 from sensor_gateway.rates import Rate
-from sensor_gateway.refusals import Refusals
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
+from sensor_gateway.status.refusals import Refusals
 from sensor_gateway.web.app import Access, create_app, serve
 from sensor_gateway.web.guard import PageLimits
 from sensor_gateway.web.tokens import Tokens, load_tokens

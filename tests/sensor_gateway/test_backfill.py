@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processing.types import GRAVITY_MPS2, ImuBatch
-from sensor_gateway.backfill import ANSWER_NS, HOLES, PORTION, Ledger
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import Sensor
+from sensor_gateway.drivers.backfill import ANSWER_NS, HOLES, PORTION, Ledger
 from sensor_gateway.drivers.base import Fetches, Late, Received, TransportContext
 from sensor_gateway.drivers.open_profile import (
     CONTROL_UUID,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from processing.retro_clock import RetroClock
 from processing.timebase import TimebaseParams
 from processing.types import NS_PER_S, ImuBatch
-from sensor_gateway.backfill import ANSWER_NS
+from sensor_gateway.drivers.backfill import ANSWER_NS
 from sensor_gateway.drivers.base import Fetches, Late, Rejected
 from sensor_gateway.drivers.capture2go import NOTIFY_UUID, Capture2GoDriver
 from sensor_gateway.drivers.capture2go_recording import PREFIX, ROLL_NS

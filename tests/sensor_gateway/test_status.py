@@ -22,7 +22,6 @@ from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import Metrics
 from sensor_gateway.drivers.base import Received
 from sensor_gateway.mqtt_link import Incoming
-from sensor_gateway.refusals import Refusals, by_door
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.spool.block import Source
@@ -30,6 +29,7 @@ from sensor_gateway.spool.database import Spool
 from sensor_gateway.spool.journal import Journal
 from sensor_gateway.spool.outbox import Outbox
 from sensor_gateway.status.metrics_endpoint import HELP, as_text
+from sensor_gateway.status.refusals import Refusals, by_door
 from sensor_gateway.status.report import ClockWatch, Report, Reporter, numbers, plain, read, vitals, write
 from sensor_gateway.status.status import StatusError, bridge_books, gateway_books
 from sensor_gateway.wire import topics
