@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from sensor_gateway.binding import Change, Wish, bind, unbind
 from sensor_gateway.cli.scan import DEFAULT_CONFIG, clean, seconds
 from sensor_gateway.config import ConfigError
-from sensor_gateway.discovery import ADDRESS, CERTAIN, Known, Seen, known_drivers, listen
 from sensor_gateway.radio.adapter import Radio
 from sensor_gateway.radio.link import LinkError
+from sensor_gateway.sensors.binding import Change, Wish, bind, unbind
+from sensor_gateway.sensors.discovery import ADDRESS, CERTAIN, Known, Seen, known_drivers, listen
 
 _TEXT: Final = """\
 Writes a [[sensors]] block into the gateway file (comments and order stay) and shows the change. SENSOR is the address that

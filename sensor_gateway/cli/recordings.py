@@ -16,12 +16,12 @@ from sensor_gateway.cli.scan import DEFAULT_CONFIG, clean, seconds
 from sensor_gateway.clock import Clock, SystemClock
 from sensor_gateway.config import ConfigError, Sensor, load_settings
 from sensor_gateway.drivers import dot_recording as dot
-from sensor_gateway.onboard import Desk, Tools, Wish
 from sensor_gateway.privacy.consent import ConsentError, objection
 from sensor_gateway.radio.adapter import Radio
 from sensor_gateway.radio.link import LinkError
 from sensor_gateway.radio.pool import Radios
 from sensor_gateway.radio.recorder import Patience, RecorderError
+from sensor_gateway.sensors.onboard import Desk, Tools, Wish
 from sensor_gateway.spool.database import SpoolError, SpoolTakenError
 
 _LONGEST_MIN: Final = dot.LONGEST_S // 60

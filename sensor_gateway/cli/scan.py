@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from sensor_gateway.cli.progress import Progress
 from sensor_gateway.config import ConfigError, Sensor, load_settings
-from sensor_gateway.discovery import Known, Seen, bindings, known_drivers, listen
 from sensor_gateway.radio.adapter import Radio
 from sensor_gateway.radio.link import LinkError
+from sensor_gateway.sensors.discovery import Known, Seen, bindings, known_drivers, listen
 
 _TEXT: Final = """\
 Listens for advertisements and says, by advertised name, service and maker, which driver would read each one, how strong the

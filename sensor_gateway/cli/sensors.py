@@ -14,7 +14,7 @@ from sensor_gateway.cli.scan import DEFAULT_CONFIG, signal_text
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import ConfigError, load_settings
 from sensor_gateway.replay.rederive import ReplayError
-from sensor_gateway.sensor_state import SensorState, sensor_states
+from sensor_gateway.sensors.state import SensorState, sensor_states
 
 _TEXT: Final = """\
 Reads a gateway's data folder, whether it runs or not: state of the link, battery, signal, firmware, the rate measured by the

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from sensor_gateway.binding import Wish, bind, unbind
 from sensor_gateway.cli import main
 from sensor_gateway.config import ConfigError, load_settings
+from sensor_gateway.sensors.binding import Wish, bind, unbind
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "gateway.example.toml"
 ONE, TWO = "C0:00:00:00:00:01", "C0:00:00:00:00:02"

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from sensor_gateway.capture import (
+from sensor_gateway.cli import main
+from sensor_gateway.config import Sensor
+from sensor_gateway.drivers.base import Received
+from sensor_gateway.drivers.movella_dot import BATTERY_UUID
+from sensor_gateway.sensors.capture import (
     FORMAT,
     Capture,
     CaptureError,
@@ -17,10 +21,6 @@ from sensor_gateway.capture import (
     read_capture,
     write_capture,
 )
-from sensor_gateway.cli import main
-from sensor_gateway.config import Sensor
-from sensor_gateway.drivers.base import Received
-from sensor_gateway.drivers.movella_dot import BATTERY_UUID
 from tests.fuzz_drivers import cases
 
 GOLDEN = Path(__file__).parents[1] / "golden"

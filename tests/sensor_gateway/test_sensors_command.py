@@ -16,13 +16,13 @@ from sensor_gateway.cli import main
 from sensor_gateway.config import load_settings
 from sensor_gateway.drivers.base import Received
 from sensor_gateway.drivers.open_profile import DATA_UUID, encode_frames
-from sensor_gateway.sensor_state import SensorState, sensor_states
+from sensor_gateway.sensors.state import SensorState, sensor_states
+from sensor_gateway.sensors.tail import journal_tail
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.spool.block import Source
 from sensor_gateway.spool.database import Spool
 from sensor_gateway.spool.journal import CONTROL, Journal
-from sensor_gateway.tail import journal_tail
 
 UTC0, MINUTE = 1_760_000_000 * NS_PER_S, 60 * NS_PER_S
 CONFIG = """

@@ -20,9 +20,9 @@ from tomlkit.items import AoT, Table
 from processing.alignment.static import AlignmentError, parse_mount
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import ConfigError, Sensor, Settings, load_settings
-from sensor_gateway.discovery import is_placeholder
 from sensor_gateway.drivers.base import TransportContext
 from sensor_gateway.gateway import transport_factory
+from sensor_gateway.sensors.discovery import is_placeholder
 
 _PREFIX: Final = "clip-"
 _NO_RADIO: Final = ("synthetic", "replay")

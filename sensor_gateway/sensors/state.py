@@ -23,8 +23,8 @@ from sensor_gateway.drivers.base import Rejected, TransportContext
 from sensor_gateway.drivers.reasons import Tally
 from sensor_gateway.gateway import SPOOL_FILE, STORE_FILE, transport_factory
 from sensor_gateway.replay.rederive import ReplayError, SpoolReader
+from sensor_gateway.sensors.tail import journal_tail
 from sensor_gateway.spool.journal import CONTROL
-from sensor_gateway.tail import journal_tail
 
 FRESH_S: Final = 60.0
 """Data older than this are not a state any more: a gateway writes several times a second."""
