@@ -24,6 +24,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from processing.frames import columns
+from processing.runs import first_rows, lengths
 from processing.types import F64, GRAVITY_MPS2, I64, NS_PER_S, Json
 
 Cell: TypeAlias = tuple[int, int, int]
@@ -157,8 +158,8 @@ class Rests:
         t, acc, gyr = (np.concatenate(pieces) for pieces in zip(*self._held, strict=True))
         self._held = []
         p, second = self._params, t // NS_PER_S
-        first = np.flatnonzero(np.diff(second, prepend=second[0] - 1))
-        count = np.diff(np.append(first, len(second))).astype(np.float64)
+        first = first_rows(second)
+        count = lengths(first, len(second))
 
         def means(v: F64) -> tuple[F64, F64, F64]:
             """Mean of each axis (3, m), its length and the spread about it, each (m,), of each second."""

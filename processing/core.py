@@ -32,6 +32,7 @@ from processing.notices import Notices
 from processing.orientation import CausalOrientation, OrientationParams, Oriented
 from processing.rules.dose import DoseMeter
 from processing.rules.study import Study, study_hash
+from processing.runs import first_rows
 from processing.settled import SettledOrientation
 from processing.steps import StepStage
 from processing.strides import DayDue, StrideStage
@@ -249,8 +250,8 @@ class Core:
         )
         seconds = seconds_of(block, context, tilt.valid, tilt.settling, shaken)
         metrics = metrics_of(block.second, context, tilt)
-        ends = np.flatnonzero(np.diff(block.second // RULE_EPOCH_S, append=-1)) + 1
-        for a, b in pairwise([0, *ends.tolist()]):  # of one epoch: only the first second can close another
+        begins = first_rows(block.second // RULE_EPOCH_S).tolist()
+        for a, b in pairwise([*begins, len(metrics)]):  # of one epoch: only the first second can close another
             if not self._rule_epochs.goes_on(seconds.second[a]):
                 self._advance(seconds.second[a], records)
             self._rule_epochs.take(seconds, a, b)

@@ -129,6 +129,11 @@ class SecondBlock:
     rate_hz: float
     clipped: Bool | None = None
 
+    @property
+    def count(self) -> I64:
+        """Samples of each second (m,)."""
+        return self.start[1:] - self.start[:-1]
+
 
 @dataclass(frozen=True, slots=True)
 class ContextBlock:

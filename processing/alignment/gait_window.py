@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.frames import columns
+from processing.runs import first_rows, lengths
 from processing.types import F64, GRAVITY_MPS2, I64, NS_PER_S, Bool
 
 CELLS_PER_S: Final = 16
@@ -88,13 +89,12 @@ class GaitWindow:
 def cells_of(t_utc_ns: I64, acc_mps2: F64, gyr_rps: F64, up: F64) -> tuple[I64, F64]:
     """Means per cell: cell numbers (k,) and (k, 9) of acceleration, rate of turn and up, from samples (n,), (n, 3) each."""
     cell = t_utc_ns // CELL_NS
-    first = np.flatnonzero(np.diff(cell, prepend=cell[0] - 1)) if len(cell) else np.empty(0, np.int64)
+    first = first_rows(cell)
     out = np.empty((len(first), 9))
     if len(first):
-        count = np.diff(np.append(first, len(cell))).astype(np.float64)
+        count = lengths(first, len(cell))
         for k, vectors in enumerate((acc_mps2, gyr_rps, up)):
-            for i in range(3):
-                out[:, 3 * k + i] = np.add.reduceat(np.ascontiguousarray(vectors[:, i]), first) / count
+            out[:, 3 * k : 3 * k + 3] = (np.add.reduceat(columns(vectors), first, axis=1) / count).T
     return cell[first], out
 
 
@@ -111,7 +111,8 @@ class WindowStage:
         if not len(cell):
             return []
         self._cell, self._values = np.concatenate([self._cell, cell]), np.concatenate([self._values, values])
-        last = np.unique(cell // CELLS_PER_S)
+        seconds = cell // CELLS_PER_S
+        last = seconds[first_rows(seconds)]
         begin = last[(last + 1 - WINDOW_S) % HOP_S == 0] + 1 - WINDOW_S
         lo = np.searchsorted(self._cell, begin * CELLS_PER_S).tolist()
         hi = np.searchsorted(self._cell, (begin + WINDOW_S) * CELLS_PER_S).tolist()
@@ -257,16 +258,9 @@ def _reduced(
         for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
     )
     smooth = np.maximum(1, np.rint(2.0 * CELLS_PER_S / step_hz)).astype(np.int64)
-    columns_of = (
-        zip(*(x.tolist() for x in sensor), strict=True),
-        v.tolist(),
-        a[:, 1].tolist(),
-        b[:, 1].tolist(),
-        axes.transpose(2, 0, 1).tolist(),
-        _curves(turn, level, smooth).T.tolist(),
-        smooth.tolist(),
-    )
-    rows = zip(seconds, up.T.tolist(), step_hz.tolist(), *columns_of, strict=True)
+    told = (up.T, step_hz, np.stack(list(sensor), axis=1), v, a[:, 1], b[:, 1], axes.transpose(2, 0, 1))
+    curved = (_curves(turn, level, smooth).T, smooth)
+    rows = zip(seconds, *(fact.tolist() for fact in (*told, *curved)), strict=True)
     found: list[GaitWindow] = []
     for second, u, hz, xyz, beat, a2, b2, (ahead, across), (left_a, left_b), width in rows:
         size = abs(beat)
@@ -276,7 +270,7 @@ def _reduced(
         length = math.sqrt(abs(a2) ** 2 + abs(b2) ** 2)
         forward = _three([(ahead_a * x + ahead_b * y) / length for x, y in zip(ahead, across, strict=True)])
         inwards = _three([(left_a * x + left_b * y) / width for x, y in zip(ahead, across, strict=True)])
-        found.append(GaitWindow(second, _three(u), hz, xyz, size**2, forward, inwards))
+        found.append(GaitWindow(second, _three(u), hz, tuple(xyz), size**2, forward, inwards))
     return found
 
 

@@ -45,6 +45,7 @@ from processing.alignment.stretches import (
     wander_deg,
 )
 from processing.frames import Rows, columns, component, rotate, transposed
+from processing.runs import rises
 from processing.snapshot import values
 from processing.types import F64, I64, NS_PER_S, POSTURE_CODE, Bool, ContextBlock, SecondBlock
 
@@ -76,7 +77,7 @@ class SlipStage:
     def update(self, block: SecondBlock, context: ContextBlock, alignment: Alignment) -> list[SlipNote]:
         """Findings of these seconds. ``alignment`` is the one in force for the block's last second."""
         self._follow(alignment)
-        count = np.diff(block.start)
+        count = block.count
         ending: dict[int, GaitWindow] = {}
         # Few stairs are named as such: all walks stand the same test, and stretches whose up wanders fall out below.
         walks = (context.posture == _WALKING) | (context.posture == _STAIRS)
@@ -100,7 +101,7 @@ class SlipStage:
             return notes
         seconds, codes, turning = second.tolist(), posture.tolist(), fast.tolist()
         before = seconds[0] if self._last is None else self._last[0]
-        hole = np.diff(second, prepend=before) > self.params.gap_s
+        hole = rises(second, before) > self.params.gap_s
         eventful = set(np.flatnonzero(fast | hole | (posture == _NOT_WORN)).tolist())
         eventful |= {bisect_left(seconds, end) for end in ending}
         at = 0

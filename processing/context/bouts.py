@@ -30,6 +30,7 @@ from processing.context.steps import MOVE, REST, START, WALK, Step, TrackerState
 from processing.context.walking import WALKING
 from processing.features.displacement import Rest, all_nearer_than, angle_deg, nearer_than
 from processing.features.movement import CELL_S, CELLS_PER_S, Movement
+from processing.runs import rises
 from processing.snapshot import named_values
 from processing.types import F64, NS_PER_S
 
@@ -70,7 +71,7 @@ class Tracker:
         all_quiet, gaps, seconds = quiet_s.tolist(), m.gap_before.tolist(), m.second.tolist()
         missing = (1.0 - m.covered).tolist()
         s, out = self._s, list[Belief]()
-        follows = np.diff(m.second, prepend=0 if s.last_second is None else s.last_second) == 1
+        follows = rises(m.second, 0 if s.last_second is None else s.last_second) == 1
         calm = quiet_s & follows & (m.covered == 1.0) & ~m.gap_before & ~np.array(put_on, dtype=np.bool_)
         stir = np.flatnonzero(~calm).tolist()
         while len(out) < len(gait):

@@ -13,6 +13,7 @@ import numpy as np
 
 from processing.context.params import ContextParams
 from processing.features.movement import Movement
+from processing.runs import rises
 
 
 @dataclass(slots=True)
@@ -30,7 +31,7 @@ class HoleStage:
         missing = 1.0 - m.covered
         if m.gap_before.any():
             before = np.concatenate(([self.missing], missing[:-1]))
-            follows = np.diff(m.second, prepend=self.last_second) == 1
+            follows = rises(m.second, self.last_second) == 1
             # What is missing on either side of a hole is at least what the hole took from them.
             hides = ~follows | (before + missing >= self.params.min_transfer_s)
             out = replace(m, gap_before=m.gap_before & hides)

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from processing.runs import first_rows, lengths, rises
 from processing.types import F64, GRAVITY_MPS2, I64, SecondBlock
 
 CELL_NS: Final = 40_000_000
@@ -65,7 +66,7 @@ class RiseStage:
             return []
         cell, braking, lateral = _cells(block)
         before = cell[0] - 1 if not len(self._braking) else self._end - 1
-        hole = np.diff(cell, prepend=before) - 1
+        hole = rises(cell, before) - 1
         at = np.flatnonzero(hole)
         if not len(at):
             return self._extend(int(cell[-1]) + 1, braking, lateral)
@@ -131,8 +132,8 @@ class RiseStage:
 def _cells(block: SecondBlock) -> tuple[I64, F64, F64]:
     """Absolute numbers of the block's cells (k,), braking (upward less weighted anterior) and rightward acceleration (k,)."""
     cell = block.t_utc_ns // CELL_NS
-    at = np.concatenate(([0], np.flatnonzero(cell[1:] != cell[:-1]) + 1))
-    n = np.diff(at, append=len(cell)).astype(np.float64)
+    at = first_rows(cell)
+    n = lengths(at, len(cell))
     forward, rightward = block.up_p[:, 0][at], block.up_p[:, 2][at]
     vertical = np.add.reduceat(block.acc_up_mps2, at) / n
     anterior = np.add.reduceat(block.acc_p_mps2[:, 0], at) / n

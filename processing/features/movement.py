@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from processing.frames import columns
+from processing.runs import first_rows, lengths
 from processing.types import F64, GRAVITY_MPS2, I64, NS_PER_S, Bool, SecondBlock
 
 CELLS_PER_S: Final = 10
@@ -66,7 +67,7 @@ class MovementStage:
         from scipy.signal import lfilter  # see `_step_band`
 
         first = block.start[:-1]
-        count = (block.start[1:] - first).astype(np.float64)
+        count = block.count
         acc = block.acc_up_mps2
         b, a = _step_band(self._rate_hz)
         band, self._zi = lfilter(b, a, acc, zi=self._zi)
@@ -89,12 +90,11 @@ class MovementStage:
         falls = acc < _FALLING_MPS2
 
         cell = block.t_utc_ns // _CELL_NS
-        change = np.flatnonzero(cell[1:] != cell[:-1]) + 1
-        at, ends = np.concatenate(([0], change)), np.concatenate((change, [len(cell)]))
-        n = (ends - at).astype(np.float64)
+        at = first_rows(cell)
+        n = lengths(at, len(cell))
         turn = np.degrees(np.sqrt(np.add.reduceat(square, at) / n))
         acc_cell = np.add.reduceat(acc, at) / n
-        up = block.up_p[(at + ends) // 2]
+        up = block.up_p[at + n // 2]
         covered = np.ones(len(count))
         if len(at) != CELLS_PER_S * len(count):
             source, covered = _spread(cell[at], block.second)
@@ -147,5 +147,4 @@ def _spread(cell: I64, second: I64) -> tuple[I64, F64]:
     wanted = (second[:, None] * CELLS_PER_S + np.arange(CELLS_PER_S)).ravel()
     first_of_second = np.searchsorted(cell, second * CELLS_PER_S)
     source = np.maximum(np.searchsorted(cell, wanted, "right") - 1, np.repeat(first_of_second, CELLS_PER_S))
-    counts = np.diff(np.append(first_of_second, len(cell)))
-    return source, counts / CELLS_PER_S
+    return source, lengths(first_of_second, len(cell)) / CELLS_PER_S

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from processing.runs import first_rows
 from processing.types import F64, I64, NS_PER_S, Bool, SecondBlock
 
 
@@ -75,7 +76,7 @@ class SecondStage:
             return None
         head = [a[:cut] for a in arrays]
         second = second[:cut]
-        first = np.concatenate(([0], np.flatnonzero(second[1:] != second[:-1]) + 1))
+        first = first_rows(second)
         t, acc, gyr, up, acc_up, tilt, obliquity, valid, gap_at, marked = head
         gap_before = np.logical_or.reduceat(gap_at, first)
         clipped = np.logical_or.reduceat(marked, first) if marked.any() else None

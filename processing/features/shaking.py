@@ -28,7 +28,7 @@ def shaken_seconds(block: SecondBlock, spread_mps2: F64 | None = None) -> Bool:
     ``spread_mps2`` (m,) is the same about the second's own mean (`SecondTilt.acc_spread_mps2`), which is never less: where it is given,
     most seconds of a day need no closer look.
     """
-    count = np.diff(block.start)
+    count = block.count
     found = np.zeros(len(count), dtype=np.bool_)
     closer = count >= LEAST_SAMPLES
     if spread_mps2 is not None:

@@ -58,7 +58,7 @@ def second_tilt(
 ) -> SecondTilt:
     """Reduce each second of ``block`` on its own. ``acc_offset_sd_mps2`` (m,) or one: doubt of the accelerometer's offset."""
     first = block.start[:-1]
-    count = np.diff(block.start).astype(np.float64)
+    count = block.count
     tilt, obliquity = block.anterior_tilt_deg, block.obliquity_deg
     valid = np.add.reduceat(block.valid.astype(np.int64), first)
     settling = np.zeros_like(valid)
