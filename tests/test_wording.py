@@ -65,10 +65,9 @@ def catalogue(path: str) -> list[str]:
 
 def coaching() -> list[str]:
     compose = composer(Study())
-    rules = ("tilt_dose", "sustained_tilt", "static_posture")
     said = [
         [compose(PromptRequest(n, rule, posture)) for n in range(6)]
-        for rule in rules
+        for rule in prompts.WHY
         for posture in ("standing", "sitting")
     ]
     texts = [s for group in said for s in strings([[p["text"], p["why"], p["variation"]] for p in group])]
