@@ -121,6 +121,8 @@ def _tables(
         journal = None
         if settings is not None and set(selection.tables) & set(JOURNAL_TABLES):
             journal = JournalTables(stack.enter_context(closing(_source(args, settings))), records)
+            if not args.by_day:  # its files may have what the journal has no more
+                journal.refuse_gone(span)
         of_store = records.wearers() if records is not None and set(selection.tables) & set(SOURCE_KIND) else ()
         everybody = {*of_store, *(journal.wearers if journal is not None else ())}
         _allowed(folder, args.out, selection.wearers or sorted(everybody))

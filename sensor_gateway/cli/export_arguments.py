@@ -30,14 +30,9 @@ sessions are UTC days.
 
 --check tells whether a folder's files are still those of its manifest: of an export, or of `tiltline process`.
 
-Examples: tiltline export --store tiltline-data/store.db --wearer w-001 --from 2026-03-01 --to 2026-03-08 --out week
-          tiltline export --config gateway.toml --kind samples,steps,transfers,bouts,answers --out day
-          tiltline export --config gateway.toml --format bids --out dataset
-          tiltline export --check week
-          tiltline export --store tiltline-data/store.db --shift-days random --remap-ids --out to-share
-
---by-day keeps an export up to date: metrics/wearer=w-001/day=2026-03-01/metrics.parquet and so on. Run it again (nightly, say) and
-only days that have changed are written; stopped half-way it goes on. pandas, polars, DuckDB and Spark read the folder as one table.
+--by-day keeps an export up to date: metrics/wearer=w-001/day=2026-03-01/metrics.parquet and so on, a file a sensor for kinds of the
+journal. Run it again (nightly, say) and only days that have changed are written; stopped half-way it goes on. pandas, polars, DuckDB
+and Spark read the folder as one table.
 
 To share data: --shift-days moves all times by whole days, random by another number for each wearer (one to ten years back);
 --remap-ids renames wearers, sensors and people. With either, ids that are hashes of a time are renamed and typed notes left

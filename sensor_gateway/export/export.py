@@ -85,7 +85,8 @@ def export_store(
         if journal is not None:
             share = RECORDS_SHARE if from_store else 0.0
             rows |= _write_journal(files, journal, selection, part_of(progress, share, 1.0 - share), veil)
-            content["journal"] = journal.told((selection.from_ns, selection.to_ns), veil)
+            span = (selection.from_ns, selection.to_ns)
+            content["journal"] = [journal.told(s, journal.gone(s, span), veil) for s in journal.sensors]
         files.write_text("dictionary.json", dictionary_json(tables, IDENTITY))
         files.write_text("dictionary.md", dictionary_markdown(tables, IDENTITY))
         return write_manifest(files, content, rows)

@@ -24,7 +24,7 @@ from sensor_gateway.config import Sensor
 from sensor_gateway.derive import Deriver, Recipe
 from sensor_gateway.export.deidentify import Veil
 from sensor_gateway.export.raw import RawSource, raw_columns
-from sensor_gateway.export.selection import Progress, part_of
+from sensor_gateway.export.selection import ExportError, Progress, part_of
 from sensor_gateway.export.tables import IDENTITY, column_table, record_table, repeated, sample_table, whole
 from sensor_gateway.replay.journal_samples import span_of
 from sensor_gateway.replay.rederive import stretches
@@ -117,25 +117,35 @@ class JournalTables:
         return self._source.recipe(sensor).hash
 
     def entries_by_day(self, sensor: Sensor) -> dict[int, int]:
-        """The last entry that arrived on each UTC day (since 1970), of those that are left."""
+        """The last entry that arrived on each UTC day (since 1970), of those that are left, as far as the journal's blocks tell."""
         begin = span_of(self._source.spool, sensor.id, sensor.wearer)
         rows = self._source.spool.query(
             f"SELECT last_rx_utc_ns / {DAY_NS}, max(last_seq) FROM journal "
             "WHERE sensor = ? AND last_seq >= ? AND last_rx_utc_ns > 0 GROUP BY 1 ORDER BY 1",
             (sensor.id, begin.start),
         )
-        return {int(day): int(seq) for day, seq in rows}
+        found = {int(day): int(seq) for day, seq in rows}
+        first_ns = self._first_ns(sensor)
+        return found if first_ns is None else {first_ns // DAY_NS: self._first_seq(sensor), **found}
 
-    def cut_day(self, sensor: Sensor) -> int | None:
-        """The UTC day (since 1970) on which what is left begins; None where the journal is whole."""
+    def cut_at(self, sensor: Sensor) -> tuple[int, int] | None:
+        """Where what is left begins: its first entry, and the UTC day (since 1970) on which that arrived; None: the journal is whole."""
         first_ns = self._first_ns(sensor) if self._is_cut(sensor) else None
-        return None if first_ns is None else first_ns // DAY_NS
+        return None if first_ns is None else (self._first_seq(sensor), first_ns // DAY_NS)
 
-    def told(self, span: tuple[int, int], veil: Veil) -> list[dict[str, Any]]:
-        """What a manifest says of each sensor: under which settings, and which days of the span the journal no longer has."""
-        return [self._told(sensor, self.gone(sensor, span), veil) for sensor in self.sensors]
+    def refuse_gone(self, span: tuple[int, int]) -> None:
+        """Raises `ExportError` where of no sensor anything of the span is left."""
+        gone = [found for sensor in self.sensors if (found := self.gone(sensor, span)) is not None]
+        begins = [g.from_utc_ns for g in gone if g.from_utc_ns is not None]
+        if len(gone) == len(self.sensors) and all(ns >= span[1] for ns in begins):
+            since = f"begins on {day_text(min(begins) // DAY_NS)}" if begins else "is empty"
+            days = ", ".join(day_text(day) for day in sorted({day for g in gone for day in g.days}))
+            raise ExportError(
+                f"{self.path}: the journal {since}, retention has taken {days}; name a later --from or other kinds"
+            )
 
-    def _told(self, sensor: Sensor, gone: Gone | None, veil: Veil) -> dict[str, Any]:
+    def told(self, sensor: Sensor, gone: Gone | None, veil: Veil) -> dict[str, Any]:
+        """What a manifest says of a sensor: under which settings, and which days the journal no longer has."""
         recipe, shift_ns = self.recipe(sensor), veil.shift_ns(sensor.wearer)
         begins = None if gone is None or gone.from_utc_ns is None else gone.from_utc_ns + shift_ns
         return {
@@ -147,11 +157,15 @@ class JournalTables:
             "begins_utc_ns": begins,
         }
 
+    def _first_seq(self, sensor: Sensor) -> int:
+        """The first entry that is left; 0 where there is none."""
+        query = "SELECT min(first_seq) FROM journal WHERE sensor = ?"
+        return int(self._source.spool.query(query, (sensor.id,))[0][0] or 0)
+
     def _is_cut(self, sensor: Sensor) -> bool:
         """Whether entries of this wearer with this sensor have gone."""
-        begin = span_of(self._source.spool, sensor.id, sensor.wearer)
-        first = self._source.spool.query("SELECT min(first_seq) FROM journal WHERE sensor = ?", (sensor.id,))[0][0]
-        return first is not None and bool(begin) and first > begin.start
+        span = span_of(self._source.spool, sensor.id, sensor.wearer)
+        return bool(span) and self._first_seq(sensor) > span.start
 
     def _first_ns(self, sensor: Sensor) -> int | None:
         """When the first entry that is left arrived."""

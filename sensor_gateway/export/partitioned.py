@@ -70,13 +70,14 @@ def export_by_day(
     if records is not None:
         _update(records, from_store, folder, outputs, counts, part_of(progress, 0.0, share), veil)
     if journal is not None:
+        content["journal"] = []
         each = (1.0 - share) / len(journal.sensors)
         for i, sensor in enumerate(journal.sensors):
             days = JournalDays(journal, sensor, selection, folder, veil)
             days.update(outputs, part_of(progress, share + i * each, each))
             counts["written"] += days.written
             counts["as_before"] += days.as_before
-        content["journal"] = journal.told((selection.from_ns, selection.to_ns), veil)
+            content["journal"].append(journal.told(sensor, days.gone(), veil))
     return _write(folder, selection, {**content, "complete": True, "files": counts}, outputs)
 
 

@@ -16,12 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from processing.dictionary import TABLES
 from sensor_gateway.bids.layout import label
 from sensor_gateway.bids.write import DESCRIPTION, TOP, drop_half_written
 from sensor_gateway.export import registry
 from sensor_gateway.export.csv_parquet import half_written, open_table
 from sensor_gateway.export.manifest import BY_DAY, MANIFEST, manifest_of, output_of
-from sensor_gateway.export.selection import KIND_OF_TABLE
 from sensor_gateway.privacy.files import filter_lines, prune, write_whole
 from sensor_gateway.privacy.sqlite_files import mentions
 from sensor_gateway.recording.files import sha256_of
@@ -71,10 +71,10 @@ def erase_exports(folder: Path, wearer: str) -> dict[str, int]:
 
 def _drop_half_written(folder: Path) -> None:
     """What an export that was killed left, under the names that ours have: hers may be among it, and the next run begins anew."""
-    for table in (*KIND_OF_TABLE, "absolute", "raw"):
+    for table in TABLES:
         for form in ("parquet", "csv"):
             half_written(folder / f"{table}.{form}").unlink(missing_ok=True)
-        for half in folder.glob(f"{table}/wearer=*/day=*/.{table}.parquet.partial"):
+        for half in folder.glob(f"{table}/wearer=*/day=*/.*.parquet.partial"):
             half.unlink()
     drop_half_written(folder)
 

@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import duckdb
+import numpy as np
+import pandas as pd
+import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
+from processing.dictionary import TABLES
 from processing.types import NS_PER_S
 from sensor_gateway import cli
+from sensor_gateway.config import Retention
 from sensor_gateway.export.manifest import check_manifest
+from sensor_gateway.gateway import SPOOL_FILE
+from sensor_gateway.privacy.retention import retain
 from sensor_gateway.process import process_file
+from sensor_gateway.spool import block
 from tests.scale.identity import Case, synthetic
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("export_journal")]
 
 DAY_NS = 86_400 * NS_PER_S
 DERIVED = ("samples", "steps", "transfers", "bouts")
+OF_JOURNAL = ("raw", *DERIVED)
+TIME = {name: fields[0].name for name, fields in TABLES.items()}
 
 
 def run(*words: str | Path) -> int:
@@ -36,6 +57,10 @@ class Lived:
     def config(self) -> Path:
         return self.folder / "gateway.toml"
 
+    @property
+    def spool(self) -> Path:
+        return self.folder / "data" / SPOOL_FILE
+
 
 @pytest.fixture(scope="module")
 def lived(tmp_path_factory: pytest.TempPathFactory) -> Lived:
@@ -47,7 +72,26 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Lived:
     sensors = "".join(case.toml().replace("options = {", "options = { speed = 0.0,") for case in cases)
     (folder / "gateway.toml").write_text(f'[site]\ndata_dir = "data"\n{sensors}[web]\nenabled = false\n')
     assert run("run", "--config", folder / "gateway.toml", "--until-done") == 0
-    return Lived(folder, (cases[0], cases[1]), midnight_ns)
+    lived = Lived(folder, (cases[0], cases[1]), midnight_ns)
+    in_small_blocks(lived.spool)
+    return lived
+
+
+def in_small_blocks(spool: Path, entries: int = 20) -> None:
+    """As a gateway of the real time writes its journal, which takes minutes for what a file gives at once."""
+    with closing(sqlite3.connect(spool)) as db, db:
+        rows = db.execute("SELECT sensor, first_seq, block FROM journal ORDER BY sensor, first_seq").fetchall()
+        db.execute("DELETE FROM journal")
+        for sensor, first, body in rows:
+            held = block.decode(body, first)
+            for i in range(0, len(held), entries):
+                part = held[i : i + entries]
+                packed = block.encode([(e.source, e.received) for e in part])
+                last = part[-1]
+                db.execute(
+                    "INSERT INTO journal (sensor, first_seq, last_seq, small, last_rx_utc_ns, size, block) VALUES (?, ?, ?, 0, ?, ?, ?)",
+                    (sensor, part[0].seq, last.seq, last.received.rx_utc_ns, len(packed), packed),
+                )
 
 
 def test_tables_are_those_of_process_bit_for_bit(lived: Lived, tmp_path: Path) -> None:
@@ -65,3 +109,195 @@ def test_tables_are_those_of_process_bit_for_bit(lived: Lived, tmp_path: Path) -
         assert want.num_rows > 0, name
         assert set(found["wearer"].to_pylist()) == {case.wearer}
     assert check_manifest(out) == []
+
+
+@pytest.fixture(scope="module")
+def whole(lived: Lived, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Everything of it, plainly exported."""
+    out = tmp_path_factory.mktemp("whole")
+    export(lived, out, "--kind", "all")
+    return out
+
+
+@pytest.fixture
+def mine(lived: Lived, tmp_path: Path) -> Lived:
+    """The gateway's folder, to be changed."""
+    shutil.copytree(lived.folder, tmp_path / "mine")
+    return replace(lived, folder=tmp_path / "mine")
+
+
+def forget_after(spool: Path, t_utc_ns: int) -> None:
+    """The journal as it was at that instant."""
+    with closing(sqlite3.connect(spool)) as db, db:
+        db.execute("DELETE FROM journal WHERE last_rx_utc_ns > ?", (t_utc_ns,))
+
+
+def export(lived: Lived, out: Path, *words: str | Path) -> dict[str, Any]:
+    assert run("export", "--config", lived.config, "--out", out, *words) == 0
+    assert check_manifest(out) == []
+    manifest: dict[str, Any] = json.loads((out / "manifest.json").read_text())
+    return manifest
+
+
+def in_order(table: str, frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.sort_values(["wearer", "sensor", TIME[table]], kind="stable", ignore_index=True)
+
+
+def by_day(folder: Path, table: str) -> pd.DataFrame:
+    return in_order(table, pd.read_parquet(folder / table).astype({"wearer": str}).drop(columns="day"))
+
+
+def plain(folder: Path, table: str) -> pd.DataFrame:
+    return in_order(table, pd.read_parquet(folder / f"{table}.parquet"))
+
+
+def same(table: str, days: Path, whole: Path) -> None:
+    want = plain(whole, table)
+    assert len(want), table
+    pd.testing.assert_frame_equal(by_day(days, table)[list(want.columns)], want, check_exact=True)
+
+
+def test_a_span_is_the_part_of_the_whole_and_csv_holds_the_same(lived: Lived, whole: Path, tmp_path: Path) -> None:
+    words = ("--kind", ",".join(OF_JOURNAL))
+    at = str(np.datetime64(lived.midnight_ns, "ns"))[:19] + "Z"
+    export(lived, tmp_path / "until", *words, "--to", at)
+    export(lived, tmp_path / "since", *words, "--from", at, "--format", "csv")
+    for table in OF_JOURNAL:
+        rows, until = plain(whole, table), plain(tmp_path / "until", table)
+        early = rows[TIME[table]] < lived.midnight_ns
+        pd.testing.assert_frame_equal(until, rows[early].reset_index(drop=True))
+        since = in_order(table, pd.read_csv(tmp_path / "since" / f"{table}.csv"))
+        pd.testing.assert_frame_equal(since, rows[~early].reset_index(drop=True), check_dtype=False, check_exact=True)
+
+
+def test_by_day_is_the_plain_export_for_every_reader_and_a_second_run_writes_nothing(
+    lived: Lived, whole: Path, tmp_path: Path
+) -> None:
+    days = tmp_path / "days"
+    files = export(lived, days, "--kind", "all", "--by-day")["files"]
+    before = {path: path.stat().st_mtime_ns for path in days.rglob("*.parquet")}
+    assert files == {"written": len(before), "as_before": 0}
+    assert export(lived, days, "--kind", "all", "--by-day")["files"] == {"written": 0, "as_before": len(before)}
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    for table in (*OF_JOURNAL, "metrics", "epochs", "events", "devices"):
+        same(table, days, whole)
+    for table in DERIVED:
+        want = plain(whole, table)
+        polars = pl.read_parquet(days / table / "**/*.parquet", hive_partitioning=True).to_pandas()
+        duck = duckdb.sql(f"FROM read_parquet('{days}/{table}/**/*.parquet', hive_partitioning = true)").df()
+        for read in (polars, duck):
+            found = in_order(table, read)[list(want.columns)]
+            pd.testing.assert_frame_equal(found.isna(), want.isna())
+            pd.testing.assert_frame_equal(
+                found.astype(object).fillna(-1), want.astype(object).fillna(-1), check_dtype=False, check_exact=True
+            )
+
+
+def test_a_journal_that_grows_changes_only_what_is_new(mine: Lived, whole: Path, tmp_path: Path) -> None:
+    """As the archive of a running gateway: the bout at the end of a run is not over, and its file says so."""
+    days, full = tmp_path / "days", tmp_path / "full.db"
+    words = ("--kind", ",".join(OF_JOURNAL), "--by-day")
+    shutil.copy(mine.spool, full)
+    forget_after(mine.spool, mine.midnight_ns + 100 * NS_PER_S)
+    export(mine, days, *words)
+    assert by_day(days, "samples")["t_utc_ns"].max() < mine.midnight_ns + 101 * NS_PER_S
+    shutil.copy(full, mine.spool)
+    written = export(mine, days, *words)["files"]["written"]
+    assert written == len(list(days.rglob("*.parquet")))  # of two days, and both are within a day of the newest entry
+    for table in OF_JOURNAL:
+        same(table, days, whole)
+
+
+def test_what_retention_has_taken_is_named_and_an_archive_keeps_it(
+    mine: Lived, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--kind", ",".join(OF_JOURNAL))
+    days = tmp_path / "days"
+    export(mine, days, *words, "--by-day")
+    cut_ns = mine.midnight_ns + 150 * NS_PER_S
+    assert retain(mine.folder / "data", Retention(raw_days=1), cut_ns + DAY_NS).gone["raw"] > 0
+    yesterday, today = (str(np.datetime64(mine.midnight_ns + d * DAY_NS, "ns"))[:10] for d in (-1, 0))
+    capsys.readouterr()
+    told = export(mine, tmp_path / "left", *words)["journal"]
+    assert [of["days_missing"] for of in told] == [[yesterday, today], [yesterday, today]]
+    assert f"missing of {yesterday}, {today}" in capsys.readouterr().err
+    left = plain(tmp_path / "left", "samples")
+    assert 0 < left["t_utc_ns"].min() - mine.midnight_ns < 151 * NS_PER_S
+    settled = plain(whole, "samples").merge(left, on=["wearer", "sensor", "t_utc_ns"])
+    settled = settled[settled["t_utc_ns"] > cut_ns + 60 * NS_PER_S]
+    assert len(settled) > 1000
+    # The zero of the alignment in force then is the store's; the filter has found itself again.
+    assert (settled["anterior_tilt_deg_x"] - settled["anterior_tilt_deg_y"]).abs().max() < 1.0
+    assert run("export", "--config", mine.config, *words, "--to", today, "--out", tmp_path / "none") == 1
+    assert f"retention has taken {yesterday}" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+    # The archive had it all, and has it still.
+    manifest = export(mine, days, *words, "--by-day")
+    assert [of["days_missing"] for of in manifest["journal"]] == [[], []]
+    assert manifest["files"]["written"] == 0
+    for table in OF_JOURNAL:
+        same(table, days, whole)
+    # One that begins now says what it lacks, again and again.
+    for written in (len(OF_JOURNAL) * 2, 0):
+        manifest = export(mine, tmp_path / "new", *words, "--by-day")
+        assert manifest["files"]["written"] == written
+        assert [of["days_missing"] for of in manifest["journal"]] == [[yesterday, today], [yesterday, today]]
+
+
+def test_an_archive_of_a_journal_shorter_than_its_rhythm_keeps_the_beginning_of_the_day(
+    mine: Lived, whole: Path, tmp_path: Path
+) -> None:
+    words = ("--kind", ",".join(OF_JOURNAL))
+    days, full = tmp_path / "days", tmp_path / "full.db"
+    shutil.copy(mine.spool, full)
+    forget_after(mine.spool, mine.midnight_ns + 200 * NS_PER_S)
+    export(mine, days, *words, "--by-day")
+    shutil.copy(full, mine.spool)
+    retain(mine.folder / "data", Retention(raw_days=1), mine.midnight_ns + 150 * NS_PER_S + DAY_NS)
+    manifest = export(mine, days, *words, "--by-day")
+    assert [of["days_missing"] for of in manifest["journal"]] == [[], []]
+    want, found = plain(whole, "samples"), by_day(days, "samples")
+    assert list(found["t_utc_ns"]) == list(want["t_utc_ns"])
+    assert len(by_day(days, "raw")) == len(plain(whole, "raw"))
+
+
+def test_renamed_and_moved_the_tables_still_fit_together(lived: Lived, whole: Path, tmp_path: Path) -> None:
+    hide = ("--kind", "all", "--shift-days", "random", "--remap-ids", "--key", tmp_path / "key.json")
+    export(lived, tmp_path / "veiled", *hide)
+    export(lived, tmp_path / "days", *hide, "--by-day")
+    key = json.loads((tmp_path / "key.json").read_text())["wearers"]
+    text = (tmp_path / "veiled" / "manifest.json").read_text() + (tmp_path / "days" / "manifest.json").read_text()
+    names = text + " ".join(str(path.relative_to(tmp_path)) for path in (tmp_path / "days").rglob("*"))
+    for case in lived.cases:
+        assert case.wearer not in names
+        assert case.sensor not in names
+    for table in (*OF_JOURNAL, "metrics"):
+        a, b = plain(whole, table), plain(tmp_path / "veiled", table)
+        same(table, tmp_path / "days", tmp_path / "veiled")
+        for wearer, facts in key.items():
+            was, now = a[a.wearer == wearer].reset_index(drop=True), b[b.wearer == facts["id"]].reset_index(drop=True)
+            assert len(was) == len(now) > 0
+            for column in was.columns.drop(["wearer", "sensor"]):
+                moved = facts["days"] * DAY_NS if column.endswith("_utc_ns") else None
+                pd.testing.assert_series_equal(now[column], was[column] if moved is None else was[column] + moved)
+    samples, metrics = (plain(tmp_path / "veiled", table) for table in ("samples", "metrics"))
+    samples["second"] = samples["t_utc_ns"] // NS_PER_S * NS_PER_S
+    joined = samples.merge(metrics, left_on=["wearer", "sensor", "second"], right_on=["wearer", "sensor", "t_utc_ns"])
+    assert len(joined) == len(samples[samples["second"] <= metrics["t_utc_ns"].max()])
+
+
+def test_killed_at_any_moment_the_next_run_completes_it(mine: Lived, whole: Path, tmp_path: Path) -> None:
+    days = tmp_path / "days"
+    words = ["export", "--config", str(mine.config), "--kind", "all", "--by-day", "--out", str(days)]
+    for least in (1, 16):
+        going = subprocess.Popen([sys.executable, "-m", "sensor_gateway.cli", *words], start_new_session=True)
+        while going.poll() is None and len(list(days.rglob("[a-z]*.parquet"))) < least:
+            time.sleep(0.002)
+        if going.poll() is None:
+            os.killpg(going.pid, signal.SIGKILL)
+        going.wait()
+    assert cli.main(words) == 0
+    assert check_manifest(days) == []
+    for table in OF_JOURNAL:
+        same(table, days, whole)
+    assert not list(days.rglob(".*.partial"))
