@@ -25,8 +25,8 @@ from processing.features.shaking import shaken_seconds
 from processing.features.tilt import SecondTilt
 from processing.gaps import Filled, GapParams, GapStage
 from processing.mount_search import MountChange, joined
-from processing.orientation import CausalOrientation, OrientationParams, Oriented
-from processing.retro import RetroOrientation
+from processing.orientation.causal import CausalOrientation, OrientationParams, Oriented
+from processing.orientation.retro import RetroOrientation
 from processing.rules.study import Study
 from processing.steps import on_feet, seconds_down
 from processing.types import I64, NS_PER_S, POSTURE_CODE, Bool, Record, Samples, SecondBlock, TimedBatch

@@ -29,11 +29,11 @@ from processing.frames import tilt_and_obliquity_deg
 from processing.gaps import Filled, GapParams, GapStage
 from processing.metrics import metrics_of
 from processing.notices import Notices
-from processing.orientation import CausalOrientation, OrientationParams, Oriented
+from processing.orientation.causal import CausalOrientation, OrientationParams, Oriented
+from processing.orientation.settled import SettledOrientation
 from processing.rules.dose import DoseMeter
 from processing.rules.study import Study, study_hash
 from processing.runs import first_rows
-from processing.settled import SettledOrientation
 from processing.steps import StepStage
 from processing.strides import DayDue, StrideStage
 from processing.types import (
@@ -51,7 +51,7 @@ from processing.types import (
 from processing.wearing import Wearing
 
 Estimate = Literal["online", "settled"]
-"""Causal orientation, or one that waits up to 10 s for what follows (`settled.py`)."""
+"""Causal orientation, or one that waits up to 10 s for what follows (`orientation/settled.py`)."""
 
 _NOT_WORN = POSTURE_CODE["not_worn"]
 _PLAIN = ("gaps", "orientation", "align", "wearing", "seconds", "context", "steps", "strides", "coach", "dose")

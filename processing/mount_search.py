@@ -22,7 +22,7 @@ from processing.context.stage import ContextStage
 from processing.features.align import AlignStage
 from processing.features.seconds import SecondStage
 from processing.gaps import GapParams, GapStage
-from processing.orientation import CausalOrientation, OrientationParams
+from processing.orientation.causal import CausalOrientation, OrientationParams
 from processing.types import I64, NS_PER_S, Bool, SecondBlock, TimedBatch
 from processing.wearing import holding
 

@@ -24,7 +24,7 @@ from processing.features.align import AlignStage
 from processing.frames import up_in_sensor
 from processing.gaps import cut
 from processing.notices import Notices
-from processing.orientation import Oriented
+from processing.orientation.causal import Oriented
 from processing.types import NS_PER_S, ContextBlock, SecondBlock
 
 _MINUTE_NS: Final = 60 * NS_PER_S

@@ -21,7 +21,7 @@ from processing.alignment.static import Mount
 from processing.alignment.walking import MIN_SIGN, WalkingHeading, heading_of
 from processing.frames import up_in_sensor
 from processing.gaps import GapParams, GapStage
-from processing.orientation import CausalOrientation, OrientationParams
+from processing.orientation.causal import CausalOrientation, OrientationParams
 from processing.types import F64, I64, NS_PER_S, Bool, TimedBatch
 
 

@@ -1,7 +1,7 @@
 """From orientation to pelvis axes: rotates samples, takes gravity away, computes the angles, marks settling and clipping.
 
 An alignment with a neutral pose holds what the uncorrected sensor read in it. Once the accelerometer's error is known
-(`calibration.py`) that pose points elsewhere in corrected axes; the alignment is turned by the same angle, so that zero stays at the pose.
+(`orientation/calibration.py`) that pose points elsewhere in corrected axes; the alignment is turned by the same angle, so that zero stays at the pose.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from processing.alignment.static import Alignment
-from processing.calibration import Calibrator, Correction
 from processing.features.clipping import ClipStage
 from processing.features.seconds import AlignedBatch
 from processing.frames import Rows, component, rotate, tilt_and_obliquity_deg, up_in_sensor
 from processing.gaps import Filled
+from processing.orientation.calibration import Calibrator, Correction
 from processing.types import F64, GRAVITY_MPS2, I64, NS_PER_S
 
 

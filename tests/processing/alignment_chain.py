@@ -15,7 +15,7 @@ from processing.features.align import AlignStage
 from processing.features.seconds import SecondStage
 from processing.frames import up_in_sensor
 from processing.gaps import Filled, GapParams, GapStage, cut
-from processing.orientation import CausalOrientation, OrientationParams
+from processing.orientation.causal import CausalOrientation, OrientationParams
 from processing.synthetic import Script, Wearer, bmi270, day_script, render, sample_times
 from processing.types import F64, NS_PER_S, ContextBlock, SecondBlock, TimedBatch
 

@@ -9,14 +9,14 @@ import pytest
 
 from processing.alignment.static import align, parse_mount
 from processing.batch import blocks, process_recording
-from processing.calibration import CalibrationParams, Calibrator
 from processing.core import CoreSetup
 from processing.features.align import AlignStage
 from processing.features.tilt import TiltParams, second_tilt
 from processing.frames import rotate, tilt_and_obliquity_deg, up_in_sensor
 from processing.gaps import NOTHING, Filled
-from processing.orientation import CausalOrientation, Estimator, OrientationParams
-from processing.retro import RetroOrientation
+from processing.orientation.calibration import CalibrationParams, Calibrator
+from processing.orientation.causal import CausalOrientation, Estimator, OrientationParams
+from processing.orientation.retro import RetroOrientation
 from processing.rules.study import Study
 from processing.snapshot import dump, load
 from processing.synthetic import Wearer, bmi270, day_script, render, sample_times

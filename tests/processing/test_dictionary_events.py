@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from processing.alignment.mounts import SlipNote
-from processing.calibration import Correction
 from processing.coaching.controls import DecideProposal, LogPain
 from processing.dictionary import EVENT_DATA, EVENT_TYPES, Field
 from processing.gaps import Gap
 from processing.notices import Notices
+from processing.orientation.calibration import Correction
 from processing.pipeline import DeviceStatus
 from processing.types import NS_PER_S, Event
 from processing.wearing import EVENT_OF

@@ -15,7 +15,7 @@ from processing.batch import ProcessResult, blocks, process_recording, whole_blo
 from processing.core import CoreSetup
 from processing.gaps import Filled
 from processing.mount_search import MountChange, backdated, find_mounts
-from processing.orientation import Oriented
+from processing.orientation.causal import Oriented
 from processing.rules.study import Study
 from processing.synthetic import render
 from processing.types import GRAVITY_MPS2, NS_PER_S, Event, Metric, TimedBatch

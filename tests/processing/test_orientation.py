@@ -7,9 +7,9 @@ import pytest
 
 from processing.frames import up_in_sensor
 from processing.gaps import GapParams, GapStage, cut, join
-from processing.orientation import CausalOrientation, Estimator, OrientationFilter, OrientationParams
-from processing.retro import RetroOrientation
-from processing.settled import SettledOrientation
+from processing.orientation.causal import CausalOrientation, Estimator, OrientationFilter, OrientationParams
+from processing.orientation.retro import RetroOrientation
+from processing.orientation.settled import SettledOrientation
 from processing.snapshot import dump, load
 from processing.types import TimedBatch
 

@@ -24,9 +24,9 @@ from vqf import VQF
 
 from processing.frames import up_in_sensor
 from processing.gaps import Filled, GapParams, GapStage, join
-from processing.orientation import CausalOrientation, Estimator, OrientationParams
-from processing.retro import RetroOrientation
-from processing.settled import SettledOrientation
+from processing.orientation.causal import CausalOrientation, Estimator, OrientationParams
+from processing.orientation.retro import RetroOrientation
+from processing.orientation.settled import SettledOrientation
 from processing.types import F64, NS_PER_S, TimedBatch
 from sensor_gateway.validation.datasets import KNOWN_SETS, Case, find
 from tests.validation.takes import Take, read

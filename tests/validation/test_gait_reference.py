@@ -26,8 +26,8 @@ from processing.features.gait_bouts import MDC_OBLIQUITY_ASYMMETRY_DEG, walking_
 from processing.features.gait_retro import RetroGait
 from processing.features.seconds import SecondStage
 from processing.gaps import GapParams, GapStage
-from processing.orientation import CausalOrientation, OrientationParams
-from processing.retro import RetroOrientation
+from processing.orientation.causal import CausalOrientation, OrientationParams
+from processing.orientation.retro import RetroOrientation
 from processing.types import F64, NS_PER_S, SecondBlock, TimedBatch
 from sensor_gateway.validation import measures
 from sensor_gateway.validation.tally import STEPS

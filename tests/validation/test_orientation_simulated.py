@@ -14,9 +14,9 @@ import pytest
 
 from processing.frames import rotate, up_in_sensor
 from processing.gaps import GapParams, GapStage, join
-from processing.orientation import CausalOrientation, Estimator, OrientationParams
-from processing.retro import RetroOrientation
-from processing.settled import SettledOrientation
+from processing.orientation.causal import CausalOrientation, Estimator, OrientationParams
+from processing.orientation.retro import RetroOrientation
+from processing.orientation.settled import SettledOrientation
 from processing.synthetic import SensorModel, Wearer, bmi270, day_script, render, sample_times
 from processing.synthetic.motion import Truth
 from processing.types import NS_PER_S, POSTURE_CODE, TimedBatch

@@ -28,7 +28,6 @@ from processing.runs import first_rows, lengths
 from processing.types import F64, GRAVITY_MPS2, I64, NS_PER_S, Json
 
 Cell: TypeAlias = tuple[int, int, int]
-
 _MINUTE_NS: Final = 60 * NS_PER_S
 _CELLS_PER_G: Final = 2  # cells of half a g along each axis: some 30° wide
 _Three: TypeAlias = tuple[float, float, float]

@@ -1,4 +1,4 @@
-"""A stream that begins in motion: inclination and the gyroscope's bias from its first seconds together. Part of `orientation.py`.
+"""A stream that begins in motion: inclination and the gyroscope's bias from its first seconds together. Part of `causal.py`.
 
 VQF learns the bias while moving from how gravity, averaged, keeps pulling its inclination. In the first seconds that pull is mostly the
 error of the first guess being worked off: in walking the first sample may point 20° beside. A bias allowed to be several °/s takes a

@@ -18,7 +18,7 @@ from vqf import BasicVQF
 
 from processing.frames import between_z, conjugate, multiply, rotate_by, up_in_sensor
 from processing.gaps import Filled, cut, join
-from processing.orientation import OrientationFilter, OrientationParams, Oriented
+from processing.orientation.causal import OrientationFilter, OrientationParams, Oriented
 from processing.types import F64
 
 

@@ -28,10 +28,10 @@ from typing import Any, Final, Protocol
 import numpy as np
 from vqf import VQF
 
-from processing.calibration import CalibrationParams, Calibrator
 from processing.frames import DEG, by_rows, rotate_by
 from processing.gaps import Filled
-from processing.opening import Opening, Start
+from processing.orientation.calibration import CalibrationParams, Calibrator
+from processing.orientation.opening import Opening, Start
 from processing.types import F64, GRAVITY_MPS2, NS_PER_S
 
 _CHIP_DELAY_S: Final = 1.7e-3

@@ -1,4 +1,4 @@
-"""The best estimate once a recording is complete: non-causal orientation in blocks, context smoothed over the whole.
+"""The best estimate once a recording is complete: non-causal orientation, in blocks.
 
 Works through a recording of any length in bounded memory: the filter sees 15 min with half a minute of overlap at each side, under 0.01°
 RMS from the undivided result.
@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from vqf import offlineVQF
 
-from processing.calibration import CalibrationParams, Calibrator, Correction, minute_start
 from processing.gaps import NOTHING, Filled, cut, join
-from processing.orientation import OrientationParams, Oriented, carried_ahead
+from processing.orientation.calibration import CalibrationParams, Calibrator, Correction, minute_start
+from processing.orientation.causal import OrientationParams, Oriented, carried_ahead
 from processing.types import F64, NS_PER_S
 
 
