@@ -32,6 +32,8 @@ Matrix: TypeAlias = tuple[Belief, Belief, Belief]
 _LITTLE: Final = 0.05
 _LONG_S: Final = 5.0
 _TINY: Final = 1e-30
+_KEPT_SD_M: Final = 0.03
+"""By how much a posture kept may raise or lower the pelvis."""
 _SPLIT: Final = ((0.0, 0.7, 0.3), (0.25, 0.0, 0.75), (0.1, 0.9, 0.0))
 """Where a change goes: between lying and standing one mostly sits; most sitting ends in standing up. People sit down some sixty
 times a day (Dall & Kerr 2010) and lie down a few times, mostly by way of sitting."""
@@ -73,12 +75,6 @@ def walked(belief: Belief, seconds: float, p: ContextParams) -> Belief:
     return normalised((belief[0] * left, belief[1] * left, belief[2]))
 
 
-def _rise_density(rise: float, mean: float, sd: float, stray: float) -> float:
-    gauss = math.exp(-0.5 * ((rise - mean) / sd) ** 2) / (sd * math.sqrt(2.0 * math.pi))
-    # A wrong displacement can be anything up to a metre or so.
-    return (1.0 - stray) * gauss + stray * 0.4
-
-
 def _change_prior(edge: Edge, p: ContextParams) -> float:
     if edge.rise_m is None:
         # Nothing measured: after a long movement or a gap anything may have happened.
@@ -92,20 +88,46 @@ def _change_prior(edge: Edge, p: ContextParams) -> float:
 def _priors(edge: Edge, p: ContextParams) -> list[list[float]]:
     """Prior of going from each state to each, before anything measured but size and duration."""
     change = _change_prior(edge, p)
-    plain = [[_plain(change, a, b) for b in range(3)] for a in range(3)]
+    plain = _plain(change)
     if edge.rise_m is not None:
         late = (edge.duration_s - p.lie_down_s) / (p.lie_down_sd_s * math.sqrt(2.0))
         plain[UPRIGHT][LYING] *= max(_LITTLE, 0.5 * (1.0 + math.erf(late)))
     if not edge.steps_within:
         return plain
     # Who takes a step stands on the way: first up (or up already), then on (or down again). Or they were no steps.
-    no = p.walking_not_upright
-    up, down = [_plain(p.change, a, UPRIGHT) for a in range(3)], [_plain(p.change, UPRIGHT, b) for b in range(3)]
+    no, sure = p.walking_not_upright, _plain(p.change)
+    up, down = [row[UPRIGHT] for row in sure], sure[UPRIGHT]
     return [[no * plain[a][b] + (1.0 - no) * up[a] * down[b] for b in range(3)] for a in range(3)]
 
 
-def _plain(change: float, a: int, b: int) -> float:
-    return 1.0 - change if a == b else change * _SPLIT[a][b]
+def _plain(change: float) -> list[list[float]]:
+    """Prior of each change where a share ``change`` changes."""
+    kept = 1.0 - change
+    return [[kept if a == b else change * _SPLIT[a][b] for b in range(3)] for a in range(3)]
+
+
+def _of_rise(rise_m: float, sd0: float, moving: bool, stray: float, p: ContextParams) -> list[list[float]]:
+    """Density [1/m] of a rise for each change: by how far it lowers the pelvis, or raises it. ``moving``: seen from walking, or into it."""
+
+    def density(mean: float, sd: float) -> float:
+        gauss = math.exp(-0.5 * ((rise_m - mean) / sd) ** 2) / (sd * math.sqrt(2.0 * math.pi))
+        # A wrong displacement can be anything up to a metre or so.
+        return (1.0 - stray) * gauss + stray * 0.4
+
+    kept = density(0.0, math.sqrt(sd0 * sd0 + _KEPT_SD_M * _KEPT_SD_M))
+    out = [[kept] * 3 for _ in range(3)]
+    drops = (
+        (SITTING, UPRIGHT, p.seat_drop_m, p.seat_drop_sd_m),
+        (LYING, UPRIGHT, p.bed_drop_m, p.bed_drop_sd_m),
+        (LYING, SITTING, p.lie_down_drop_m, p.lie_down_drop_sd_m),
+    )
+    for low, high, drop, drop_sd in drops:
+        seen, seen_sd = drop, drop_sd
+        if moving:
+            seen, seen_sd = p.walk_end_seen * drop, math.hypot(drop_sd, (1.0 - p.walk_end_seen) * drop)
+        sd = math.sqrt(sd0 * sd0 + seen_sd * seen_sd)
+        out[high][low], out[low][high] = density(-seen, sd), density(seen, sd)
+    return out
 
 
 def edge_matrix(edge: Edge, refs: References, p: ContextParams) -> Matrix:
@@ -125,16 +147,14 @@ def edge_matrix(edge: Edge, refs: References, p: ContextParams) -> Matrix:
     lost_sd = unseen_mps * edge.duration_s / math.sqrt(12.0)
     sd0 = math.sqrt(p.rise_sd_m**2 + blend_sd**2 + drift_sd**2 + moving_sd**2 + start_sd**2 + lost_sd**2)
     stray = min(p.stray_max, p.stray_per_deg * edge.path_deg)
+    rises = None if edge.rise_m is None else _of_rise(edge.rise_m, sd0, moving_sd > 0.0, stray, p)
     rows = []
     for a in (LYING, SITTING, UPRIGHT):
         row = []
         for b in (LYING, SITTING, UPRIGHT):
             weight = priors[a][b]
-            if edge.rise_m is not None:
-                drop, drop_sd = _drop(a, b, p)
-                if moving_sd > 0.0 and a != b:
-                    drop, drop_sd = p.walk_end_seen * drop, math.hypot(drop_sd, (1.0 - p.walk_end_seen) * drop)
-                weight *= _rise_density(edge.rise_m, -drop, math.sqrt(sd0 * sd0 + drop_sd * drop_sd), stray)
+            if rises is not None:
+                weight *= rises[a][b]
             if edge.walk_after:
                 weight *= 1.0 if b == UPRIGHT else p.walking_not_upright
             elif a == b and edge.up_before is not None and not edge.steps_within:
@@ -144,18 +164,6 @@ def edge_matrix(edge: Edge, refs: References, p: ContextParams) -> Matrix:
             row.append(weight)
         rows.append((row[0], row[1], row[2]))
     return rows[0], rows[1], rows[2]
-
-
-def _drop(a: int, b: int, p: ContextParams) -> tuple[float, float]:
-    if a == b:
-        return 0.0, 0.03
-    if {a, b} == {SITTING, UPRIGHT}:
-        drop, sd = p.seat_drop_m, p.seat_drop_sd_m
-    elif {a, b} == {LYING, UPRIGHT}:
-        drop, sd = p.bed_drop_m, p.bed_drop_sd_m
-    else:
-        drop, sd = p.lie_down_drop_m, p.lie_down_drop_sd_m
-    return (drop, sd) if b < a else (-drop, sd)
 
 
 def apply(belief: Belief, matrix: Matrix) -> Belief:

@@ -52,8 +52,8 @@ class Cells:
 
     def swing_mps2(self, first: int, last: int) -> float:
         """How far vertical acceleration ranges."""
-        acc = self._acc[max(first - self._base, 0) : last - self._base]
-        return float(np.max(acc) - np.min(acc))
+        acc: list[float] = self._acc[max(first - self._base, 0) : last - self._base].tolist()
+        return max(acc) - min(acc)
 
     def snapshot(self) -> dict[str, Any]:
         return {"acc": self._acc, "up": self._up, "turn": self._turn}
