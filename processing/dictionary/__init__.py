@@ -2,7 +2,8 @@
 
 The Markdown, JSON and Arrow forms are generated from here (`sensor_gateway/export/dictionary_doc.py`). `tables.py` has the columns
 of every table, `answers.py` those of what people entered, `events.py`, `signal.py` and `entries.py` what lies in an event's data,
-`states.py` what the machines tell of themselves, `influx.py` and `facts.py` what InfluxDB holds. Others import from this package only.
+`states.py` what the machines tell of themselves, `influx.py` and `facts.py` what InfluxDB holds, `words.py` what a text may be.
+Others import from this package only.
 """
 
 from processing.dictionary.answers import ANSWER, ANSWER_TYPES

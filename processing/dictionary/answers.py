@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from processing.dictionary.field import Field, instant
+from processing.dictionary.words import ANSWERS, MODES, PROPOSALS, QUESTIONS, SIDES, VERDICTS
 
 ANSWER_TYPES: Final = (
     "answer", "exercise", "pain", "note", "verdict", "mode", "red_flag", "programme", "proposal",
@@ -33,11 +34,9 @@ ANSWER: Final = (
         "no prompt is behind it, or it is not among the records of the two days before",
         0,
     ),
-    Field(
-        "answer", _S, "1", "What was answered.", "another type than answer", words=("done", "not_now", "snooze", "stop")
-    ),
+    Field("answer", _S, "1", "What was answered.", "another type than answer", words=ANSWERS),
     Field("exercise", _S, "1", "Id of the exercise.", _NO_EXERCISE),
-    Field("side", _S, "1", "Which side.", _NO_EXERCISE, words=("left", "right", "both")),
+    Field("side", _S, "1", "Which side.", _NO_EXERCISE, words=SIDES),
     Field("sets", _I, "1", "Sets done.", "another type than exercise", 1),
     Field("reps", _I, "1", "Repetitions a set.", "another type than exercise", 1),
     Field("pain_score", _I, "1", "Pain.", "another type than pain", 0, 10),
@@ -47,7 +46,7 @@ ANSWER: Final = (
         "1",
         "Of a therapist.",
         "another type than verdict",
-        words=("useful", "not_useful", "wrong_posture"),
+        words=VERDICTS,
     ),
     Field(
         "outcome",
@@ -55,10 +54,10 @@ ANSWER: Final = (
         "1",
         "Of the health questions: asked, answered, cleared. Of a proposal: open, accepted, declined, withdrawn.",
         "another type than red_flag or proposal",
-        words=("asked", "answered", "cleared", "open", "accepted", "declined", "withdrawn"),
+        words=(*QUESTIONS, *PROPOSALS),
     ),
     Field("stop", "bool", "1", "Whether prompts are stopped by the health questions.", "another type than red_flag"),
-    Field("mode", _S, "1", "training (prompts), tracking (recording only) or stopped.", "another type than mode"),
+    Field("mode", _S, "1", "training: prompts; tracking: recording only.", "another type than mode", words=MODES),
     instant("until_utc_ns", "When that ends.", "open end, or another type than mode"),
     Field(
         "person",

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from processing.dictionary.field import Field, instant
+from processing.dictionary.words import MODES, PROPOSALS, QUESTIONS, SIDES, VERDICTS
 
 _S = "string"
 _I = "int64"
@@ -22,7 +23,7 @@ TEXT: Final = Field("text", _S, "1", "The event as a sentence for a person.")
 FLAG_ID: Final = Field("flag_event_id", _S, "1", "The flag this follows from.", "entered without a flag, or long ago")
 EXERCISE: Final = (
     Field("exercise", _S, "1", "Id of the exercise.", "the prompt is not known any more"),
-    Field("side", _S, "1", "Which side.", "the prompt is not known any more", words=("left", "right", "both")),
+    Field("side", _S, "1", "Which side.", "the prompt is not known any more", words=SIDES),
 )
 DOSE: Final = (
     Field("exercise_name", _S, "1", "Its name."),
@@ -64,16 +65,14 @@ ENTRY_DATA: Final[Mapping[str, tuple[Field, ...]]] = {
     ),
     "mode": (
         *STUDY,
-        Field(
-            "mode", _S, "1", "training: prompts; tracking: recording only.", words=("training", "tracking", "stopped")
-        ),
+        Field("mode", _S, "1", "training: prompts; tracking: recording only.", words=MODES),
         instant("until", "When it ends, UTC nanoseconds since 1970.", "open end"),
         Field("minutes", _I, "min", "The same as chosen.", "open end", 0),
         TEXT,
     ),
     "red_flag": (
         *STUDY,
-        Field("outcome", _S, "1", "What happened to the questions.", words=("asked", "answered", "cleared")),
+        Field("outcome", _S, "1", "What happened to the questions.", words=QUESTIONS),
         Field("answers", _J, "1", "Answer (true: yes) by question.", "not answered"),
         Field("stop", "bool", "1", "Whether prompts are stopped until a therapist clears it."),
         Field("reason", _S, "1", "Why they are asked.", "another outcome than asked"),
@@ -92,7 +91,7 @@ ENTRY_DATA: Final[Mapping[str, tuple[Field, ...]]] = {
     ),
     "proposal": (
         *STUDY,
-        Field("outcome", _S, "1", "Where it stands.", words=("open", "accepted", "declined", "withdrawn")),
+        Field("outcome", _S, "1", "Where it stands.", words=PROPOSALS),
         Field("direction", _S, "1", "progression: harder; regression: easier.", words=("progression", "regression")),
         Field("from", _J, "1", "The programme's entry now: `exercise`, `side`, `sets`, `reps`, `hold_s` (s)."),
         Field("to", _J, "1", "The entry proposed."),
@@ -104,7 +103,7 @@ ENTRY_DATA: Final[Mapping[str, tuple[Field, ...]]] = {
     "verdict": (
         *STUDY,
         FLAG_ID,
-        Field("verdict", _S, "1", "The verdict.", words=("useful", "not_useful", "wrong_posture")),
+        Field("verdict", _S, "1", "The verdict.", words=VERDICTS),
         Field("rater", _S, "1", "Pseudonym of the therapist."),
         _NOTE,
         TEXT,

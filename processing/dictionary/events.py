@@ -11,6 +11,7 @@ from typing import Final
 from processing.dictionary.entries import DOSE, ENTRY_DATA, EXERCISE, FLAG_ID, STUDY, TEXT
 from processing.dictionary.field import Field
 from processing.dictionary.signal import ALIGNMENT_ID, MOUNT_ID, SIGNAL_DATA
+from processing.dictionary.words import ANSWERS, COMPARED
 from processing.types import POSTURES
 
 _S = "string"
@@ -124,7 +125,7 @@ EVENT_DATA: Final[Mapping[str, tuple[Field, ...]]] = {
         *_RULE,
         FLAG_ID,
         Field("prompt_event_id", _S, "1", "The prompt answered.", "no prompt: stop for today"),
-        Field("answer", _S, "1", "What the wearer said.", words=("done", "not_now", "snooze", "stop")),
+        Field("answer", _S, "1", "What the wearer said.", words=ANSWERS),
         *EXERCISE,
         TEXT,
     ),
@@ -138,7 +139,7 @@ EVENT_DATA: Final[Mapping[str, tuple[Field, ...]]] = {
             _S,
             "1",
             "exercise: after one was done; control: after a flag without a prompt.",
-            words=("exercise", "control"),
+            words=COMPARED,
         ),
         Field(
             "outcome",

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from processing.dictionary.field import Field
+from processing.dictionary.words import COMPARED
 from processing.types import Json
 
 EVENT_FACTS: Final = (
@@ -20,7 +21,7 @@ EVENT_FACTS: Final = (
         "string",
         "1",
         "Of a response: exercise, or control (a flag that led to no prompt).",
-        words=("exercise", "control"),
+        words=COMPARED,
     ),
     Field("pain", "float64", "1", "Pain the wearer logged.", "no pain event", 0, 10),
     Field("useful", "float64", "1", "Of a verdict: 1 useful, 0 not; its mean is the precision.", "no verdict", 0, 1),

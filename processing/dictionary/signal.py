@@ -10,7 +10,7 @@ from typing import Final
 
 from processing.dictionary.entries import TEXT
 from processing.dictionary.field import Field, instant
-from processing.dictionary.tables import LINKS
+from processing.dictionary.words import CLOCK, LINKS, MOUNTS, SETUP
 
 _S = "string"
 _I = "int64"
@@ -29,7 +29,7 @@ _MOVED: Final = (
         "1",
         "What was found.",
         "a pose or movement of the set-up",
-        words=("new_mount", "realigned", "refused"),
+        words=MOUNTS,
     ),
     Field(
         "remedy", _S, "1", "What the wearer can do; empty where nothing is needed.", "a pose or movement of the set-up"
@@ -66,7 +66,7 @@ SIGNAL_DATA: Final[Mapping[str, tuple[Field, ...]]] = {
             "1",
             "Step of the set-up.",
             "not from the set-up",
-            words=("neutral", "walk", "bows", "pelvic_tilts"),
+            words=SETUP,
         ),
         Field(
             "heading_uncertainty_deg", _F, "deg", "Standard uncertainty of front.", "step neutral, or refused", 0, 180
@@ -94,7 +94,7 @@ SIGNAL_DATA: Final[Mapping[str, tuple[Field, ...]]] = {
         Field("action", _S, "1", "What was done."),
     ),
     "clock": (
-        Field("kind", _S, "1", "What was noticed.", words=("fit", "reset", "step", "duplicate", "backwards")),
+        Field("kind", _S, "1", "What was noticed.", words=CLOCK),
         Field("epoch", _I, "1", "Number of starts of the sensor's clock.", "another kind", 0),
         Field(
             "rate_ppm",

@@ -6,14 +6,13 @@ from typing import Final
 
 from processing.dictionary.answers import ANSWER
 from processing.dictionary.field import Field, instant
+from processing.dictionary.words import FEET, LINKS, TRANSFERS
 from processing.types import POSTURES
 
 _TIME = instant("t_utc_ns", "Start of the second, minute or event, UTC nanoseconds since 1970.")
 _NO_TILT = "no valid sample: gap, settling filter, lying on the side, or not worn"
 _TILT_NOTE = "relative to the wearer's neutral pose (0 = neutral); + = top of the pelvis forward (ASIS down)"
 
-LINKS: Final = ("searching", "connecting", "starting", "streaming", "stalled", "lost", "no_adapter", "refused")
-TRANSFERS: Final = ("stand_to_sit", "sit_to_stand", "sit_to_lie", "lie_to_sit", "stand_to_lie", "lie_to_stand")
 EVENT_TYPES: Final = {
     "flag": "A rule found a period that may need activation exercises.",
     "episode_start": "Tilt stayed above the threshold long enough to start an episode.",
@@ -204,7 +203,7 @@ DEVICE: Final = (
 
 STEP: Final = (
     instant("t_utc_ns", "When the foot took the weight, UTC nanoseconds since 1970."),
-    Field("side", "string", "1", "Foot; a hint from the sideways sway.", words=("left", "right", "unknown")),
+    Field("side", "string", "1", "Foot; a hint from the sideways sway.", words=FEET),
     Field("confidence", "float64", "1", "How sure the step is.", "", 0, 1),
 )
 

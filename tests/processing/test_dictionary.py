@@ -8,20 +8,15 @@ from typing import Any, get_args
 
 import pytest
 
+from processing.alignment.capture import SetupStep
+from processing.clock.notes import NoteKind
+from processing.coaching import controls
 from processing.context.transfers import Transfer
-from processing.dictionary import (
-    BOUT,
-    DEVICE,
-    EVENT_DATA,
-    EVENT_TYPES,
-    INFLUX,
-    MAX_T_UTC_NS,
-    STEP,
-    TABLES,
-    TRANSFER,
-    Field,
-)
-from processing.features.gait import SIDES
+from processing.dictionary import EVENT_DATA, INFLUX, MAX_T_UTC_NS, TABLES, Field, words
+from processing.features import gait
+from processing.rules import gate
+from processing.rules.study import Side
+from processing.wearing import EVENT_OF
 from sensor_gateway.export.dictionary_doc import dictionary_markdown, influx_markdown
 from sensor_gateway.export.tables import IDENTITY
 from sensor_gateway.radio.states import LinkState
@@ -69,16 +64,14 @@ def test_a_column_without_a_range_cannot_be_made(wrong: dict[str, Any], why: str
 
 
 def test_words_are_those_of_the_code() -> None:
-    words = {
-        f"{name}.{f.name}": f.words for name, group in (("device", DEVICE), ("step", STEP)) for f in group if f.words
-    }
-    assert words == {"device.link": get_args(LinkState), "step.side": SIDES}
-    for kind in next(f.words for f in TRANSFER if f.name == "kind"):
-        assert f"{kind}" in (Transfer.__doc__ or "")
-    assert next(f.words for f in TABLES["events"] if f.name == "type") == tuple(EVENT_TYPES)
-    assert next(f.words for f in BOUT if f.name == "posture") == next(
-        f.words for f in TABLES["metrics"] if f.name == "posture"
-    )
+    assert get_args(LinkState) == words.LINKS
+    assert words.FEET == gait.SIDES
+    assert get_args(Side) == words.SIDES
+    assert (words.ANSWERS, words.VERDICTS, words.MODES) == (gate.ANSWERS, controls.VERDICTS, controls.MODES)
+    assert get_args(NoteKind) == words.CLOCK
+    assert get_args(SetupStep) == words.SETUP
+    assert tuple(EVENT_OF) == words.MOUNTS
+    assert all(kind in (Transfer.__doc__ or "") for kind in words.TRANSFERS)
 
 
 def test_no_cell_of_the_written_dictionary_is_empty() -> None:
