@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from contextlib import closing
 from datetime import UTC, datetime
@@ -14,26 +13,13 @@ import pytest
 
 from processing.types import NS_PER_S
 from sensor_gateway import cli
-from sensor_gateway.clock import SystemClock
-from sensor_gateway.demo import Demo, DemoOptions
-from sensor_gateway.gateway import Hooks
 from sensor_gateway.sinks.store import Store
-from tests.sensor_gateway.test_alignment_cli import TOML
-
-START = "2026-03-02T08:00:00Z"
-START_NS = 1_772_438_400 * NS_PER_S
+from tests.sensor_gateway.simulated_site import START_NS, make_site
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Half an hour of a simulated wearer, who stands in neutral from second 3 to 8."""
-    folder = tmp_path_factory.mktemp("site")
-    (folder / "gateway.toml").write_text(TOML, encoding="utf-8")
-    span = {"start": START, "until": "2026-03-02T08:30:00Z", "speed": 0.0}
-    options = DemoOptions(folder / "data", 0.5, 0.5, 0, 1, "Europe/Berlin", span)
-    demo = Demo(options, SystemClock(), lambda _: None, Hooks())
-    asyncio.run(demo.run(asyncio.Event()))
-    return folder
+    return make_site(tmp_path_factory.mktemp("site"))
 
 
 def run(site: Path, capsys: pytest.CaptureFixture[str], *words: str, status: int = 0) -> tuple[str, str]:
