@@ -11,11 +11,14 @@ import shutil
 import socket
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import tomlkit
+
 from processing.pipeline import CaptureNeutral
+from processing.rules.gate import REASONS
 from processing.rules.study import Study
 from processing.types import NS_PER_S, Event
 from sensor_gateway.clock import Clock
@@ -30,6 +33,8 @@ WEARER: Final = "w-001"
 SENSOR: Final = "clip-1"
 MARK: Final = "this-is-a-tiltline-demo"
 """A folder that holds this file is the demo's own and may be emptied."""
+CONFIG: Final = "gateway.toml"
+"""The settings it runs with, in its folder: for every command that wants ``--config``."""
 NEUTRAL_AFTER_S: Final = 3.0
 STORE_FOLLOWS_S: Final = 60.0
 
@@ -97,6 +102,7 @@ class Demo:
             sensors=(Sensor(SENSOR, WEARER, "synthetic", options=simulated),),
             web=Web(port=port),
         )
+        (options.folder / CONFIG).write_text(_as_toml(settings), encoding="utf-8")
         self.url = f"http://127.0.0.1:{port}"
         self._caught_up = asyncio.Event()
         chained = Hooks(lambda sensor, share: self._progress(hooks, sensor, share), hooks.on_page)
@@ -171,9 +177,11 @@ def describe(found: Findings) -> list[str]:
     """The day in a few lines: postures, flags, and why the first flag was raised."""
     spent = ", ".join(f"{name} {s // 60} min" for name, s in found.posture_s.items() if s >= 60)
     prompts = sum(e.type == "prompt" for e in found.led_to.values())
+    quiet = Counter(str(e.data.get("reason")) for e in found.led_to.values() if e.type == "suppressed")
     lines = [
         f"The day so far: {found.minutes} minutes; {spent}",
-        f"Flags: {len(found.flags)}; prompts: {prompts}; kept quiet: {len(found.led_to) - prompts}",
+        f"Flags: {len(found.flags)}; prompts: {prompts}; kept quiet: {quiet.total()}",
+        *(f"  {n} kept quiet: {REASONS.get(reason, reason)}" for reason, n in quiet.most_common()),
     ]
     prompted = [f for f in found.flags if f.event_id in found.led_to and found.led_to[f.event_id].type == "prompt"]
     for flag in (prompted or found.flags)[:1]:
@@ -182,6 +190,13 @@ def describe(found: Findings) -> list[str]:
         if after is not None:
             lines.append(f"It led to a {'prompt' if after.type == 'prompt' else 'silence'}: {after.data.get('text')}")
     return lines
+
+
+def _as_toml(settings: Settings) -> str:
+    """What differs from the defaults, as the file that `load_settings` reads."""
+    (sensor,) = settings.sensors
+    block = {"id": sensor.id, "wearer": sensor.wearer, "driver": sensor.driver, "options": sensor.options}
+    return tomlkit.dumps({"site": asdict(settings.site), "sensors": [block], "web": {"port": settings.web.port}})
 
 
 async def _first(running: asyncio.Task[int], *waits: Coroutine[object, object, object]) -> None:

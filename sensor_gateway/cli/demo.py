@@ -20,7 +20,7 @@ from sensor_gateway.clock import SystemClock
 from sensor_gateway.cohort import cohort
 from sensor_gateway.cohort.cohort import CohortOptions
 from sensor_gateway.config import ConfigError, Settings, Site, Web, check_timezone, load_settings
-from sensor_gateway.demo import Demo, DemoOptions, Findings, describe, free_port
+from sensor_gateway.demo import CONFIG, Demo, DemoOptions, Findings, describe, free_port
 from sensor_gateway.garbage import for_long_computing
 from sensor_gateway.gateway import Hooks
 from sensor_gateway.secrets import INFLUX_VARIABLE, read_secret
@@ -75,7 +75,10 @@ def run(args: argparse.Namespace) -> int:
             print(
                 f"A flag in words and as a picture: {me} explain {findings.flags[-1].event_id} --store {store} --svg flag.svg"
             )
+        config = args.dir / CONFIG
         print(f"The page again: {me} web --store {store}")
+        print(f"Is it the same, computed anew? {me} replay --config {config} --out again.db --check")
+        print(f"What the sensor measured: {me} export --config {config} --kind raw --out raw")
     return 0
 
 

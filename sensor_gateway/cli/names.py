@@ -36,6 +36,5 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(shown, ensure_ascii=False))
     else:
-        for wearer, name in shown.items():
-            print(f"{wearer:<16} {name}")
+        print("\n".join(f"{wearer:<16} {name}" for wearer, name in shown.items()) or "no name is kept")
     return 0

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import sync_playwright
 
+from sensor_gateway.cli import main
 from tests.integration.servers import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
@@ -84,6 +85,11 @@ def test_ctrl_c_ends_it_cleanly_and_a_foreign_folder_is_left_alone(tmp_path: Pat
     assert demo.returncode == 0, err
     assert "Summary" in out
     assert "Traceback" not in err
+    # What it names last can be typed: its settings lie beside its data.
+    (replay,) = [line.split(" replay ")[1] for line in out.splitlines() if " replay " in line]
+    words = [*replay.split()[:-3], "--out", str(tmp_path / "again.db"), "--check"]
+    assert replay.split()[-3:] == ["--out", "again.db", "--check"]
+    assert main(["replay", *words]) == 0
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("keep me")
     refused = start(tmp_path / "mine", port)
