@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final
@@ -100,7 +101,17 @@ def write_bids(
 
 
 def drop_half_written(root: Path) -> None:
-    """What a killed run left, under the names that a data set's files have until they are whole, and folders that held nothing else."""
+    """What a killed run left, under the names that a data set's files have until they are whole, and folders that held nothing else.
+
+    One that was killed while its files took their names left its whole manifest under such a name: what that names goes too.
+    """
+    manifest = half_written(root / MANIFEST)
+    with suppress(
+        FileNotFoundError, NotADirectoryError, ValueError
+    ):  # none, or one that was not whole: no file had its name yet
+        for name in json.loads(manifest.read_text(encoding="utf-8"))["outputs"]:
+            if (root / name).resolve().is_relative_to(root.resolve()):
+                (root / name).unlink(missing_ok=True)
     for path in (*root.glob("sub-*/**/.*.partial"), *(half_written(root / name) for name in (*TOP, MANIFEST))):
         path.unlink(missing_ok=True)
     for folder in sorted((path for path in root.glob("sub-*/**") if path.is_dir()), reverse=True):

@@ -163,7 +163,7 @@ def _bids(args: argparse.Namespace, settings: Settings | None, path: Path, span:
         if source is not None:
             source.close()
     if args.json:
-        print(json.dumps({"out": str(args.out), "rows": rows}))
+        print(json.dumps({"out": str(args.out), "rows": rows, **manifest_of(args.out)}, ensure_ascii=False))
     else:
         print(f"{args.out}: " + ", ".join(f"{name} {count} rows" for name, count in rows.items()))
     return 0

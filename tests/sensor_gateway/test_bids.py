@@ -146,7 +146,13 @@ def test_a_data_set_appears_whole_or_not_at_all(tmp_path: Path, store: Store) ->
     killed.mkdir(parents=True)
     (killed / ".half.tsv.partial").write_text("0.1")
     (root / ".README.partial").write_text("Pelvic")
+    (root / ".manifest.json.partial").write_text('{"outp')
     write_bids(root, ["w-001"], [stream(batches(MIDNIGHT, 100))], store, ALL)
+    # Killed while the files took their names: the manifest is the last to have its own.
+    for name in ("README", "manifest.json"):
+        (root / name).rename(root / f".{name}.partial")
+    write_bids(root, ["w-001"], [stream(batches(MIDNIGHT, 50))], store, ALL)
+    assert check_manifest(root) == []
     tops = {"README", "dataset_description.json", "participants.json", "participants.tsv", "sub-w001"}
     assert {path.name for path in root.iterdir()} == tops | {".bidsignore", "manifest.json"}
 
