@@ -12,7 +12,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from processing.clock.late_merge import LateCounts
 from processing.pipeline import DeviceStatus
@@ -23,10 +23,13 @@ from processing.types import ImuBatch, ImuStretch, TimedBatch
 from sensor_gateway import controls
 from sensor_gateway.derive import BROKEN, Recipe
 from sensor_gateway.drivers.base import DecodesFrames, Driver, Late, Received, decode_many
+from sensor_gateway.replay.long import feed_frames, long_stretches
 from sensor_gateway.spool.block import Frames, Logged, entries_of
 from sensor_gateway.spool.journal import CONTROL, JournalReader, Rows, first_entry
 
 Progress: TypeAlias = Callable[[float], None]
+_STRETCH_BYTES: Final = 420_000
+"""Of payloads: five minutes at 100 Hz. Whoever writes samples holds several of them."""
 
 
 def span_of(spool: Rows, sensor: str, wearer: str) -> range:
@@ -109,12 +112,11 @@ class JournalSamples:
                     yield joined(batches), late
             return
         begun, self._seen = self._done, 0
-        for frames in self._journal.read_frames(self._recipe.setup.sensor, self._span.start):
-            mine = frames.within(self._span)
-            self._seen += len(mine)
-            if len(mine):
-                yield from reader.read_frames(mine)
-            self._reached(begun, part, frames.next_seq)
+        frames = self._journal.read_frames(self._recipe.setup.sensor, self._span.start)
+        for stretch in long_stretches(frames, self._span, _STRETCH_BYTES):
+            self._seen += sum(map(len, stretch))
+            yield from reader.read_frames(stretch)
+            self._reached(begun, part, stretch[-1].next_seq)
 
     def _blocks(self, part: float) -> Iterator[list[Logged]]:
         begun, self._seen = self._done, 0
@@ -145,15 +147,33 @@ class _Reader:
         """Whether the driver reads payloads of one kind at once."""
         return isinstance(self._driver, DecodesFrames)
 
-    def read_frames(self, frames: Frames) -> Iterator[tuple[ImuStretch | None, Late | None]]:
+    def read_frames(self, stretch: Sequence[Frames]) -> Iterator[tuple[ImuStretch | None, Late | None]]:
         """As `read`, batches in a stretch; None where there is no sample."""
-        if isinstance(self._driver, DecodesFrames) and frames.source.driver == self._driver.id:
-            read = self._driver.feed_frames(frames.uuid, frames.payloads, frames.rx_mono_ns, frames.rx_utc_ns)
-            if read is not None:
-                yield read.samples, None
-                return
-        for batches, late in self.read(entries_of(frames)):
-            yield joined(batches), late
+        waiting: list[Frames] = []
+        for frames in stretch:
+            if frames.source == CONTROL:
+                if any(_breaks(entry.received) for entry in entries_of(frames)):
+                    yield from self._read_waiting(waiting)
+                    self._driver.reset()
+                    waiting = []
+            elif frames.source.driver == self._driver.id:
+                if waiting and not waiting[0].alike(frames):
+                    yield from self._read_waiting(waiting)
+                    waiting = []
+                waiting.append(frames)
+        yield from self._read_waiting(waiting)
+
+    def _read_waiting(self, waiting: Sequence[Frames]) -> Iterator[tuple[ImuStretch | None, Late | None]]:
+        read = feed_frames(self._driver, waiting) if waiting else None
+        if read is not None:
+            yield read.samples, None
+        elif len(waiting) == 1:
+            for batches, late in self.read(entries_of(waiting[0])):
+                yield joined(batches), late
+        elif waiting:
+            half = len(waiting) // 2
+            yield from self._read_waiting(waiting[:half])
+            yield from self._read_waiting(waiting[half:])
 
     def read(self, entries: Sequence[Logged]) -> Iterator[tuple[list[ImuBatch], Late | None]]:
         """Batches in order of arrival, cut where late samples came between them."""

@@ -17,7 +17,7 @@ from processing.steady_clock import joined
 from processing.types import ImuBatch, ImuStretch
 from sensor_gateway import controls
 from sensor_gateway.derive import BROKEN, Deriver
-from sensor_gateway.drivers.base import Battery, DecodesFrames, EndOfStream, Rejected, decode_many
+from sensor_gateway.drivers.base import Battery, DecodesFrames, Driver, EndOfStream, FramesRead, Rejected, decode_many
 from sensor_gateway.spool.block import Frames, Logged, entries_of
 from sensor_gateway.spool.journal import CONTROL
 
@@ -25,8 +25,8 @@ _STRETCH_BYTES: Final = 840_000
 """Of payloads: ten minutes at 100 Hz, beyond which nothing more is gained but memory."""
 
 
-def long_stretches(frames: Iterable[Frames], span: range) -> Iterator[list[Frames]]:
-    """Entries of ``span`` in order, some minutes at a time."""
+def long_stretches(frames: Iterable[Frames], span: range, most: int = _STRETCH_BYTES) -> Iterator[list[Frames]]:
+    """Entries of ``span`` in order, some minutes at a time: about ``most`` bytes of payloads."""
     held: list[Frames] = []
     size = 0
     for part in frames:
@@ -37,11 +37,20 @@ def long_stretches(frames: Iterable[Frames], span: range) -> Iterator[list[Frame
             continue
         held.append(mine)
         size += mine.payloads.size
-        if size >= _STRETCH_BYTES:
+        if size >= most:
             yield held
             held, size = [], 0
     if held:
         yield held
+
+
+def feed_frames(driver: Driver, alike: Sequence[Frames]) -> FramesRead | None:
+    """What a driver gives for entries of one kind; None, and nothing fed, unless it reads them in arrays."""
+    if not isinstance(driver, DecodesFrames):
+        return None
+    payloads = np.concatenate([f.payloads for f in alike])
+    mono, utc = np.concatenate([f.rx_mono_ns for f in alike]), np.concatenate([f.rx_utc_ns for f in alike])
+    return driver.feed_frames(alike[0].uuid, payloads, mono, utc)
 
 
 class LongDeriver(Deriver):
@@ -67,7 +76,7 @@ class LongDeriver(Deriver):
             elif frames.source.driver != self._driver.id:
                 self.unreadable += len(frames)
             else:
-                if waiting and _kind(waiting[0]) != _kind(frames):
+                if waiting and not waiting[0].alike(frames):
                     self._read(waiting, said, run, out)
                     waiting, said = [], []
                 waiting.append(frames)
@@ -80,13 +89,9 @@ class LongDeriver(Deriver):
         if not waiting:
             run.told += [Told(run.rows, t.status, t.t_utc_ns) for t in said]
             return
-        read = None
-        if isinstance(self._driver, DecodesFrames):
-            payloads, mono, utc = (
-                np.concatenate([getattr(f, name) for f in waiting]) for name in ("payloads", "rx_mono_ns", "rx_utc_ns")
-            )
-            read = self._driver.feed_frames(waiting[0].uuid, payloads, mono, utc)
+        read = feed_frames(self._driver, waiting)
         if read is not None:
+            utc = read.samples.rx_utc_ns
             levels = [Told(row, _level(battery), int(utc[row])) for row, battery in read.battery]
             told = sorted([*said, *levels], key=lambda t: t.row)  # a level stands in the payload of its row
             run.told += [Told(run.rows + t.row, t.status, t.t_utc_ns) for t in told]
@@ -185,10 +190,6 @@ def _in_a_row(stretches: Sequence[ImuStretch]) -> ImuStretch | None:
         np.concatenate([s.gyr_rps for s in stretches]),
         np.concatenate(numbers) if len(numbers) == len(stretches) else None,
     )
-
-
-def _kind(frames: Frames) -> tuple[str, int]:
-    return frames.uuid, frames.payloads.shape[1]
 
 
 def _level(battery: Battery) -> DeviceStatus:

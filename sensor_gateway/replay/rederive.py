@@ -7,7 +7,7 @@ changed study shows what it would have made of the same days.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -25,11 +25,9 @@ from sensor_gateway.replay.journal_samples import span_of
 from sensor_gateway.replay.long import LongDeriver, long_stretches
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
-from sensor_gateway.spool.block import Logged
 from sensor_gateway.spool.journal import JournalReader
 
 _FLUSH: Final = 20_000
-_STRETCH: Final = 3000
 _EXAMPLES: Final = 5
 SETTLE_NS: Final = 30 * NS_PER_S
 """After an instant: records of a settled estimate come 10 s late, payloads later still."""
@@ -95,12 +93,12 @@ def rederive(
 def derive_until(
     spool: SpoolReader, sensor: Sensor, study: Study, out: Store, t_utc_ns: int, corrections: Mapping[int, Alignment]
 ) -> None:
-    """As `rederive`, of what had been received `SETTLE_NS` after ``t_utc_ns``."""
+    """As `rederive`, up to `SETTLE_NS` after ``t_utc_ns`` at least."""
     deriver, waiting = deriver_of(sensor, study, corrections), list[Record]()
     span = span_of(spool, sensor.id, sensor.wearer)
-    for entries in JournalReader(spool).read(sensor.id, span.start):
-        waiting += [record for output in deriver.feed(entries) for record in output.records]
-        if entries[0].received.rx_utc_ns > t_utc_ns + SETTLE_NS:
+    for stretch in long_stretches(JournalReader(spool).read_frames(sensor.id, span.start), span):
+        waiting += [record for output in deriver.feed_frames(stretch) for record in output.records]
+        if int(stretch[-1].rx_utc_ns[-1]) > t_utc_ns + SETTLE_NS:
             break
     _write(out, sensor, waiting)
 
@@ -126,21 +124,6 @@ def derive_span(
             tell(stretch[-1].next_seq - 1)
     _write(out, sensor, waiting)
     return result
-
-
-def stretches(blocks: Iterable[list[Logged]], stop: int) -> Iterator[list[Logged]]:
-    """Entries in order up to ``stop``, some minutes at a time: fewer and longer arrays than by blocks, the same records."""
-    held: list[Logged] = []
-    for block in blocks:
-        held += block
-        if held[-1].seq >= stop - 1:
-            held = [entry for entry in held if entry.seq < stop]
-            break
-        if len(held) >= _STRETCH:
-            yield held
-            held = []
-    if held:
-        yield held
 
 
 def deriver_of(sensor: Sensor, study: Study, corrections: Mapping[int, Alignment] | None = None) -> LongDeriver:

@@ -67,6 +67,10 @@ class Frames(NamedTuple):
         """The entry after the last."""
         return self.first_seq + len(self)
 
+    def alike(self, other: Frames) -> bool:
+        """Whether payloads of both can stand in one array."""
+        return (self.source, self.uuid, self.payloads.shape[1]) == (other.source, other.uuid, other.payloads.shape[1])
+
     def within(self, span: range) -> Frames:
         """Those of its entries that lie in a span (of step 1); perhaps none."""
         a, b = max(0, span.start - self.first_seq), max(0, span.stop - self.first_seq)
