@@ -6,9 +6,8 @@ what either gave into one shape.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -26,16 +25,6 @@ def influxql(flag_id: str) -> str:
         'SELECT "event_id", "type", "rule", "wearer", "sensor", "data_json" FROM "event" '
         f'WHERE "event_id" = \'{flag_id}\' OR "data_json" =~ /"flag_event_id":"{flag_id}"/'
     )
-
-
-def from_influx(rows: Iterable[Mapping[str, Any]]) -> list[Event]:
-    """Rows of `influxql` (``time`` in nanoseconds) as events."""
-    return [
-        Event(
-            r["time"], r["event_id"], r["type"], r["rule"] or None, json.loads(r["data_json"])
-        )  # no tag reads as None
-        for r in rows
-    ]
 
 
 def chain(events: Sequence[Event]) -> dict[str, Any]:
