@@ -51,7 +51,7 @@ def typed(text: str) -> Iterator[list[str]]:
         for line in re.sub(r"\\\n", " ", block).splitlines():
             if re.match(r"\s*(\w+=)?(\S*/)?tiltline ", line):
                 words = shlex.split(line, comments=True)
-                cut = next((i for i, word in enumerate(words) if word in ("|", "&", "&&", ";")), len(words))
+                cut = next((i for i, word in enumerate(words) if word in ("|", ">", "&", "&&", ";")), len(words))
                 yield words[1:cut]
 
 
