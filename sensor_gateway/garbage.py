@@ -1,4 +1,6 @@
-"""How Python and the C library look after memory, for whole commands that compute for seconds on arrays and hold a day of records."""
+"""How Python and the C library look after memory: in commands that compute for seconds on arrays and hold a day of records, and in
+services that run for months.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from functools import cache
 from typing import Final
 
 _NEW_OBJECTS: Final = 1_000_000  # more than the records of a week
+_NEW_OF_A_SERVICE: Final = 50_000  # some ten megabytes; what is searched for is rare, and small
 _TRIM_THRESHOLD: Final = -1  # names of glibc's malloc.h
 _MMAP_THRESHOLD: Final = -3
 _LARGEST_KEPT: Final = 32 * 2**20  # glibc's own limit; an array of minutes is a hundredth to a third of it
@@ -20,17 +23,22 @@ def for_long_computing() -> None:
     """Both of what follows; at the start of a command, or of a cluster worker's first partition. Once in a process: what is
     garbage at a second call would be kept for good.
     """
-    _collect_rarely()
+    _collect_rarely(_NEW_OBJECTS)
     _keep_freed_memory()
 
 
-def _collect_rarely() -> None:
+def for_a_service() -> None:
+    """At a service's start. Every second makes hundreds of objects for each sensor, and hardly any of them is garbage of this kind."""
+    _collect_rarely(_NEW_OF_A_SERVICE)
+
+
+def _collect_rarely(new_objects: int) -> None:
     """Leave what is loaded out of every further search for cyclic garbage, and search after many new objects only.
 
     The search found none and took a tenth of the time.
     """
     gc.freeze()
-    gc.set_threshold(_NEW_OBJECTS, 20, 100)
+    gc.set_threshold(new_objects, 20, 100)
 
 
 def _keep_freed_memory() -> None:

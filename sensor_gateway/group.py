@@ -76,10 +76,12 @@ class Group:
             raise
         try:
             with self._spool.together():
-                return [line.compute(logged) for (line, _), logged in zip(work, entries, strict=True)]
+                found = [line.compute(logged) for (line, _), logged in zip(work, entries, strict=True)]
         except SpoolFullError as e:
             log.warning("%s", e)
             self._outbox.reload()
             for line, _ in work:
                 line.begin_again()
             return [None] * len(work)
+        self._outbox.wake()
+        return found

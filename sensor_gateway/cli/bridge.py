@@ -13,6 +13,7 @@ from pathlib import Path
 from sensor_gateway.bridge.bridge import Bridge
 from sensor_gateway.bridge.queue import QueueError
 from sensor_gateway.config import ConfigError, load_settings
+from sensor_gateway.garbage import for_a_service
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    for_a_service()
     counters = bridge.run(stop)
     if args.json:
         print(json.dumps(counters))

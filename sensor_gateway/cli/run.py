@@ -13,6 +13,7 @@ from pathlib import Path
 from sensor_gateway.cli.progress import Progress
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import ConfigError, load_settings
+from sensor_gateway.garbage import for_a_service
 from sensor_gateway.gateway import Gateway, Hooks
 from sensor_gateway.privacy.retention import Keeper
 from sensor_gateway.privacy.watch import ConsentWatch
@@ -60,6 +61,7 @@ async def _run(args: argparse.Namespace) -> int:
     keeper = Keeper(folder, retention_of(settings, base), gateway.clock, gateway.journal.shrunk, copies)
     watch.start()
     keeper.start()
+    for_a_service()
     try:
         status = await gateway.run(stop, args.until_done)
     finally:

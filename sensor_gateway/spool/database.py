@@ -132,6 +132,11 @@ class Spool:
                 if self._torn:
                     raise self._undone()
 
+    @property
+    def is_together(self) -> bool:
+        """Whether what this thread writes now is a part of more, and not yet on the disk; to be asked within a transaction."""
+        return self._together
+
     def _undone(self) -> SpoolFullError:
         return SpoolFullError(f"{self.path}: a part of what belongs together failed, and all of it is undone")
 

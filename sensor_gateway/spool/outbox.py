@@ -48,6 +48,7 @@ class Outbox:
         self._expected: dict[tuple[str, int], int] = {}
         self._expired_on: dict[str, int] = {}  # sensor to the day of its data on which old rows were last looked for
         self.changed = threading.Condition()
+        self.wakes = 0
         marks = ", ".join("?" * len(sinks))
         with spool.transaction(durable=True) as db:
             gone = db.execute(f"DELETE FROM cursor WHERE sink NOT IN ({marks}) RETURNING sink", tuple(sinks)).fetchall()
@@ -94,7 +95,8 @@ class Outbox:
     ) -> int:
         """Store the records whose ordinals are new, and the snapshot, in one durable transaction; how many were new.
 
-        ``done_seq`` is the last journal entry that went into them: where the next run begins if this one ends here.
+        ``done_seq`` is the last journal entry that went into them: where the next run begins if this one ends here. Within
+        `Spool.together` sinks are not told: nothing is there for them before all of it is; whoever began it calls `wake`.
 
         A record that breaks the dictionary is set aside with its reason, so that no sink can choke on it. Raises
         `SpoolFullError`, and then nothing was stored.
@@ -128,9 +130,10 @@ class Outbox:
                 held -= drop(db, held - self._max_rows + self._max_rows // _DROP_SHARE)
             if self._max_age_ns and rows:
                 held -= self._expire(db, run.sensor, max(record.t_utc_ns for record in new))
+            committed = not self._spool.is_together
         self._rows = held
         self._expected[run.sensor, run.run] = end
-        if rows:
+        if rows and committed:
             self.wake()
         return len(rows)
 
@@ -188,8 +191,9 @@ class Outbox:
         return self._spool.counters()
 
     def wake(self) -> None:
-        """Wake the sinks that wait on `changed`."""
+        """Wake the sinks that wait on `changed`; one that is about to wait does not."""
         with self.changed:
+            self.wakes += 1
             self.changed.notify_all()
 
 
@@ -198,12 +202,14 @@ class SinkView:
 
     def __init__(self, outbox: Outbox, sink: str) -> None:
         self._outbox, self._sink = outbox, sink
+        self._wakes = 0  # before the last look
 
     @property
     def spool_id(self) -> str:
         return self._outbox.spool_id
 
     def read(self, after: int, limit: int) -> list[Entry]:
+        self._wakes = self._outbox.wakes
         return self._outbox.read(self._sink, after, limit)
 
     def cursor(self) -> int:
@@ -223,7 +229,7 @@ class SinkView:
 
     def wait(self, timeout_s: float) -> None:
         with self._outbox.changed:
-            self._outbox.changed.wait(timeout_s)
+            self._outbox.changed.wait_for(lambda: self._outbox.wakes != self._wakes, timeout_s)
 
 
 def _objection(record: Record, kind: str, body: bytes) -> str | None:

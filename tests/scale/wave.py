@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,7 +17,7 @@ from sensor_gateway.config import Sensor
 from sensor_gateway.drivers.base import Received, Sink, TransportContext
 from sensor_gateway.drivers.open_profile import DATA_UUID, OpenProfileDriver
 from sensor_gateway.drivers.synthetic import PER_FRAME
-from tests.faults.tape import NS, START_NS, read_tape
+from tests.faults.tape import START_NS, read_tape
 
 TICK_S = 0.02
 
@@ -40,26 +41,27 @@ class WaveSensor:
         _Radio.of_this_loop().play(self, sink, done)
         await done
 
-    def due(self, at: int, now_ns: int) -> tuple[list[Received], int]:
-        """The payloads from number ``at`` on that have arrived by now, and the number of the next one."""
-        mono_ns = self._mono_offset_ns
-        out = []
-        while at < len(self._tape) and (rx := self._tape[at][0] - START_NS + self._begin_ns) <= now_ns:
-            out.append(Received(DATA_UUID, self._tape[at][1], rx + mono_ns, rx))
-            at += 1
-        return out, at
+    @property
+    def payloads(self) -> int:
+        return len(self._tape)
 
-    def ended(self, at: int) -> bool:
-        return at >= len(self._tape)
+    def due_ns(self, at: int) -> int:
+        """When payload number ``at`` arrives."""
+        return self._tape[at][0] - START_NS + self._begin_ns
+
+    def payload(self, at: int) -> Received:
+        rx_ns = self.due_ns(at)
+        return Received(DATA_UUID, self._tape[at][1], rx_ns + self._mono_offset_ns, rx_ns)
 
 
 class _Radio:
-    """Plays all sensors of one event loop."""
+    """Plays all sensors of one event loop, payloads in the order of their arrival."""
 
     _radios: ClassVar[dict[asyncio.AbstractEventLoop, _Radio]] = {}
 
     def __init__(self) -> None:
-        self._sensors: list[tuple[WaveSensor, Sink, asyncio.Future[None], list[int]]] = []
+        self._sensors: list[tuple[WaveSensor, Sink, asyncio.Future[None]]] = []
+        self._next: list[tuple[int, int, int]] = []  # of each sensor: when, which sensor, which payload
         self._task = asyncio.create_task(self._run())
 
     @classmethod
@@ -68,19 +70,26 @@ class _Radio:
         return cls._radios.get(loop) or cls._radios.setdefault(loop, cls())
 
     def play(self, sensor: WaveSensor, sink: Sink, done: asyncio.Future[None]) -> None:
-        self._sensors.append((sensor, sink, done, [0]))
+        self._sensors.append((sensor, sink, done))
+        self._put(len(self._sensors) - 1, 0)
+
+    def _put(self, number: int, at: int) -> None:
+        sensor, _, done = self._sensors[number]
+        if at < sensor.payloads:
+            heappush(self._next, (sensor.due_ns(at), number, at))
+        elif not done.done():
+            done.set_result(None)
 
     async def _run(self) -> None:
         while True:
             now_ns = time.time_ns()
-            for sensor, sink, done, at in self._sensors:
-                received, at[0] = sensor.due(at[0], now_ns)
-                for one in received:
-                    await sink([one])
-                if sensor.ended(at[0]) and not done.done():
-                    done.set_result(None)
-            self._sensors = [entry for entry in self._sensors if not entry[2].done()]
-            await asyncio.sleep(max(TICK_S, TICK_S - (time.time_ns() - now_ns) / NS))
+            while self._next and self._next[0][0] <= now_ns:
+                _, number, at = heappop(self._next)
+                sensor, sink, done = self._sensors[number]
+                if not done.done():
+                    await sink([sensor.payload(at)])
+                    self._put(number, at + 1)
+            await asyncio.sleep(TICK_S)
 
 
 def install_plugin(folder: Path) -> None:

@@ -20,7 +20,7 @@ from sensor_gateway.group import GROUP_LINES, Group
 from sensor_gateway.line import SensorLine
 from sensor_gateway.spool.database import Spool, SpoolFullError
 from sensor_gateway.spool.journal import Journal
-from sensor_gateway.spool.outbox import Outbox
+from sensor_gateway.spool.outbox import Outbox, SinkView
 from sensor_gateway.wire.messages import decode_record
 from tests.sensor_gateway.test_runner import OPEN, SENSOR, Item, frames
 
@@ -100,6 +100,22 @@ def test_together_as_alone(tmp_path: Path, alone: dict[str, list[Record]], seed:
     site = Site(tmp_path)
     assert asyncio.run(_play(site, seed, fill=False))[0] == 0
     assert site.records() == alone
+
+
+def test_sinks_are_told_when_all_of_a_group_is_there(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    view = SinkView(site.outbox, "store")
+
+    async def once() -> None:
+        with ThreadPoolExecutor(1) as executor:
+            group = Group(site.spool, site.journal, site.outbox, executor)
+            await asyncio.gather(*(group.ingest(line, items_of(n)) for n, line in enumerate(site.lines)))
+
+    assert not view.read(0, 1)
+    asyncio.run(once())
+    assert site.outbox.wakes == 1
+    view.wait(600.0)  # told between its look and its waiting, it does not wait
+    assert len(site.records()) == SENSORS
 
 
 @pytest.mark.slow
