@@ -21,7 +21,7 @@ TAGS: Final = {
     "sensor": "The sensor's id in the gateway's settings.",
     "type": "An event's type.",
     "rule": "An event's rule; no tag where it comes from none.",
-    "source": f"`{RETRO}` on what was derived with hindsight, and no tag on what was told live.",
+    "source": f"`{RETRO}`, or the name given to it, on what was derived with hindsight; no tag on what was told live.",
     "gateway": "The name of the gateway that speaks of itself.",
     "bridge": "The name of the bridge that speaks of itself (its `site.gateway`).",
 }
@@ -59,7 +59,7 @@ def _records(kind: str, source: str) -> Measurement:
     about = (
         f"The same fields as `{MEASUREMENT[kind]}`, derived again with hindsight by `tiltline replay --mode retro --influx`: late "
         "samples stand at their own time, clocks and angles are estimated from what follows as well. Each run replaces the time "
-        "it covers."
+        "it covers, of its name."
     )
     return Measurement(about, (*tags, "source"), fields)
 

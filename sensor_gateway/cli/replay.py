@@ -53,7 +53,8 @@ gained and lost. --list shows what has been derived.
 clocks and angles are estimated from what follows as well. The live records stay as they are. Poses and movements of the
 set-up hold as the gateway's store tells them; where the clip slipped is searched anew, as `tiltline process --mode retro` does.
 --influx writes the result into the database too, beside the live series, in measurements of its own (tilt_retro, epoch_retro,
-event_retro, device_retro; tag source=retro), in place of what an earlier night wrote there. No store is kept then without --name or --out.
+event_retro, device_retro; tag source=retro, or the name), in place of what an earlier run of that name wrote. No store is kept then
+without --name or --out.
 
 --scheduler gives the work to a Dask cluster, a day of a sensor at a time; its workers need Tiltline and the same data folder.
 
@@ -117,9 +118,6 @@ class _Job:
         """The gateway's data folder."""
         return Path(self.args.config.parent / self.settings.site.data_dir)
 
-    def study_changes(self) -> tuple[tuple[str, Any, Any], ...]:
-        return tuple(differences(asdict(self.usual), asdict(self.study)))
-
 
 def run(args: argparse.Namespace) -> int:
     """Exit status 1 with a sentence where something cannot be read, or where --check finds a difference."""
@@ -164,8 +162,8 @@ def _check_options(args: argparse.Namespace) -> None:
         raise ReplayError("--scheduler replays as live; leave out --mode retro")
     if args.influx is not None and args.mode != "retro":
         raise ReplayError("--influx writes the retro derivation; add --mode retro")
-    if args.influx is not None and (args.study or args.alignment):
-        raise ReplayError("--influx writes what holds; leave out --study and --alignment, or --influx")
+    if args.out is not None and args.out.exists():
+        raise ReplayError(f"{args.out}: exists; give --out a new name")
     if args.diff is not None and args.diff.suffix not in report.FORMS:
         raise ReplayError(f"{args.diff}: --diff writes {', '.join(report.FORMS)}; give the file one of these ends")
 
@@ -208,7 +206,7 @@ def _replay(job: _Job, spool: SpoolReader, store: Store) -> int:
     if args.diff is not None:
         said["diff"] = _diff(job, store, maker, worn)
     if args.influx is not None:
-        said["influx"] = asdict(_publish(args, job.settings, store))
+        said["influx"] = asdict(_publish(job, store))
         good &= not said["influx"]["rejected"]
     kept = args.out is not None or store.path == derived_path(job.folder, job.name)
     if args.json:
@@ -265,17 +263,19 @@ def _facts(job: _Job, used: Mapping[str, list[Used]], said: Mapping[str, Any]) -
         for s in job.sensors
         for u in used[s.id]
     ]
+    changes = tuple(differences(asdict(job.usual), asdict(job.study)))
     counted = [{"wearer": s.wearer, "sensor": s.id, **said[s.id]} for s in job.sensors]
-    return derivation.facts(job.name, job.settings, job.study, args.mode, options, job.study_changes(), told, counted)
+    return derivation.facts(job.name, job.settings, job.study, args.mode, options, changes, told, counted)
 
 
-def _publish(args: argparse.Namespace, settings: Settings, store: Store) -> Published:
+def _publish(job: _Job, store: Store) -> Published:
     """The store's records into the database."""
+    args = job.args
     file = args.config if args.influx == Path() else args.influx
     influx = load_settings(file).influx
     token = read_secret(influx.token_file, INFLUX_VARIABLE, file.parent, "influx.token_file")
     with Progress("writing to the database") as progress:
-        return publish_all(store, settings.site.id, influx, token, progress)
+        return publish_all(store, job.settings.site.id, influx, token, job.name, progress)
 
 
 def _diff(job: _Job, derived: Store, maker: Maker, worn: dict[str, list[str]]) -> dict[str, Any]:

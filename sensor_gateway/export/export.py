@@ -32,6 +32,7 @@ from sensor_gateway.export.selection import (
     told,
 )
 from sensor_gateway.export.tables import IDENTITY, coded, column_table, numbers, repeated, schema_of, whole
+from sensor_gateway.sinks.makers import derived_as
 from sensor_gateway.sinks.records import PAGE, Records
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.sinks.store_arrow import MANY, arrow_columns
@@ -71,6 +72,8 @@ def export_store(
         content: dict[str, Any] = {"kind": "export", "selection": told(selection, everybody, veil)}
         if not veil.is_none:
             content["deidentified"] = veil.facts()
+        if isinstance(store, Store):
+            content |= derived_as(store.makers(), hidden=not veil.is_none)
         if store is not None:
             share = RECORDS_SHARE if journal is not None else 1.0
             rows |= _write_records(files, store, selection, wearers, part_of(progress, 0.0, share), veil)

@@ -27,7 +27,9 @@ from sensor_gateway.export.journal_days import JournalDays
 from sensor_gateway.export.manifest import BY_DAY, MANIFEST, manifest_of, output_of, write_manifest
 from sensor_gateway.export.selection import SOURCE_KIND, ExportError, Progress, Selection, chosen_wearers, part_of
 from sensor_gateway.export.tables import IDENTITY, column_table, schema_of, whole
+from sensor_gateway.sinks.makers import derived_as
 from sensor_gateway.sinks.records import FAR_NS, Records
+from sensor_gateway.sinks.store import Store
 from sensor_gateway.sinks.store_arrow import MANY
 
 _Page: TypeAlias = Mapping[str, Sequence[Any]]
@@ -112,6 +114,8 @@ def _content(
     """What makes two exports the same one: where from, and which names and times its files bear."""
     source = records.path if records is not None else "" if journal is None else journal.path
     content: dict[str, Any] = {"kind": BY_DAY, "source": str(source), "tables": list(selection.tables)}
+    if isinstance(records, Store):
+        content |= derived_as(records.makers(), hidden=not veil.is_none)
     return content if veil.is_none else {**content, "deidentified": veil.facts(), "key": veil.mark()}
 
 

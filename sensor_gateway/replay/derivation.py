@@ -65,7 +65,7 @@ def name_of(study: Path | None, alignment: Path | None, mode: str) -> str:
 def new_store(path: Path) -> Iterator[Store]:
     """A store that did not exist; gone again where what is done with it fails. Raises `ReplayError`."""
     if path.exists():
-        raise ReplayError(f"{path}: exists; give --name (or --out) another name, or delete it")
+        raise ReplayError(f"{path}: exists; give --name another name, or delete it")
     try:
         with closing(Store.open(path)) as store:
             yield store

@@ -1,4 +1,4 @@
-"""The retro derivation into the database, beside the live series: measurements of their own, tagged source=retro.
+"""The retro derivation into the database, beside the live series: measurements of their own, tagged with the derivation's name (source=retro for the nightly one).
 
 After `retro`, where `tiltline replay --mode retro --influx` is told to. A night's derivation knows more than the one before, so
 the retro points of its time are deleted first; what it does not reach (the raw journal of that time is gone) stays.
@@ -34,7 +34,12 @@ class Published:
 
 
 def publish_all(
-    store: Store, site: str, influx: Influx, token: str, progress: Callable[[float], None] | None = None
+    store: Store,
+    site: str,
+    influx: Influx,
+    token: str,
+    name: str = RETRO,
+    progress: Callable[[float], None] | None = None,
 ) -> Published:
     """`publish` for every wearer of ``store``, into one database."""
     writer, database, total, wearers = (
@@ -45,7 +50,7 @@ def publish_all(
     )
     try:
         for i, wearer in enumerate(wearers):
-            done = publish(store, site, wearer, database, writer, influx.batch)
+            done = publish(store, site, wearer, database, writer, influx.batch, name)
             total.written += done.written
             total.rejected += done.rejected
             total.reason = total.reason or done.reason
@@ -56,8 +61,10 @@ def publish_all(
     return total
 
 
-def publish(store: Store, site: str, wearer: str, database: Database, writer: InfluxWriter, batch: int) -> Published:
-    """Replace the retro series of all sensors of ``wearer`` in ``store``, over the time that it covers.
+def publish(
+    store: Store, site: str, wearer: str, database: Database, writer: InfluxWriter, batch: int, name: str = RETRO
+) -> Published:
+    """Replace the retro series called ``name`` of all sensors of ``wearer`` in ``store``, over the time that it covers.
 
     Raises `RemoteError` or `InfluxDownError`; what was written until then stays, and the next call begins anew.
     """
@@ -67,9 +74,9 @@ def publish(store: Store, site: str, wearer: str, database: Database, writer: In
         spans[sensor] = min(first, record.t_utc_ns), max(last, record.t_utc_ns)
     for sensor, (first, last) in spans.items():
         for kind in KINDS:
-            database.clear(measurement_of(kind, RETRO), wearer, sensor, first, last)
+            database.clear(measurement_of(kind, RETRO), wearer, sensor, name, first, last)
     out = Published()
-    lines = (line(site, wearer, sensor, record, RETRO) for sensor, record in _records(store, wearer))
+    lines = (line(site, wearer, sensor, record, RETRO, name) for sensor, record in _records(store, wearer))
     while rows := [Queued(i, text) for i, text in enumerate(islice(lines, batch))]:
         outcome = writer.write(rows)
         out.written += len(outcome.written)

@@ -51,14 +51,14 @@ class Database:
         """Delete every point with the wearer's tag; raises `RemoteError`."""
         self._delete(FIRST, LAST, f'wearer="{wearer}"', f"DROP SERIES WHERE \"wearer\" = '{wearer}'")
 
-    def clear(self, measurement: str, wearer: str, sensor: str, first_ns: int, last_ns: int) -> None:
-        """Delete the points of one measurement, wearer and sensor from ``first_ns`` to ``last_ns``; raises `RemoteError`."""
+    def clear(self, measurement: str, wearer: str, sensor: str, source: str, first_ns: int, last_ns: int) -> None:
+        """Delete the points of one measurement, wearer, sensor and source from ``first_ns`` to ``last_ns``; raises `RemoteError`."""
         self._delete(
             _rfc3339(first_ns),
             _rfc3339(last_ns + 1),
-            f'_measurement="{measurement}" AND wearer="{wearer}" AND sensor="{sensor}"',
+            f'_measurement="{measurement}" AND wearer="{wearer}" AND sensor="{sensor}" AND source="{source}"',
             f'DELETE FROM "{measurement}" WHERE "wearer" = \'{wearer}\' AND "sensor" = \'{sensor}\' '
-            f"AND time >= {first_ns} AND time <= {last_ns}",
+            f"AND \"source\" = '{source}' AND time >= {first_ns} AND time <= {last_ns}",
         )
 
     def _delete(self, start: str, stop: str, predicate: str, influxql: str) -> None:

@@ -22,13 +22,13 @@ _FIELDS: Final = {
 }
 
 
-def line(site: str, wearer: str, sensor: str, record: Record, source: str = "") -> str:
+def line(site: str, wearer: str, sensor: str, record: Record, source: str = "", derivation: str = "") -> str:
     """One line without its newline. Pseudonyms are expected to be valid ids, as configuration and wire ensure.
 
-    ``source``: see `measurement_of`; it is a tag too.
+    ``source``: see `measurement_of`; it is a tag too, or the name of the ``derivation`` is, so that several derivations lie side by side.
     """
     kind = KIND_OF[type(record)]
-    tags = {"sensor": sensor, "site": site, "wearer": wearer} | ({"source": source} if source else {})
+    tags = {"sensor": sensor, "site": site, "wearer": wearer} | ({"source": derivation or source} if source else {})
     fields = []
     if isinstance(record, Event):
         tags["type"] = record.type

@@ -164,3 +164,21 @@ def test_what_cannot_be_used_is_one_sentence_and_leaves_no_store(
 def test_an_alignment_after_the_last_sample_is_warned_of(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = stated(site, f'since = "{at(9000)}"\nsame_as = "{neutral_id(site)}"')
     assert "0 of 1 alignments came into force" in run(site, capsys, *words, "--name", "too-late")[1]
+
+
+def test_an_export_of_a_derivation_says_what_it_is(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(site, capsys, *stated(site, 'mount = "up=+x,anterior=+y"\nnote = "front"'), "--name", "exported")
+    store = site / "data/derived/exported.db"
+    for folder, words in (("plain", ()), ("shared", ("--remap-ids",)), ("days", ("--by-day",))):
+        assert cli.main(["export", "--store", str(store), "--out", str(site / folder), *words]) == 0
+    plain, shared, days = (
+        json.loads((site / folder / "manifest.json").read_text(encoding="utf-8"))["derivation"]
+        for folder in ("plain", "shared", "days")
+    )
+    assert plain == days
+    assert (plain["name"], plain["alignments"][0]["how"]["note"]) == ("exported", "front")
+    assert plain["versions"]["tiltline"]
+    assert set(shared) == {"name", "mode", "study", "versions"}  # neither people nor times
+    stored = site / "data/store.db"
+    assert cli.main(["export", "--store", str(stored), "--out", str(site / "original")]) == 0
+    assert "derivation" not in json.loads((site / "original" / "manifest.json").read_text(encoding="utf-8"))

@@ -17,7 +17,7 @@ from processing.dictionary import KINDS
 from processing.types import Event
 from sensor_gateway import cli
 from sensor_gateway.config import Influx
-from sensor_gateway.replay.publish import Published, publish
+from sensor_gateway.replay.publish import Published, publish, publish_all
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.influx import InfluxDownError, InfluxWriter
 from sensor_gateway.sinks.influx_admin import Database, RemoteError
@@ -104,9 +104,16 @@ def test_each_sensors_span_is_deleted_first_and_nothing_of_others(server: Influx
     assert len(server.lines) == 4
     spans = {(d["predicate"], d["start"], d["stop"]) for d in server.deleted}
     assert len(server.deleted) == len(spans) == 2 * len(KINDS)
-    whole = '_measurement="tilt_retro" AND wearer="w-001" AND sensor="clip-1"'
+    whole = '_measurement="tilt_retro" AND wearer="w-001" AND sensor="clip-1" AND source="retro"'
     assert (whole, "2026-09-21T14:13:20.000000000Z", "2026-09-21T14:13:29.000000001Z") in spans
     assert not any("w-002" in d["predicate"] for d in server.deleted)
+
+
+def test_a_named_derivation_lies_beside_the_nightly_one(server: Influx2, store: Store) -> None:
+    done = publish_all(store, "home", server.influx, "token", "stricter-retro")
+    assert done.written == 5
+    assert all("_retro," in line and ",source=stricter-retro," in line for line in server.lines)
+    assert all(d["predicate"].endswith('AND source="stricter-retro"') for d in server.deleted)
 
 
 def test_points_that_the_database_never_takes_are_counted_with_its_reason(server: Influx2, store: Store) -> None:
@@ -130,7 +137,6 @@ def test_the_command_says_what_it_needs(tmp_path: Path, capsys: pytest.CaptureFi
     config.write_text('[site]\ndata_dir = "data"\n')
     for words, said in (
         (["--influx"], "add --mode retro"),
-        (["--influx", "--mode", "retro", "--study", "other.toml"], "leave out --study"),
         ([], "no journal there"),
     ):
         assert cli.main(["replay", "--config", str(config), *words]) == 1
