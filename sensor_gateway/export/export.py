@@ -73,7 +73,7 @@ def export_store(
         if not veil.is_none:
             content["deidentified"] = veil.facts()
         if isinstance(store, Store):
-            content |= derived_as(store.makers(), hidden=not veil.is_none)
+            content |= derived_as(store.makers(), wearers, hidden=not veil.is_none)
         if store is not None:
             share = RECORDS_SHARE if journal is not None else 1.0
             rows |= _write_records(files, store, selection, wearers, part_of(progress, 0.0, share), veil)

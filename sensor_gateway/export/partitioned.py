@@ -115,7 +115,7 @@ def _content(
     source = records.path if records is not None else "" if journal is None else journal.path
     content: dict[str, Any] = {"kind": BY_DAY, "source": str(source), "tables": list(selection.tables)}
     if isinstance(records, Store):
-        content |= derived_as(records.makers(), hidden=not veil.is_none)
+        content |= derived_as(records.makers(), chosen_wearers(records, selection), hidden=not veil.is_none)
     return content if veil.is_none else {**content, "deidentified": veil.facts(), "key": veil.mark()}
 
 

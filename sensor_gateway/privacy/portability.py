@@ -22,6 +22,7 @@ from sensor_gateway.privacy.consent import entries
 from sensor_gateway.privacy.sqlite_files import periods, sensors_of
 from sensor_gateway.recording.files import sha256_of
 from sensor_gateway.replay.rederive import SpoolReader
+from sensor_gateway.sinks.makers import DERIVED
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.spool.journal import CONTROL, JournalReader
 from sensor_gateway.status.status import SPOOL_FILE, STORE_FILE
@@ -36,6 +37,7 @@ epochs.csv    the same, minute by minute
 events.csv    and events.json: prompts, your answers, diary entries, alignments, each with what led to it
 devices.csv   how the sensor was doing
 dictionary.md what every column means, with its unit; an empty cell is a missing value, never zero
+derived/      the same tables computed again otherwise, each with a manifest.json that says how
 raw/          one line for each message of the sensor as it came: t_utc_ns (when it was received, nanoseconds since
               1970, UTC), driver (which format, see the open source of Tiltline), payload (hexadecimal). Lines with
               "control" are commands: a neutral pose taken, an answer given
@@ -60,7 +62,10 @@ def hand_over(folder: Path, wearer: str, out: Path) -> dict[str, Any]:
         made.mkdir()
         rows: dict[str, int] = {}
         if has_store:
-            rows |= _tables(folder / STORE_FILE, wearer, made)
+            rows |= _tables(folder / STORE_FILE, wearer, made, folder)
+        for path in sorted((folder / DERIVED).glob("*.db")):
+            found = _tables(path, wearer, made / DERIVED / path.stem, folder)
+            rows |= {f"{DERIVED}/{path.stem}/{name}": n for name, n in found.items()}
         if (folder / SPOOL_FILE).is_file():
             rows |= _raw(folder / SPOOL_FILE, wearer, made / "raw")
         consent = entries(folder, wearer)
@@ -89,13 +94,14 @@ def hand_over(folder: Path, wearer: str, out: Path) -> dict[str, Any]:
     return content
 
 
-def _tables(path: Path, wearer: str, out: Path) -> dict[str, int]:
+def _tables(path: Path, wearer: str, out: Path, folder: Path) -> dict[str, int]:
+    """The wearer's tables of a store of the data ``folder``; none where she has no record in it."""
     store = Store.open(path, readonly=True)
     try:
         if wearer not in store.wearers():
             return {}
         selection = Selection((wearer,), tables=tuple(KIND_OF_TABLE), form="csv")
-        notes = read_notes(path.parent)
+        notes = read_notes(folder)
         manifest = export_store(store, selection, out, notes=notes if offsets_of(notes, wearer) else ())
         events = (
             {"t_utc_ns": e.t_utc_ns, "event_id": e.event_id, "type": e.type, "rule": e.rule, "data": dict(e.data)}

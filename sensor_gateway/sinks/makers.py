@@ -7,7 +7,7 @@ versions where they differ, `--list` and an export's manifest say what a derivat
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
@@ -43,10 +43,15 @@ def differing(a: Mapping[str, str], b: Mapping[str, str]) -> dict[str, tuple[str
     return {k: (a[k], b[k]) for k in ("python", *COMPUTING) if k in a and k in b and a[k] != b[k]}
 
 
-def derived_as(makers: Sequence[Maker], *, hidden: bool) -> dict[str, Any]:
-    """What a manifest says of a store that is a derivation; nothing of a gateway's own. ``hidden``: neither people nor times."""
+def derived_as(makers: Sequence[Maker], wearers: Collection[str], *, hidden: bool) -> dict[str, Any]:
+    """What a manifest says of a store that is a derivation, of these ``wearers`` alone; nothing of a gateway's own.
+
+    ``hidden``: neither people nor times.
+    """
     facts = makers[-1].derivation if makers else None
     if facts is None:
         return {}
     told = {k: v for k, v in facts.items() if not hidden or k in ("name", "mode", "study")}
+    for key in told.keys() & {"alignments", "sensors"}:
+        told[key] = [one for one in told[key] if one["wearer"] in wearers]
     return {"derivation": {**told, "versions": dict(makers[-1].versions)}}

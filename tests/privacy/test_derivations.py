@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import zipfile
 from contextlib import closing
 from pathlib import Path
 
@@ -70,3 +73,16 @@ def test_a_name_that_an_erasure_could_not_take_out_is_refused(
     for name, said in (("w-001-strict", "names w-001"), ("a/b", "1 to 64 letters")):
         assert cli.main(["replay", "--config", str(config), "--name", name]) == 1
         assert said in capsys.readouterr().err
+
+
+def test_what_is_handed_over_holds_hers_of_every_derivation_and_nothing_of_others(tmp_path: Path) -> None:
+    config = make_world(tmp_path)
+    derive(tmp_path / "data", "stricter")
+    out = tmp_path / "hers.zip"
+    assert cli.main(["portability", HER, "--config", str(config), "--out", str(out)]) == 0
+    with zipfile.ZipFile(out) as archive:
+        rows = list(csv.DictReader(io.StringIO(archive.read("derived/stricter/metrics.csv").decode())))
+        told = json.loads(archive.read("derived/stricter/manifest.json"))["derivation"]
+        assert OTHER.encode() not in b"".join(archive.read(name) for name in archive.namelist())
+    assert [row["wearer"] for row in rows] == [HER] * 10
+    assert (told["name"], [a["sensor"] for a in told["alignments"]]) == ("stricter", ["clip-2"])
