@@ -25,6 +25,7 @@ from sensor_gateway.clock import Clock
 from sensor_gateway.config import ConfigError, Sensor, Settings, Site, Web
 from sensor_gateway.drivers.synthetic import SyntheticSensor
 from sensor_gateway.export.export import export_store
+from sensor_gateway.export.registry import enter
 from sensor_gateway.export.selection import Selection
 from sensor_gateway.gateway import Gateway, Hooks
 from sensor_gateway.sinks.store import Store
@@ -166,6 +167,7 @@ class Demo:
             if not found.metrics:
                 return found  # stopped before the first second was judged
             folder = self.options.folder / "export"
+            enter(self.options.folder, folder, (WEARER,))
             manifest = export_store(store, Selection((WEARER,)), folder)
             found.exported = [str(folder / name) for name in sorted(manifest["outputs"])]
             return found

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         settings = load_settings(args.config)
         target = args.config.parent / settings.site.data_dir
-        manifest = restore(args.folder, target)
+        manifest = restore(args.folder, target, args.config)
     except (ConfigError, BackupError, MigrationError) as e:
         print(f"tiltline restore: {e}", file=sys.stderr)
         return 1

@@ -174,11 +174,11 @@ def _sound(path: Path, newest: int) -> None:
         raise BackupError(f"{path}: written by a newer Tiltline (schema {version}); update this installation first")
 
 
-def restore(folder: Path, target: Path) -> dict[str, Any]:
+def restore(folder: Path, target: Path, config: Path | None = None) -> dict[str, Any]:
     """Put a verified backup into the data folder ``target`` and bring it to this release's schema.
 
     What lies there is not overwritten: it is moved beside, to ``NAME.before-restore-TIME``. The new folder takes its place in
-    one step. Raises `BackupError`, `MigrationError` or ``OSError``, and the old data are in place.
+    one step. ``config``: the settings in use; where they lie in the data folder itself they stay there. Raises `BackupError`, `MigrationError` or ``OSError``, and the old data are in place.
     """
     manifest = verify(folder)
     aside: Path | None = None
@@ -197,6 +197,10 @@ def restore(folder: Path, target: Path) -> dict[str, Any]:
         migrate(partial)
         _number_anew(partial / SPOOL_FILE)
         _sync(partial)
+        if config is not None and config.resolve().is_relative_to(target.resolve()):
+            kept = partial / config.resolve().relative_to(target.resolve())
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            _copy(config, kept)
         if target.is_dir():
             aside = target.with_name(f"{target.name}.before-restore-{time.time_ns()}")
             target.rename(aside)

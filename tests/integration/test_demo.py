@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from sensor_gateway.cli import main
+from sensor_gateway.export.registry import known
 from tests.integration.servers import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
@@ -90,6 +91,7 @@ def test_ctrl_c_ends_it_cleanly_and_a_foreign_folder_is_left_alone(tmp_path: Pat
     words = [*replay.split()[:-3], "--out", str(tmp_path / "again.db"), "--check"]
     assert replay.split()[-3:] == ["--out", "again.db", "--check"]
     assert main(["replay", *words]) == 0
+    assert [entry.path for entry in known(tmp_path / "demo")] == [str(tmp_path / "demo" / "export")], "for an erasure"
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("keep me")
     refused = start(tmp_path / "mine", port)

@@ -51,6 +51,15 @@ def test_what_is_put_back_is_what_was_there(tmp_path: Path, capsys: pytest.Captu
     spool.close()
 
 
+def test_settings_within_the_data_folder_stay_in_use(tmp_path: Path) -> None:
+    _, folder = made(tmp_path)
+    inside = tmp_path / "data" / "gateway.toml"
+    inside.write_text('[site]\ndata_dir = "."\n')
+    for _ in range(2):
+        assert cli.main(["restore", str(folder), "--config", str(inside)]) == 0
+        assert load_settings(inside).site.data_dir == "."
+
+
 def test_a_copy_is_one_moment_while_the_journal_is_written(tmp_path: Path) -> None:
     config = make_world(tmp_path)
     spool = Spool(tmp_path / "data" / "spool.db")
