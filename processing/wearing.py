@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from processing.alignment.capture import Capture, Guidance, SetupStep
-from processing.alignment.mounts import PendingAlignments, restored
+from processing.alignment.mounts import PendingAlignments, SlipNote, restored
 from processing.alignment.slip import SlipStage
 from processing.alignment.static import Alignment
 from processing.context.stage import ContextStage
@@ -47,6 +47,12 @@ def holding(part: Oriented, waiting: list[tuple[int, Alignment]]) -> Iterator[tu
         new, complete = waiting.pop(0)[1], int(filled.t_utc_ns[at]) // NS_PER_S > (from_ns - 1) // NS_PER_S
         filled, q = cut(filled, at, len(q)), q[at:]
     yield Oriented(filled, q), new, complete
+
+
+def spans_minutes(piece: Oriented) -> bool:
+    """Whether what is found in the first of the samples may hold from some of them on, at a full minute."""
+    t = piece.filled.t_utc_ns
+    return int(t[0]) // _MINUTE_NS != int(t[-1]) // _MINUTE_NS
 
 
 class Wearing:
@@ -95,74 +101,80 @@ class Wearing:
         """How the running step of the guided set-up goes; only to look at."""
         return self._capture.guidance()
 
-    def pieces(self, part: Oriented) -> Iterator[Oriented]:
-        """Cut at full minutes and where a neutral pose ends: what follows the pose stands on the new alignment."""
-        filled, q = part.filled, part.q_es
-        if not len(q):
-            yield part
-        while len(q):
-            t = filled.t_utc_ns
-            at = int(np.searchsorted(t, (int(t[0]) // _MINUTE_NS + 1) * _MINUTE_NS))
-            pose_ends = self._capture.cut_at(t)
-            ends = pose_ends is not None and pose_ends <= at
-            at = pose_ends if ends and pose_ends is not None else at
-            n = bisect_right(self._to_come, int(t[0]))  # those until here wait for this very piece
-            if n < len(self._to_come):
-                to_come = int(np.searchsorted(t, self._to_come[n]))
-                ends, at = ends and at <= to_come, min(at, to_come)
-            head = filled if at == len(t) else cut(filled, 0, at)
-            if self._capture.running:
-                self._capture.take(head.t_utc_ns, head.acc_mps2, head.gyr_rps, up_in_sensor(q[:at]))
-            if at:
-                yield Oriented(head, q[:at])
-            if ends:
-                self._finish_capture()
-            filled, q = cut(filled, at, len(t)), q[at:]
+    def reach(self, part: Oriented) -> tuple[int, bool]:
+        """How many rows of ``part`` come before something known changes what holds, and whether a neutral pose ends there.
 
-    def undisturbed(self, part: Oriented) -> bool:
-        """Whether samples of more than a minute may be taken at once: no alignment waits, no set-up runs, no correction changes."""
-        if len(part.q_es) == 0 or self._last_ns is None or self._capture.running or self._pending.any:
-            return False
-        first_ns, last_ns = int(part.filled.t_utc_ns[0]), int(part.filled.t_utc_ns[-1])
-        if self._to_come and self._to_come[0] <= last_ns:
-            return False
-        if first_ns // _MINUTE_NS == last_ns // _MINUTE_NS:
-            return False
+        What follows a pose stands on the new alignment. While one is taken, pieces end at full minutes as well.
+        """
+        t = part.filled.t_utc_ns
+        first_ns = int(t[0])
         calibrator = self._align.calibrator
-        return calibrator is None or calibrator.at(first_ns) is calibrator.at(last_ns)
+        corrections = [] if calibrator is None else [c.from_ns for c in calibrator.history]
+        to_come = [ns for ns in (*corrections, *self._pending.instants, *self._to_come) if ns > first_ns]
+        if self._capture.running:
+            to_come.append((first_ns // _MINUTE_NS + 1) * _MINUTE_NS)
+        rows = len(t)
+        if to_come and min(to_come) <= t[-1]:
+            rows = int(np.searchsorted(t, min(to_come)))
+        if not self._capture.running:
+            return rows, False
+        pose_ends = self._capture.cut_at(t)
+        ends = pose_ends is not None and pose_ends <= rows
+        rows = pose_ends if ends and pose_ends is not None else rows
+        head = cut(part.filled, 0, rows)
+        self._capture.take(head.t_utc_ns, head.acc_mps2, head.gyr_rps, up_in_sensor(part.q_es[:rows]))
+        return rows, ends
 
-    def unmoved(self, block: SecondBlock, context: ContextBlock) -> bool:
-        """Hear judged seconds as `heard` does if they tell nothing of the clip; else they were not heard."""
+    def hear_if_still(self, block: SecondBlock, context: ContextBlock, last_ns: int) -> int | None:
+        """Hear judged seconds as `heard` does, unless they tell of something that holds from an instant up to ``last_ns``: then
+        that instant, and they were not heard.
+        """
         trial = copy(self._slip)
-        if trial.update(block, context, self._align.alignment):
-            return False
+        notes = trial.update(block, context, self._align.alignment)
+        from_ns = min((n.from_utc_ns for n in notes if n.alignment is not None), default=last_ns + 1)
+        if from_ns <= last_ns:
+            return from_ns
         self._slip = trial
-        return True
+        self._tell(notes)
+        return None
 
-    def awaits_judgement(self, piece: Oriented) -> bool:
-        """Whether the second in hand must be judged before ``piece`` is aligned; it is complete where this is true.
+    def end_pose(self, part: Oriented) -> None:
+        """A pose that was over before the first sample of ``part`` holds from it."""
+        if self._capture.running and self._capture.cut_at(part.filled.t_utc_ns) == 0:
+            self._finish_capture()
+
+    def awaits_judgement(self, part: Oriented) -> bool:
+        """Whether the second in hand must be judged before ``part`` is aligned; it is complete where this is true.
 
         So where another alignment begins to hold, and where a hole ends a minute early: a finding of its last second heard
         only then would come too late for the minute it belongs to. One of second 59 waits a minute longer anyhow.
         """
-        if self._last_ns is None or not len(piece.q_es):
+        if self._last_ns is None or not len(part.q_es):
             return False
-        if int(piece.filled.t_utc_ns[0]) // _MINUTE_NS == self._last_ns // _MINUTE_NS:
+        first_ns = int(part.filled.t_utc_ns[0])
+        if first_ns // _MINUTE_NS == self._last_ns // _MINUTE_NS:
             return False
-        return self._last_ns // NS_PER_S % 60 != 59 or self._due(piece)
+        return self._last_ns // NS_PER_S % 60 != 59 or self._pending.due(first_ns)
 
-    def put_in_force(self, piece: Oriented) -> None:
-        """Alignments whose minute has come hold from the first sample of ``piece``, which is taken next."""
+    def put_in_force(self, part: Oriented) -> None:
+        """Alignments whose minute has come hold from the first sample of ``part``, which is taken next."""
+        if not len(part.q_es):
+            return
+        first_ns = int(part.filled.t_utc_ns[0])
         before = self._align.alignment
-        while self._due(piece):
+        while self._pending.due(first_ns):
             new = self._pending.take()  # several may wait for one minute: the last one holds
             self._put(self._corrected(new.t_utc_ns, new))
         if self._align.alignment is not before:
             self._notices.alignment(self._align.alignment.t_utc_ns, self._align.alignment)
-        if len(piece.q_es):
-            if self._last_ns is not None:  # before the first sample `begin` sees to it
-                self._correct_anew(int(piece.filled.t_utc_ns[0]))
-            self._last_ns = int(piece.filled.t_utc_ns[-1])
+        if self._last_ns is not None:  # before the first sample `begin` sees to it
+            self._correct_anew(first_ns)
+
+    def taken(self, piece: Oriented, *, pose_ends: bool) -> None:
+        """The samples of ``piece`` are aligned and judged; a pose that ends with them holds from the next."""
+        self._last_ns = int(piece.filled.t_utc_ns[-1])
+        if pose_ends:
+            self._finish_capture()
 
     def _correct_anew(self, first_ns: int) -> None:
         """Corrections up to this sample hold from it, where nothing came into force that they replaced."""
@@ -173,12 +185,11 @@ class Wearing:
                 self._put(self._corrected(t_utc_ns, self._align.alignment))
                 self._notices.alignment(t_utc_ns, self._align.alignment)
 
-    def _due(self, piece: Oriented) -> bool:
-        return self._pending.cut_at(piece.filled.t_utc_ns) is not None
-
     def heard(self, block: SecondBlock, context: ContextBlock) -> None:
         """Judged seconds: has the clip moved, or is it known again how it sits?"""
-        notes = self._slip.update(block, context, self._align.alignment)
+        self._tell(self._slip.update(block, context, self._align.alignment))
+
+    def _tell(self, notes: list[SlipNote]) -> None:
         self._pending.add(notes)
         for note in notes:
             self._notices.add(note.found_utc_ns, EVENT_OF[note.kind], note.data())

@@ -83,8 +83,13 @@ class PendingAlignments:
         self._waiting: list[Alignment] = []
 
     @property
-    def any(self) -> bool:
-        return bool(self._waiting)
+    def instants(self) -> list[int]:
+        """When those that wait take effect, in order."""
+        return [a.t_utc_ns for a in self._waiting]
+
+    def due(self, t_utc_ns: int) -> bool:
+        """Whether one takes effect by then."""
+        return bool(self._waiting) and self._waiting[0].t_utc_ns <= t_utc_ns
 
     def add(self, notes: list[SlipNote]) -> None:
         """Queue what the notes put in force, in order."""
