@@ -25,11 +25,12 @@ from processing.rules.study import Study, study_hash
 from processing.types import NS_PER_S, Epoch, Event, Metric, Samples, TimedBatch
 from sensor_gateway.alignments.absolute_tilt import NeutralTimes, OffsetsByTime, absolute_columns
 from sensor_gateway.alignments.notes import Offset
-from sensor_gateway.export.csv_parquet import FileSet, open_table
+from sensor_gateway.export.csv_parquet import open_table
 from sensor_gateway.export.manifest import write_manifest
 from sensor_gateway.export.tables import column_table, event_line, record_table, sample_table, schema_of
 from sensor_gateway.recording.alignment import AUTO, Aligned, Neutral, align_recording
 from sensor_gateway.recording.recording import Recording, read_recording
+from sensor_gateway.whole_files import FileSet
 
 FILES: Final = (
     "samples.parquet",

@@ -15,12 +15,12 @@ from processing.dictionary import METRIC
 from processing.types import NS_PER_S, POSTURE_CODE, Event, Metric, TimedBatch
 from sensor_gateway.bids import sidecars
 from sensor_gateway.bids.layout import DAY_NS, Session, day_label, iso, label
-from sensor_gateway.export.csv_parquet import FileSet, half_written
 from sensor_gateway.export.deidentify import AS_IT_IS, Veil
 from sensor_gateway.export.manifest import MANIFEST, write_manifest
 from sensor_gateway.export.selection import ExportError, Selection, told
 from sensor_gateway.export.tables import json_text
 from sensor_gateway.sinks.store import Store
+from sensor_gateway.whole_files import FileSet, half_written
 
 NAME: Final = "Pelvic tilt in daily living"
 DESCRIPTION: Final = "dataset_description.json"

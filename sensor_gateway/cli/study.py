@@ -12,6 +12,7 @@ from typing import Any
 from processing.rules.study import study_hash
 from sensor_gateway.config import ConfigError, Retention, Settings, load_settings
 from sensor_gateway.study_file import as_toml, differences, load_study, retention_in, retention_of, study_of, study_path
+from sensor_gateway.whole_files import write_whole
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -94,9 +95,7 @@ def _replace(path: Path, text: str, copy: Path | None) -> None:
     """Whole or not at all; the study until now stays beside it under its hash, since stored flags name it."""
     if copy is not None:
         copy.write_bytes(path.read_bytes())
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    write_whole(path, text.encode(), None if path.exists() else 0o644)
 
 
 def _short(value: Any) -> str:

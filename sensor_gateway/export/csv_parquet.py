@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: Parquet, CSV, NDJSON and plain text, written beside and renamed at the end.
+"""Tables as Parquet or CSV files, of any size in bounded memory.
 
 A writer takes tables of any size and cuts them into row groups of its own, so that the same rows give the same bytes
 however they arrived.
@@ -6,12 +6,8 @@ however they arrived.
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
@@ -30,67 +26,6 @@ class TableWriter(Protocol):
 
     def write(self, table: Any) -> None: ...
     def close(self) -> None: ...
-
-
-class FileSet:
-    """Files of one folder, and of folders below it, that become visible together, in the order they were opened, when the block
-    ends well.
-
-    On an error, or without `__exit__`, nothing that was there before is touched; what a killed process leaves are files
-    named ``.NAME.partial``. The next run overwrites them, and removes those of other names where it is ``alone`` in the folder.
-    """
-
-    def __init__(self, folder: Path, alone: bool = False) -> None:
-        self.folder, self._alone = folder, alone
-        self._partial: dict[Path, Path] = {}
-        self._made: list[Path] = []
-
-    def __enter__(self) -> Self:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            for partial in self._partial.values():
-                _sync(partial)
-            for final, partial in self._partial.items():
-                partial.replace(final)
-            for left in self.folder.glob(".*.partial") if self._alone else ():
-                left.unlink()
-            for folder in {self.folder, *self._made, *(final.parent for final in self._partial)}:
-                _sync(folder)
-        else:
-            for partial in self._partial.values():
-                partial.unlink(missing_ok=True)
-            for folder in reversed(self._made):
-                with contextlib.suppress(OSError):  # somebody else has put something there
-                    folder.rmdir()
-
-    def path(self, name: str) -> Path:
-        """Where to write the file that will be called ``name``; folders in the name are made."""
-        final = self.folder / name
-        partial = half_written(final)
-        if not partial.parent.is_dir():
-            missing = [folder for folder in (partial.parent, *partial.parent.parents) if not folder.is_dir()]
-            self._made += reversed(missing)
-            partial.parent.mkdir(parents=True)
-        self._partial[final] = partial
-        return partial
-
-    def written(self) -> Iterator[tuple[str, Path]]:
-        """Final names below the folder and where their bytes are now."""
-        return ((final.relative_to(self.folder).as_posix(), partial) for final, partial in self._partial.items())
-
-    def write_text(self, name: str, text: str) -> None:
-        """A small text file."""
-        self.path(name).write_text(text, encoding="utf-8", newline="\n")
-
-
-def half_written(path: Path) -> Path:
-    """Where a file is until it is whole; after a kill it is still there."""
-    return path.with_name(f".{path.name}.partial")
 
 
 def open_table(path: Path, schema: Any, form: str) -> TableWriter:
@@ -138,11 +73,3 @@ def source_word(path: Path) -> str | None:
     except (FileNotFoundError, pa.ArrowInvalid):
         return None
     return metadata.get(SOURCE_WORD, b"").decode() or None
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

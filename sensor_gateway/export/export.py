@@ -17,7 +17,7 @@ from sensor_gateway.alignments.history import read_history
 from sensor_gateway.alignments.notes import Note, offsets_of, plain
 from sensor_gateway.export.answers import answers
 from sensor_gateway.export.beside import Beside
-from sensor_gateway.export.csv_parquet import FileSet, open_table
+from sensor_gateway.export.csv_parquet import open_table
 from sensor_gateway.export.deidentify import AS_IT_IS, Veil
 from sensor_gateway.export.dictionary_doc import dictionary_json, dictionary_markdown
 from sensor_gateway.export.journal import JOURNAL_TABLES, JournalTables, placed
@@ -36,6 +36,7 @@ from sensor_gateway.sinks.makers import derived_as
 from sensor_gateway.sinks.records import PAGE, Records
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.sinks.store_arrow import MANY, arrow_columns
+from sensor_gateway.whole_files import FileSet
 
 RECORDS_SHARE: Final = 0.1
 """Of the time, where the journal is read as well: each of its seconds is a hundred samples."""

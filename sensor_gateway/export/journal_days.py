@@ -22,12 +22,13 @@ import pyarrow.parquet as pq
 
 from processing.dictionary import TABLES
 from sensor_gateway.config import Sensor
-from sensor_gateway.export.csv_parquet import SOURCE_WORD, FileSet, TableWriter, open_table, source_word
+from sensor_gateway.export.csv_parquet import SOURCE_WORD, TableWriter, open_table, source_word
 from sensor_gateway.export.deidentify import Veil
 from sensor_gateway.export.journal import DAY_NS, DERIVED, JOURNAL_TABLES, Gone, JournalTables, day_text, placed
 from sensor_gateway.export.manifest import output_of
 from sensor_gateway.export.selection import ExportError, Progress, Selection, part_of
 from sensor_gateway.export.tables import IDENTITY, schema_of, whole
+from sensor_gateway.whole_files import FileSet
 
 _IN_PART: Final = " in part"
 """End of the word of a day of which rows are missing: the journal no longer had them."""

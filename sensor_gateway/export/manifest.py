@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from sensor_gateway.export.csv_parquet import FileSet
-from sensor_gateway.recording.files import sha256_of
 from sensor_gateway.sinks.makers import COMPUTING, installed
+from sensor_gateway.whole_files import FileSet, sha256_of
 
 MANIFEST: Final = "manifest.json"
 FORMAT: Final = 1

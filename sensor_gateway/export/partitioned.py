@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from processing.dictionary import TABLES
-from sensor_gateway.export.csv_parquet import SOURCE_WORD, FileSet, open_table, source_word
+from sensor_gateway.export.csv_parquet import SOURCE_WORD, open_table, source_word
 from sensor_gateway.export.deidentify import AS_IT_IS, Veil
 from sensor_gateway.export.dictionary_doc import dictionary_json, dictionary_markdown
 from sensor_gateway.export.export import RECORDS_SHARE, pages, veiled_pages
@@ -31,6 +31,7 @@ from sensor_gateway.sinks.makers import derived_as
 from sensor_gateway.sinks.records import FAR_NS, Records
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.sinks.store_arrow import MANY
+from sensor_gateway.whole_files import FileSet
 
 _Page: TypeAlias = Mapping[str, Sequence[Any]]
 

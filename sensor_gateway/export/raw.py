@@ -21,7 +21,7 @@ from sensor_gateway.config import Sensor, Settings
 from sensor_gateway.derive import Recipe
 from sensor_gateway.drivers.base import TransportContext, worn_as
 from sensor_gateway.export.beside import Beside
-from sensor_gateway.export.csv_parquet import FileSet, TableWriter, open_table
+from sensor_gateway.export.csv_parquet import TableWriter, open_table
 from sensor_gateway.export.deidentify import AS_IT_IS, Veil
 from sensor_gateway.export.dictionary_doc import dictionary_json, dictionary_markdown
 from sensor_gateway.export.manifest import write_manifest
@@ -31,6 +31,7 @@ from sensor_gateway.gateway import SPOOL_FILE, transport_factory
 from sensor_gateway.replay.journal_samples import JournalSamples, span_of
 from sensor_gateway.replay.rederive import SpoolReader
 from sensor_gateway.spool.journal import JournalReader
+from sensor_gateway.whole_files import FileSet
 
 TABLE: Final = "raw"
 

@@ -25,6 +25,7 @@ from sensor_gateway.privacy.proof import search_files
 from sensor_gateway.privacy.remote import Database, clear, drain, retained
 from sensor_gateway.secrets import INFLUX_VARIABLE, read_secret
 from sensor_gateway.status.status import BRIDGE_FILE, SPOOL_FILE, STORE_FILE
+from sensor_gateway.whole_files import write_whole
 
 RECEIPTS: Final = "receipts"
 Say = Callable[[str], None]
@@ -182,7 +183,7 @@ class _Pending:
 
     def _save(self) -> None:
         state = {"wearer": self.wearer, "began": self.began, "counts": self.counts}
-        files.write_whole(self.path, json.dumps(state).encode(), 0o600)
+        write_whole(self.path, json.dumps(state).encode(), 0o600)
 
     def totals(self, place: int | None = None) -> dict[str, int]:
         """Over one place or all."""
@@ -215,7 +216,7 @@ def _finish(
     folder = found[0].folder / RECEIPTS
     folder.mkdir(exist_ok=True)
     path = folder / f"erase-{content['ended'].replace(':', '').replace('-', '')}-{salt[:6]}.json"
-    files.write_whole(path, (json.dumps(content, indent=2) + "\n").encode(), 0o600)
+    write_whole(path, (json.dumps(content, indent=2) + "\n").encode(), 0o600)
     if not residues:
         pending.path.unlink()
     return Receipt(content | {"residues": residues}, path)

@@ -20,11 +20,11 @@ from processing.dictionary import TABLES
 from sensor_gateway.bids.layout import label
 from sensor_gateway.bids.write import DESCRIPTION, TOP, drop_half_written
 from sensor_gateway.export import registry
-from sensor_gateway.export.csv_parquet import half_written, open_table
+from sensor_gateway.export.csv_parquet import open_table
 from sensor_gateway.export.manifest import BY_DAY, MANIFEST, manifest_of, output_of
-from sensor_gateway.privacy.files import filter_lines, prune, write_whole
+from sensor_gateway.privacy.files import filter_lines, prune
 from sensor_gateway.privacy.sqlite_files import mentions
-from sensor_gateway.recording.files import sha256_of
+from sensor_gateway.whole_files import half_written, sha256_of, write_whole
 
 DICTIONARY: Final = ("dictionary.json", "dictionary.md")
 _BEGUN: Final = "erasing"

@@ -7,7 +7,6 @@ rows of others keep their bytes.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -17,22 +16,9 @@ from sensor_gateway.alignments.notes import FILE as NOTES_FILE
 from sensor_gateway.privacy.consent import CONSENT_FILE
 from sensor_gateway.privacy.sqlite_files import erase_store, mentions
 from sensor_gateway.sinks.makers import DERIVED
+from sensor_gateway.whole_files import write_whole
 
 NAMES_FILE: Final = "names.json"
-
-
-def write_whole(path: Path, data: bytes, mode: int | None = None) -> None:
-    """Put ``data`` in the file's place in one step, durably; the old file's permissions stay unless ``mode`` is given."""
-    keep = mode if mode is not None else (path.stat().st_mode & 0o777 if path.exists() else 0o600)
-    # One name for all attempts: what a killed one left would otherwise lie there for ever, with what was to be erased.
-    new = path.with_name(f".{path.name}.partial")
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    new.chmod(keep)
-    new.replace(path)
 
 
 def filter_lines(path: Path, keep: Callable[[bytes], bytes | None]) -> int:

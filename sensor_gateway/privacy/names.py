@@ -10,7 +10,8 @@ import os
 import stat
 from pathlib import Path
 
-from sensor_gateway.privacy.files import NAMES_FILE, write_whole
+from sensor_gateway.privacy.files import NAMES_FILE
+from sensor_gateway.whole_files import write_whole
 from sensor_gateway.wire.topics import is_id
 
 

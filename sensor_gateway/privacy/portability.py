@@ -20,12 +20,12 @@ from sensor_gateway.export.export import export_store
 from sensor_gateway.export.selection import KIND_OF_TABLE, Selection
 from sensor_gateway.privacy.consent import entries
 from sensor_gateway.privacy.sqlite_files import periods, sensors_of
-from sensor_gateway.recording.files import sha256_of
 from sensor_gateway.replay.rederive import SpoolReader
 from sensor_gateway.sinks.makers import DERIVED
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.spool.journal import CONTROL, JournalReader
 from sensor_gateway.status.status import SPOOL_FILE, STORE_FILE
+from sensor_gateway.whole_files import sha256_of
 
 _README: Final = """\
 Everything this gateway holds on {wearer}

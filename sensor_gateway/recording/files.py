@@ -7,7 +7,6 @@ its name, so a renamed file works and a cut one is called cut.
 from __future__ import annotations
 
 import csv
-import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,12 +43,6 @@ class Header:
     delimiter: str | None
     skip_lines: int
     preamble: Mapping[str, str] = field(default_factory=dict)
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes as hex."""
-    with path.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def read_header(path: Path) -> Header:

@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from processing.types import F64, I64, NS_PER_S
-from sensor_gateway.export.csv_parquet import FileSet
 from sensor_gateway.recording.checks import rate_of
 from sensor_gateway.recording.evenness import even_times
 from sensor_gateway.recording.files import RecordingError
@@ -30,6 +29,7 @@ from sensor_gateway.recording.guess import (
     up_axis,
 )
 from sensor_gateway.recording.source import OURS, Guess, ImportOptions, Source, joined, whole
+from sensor_gateway.whole_files import FileSet
 
 __all__ = ["OURS", "Guess", "ImportOptions", "Imported", "import_recording", "write_imported"]
 

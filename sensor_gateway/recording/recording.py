@@ -32,8 +32,8 @@ from sensor_gateway.recording.files import (
     as_utc_ns,
     read_columns,
     read_header,
-    sha256_of,
 )
+from sensor_gateway.whole_files import sha256_of
 
 __all__ = ["Recording", "RecordingError", "read_recording"]
 

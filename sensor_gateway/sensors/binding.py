@@ -6,7 +6,6 @@ The new text is checked as `tiltline run` would check it, before it takes the fi
 from __future__ import annotations
 
 import difflib
-import os
 import re
 import tempfile
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from sensor_gateway.config import ConfigError, Sensor, Settings, load_settings
 from sensor_gateway.drivers.base import TransportContext
 from sensor_gateway.gateway import transport_factory
 from sensor_gateway.sensors.discovery import is_placeholder
+from sensor_gateway.whole_files import write_whole
 
 _PREFIX: Final = "clip-"
 _NO_RADIO: Final = ("synthetic", "replay")
@@ -47,18 +47,7 @@ class Change:
 
     def write(self) -> None:
         """Put the new text in the file's place: whole or not at all, with the old file's permissions."""
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", newline="", dir=self.path.parent, prefix=f".{self.path.name}.", delete=False
-        ) as new:
-            try:
-                new.write(self.after)
-                new.flush()
-                os.fsync(new.fileno())
-                Path(new.name).chmod(self.path.stat().st_mode & 0o777)
-                Path(new.name).replace(self.path)
-            except BaseException:
-                Path(new.name).unlink(missing_ok=True)
-                raise
+        write_whole(self.path, self.after.encode())
 
 
 @dataclass(frozen=True, slots=True)

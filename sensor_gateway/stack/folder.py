@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from sensor_gateway.whole_files import write_whole
+
 MOSQUITTO, INFLUX, GRAFANA, TILTLINE = 1883, 1000, 472, 10001
 """The containers' users in docker-compose.yml and Dockerfile."""
 PUBLIC: Final = 0o444
@@ -41,7 +43,11 @@ class Folder:
         if path.exists() and not again:
             self.out.kept.append(name)
             return
-        _write(path, content.encode() if isinstance(content, str) else content, mode, owner)
+        given = owner is not None and os.geteuid() == 0
+        if owner is not None and not given:
+            mode |= 0o044  # read by another user inside a folder that is closed to all but its owner
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        write_whole(path, content.encode() if isinstance(content, str) else content, mode, owner if given else None)
         self.out.made.append(name)
 
     def put_secrets(self, owners: Mapping[str, int | None], renewed: frozenset[str] = frozenset()) -> None:
@@ -53,21 +59,3 @@ class Folder:
         """What stands in a file, empty where there is none."""
         path = self.root / name
         return path.read_text() if path.exists() else ""
-
-
-def _write(path: Path, content: bytes, mode: int, owner: int | None) -> None:
-    """Whole or not at all, and never readable by others on the way."""
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    new = path.with_name(f"{path.name}.new")
-    new.unlink(missing_ok=True)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    if owner is not None and os.geteuid() == 0:
-        os.chown(new, owner, owner)
-    elif owner is not None:
-        mode |= 0o044  # read by another user inside a folder that is closed to all but its owner
-    new.chmod(mode)
-    new.replace(path)

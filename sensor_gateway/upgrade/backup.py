@@ -22,12 +22,12 @@ from typing import Any, Final
 from sensor_gateway.bridge.queue import SCHEMA_VERSION as QUEUE_SCHEMA
 from sensor_gateway.config import Settings
 from sensor_gateway.export.manifest import MANIFEST, versions
-from sensor_gateway.recording.files import sha256_of
 from sensor_gateway.sinks.store import SCHEMA_VERSION as STORE_SCHEMA
 from sensor_gateway.spool.database import SCHEMA_VERSION as SPOOL_SCHEMA
 from sensor_gateway.spool.database import SpoolError, take_guard
 from sensor_gateway.status.status import BRIDGE_FILE, SPOOL_FILE, STORE_FILE
 from sensor_gateway.upgrade.migrations import MigrationError, look, migrate
+from sensor_gateway.whole_files import sha256_of, sync
 
 FORMAT: Final = 1
 SCHEMAS: Final = {SPOOL_FILE: SPOOL_SCHEMA, STORE_FILE: STORE_SCHEMA, BRIDGE_FILE: QUEUE_SCHEMA}
@@ -72,11 +72,11 @@ def backup(config: Path, settings: Settings, target: Path, progress: Callable[[f
             _copy(path, partial / _CONFIG / path.name)
         manifest = _manifest(partial, config, began)
         _write(partial / MANIFEST, json.dumps(manifest, indent=2).encode() + b"\n")
-        _sync(partial)
+        sync(partial)
         if target.exists():
             target.rmdir()
         partial.rename(target)
-        _sync(target.absolute().parent)
+        sync(target.absolute().parent)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
@@ -104,7 +104,7 @@ def copy_database(source: Path, target: Path, progress: Callable[[float], None] 
     except sqlite3.Error as e:
         raise BackupError(f"{source}: cannot be copied ({e}); free space at {target.parent} and try again") from e
     target.chmod(0o600)
-    _sync(target)
+    sync(target)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -117,14 +117,6 @@ def _write(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _manifest(folder: Path, config: Path, began: datetime) -> dict[str, Any]:
@@ -196,7 +188,7 @@ def restore(folder: Path, target: Path, config: Path | None = None) -> dict[str,
                 _copy(folder / name, partial / name)
         migrate(partial)
         _number_anew(partial / SPOOL_FILE)
-        _sync(partial)
+        sync(partial)
         if config is not None and config.resolve().is_relative_to(target.resolve()):
             kept = partial / config.resolve().relative_to(target.resolve())
             kept.parent.mkdir(parents=True, exist_ok=True)
@@ -205,7 +197,7 @@ def restore(folder: Path, target: Path, config: Path | None = None) -> dict[str,
             aside = target.with_name(f"{target.name}.before-restore-{time.time_ns()}")
             target.rename(aside)
         partial.rename(target)
-        _sync(target.absolute().parent)
+        sync(target.absolute().parent)
     except SpoolError as e:
         raise BackupError(str(e)) from None
     finally:

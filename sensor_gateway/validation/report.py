@@ -9,7 +9,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from sensor_gateway.export.csv_parquet import FileSet
 from sensor_gateway.export.manifest import versions
 from sensor_gateway.validation import figures, panels
 from sensor_gateway.validation.alignment import SLIP_DEG
@@ -21,6 +20,7 @@ from sensor_gateway.validation.strips import halves
 from sensor_gateway.validation.summary import Result
 from sensor_gateway.validation.tables import alignment_table, bar_table, figure, result_table, table
 from sensor_gateway.validation.tally import MEASURES
+from sensor_gateway.whole_files import FileSet
 
 JSON_NAME: Final = "validation.json"
 HTML_NAME: Final = "validation.html"

@@ -16,12 +16,13 @@ import pytest
 from processing.dictionary import DEVICE, EPOCH, EVENT, METRIC, SAMPLE, TABLES
 from processing.types import NS_PER_S, DeviceReport, Epoch, Event, Metric, Samples
 from sensor_gateway import cli
-from sensor_gateway.export.csv_parquet import ROW_GROUP, FileSet, open_table
+from sensor_gateway.export.csv_parquet import ROW_GROUP, open_table
 from sensor_gateway.export.dictionary_doc import dictionary_json, dictionary_markdown, influx_markdown
 from sensor_gateway.export.manifest import check_manifest
 from sensor_gateway.export.tables import event_line, sample_table, schema_of
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
+from sensor_gateway.whole_files import FileSet
 
 ROOT = Path(__file__).parents[2]
 T0 = 1_790_000_040 * NS_PER_S  # a full minute
