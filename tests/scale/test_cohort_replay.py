@@ -1,4 +1,6 @@
-"""A journal replayed on a real Dask cluster gives what one machine gives, also when a worker is killed on the way."""
+"""A journal replayed on a real Dask cluster gives what one machine gives, also under another alignment and when a worker is killed on
+the way.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +11,15 @@ from pathlib import Path
 import pytest
 from distributed import Client, LocalCluster
 
+from processing.alignment.static import align, parse_mount
 from processing.dictionary import KINDS
 from processing.rules.study import Study
+from processing.types import NS_PER_S
 from sensor_gateway.config import load_settings
 from sensor_gateway.replay.cluster import connect, replay_cohort
 from sensor_gateway.replay.rederive import ReplayError, SpoolReader, compare, rederive
 from sensor_gateway.sinks.store import Store
-from tests.integration.test_delivery import sensors, write_recording
+from tests.integration.test_delivery import START_NS, sensors, write_recording
 from tests.sensor_gateway.test_gateway import configure, tiltline
 
 
@@ -28,8 +32,11 @@ def test_a_killed_worker_costs_its_partition_only(tmp_path: Path) -> None:
     path, sensor = tmp_path / "data" / "spool.db", load_settings(config).sensors[0]
     alone, together = Store.open(tmp_path / "alone.db"), Store.open(tmp_path / "together.db")
     spool = SpoolReader(path)
-    expected = rederive(spool, sensor, Study(), alone)
+    t = START_NS + 101 * NS_PER_S
+    other = {t: align(parse_mount("up=+x,anterior=+y"), None, given=True, mount_id="mount-1", t_utc_ns=t)}
+    expected = rederive(spool, sensor, Study(), alone, corrections=other)
     spool.close()
+    assert expected.corrected == 1
     told: list[float] = []
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
         pids = list(client.run(os.getpid).values())
@@ -39,7 +46,8 @@ def test_a_killed_worker_costs_its_partition_only(tmp_path: Path) -> None:
             if len(told) == 1:
                 os.kill(pids[0], signal.SIGKILL)
 
-        found = replay_cohort(client, path, [sensor], Study(), together, progress, most=expected.entries // 4)
+        most, corrections = expected.entries // 4, {sensor.id: other}
+        found = replay_cohort(client, path, [sensor], Study(), together, progress, most, corrections)
     assert len(told) >= 4
     assert told[-1] == 1.0
     assert found[sensor.id] == expected
