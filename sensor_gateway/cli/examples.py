@@ -84,6 +84,14 @@ EXAMPLES: Final[Mapping[str, Mapping[str, str]]] = {
         "tiltline alignment offset w-001 12.5 --method caliper --rater th-03 --date 2026-03-01 --config gateway.toml": "",
         "tiltline alignment correct static-1a2b3c4d --neutral-at 2026-03-01T08:05:00Z 2026-03-01T08:05:06Z --config gateway.toml": "",
     },
+    "replay": {
+        "tiltline replay --config gateway.toml --check": "the same, bit for bit?",
+        "tiltline replay --config gateway.toml --mode retro": "with hindsight",
+        "tiltline replay --config gateway.toml --mode retro --influx": "into the database, beside the live series",
+        "tiltline replay --config gateway.toml --study stricter.toml --diff stricter.html": "",
+        "tiltline replay --config gateway.toml --alignment-template > poses.toml": "",
+        "tiltline replay --config gateway.toml --alignment poses.toml --name other-zero --diff other-zero.html": "",
+    },
     "study": {
         "tiltline study hash study.toml": "the hash that stands on every flag; the same on every machine",
         "tiltline study export --config gateway.toml --out study.toml": "rules, quiet hours, trial, programme and retention, every key",
@@ -145,10 +153,8 @@ EXAMPLES: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 
-def epilog(command: str) -> str | None:
-    """The examples of a command as the end of its help; None where its own text has them."""
-    lines = EXAMPLES.get(command)
-    if lines is None:
-        return None
+def epilog(command: str) -> str:
+    """The examples of a command as the end of its help."""
+    lines = EXAMPLES[command]
     width = max((len(line) for line, says in lines.items() if says and len(line) <= _ROOM), default=0)
     return "\n".join(["examples:", *(f"  {line.ljust(width)}   {says}".rstrip() for line, says in lines.items())])

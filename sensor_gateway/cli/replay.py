@@ -57,13 +57,6 @@ event_retro, device_retro; tag source=retro, or the name), in place of what an e
 without --name or --out.
 
 --scheduler gives the work to a Dask cluster, a day of a sensor at a time; its workers need Tiltline and the same data folder.
-
-Examples: tiltline replay --config gateway.toml --check
-          tiltline replay --config gateway.toml --mode retro
-          tiltline replay --config gateway.toml --mode retro --influx
-          tiltline replay --config gateway.toml --study stricter.toml --diff stricter.html
-          tiltline replay --config gateway.toml --alignment-template > poses.toml
-          tiltline replay --config gateway.toml --alignment poses.toml --name other-zero --diff other-zero.html
 """
 
 
@@ -90,7 +83,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="with --mode retro: write into the database of --config, or of another FILE with [influx], such as the bridge's",
     )
     parser.add_argument("--scheduler", metavar="ADDRESS", help="a Dask cluster's scheduler, e.g. tcp://host:8786")
-    parser.add_argument("--check", action="store_true", help="compare with the gateway's store; status 1 if it differs")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="compare with the gateway's store; status 1 if it differs; keeps nothing unless --name or --out asks for it",
+    )
     parser.add_argument(
         "--diff", metavar="FILE", type=Path, help="report against the gateway's store: .html, .json or .txt"
     )
