@@ -85,6 +85,9 @@ class GaitWindow:
     ahead: Three
     left: Three
 
+    def __hash__(self) -> int:
+        return hash(self.second)  # all its numbers would cost more than they part
+
 
 def cells_of(t_utc_ns: I64, acc_mps2: F64, gyr_rps: F64, up: F64) -> tuple[I64, F64]:
     """Means per cell: cell numbers (k,) and (k, 9) of acceleration, rate of turn and up, from samples (n,), (n, 3) each."""
@@ -250,8 +253,7 @@ def _reduced(
     v = 2.0 * np.add.reduce(waves[:, 1] * (_HANN * vertical), axis=1)
     aa, bb, ab = ((x * np.conj(y)).real.T for x, y in ((a, a), (b, b), (a, b)))
     total = _four(aa) + _four(bb)
-    # Even harmonics less odd ones.
-    scatter = [_four((-x[0], x[1], -x[2], x[3])) / total for x in (aa, bb, ab)]
+    scatter = [_four((-x[0], x[1], -x[2], x[3])) / total for x in (aa, bb, ab)]  # even harmonics less odd ones
     e, f = axes
     sensor = (
         scatter[0] * (e[i] * e[j]) + scatter[1] * (f[i] * f[j]) + scatter[2] * (e[i] * f[j] + e[j] * f[i])
@@ -269,6 +271,7 @@ def _reduced(
         ahead_a, ahead_b = (a2 * lead).real, (b2 * lead).real
         length = math.sqrt(abs(a2) ** 2 + abs(b2) ** 2)
         forward = _three([(ahead_a * x + ahead_b * y) / length for x, y in zip(ahead, across, strict=True)])
+        # One stride is one independent look at the curve.
         inwards = _three([(left_a * x + left_b * y) / width for x, y in zip(ahead, across, strict=True)])
         found.append(GaitWindow(second, _three(u), hz, tuple(xyz), size**2, forward, inwards))
     return found
@@ -281,12 +284,11 @@ def _four(x: Any) -> F64:
 
 
 def _curves(turn: F64, level: F64, width: I64) -> F64:
-    """Sums (2, k) of horizontal acceleration (2, k, N) times rate of turn (k, N), both smoothed over ``width`` (k,) cells."""
+    """Sums (2, k) of horizontal acceleration (2, k, N) times rate of turn (k, N), both smoothed over ``width`` (k,) cells: a stride."""
     total = np.zeros((3, len(turn), _N + 1))
     np.cumsum(turn, axis=1, out=total[0, :, 1:])
     np.cumsum(level, axis=2, out=total[1:, :, 1:])
     out = np.empty((2, len(turn)))
-    # One stride is one independent look at the curve.
     for w in sorted(set(width.tolist())):
         rows = np.flatnonzero(width == w)
         slow = (total[:, rows, w:] - total[:, rows, :-w]) / w

@@ -49,11 +49,10 @@ class Change:
 
 def change_between(before: Sequence[GaitWindow], after: Sequence[GaitWindow]) -> Change:
     """Compare two sets of windows, each not empty."""
-    up_before, up_after = mean_up(before), mean_up(after)
     a, b = _heading(tuple(before)), _heading(tuple(after))
-    up_deg = angle_deg(up_before, up_after)
     if isinstance(a, str) or isinstance(b, str):
-        return Change(up_deg, 0.0, 180.0)
+        return Change(angle_deg(mean_up(before), mean_up(after)), 0.0, 180.0)
+    up_deg = angle_deg(a.up, b.up)
     # Both fronts about the same up: the later one tilted back the shortest way.
     front = _apply(_shortest(b.up, a.up), b.anterior)
     heading = math.degrees(math.atan2(dot(a.up, cross(a.anterior, front)), dot(a.anterior, front)))

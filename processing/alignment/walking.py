@@ -95,7 +95,10 @@ def heading_of(windows: Sequence[GaitWindow]) -> WalkingHeading | str:
 
 def mean_up(windows: Sequence[GaitWindow]) -> Three:
     """Mean direction of up, each window counting the same."""
-    x, y, z = (sum(w.up[i] for w in windows) for i in range(3))
+    x = y = z = 0.0
+    for w in windows:
+        up = w.up
+        x, y, z = x + up[0], y + up[1], z + up[2]
     length = math.sqrt(x * x + y * y + z * z)
     return x / length, y / length, z / length
 

@@ -120,7 +120,7 @@ class _Samples:
         """What lies between each of ``times`` and the next."""
         at = np.searchsorted(self.t_utc_ns, times)
         tilt, obliquity = (_extremes(angle, at) for angle in self.angles)
-        return _Spans(times, (at[1:] - at[:-1]).tolist(), tilt, obliquity, self.rate_hz)
+        return _Spans(times, at.tolist(), tilt, obliquity, self.rate_hz)
 
 
 def _extremes(values: F64, at: I64) -> tuple[list[float], list[float]]:
@@ -135,10 +135,10 @@ def _extremes(values: F64, at: I64) -> tuple[list[float], list[float]]:
 
 @dataclass(frozen=True, slots=True)
 class _Spans:
-    """From each of some times to the next: how many samples, and the least and greatest of their angles."""
+    """The first sample from each of some times on, and the least and greatest angles from each of them to the next."""
 
     times: list[int]
-    count: list[int]
+    at: list[int]
     tilt_deg: tuple[list[float], list[float]]
     obliquity_deg: tuple[list[float], list[float]]
     rate_hz: float
@@ -146,7 +146,7 @@ class _Spans:
     def ranges(self, i: int, j: int) -> SideRange | None:
         """From time i to time j; None where too few samples are valid."""
         seconds = (self.times[j] - self.times[i]) / NS_PER_S
-        if sum(self.count[i:j]) < max(2.0, _MIN_COVERAGE * seconds * self.rate_hz):
+        if self.at[j] - self.at[i] < max(2.0, _MIN_COVERAGE * seconds * self.rate_hz):
             return None
         tilt, obliquity = (max(high[i:j]) - min(low[i:j]) for low, high in (self.tilt_deg, self.obliquity_deg))
         return SideRange(tilt, obliquity, seconds)

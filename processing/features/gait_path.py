@@ -57,8 +57,8 @@ class Node:
     """
 
     candidate: Candidate
-    score: list[float]
-    back: list[int]
+    score: tuple[float, float]
+    back: tuple[int, int]
 
     def side_margin(self) -> float:
         """How far apart the readings as a left and as a right step are."""
@@ -85,15 +85,15 @@ class Chain:
         score, state = self._ended
         begin = score - p.begin_cost
         left, right, from_left, from_right = begin, begin, state, state
-        first, same = self.first, p.same_side_cost
-        latest = t - round(p.min_step_s * NS_PER_S)
-        for number in range(self._open, first + len(self.nodes)):
-            old = self.nodes[number - first]
-            if old.candidate.t_utc_ns > latest:
+        same, least = p.same_side_cost, round(p.min_step_s * NS_PER_S)
+        for number, old in enumerate(self.nodes[self._open - self.first :], self._open):
+            interval = t - old.candidate.t_utc_ns
+            if interval < least:
                 break
-            cost = rhythm_cost((t - old.candidate.t_utc_ns) / NS_PER_S, step_s, p)
+            cost = rhythm_cost(interval / NS_PER_S, step_s, p)
             # From a left and from a right step before to either side; the first of equals holds.
-            was_left, was_right = old.score[LEFT] - cost, old.score[RIGHT] - cost
+            was_left, was_right = old.score
+            was_left, was_right = was_left - cost, was_right - cost
             if was_left - same > left:
                 left, from_left = was_left - same, 2 * number + LEFT
             if was_right > left:
@@ -104,7 +104,7 @@ class Chain:
                 right, from_right = was_right - same, 2 * number + RIGHT
         gain = min(p.max_gain, max(-p.max_gain, math.log(candidate.rise_mps3 / fair_mps3)))
         lean = p.side_gain * math.tanh(candidate.sway_mps2 / p.sway_mps2)
-        self.nodes.append(Node(candidate, [left + gain - lean, right + gain + lean], [from_left, from_right]))
+        self.nodes.append(Node(candidate, (left + gain - lean, right + gain + lean), (from_left, from_right)))
 
     def _end_before(self, t_utc_ns: int) -> None:
         """Nodes before this time cannot be continued any more."""
@@ -145,11 +145,11 @@ class Chain:
             self._ended = (0.0, START)
 
     def snapshot(self) -> dict[str, Any]:
-        nodes = [[*(getattr(n.candidate, k) for k in _CANDIDATE), n.score, n.back] for n in self.nodes]
+        nodes = [[*(getattr(n.candidate, k) for k in _CANDIDATE), list(n.score), list(n.back)] for n in self.nodes]
         return {"nodes": nodes, "first": self.first, "open": self._open, "ended": list(self._ended)}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.nodes = [Node(Candidate(*n[:3]), list(n[3]), list(n[4])) for n in state["nodes"]]
+        self.nodes = [Node(Candidate(*n[:3]), (n[3][0], n[3][1]), (n[4][0], n[4][1])) for n in state["nodes"]]
         self.first, self._open = state["first"], state["open"]
         self._ended = (state["ended"][0], state["ended"][1])
 

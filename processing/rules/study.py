@@ -11,8 +11,8 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Final, Literal
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 Side = Literal["left", "right", "both"]
@@ -231,5 +231,10 @@ class Study:
 
 def study_hash(study: Study) -> str:
     """First 16 hex digits of the SHA-256 of the study's canonical JSON."""
-    text = json.dumps(asdict(study), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    text = json.dumps(study, default=_named, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _named(part: Any) -> dict[str, Any]:
+    """A dataclass as its fields; `asdict` would copy all that is in them first."""
+    return {f.name: getattr(part, f.name) for f in fields(part)}
