@@ -28,20 +28,18 @@ class Checked:
         """Why they may differ and what to do about it."""
         rows = sum(d.different + d.only_stored + d.only_replayed for d in self.found.values())
         told = f"{rows} records differ from what the gateway stored"
-        if not self.stored:
-            return f"{told}; an earlier release stored them, which did not note its version. --diff FILE shows what changed"
-        others = [m for m in self.stored if differing(m.versions, self.here.versions)]
-        if not others:
+        others = [m for m in self.stored if not m.versions or differing(m.versions, self.here.versions)]
+        if self.stored and not others:
             return f"{told} with the same version ({words(self.here.versions)}): were settings or study changed meanwhile? --diff FILE shows what changed"
-        mixed = (
-            f"{len(others)} of {len(self.stored)} versions that stored them were others, the last"
-            if len(self.stored) > 1
-            else "stored by"
-        )
+        if not others or not others[-1].versions:
+            return f"{told}: an earlier release stored some of them, which did not note its version. --diff FILE shows what changed"
         pairs = differing(others[-1].versions, self.here.versions)
         was = ", ".join(f"{name} {a}" for name, (a, _) in pairs.items())
         now = ", ".join(f"{name} {b}" for name, (_, b) in pairs.items())
-        return f"{told}: {mixed} {was}, this is {now}. Another version may compute otherwise; --diff FILE shows what changed"
+        by = "stored by" if len(self.stored) == 1 else "some stored by"
+        return (
+            f"{told}: {by} {was}, this is {now}. Another version may compute otherwise; --diff FILE shows what changed"
+        )
 
 
 def words(versions: Mapping[str, Any]) -> str:

@@ -132,8 +132,15 @@ class Store:
                 self._db.execute("DETACH part")
 
     def sign(self, since_utc_ns: int, versions: Mapping[str, str], derivation: Mapping[str, Any] | None = None) -> None:
-        """Note who writes from now on, unless the last one to sign was the same; the clock may have been set back."""
+        """Note who writes from now on, unless the last one to sign was the same; the clock may have been set back.
+
+        Records that were there before anybody signed are those of an earlier release, whose versions nobody noted.
+        """
         known = self.makers()
+        if not known and derivation is None and self.wearers():
+            known = [Maker(0, {})]
+            with self._lock, self._db:
+                self._db.execute("INSERT INTO maker VALUES (0, '{}', NULL)")
         if known and (known[-1].versions, known[-1].derivation) == (versions, derivation):
             return
         since = max(since_utc_ns, known[-1].since_utc_ns + 1) if known else since_utc_ns
