@@ -81,7 +81,8 @@ class Runner:
         self._append([(source, r) for r in received])
         if len(self._pending) >= PENDING_ENTRIES:
             self._room.clear()
-        await self._room.wait()
+        if not self._room.is_set():
+            await self._room.wait()
 
     def on_link(self, state: str) -> None:
         """Journal each new state of the connection, and what it newly knows of its sensor."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from sensor_gateway.config import Sensor
 from sensor_gateway.drivers.base import Received, Sink, TransportContext
@@ -41,17 +41,22 @@ class WaveSensor:
         _Radio.of_this_loop().play(self, sink, done)
         await done
 
-    @property
-    def payloads(self) -> int:
-        return len(self._tape)
+    def arrivals(self) -> Iterator[Received]:
+        """All payloads, in the order of their arrival."""
+        shift_ns, mono_offset_ns = self._begin_ns - START_NS, self._mono_offset_ns
+        for rx_ns, payload in self._tape:
+            yield Received(DATA_UUID, payload, rx_ns + shift_ns + mono_offset_ns, rx_ns + shift_ns)
 
-    def due_ns(self, at: int) -> int:
-        """When payload number ``at`` arrives."""
-        return self._tape[at][0] - START_NS + self._begin_ns
 
-    def payload(self, at: int) -> Received:
-        rx_ns = self.due_ns(at)
-        return Received(DATA_UUID, self._tape[at][1], rx_ns + self._mono_offset_ns, rx_ns)
+class _Played(NamedTuple):
+    """A sensor in the queue: its next payload, when that is due, and what comes after it."""
+
+    due_ns: int
+    number: int  # of several due at once one goes first
+    received: Received
+    later: Iterator[Received]
+    sink: Sink
+    done: asyncio.Future[None]
 
 
 class _Radio:
@@ -60,8 +65,8 @@ class _Radio:
     _radios: ClassVar[dict[asyncio.AbstractEventLoop, _Radio]] = {}
 
     def __init__(self) -> None:
-        self._sensors: list[tuple[WaveSensor, Sink, asyncio.Future[None]]] = []
-        self._next: list[tuple[int, int, int]] = []  # of each sensor: when, which sensor, which payload
+        self._queue: list[_Played] = []
+        self._count = 0
         self._task = asyncio.create_task(self._run())
 
     @classmethod
@@ -70,25 +75,25 @@ class _Radio:
         return cls._radios.get(loop) or cls._radios.setdefault(loop, cls())
 
     def play(self, sensor: WaveSensor, sink: Sink, done: asyncio.Future[None]) -> None:
-        self._sensors.append((sensor, sink, done))
-        self._put(len(self._sensors) - 1, 0)
-
-    def _put(self, number: int, at: int) -> None:
-        sensor, _, done = self._sensors[number]
-        if at < sensor.payloads:
-            heappush(self._next, (sensor.due_ns(at), number, at))
-        elif not done.done():
-            done.set_result(None)
+        later = sensor.arrivals()
+        first = next(later)
+        self._count += 1
+        heappush(self._queue, _Played(first.rx_utc_ns, self._count, first, later, sink, done))
 
     async def _run(self) -> None:
+        queue = self._queue
         while True:
             now_ns = time.time_ns()
-            while self._next and self._next[0][0] <= now_ns:
-                _, number, at = heappop(self._next)
-                sensor, sink, done = self._sensors[number]
-                if not done.done():
-                    await sink([sensor.payload(at)])
-                    self._put(number, at + 1)
+            while queue and queue[0].due_ns <= now_ns:
+                due = heappop(queue)
+                if due.done.done():
+                    continue
+                await due.sink([due.received])
+                following = next(due.later, None)
+                if following is not None:
+                    heappush(queue, due._replace(due_ns=following.rx_utc_ns, received=following))
+                elif not due.done.done():
+                    due.done.set_result(None)
             await asyncio.sleep(TICK_S)
 
 
