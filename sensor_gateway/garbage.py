@@ -32,6 +32,13 @@ def for_a_service() -> None:
     _collect_rarely(_NEW_OF_A_SERVICE)
 
 
+def give_back() -> None:
+    """Between two long parts of a command: return to the system what the first one needed, lest its memory stand beside the other's."""
+    gc.collect()
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def _collect_rarely(new_objects: int) -> None:
     """Leave what is loaded out of every further search for cyclic garbage, and search after many new objects only.
 

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Final, ParamSpec, Self
 
-_AHEAD: Final = 16
+AHEAD: Final = 16
 """Calls that may wait, each with its table in memory."""
 P = ParamSpec("P")
 
@@ -16,7 +16,9 @@ P = ParamSpec("P")
 class Beside:
     """`do` calls one after the other in a thread; what one of them raises comes out of a later `do` or of the block's end."""
 
-    def __init__(self) -> None:
+    def __init__(self, ahead: int = AHEAD) -> None:
+        """``ahead``: how many calls may wait."""
+        self._ahead = ahead
         self._thread = ThreadPoolExecutor(1)
         self._waiting: deque[Future[None]] = deque()
 
@@ -26,7 +28,7 @@ class Beside:
     def do(self, call: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
         """Call it when its turn comes; waits where too many are waiting already."""
         self._waiting.append(self._thread.submit(call, *args, **kwargs))
-        if len(self._waiting) > _AHEAD:
+        if len(self._waiting) > self._ahead:
             self._waiting.popleft().result()
 
     def finish(self) -> None:

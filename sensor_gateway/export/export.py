@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
 
 from processing.dictionary import ABSOLUTE, TABLES, Field
 from sensor_gateway.alignments.absolute_tilt import absolute_columns, offsets_by_time
@@ -20,7 +21,7 @@ from sensor_gateway.export.beside import Beside
 from sensor_gateway.export.csv_parquet import open_table
 from sensor_gateway.export.deidentify import AS_IT_IS, Veil
 from sensor_gateway.export.dictionary_doc import dictionary_json, dictionary_markdown
-from sensor_gateway.export.journal import JOURNAL_TABLES, JournalTables, placed
+from sensor_gateway.export.journal import DERIVED, JOURNAL_TABLES, JournalTables, placed
 from sensor_gateway.export.manifest import write_manifest
 from sensor_gateway.export.selection import (
     SOURCE_KIND,
@@ -32,12 +33,15 @@ from sensor_gateway.export.selection import (
     told,
 )
 from sensor_gateway.export.tables import IDENTITY, coded, column_table, numbers, repeated, schema_of, whole
+from sensor_gateway.garbage import give_back
 from sensor_gateway.sinks.makers import derived_as
 from sensor_gateway.sinks.records import PAGE, Records
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.sinks.store_arrow import MANY, arrow_columns
 from sensor_gateway.whole_files import FileSet
 
+_AHEAD: Final = 2
+"""Pieces of ten minutes that may wait for being written."""
 RECORDS_SHARE: Final = 0.1
 """Of the time, where the journal is read as well: each of its seconds is a hundred samples."""
 
@@ -133,20 +137,27 @@ def _write_journal(
     span = (selection.from_ns, selection.to_ns)
     tables = [t for t in selection.tables if t in JOURNAL_TABLES]
     sensors = sorted(journal.sensors, key=lambda s: (veil.name("wearer", s.wearer), veil.name("sensor", s.id)))
-    writers = {
-        t: open_table(files.path(f"{t}.{selection.form}"), schema_of((*IDENTITY, *TABLES[t])), selection.form)
-        for t in tables
-    }
-    with Beside() as beside:
-        for i, sensor in enumerate(sensors):
-            tell = part_of(progress, i / len(sensors), 1 / len(sensors))
-            for table, piece in journal.pieces(sensor, tables, selection.to_ns, tell):
-                rows = placed(table, piece, sensor, span, veil)
-                if rows is not None:
-                    beside.do(writers[table].write, rows)
-    for writer in writers.values():
-        writer.close()
-    return {f"{t}.{selection.form}": writer.rows for t, writer in writers.items()}
+    done: dict[str, int] = {}
+    groups = [g for g in ([t for t in tables if t not in DERIVED], [t for t in tables if t in DERIVED]) if g]
+    for i, group in enumerate(groups):
+        writers = {
+            t: open_table(files.path(f"{t}.{selection.form}"), schema_of((*IDENTITY, *TABLES[t])), selection.form)
+            for t in group
+        }
+        each = 1 / len(groups) / len(sensors)
+        with Beside(_AHEAD) as beside:
+            for n, sensor in enumerate(sensors):
+                tell = part_of(progress, i / len(groups) + n * each, each)
+                for table, piece in journal.pieces(sensor, group, selection.to_ns, tell):
+                    rows = placed(table, piece, sensor, span, veil)
+                    if rows is not None:
+                        beside.do(writers[table].write, rows)
+        for table, writer in writers.items():
+            writer.close()
+            done[f"{table}.{selection.form}"] = writer.rows
+        pa.default_memory_pool().release_unused()
+        give_back()
+    return done
 
 
 def veiled_pages(

@@ -1,8 +1,8 @@
 """Tables that only the journal has: raw samples, samples with their angles, steps, changes of posture, bouts.
 
 Raw samples stand at their own time with hindsight (`raw.py`). The others leave the same driver and pipeline that the gateway runs,
-fed with the same entries under the settings in force now: what the gateway computed, bit for bit. Where retention has taken the
-beginning of a journal, they begin at what is left, with the alignment that the store says was in force then.
+fed with the same entries (many at once) under the settings in force now: what the gateway computed, bit for bit. Where retention has
+taken the beginning of a journal, they begin at what is left, with the alignment that the store says was in force then.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from datetime import date, timedelta
 from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
 
 from processing.context.periods import BoutStage
 from processing.dictionary import BOUT, RAW, STEP, TABLES, TRANSFER, Field
@@ -21,13 +20,13 @@ from processing.rules.study import study_hash
 from processing.types import NS_PER_S, Metric
 from sensor_gateway.alignments.history import read_history
 from sensor_gateway.config import Sensor
-from sensor_gateway.derive import Deriver, Recipe
+from sensor_gateway.derive import Recipe
 from sensor_gateway.export.deidentify import Veil
 from sensor_gateway.export.raw import RawSource, raw_columns
-from sensor_gateway.export.selection import ExportError, Progress, part_of
-from sensor_gateway.export.tables import IDENTITY, column_table, record_table, repeated, sample_table, whole
+from sensor_gateway.export.selection import ExportError, Progress
+from sensor_gateway.export.tables import IDENTITY, column_table, record_table, repeated, sample_table, truths, whole
 from sensor_gateway.replay.journal_samples import span_of
-from sensor_gateway.replay.rederive import stretches
+from sensor_gateway.replay.long import LongDeriver, long_stretches
 from sensor_gateway.sinks.records import FAR_NS, Records
 from sensor_gateway.spool.journal import JournalReader
 
@@ -69,21 +68,21 @@ class JournalTables:
     def pieces(
         self, sensor: Sensor, tables: Sequence[str], to_ns: int = FAR_NS, progress: Progress | None = None
     ) -> Iterator[tuple[str, Any]]:
-        """The sensor's rows up to ``to_ns`` at least, as Arrow tables in the dictionary's columns, each with the table's name."""
-        derived = [t for t in tables if t in DERIVED]
-        share = 0.5 if derived and "raw" in tables else 1.0
+        """The sensor's rows of ``raw`` or of some of `DERIVED` up to ``to_ns`` at least, as Arrow tables in the dictionary's columns, each
+        with the table's name.
+        """
         if "raw" in tables:
-            for batch in self._source.stream(sensor, part_of(progress, 0.0, share)).batches:
+            for batch in self._source.stream(sensor, progress).batches:
                 yield "raw", column_table(raw_columns(batch), RAW)
-        if derived:
-            found = self._derived(sensor, to_ns, part_of(progress, 1.0 - share, share))
-            yield from ((name, table) for name, table in found if name in derived and table.num_rows)
+        else:
+            found = self._derived(sensor, to_ns, progress)
+            yield from ((name, table) for name, table in found if name in tables and table.num_rows)
 
     def _derived(self, sensor: Sensor, to_ns: int, progress: Progress | None) -> Iterator[tuple[str, Any]]:
         span = span_of(self._source.spool, sensor.id, sensor.wearer)
-        deriver, bouts, last_ns = Deriver(self.recipe(sensor)), BoutStage(), 0
-        for entries in stretches(JournalReader(self._source.spool).read(sensor.id, span.start), span.stop):
-            outputs = deriver.feed(entries)
+        deriver, bouts, last_ns = LongDeriver(self.recipe(sensor)), BoutStage(), 0
+        for stretch in long_stretches(JournalReader(self._source.spool).read_frames(sensor.id, span.start), span):
+            outputs = deriver.feed_frames(stretch)
             parts = [part for out in outputs for part in out.parts]
             for part in parts:
                 if part.samples is not None and len(part.samples.t_utc_ns):
@@ -94,7 +93,7 @@ class JournalTables:
             metrics = [r for out in outputs for r in out.records if isinstance(r, Metric)]
             yield "bouts", record_table(bouts.take(metrics), BOUT)
             if progress is not None:
-                progress((entries[-1].seq - span.start + 1) / len(span))
+                progress((stretch[-1].next_seq - span.start) / len(span))
             # A change of posture shows a while after it, a bout when it has ended.
             if last_ns - DAY_NS >= to_ns and (bouts.current is None or bouts.current.start_utc_ns >= to_ns):
                 return
@@ -186,7 +185,7 @@ def placed(
     if not kept.any():
         return None
     if not kept.all():
-        mask = pa.array(kept)
+        mask = truths(kept)
         columns = {column: cells.filter(mask) for column, cells in columns.items()}
     rows = int(np.count_nonzero(kept))
     moved = {f.name: whole(columns[f.name]) + veil.shift_ns(sensor.wearer) for f in fields if _is_time(f)}

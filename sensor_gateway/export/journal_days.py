@@ -28,6 +28,7 @@ from sensor_gateway.export.journal import DAY_NS, DERIVED, JOURNAL_TABLES, Gone,
 from sensor_gateway.export.manifest import output_of
 from sensor_gateway.export.selection import ExportError, Progress, Selection, part_of
 from sensor_gateway.export.tables import IDENTITY, schema_of, whole
+from sensor_gateway.garbage import give_back
 from sensor_gateway.whole_files import FileSet
 
 _IN_PART: Final = " in part"
@@ -58,6 +59,8 @@ class JournalDays:
         for i, group in enumerate(groups):
             mine = {part for part in stale if part[0] in group}
             self._derive(mine, outputs, part_of(progress, i / len(groups), 1 / len(groups)))
+            pa.default_memory_pool().release_unused()
+            give_back()
         for part in parts:
             name = self._name(part)
             path = self._folder / name

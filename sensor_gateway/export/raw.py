@@ -14,12 +14,9 @@ import numpy as np
 from processing.dictionary import RAW, Field
 from processing.rules.study import Study
 from processing.types import TimedBatch
-from sensor_gateway import derive
 from sensor_gateway.bids.write import RawStream
-from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import Sensor, Settings
 from sensor_gateway.derive import Recipe
-from sensor_gateway.drivers.base import TransportContext, worn_as
 from sensor_gateway.export.beside import Beside
 from sensor_gateway.export.csv_parquet import TableWriter, open_table
 from sensor_gateway.export.deidentify import AS_IT_IS, Veil
@@ -27,9 +24,9 @@ from sensor_gateway.export.dictionary_doc import dictionary_json, dictionary_mar
 from sensor_gateway.export.manifest import write_manifest
 from sensor_gateway.export.selection import ExportError, Form, Progress, Selection, part_of, refuse_by_day, told
 from sensor_gateway.export.tables import IDENTITY, column_table, repeated, schema_of
-from sensor_gateway.gateway import SPOOL_FILE, transport_factory
+from sensor_gateway.gateway import SPOOL_FILE
 from sensor_gateway.replay.journal_samples import JournalSamples, span_of
-from sensor_gateway.replay.rederive import SpoolReader
+from sensor_gateway.replay.rederive import SpoolReader, recipe_of
 from sensor_gateway.spool.journal import JournalReader
 from sensor_gateway.whole_files import FileSet
 
@@ -60,8 +57,7 @@ class RawSource:
 
     def recipe(self, sensor: Sensor) -> Recipe:
         """All that decides what is computed from a sensor's journal, as the gateway has it."""
-        transport = transport_factory(sensor)(sensor, TransportContext(SystemClock()))
-        return derive.recipe(sensor, self._study, transport.driver, worn_as(transport))
+        return recipe_of(sensor, self._study)
 
     def streams(self, progress: Progress | None = None) -> Iterator[RawStream]:
         """One after the other; use each up before the next."""

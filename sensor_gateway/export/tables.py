@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from processing.dictionary import SAMPLE, Field
-from processing.types import F64, I64, Event, Json, Samples
+from processing.types import F64, I64, Bool, Event, Json, Samples
 
 _ARROW: Final = {
     "int64": pa.int64(),
@@ -77,18 +78,42 @@ def column_table(columns: Mapping[str, Any], fields: Sequence[Field]) -> Any:
         elif isinstance(values, np.ndarray):
             arrays.append(_numbers(np.ascontiguousarray(values), kind))
         else:
-            cells = values if field.type != "json" else map(_json_cell, values)
-            arrays.append(pa.array(cells, type=kind, from_pandas=True))  # NaN is missing too
+            arrays.append(_listed(list(map(_json_cell, values)) if field.type == "json" else values, kind))
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def _numbers(values: Any, kind: Any) -> Any:
     """A numpy array (n,) as an Arrow array. `pyarrow.array` loads pandas where that is installed: not for whole columns of numbers."""
+    if values.dtype == np.bool_:
+        return truths(values)
     mask = np.isnan(values) if values.dtype.kind == "f" else None
     if values.dtype in _AS_THEY_LIE and values.dtype == kind.to_pandas_dtype():
         there = None if mask is None or not mask.any() else pa.py_buffer(np.packbits(~mask, bitorder="little"))
         return pa.Array.from_buffers(kind, len(values), [there, pa.py_buffer(values)])
     return pa.array(values, type=kind, mask=mask)
+
+
+def truths(values: Bool) -> Any:
+    """Truth values (n,) as an Arrow array, as `_numbers`."""
+    return pa.Array.from_buffers(pa.bool_(), len(values), [None, pa.py_buffer(np.packbits(values, bitorder="little"))])
+
+
+def _listed(cells: Sequence[Any], kind: Any) -> Any:
+    """A list as an Arrow array, None (and NaN) missing; as `_numbers` without `pyarrow.array`."""
+    if kind == pa.float64():
+        return _numbers(np.array(cells, np.float64), kind)
+    there = np.array([cell is not None for cell in cells], np.bool_)
+    valid = None if there.all() else pa.py_buffer(np.packbits(there, bitorder="little"))
+    if kind == pa.string():
+        texts = [b"" if cell is None else cell.encode() for cell in cells]
+        ends = np.concatenate([[0], np.cumsum([len(text) for text in texts])]).astype(np.int32)
+        return pa.StringArray.from_buffers(len(texts), pa.py_buffer(ends), pa.py_buffer(b"".join(texts)), valid)
+    known = [cell or 0 for cell in cells]
+    if kind == pa.bool_():
+        data: Any = np.packbits(np.array(known, np.bool_), bitorder="little")
+    else:
+        data = array("q", known)  # takes whole numbers only
+    return pa.Array.from_buffers(kind, len(cells), [valid, pa.py_buffer(data)])
 
 
 def repeated(text: str, count: int) -> Any:
