@@ -30,7 +30,8 @@ from sensor_gateway.sinks.store import Store
 from sensor_gateway.spool.journal import JournalReader
 
 SEARCHED_S = 8 * 3600
-"""So much of the journal is searched at most, from where the entry holds: a working day has walks enough, and it fits into memory."""
+"""So much of the journal is searched at most, from where the entry holds until the clip was worn otherwise: a working day has walks
+enough, and it fits into memory."""
 _MARGIN_NS = 120 * NS_PER_S
 """How much later than it was measured a sample may have arrived."""
 
@@ -68,14 +69,16 @@ def resolve(
     dated = [(ids[e.replaces].t_utc_ns if e.replaces else e.since_utc_ns, e) for e in mine]
     dated.sort(key=lambda pair: pair[0])
     found: dict[int, Alignment] = {}
-    for i, (t, entry) in enumerate(dated):
+    for t, entry in dated:
         if t in found:
             raise CorrectionError(
                 f"{sensor.id}: two entries hold from the same instant ({_named(entry)}); keep one of them"
             )
         before = _before(spool, sensor, study, live, found, t, ids.get(entry.replaces))
         begins = t or _first_received(spool, sensor)
-        until = min([begins + SEARCHED_S * NS_PER_S, *(t for t, _ in dated[i + 1 : i + 2])])
+        worn_otherwise = [e.alignment.t_utc_ns for e in live.entries if e.alignment.mount_id != before.mount_id]
+        ends = [u for u in (*(u for u, _ in dated), *worn_otherwise) if u > t]
+        until = min([begins + SEARCHED_S * NS_PER_S, *ends])
         try:
             found[t] = _one(entry, spool, sensor, study, before, ids, found, until, progress)
         except (CorrectionError, RecordingError, ValueError) as e:
@@ -86,7 +89,7 @@ def resolve(
 def _first_received(spool: SpoolReader, sensor: Sensor) -> int:
     """When the first block of this wearer was complete: its first sample is older by a minute or two."""
     start = span_of(spool, sensor.id, sensor.wearer).start
-    sql = "SELECT min(last_rx_utc_ns) FROM journal WHERE sensor = ? AND last_seq >= ?"
+    sql = "SELECT min(last_rx_utc_ns) FROM journal WHERE sensor = ? AND last_seq >= ? AND last_rx_utc_ns > 0"
     return int(spool.query(sql, (sensor.id, start))[0][0] or 0)
 
 
