@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from processing.types import NS_PER_S, Metric
+from sensor_gateway import cli
 from sensor_gateway.replay.check import check
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.makers import COMPUTING, Maker, installed
 from sensor_gateway.sinks.store import Store
+from tests.integration.test_delivery import write_recording
 
 T0 = 1_790_000_040 * NS_PER_S
 HERE = installed(*COMPUTING)
@@ -56,3 +59,27 @@ def test_a_difference_is_put_down_to_its_version(tmp_path: Path, signed: list[di
     assert said in checked.sentence()
     for store in (stored, replayed):
         store.close()
+
+
+def test_a_sensor_that_somebody_else_wore_before_is_replayed_from_its_new_wearer_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_recording(tmp_path / "walk.parquet", 60)
+    config = tmp_path / "gateway.toml"
+    for wearer, start in (("w-001", "2026-03-01T08:00:00Z"), ("w-002", "2026-03-01T09:00:00Z")):
+        options = f'path = "{tmp_path / "walk.parquet"}", start = "{start}", neutral = "10:14"'
+        config.write_text(
+            f'[site]\ndata_dir = "data"\n[web]\nenabled = false\n[[sensors]]\nid = "clip-1"\nwearer = "{wearer}"\n'
+            f'driver = "replay"\noptions = {{ {options} }}\n'
+        )
+        assert cli.main(["run", "--config", str(config), "--until-done"]) == 0
+    capsys.readouterr()
+    again = tmp_path / "again.db"
+    assert cli.main(["replay", "--config", str(config), "--check", "--out", str(again), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["w-002 metric"]["equal"] == 60
+    assert found["clip-1"]["missing_before"] == 0
+    store = Store.open(again, readonly=True)
+    assert store.wearers() == ["w-002"]
+    assert min(m.t_utc_ns for m in store.metrics("w-002")) >= 1_772_355_600 * NS_PER_S  # 09:00: nothing of the other's
+    store.close()
