@@ -21,7 +21,7 @@ Where a therapist's offset was entered (`tiltline alignment offset`), a table "a
 
 Kinds of the store: metrics (seconds), epochs (minutes), events, answers (what people entered, as columns), devices. Kinds of
 the gateway's journal (--config): raw (what the sensor measured), samples (angles of each), steps, transfers (changes of posture),
-bouts. The latter four are worked out again as the gateway did, from its beginning on: some five seconds for each day at 100 Hz.
+bouts. The latter four are worked out again as the gateway did, from its beginning on: some nine seconds for each day at 100 Hz.
 --kind all is all of them, or of a --store alone all that it has. Where retention has taken a journal's beginning, the days that
 are missing are named, here and in the manifest.
 
