@@ -7,6 +7,8 @@ import duckdb
 import pandas as pd
 import polars as pl
 
+if len(sys.argv) != 2:
+    sys.exit(__doc__)
 folder = Path(sys.argv[1])
 epochs = pd.read_parquet(folder / "epochs.parquet")
 epochs["time"] = pd.to_datetime(epochs["t_utc_ns"], unit="ns", utc=True)

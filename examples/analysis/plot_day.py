@@ -9,6 +9,8 @@ mpl.use("Agg")  # draws into a file, without a screen
 import matplotlib.pyplot as plt
 import pandas as pd
 
+if len(sys.argv) != 4:
+    sys.exit(__doc__)
 folder, wearer, out = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 epochs, events = (
     pd.read_parquet(folder / f"{name}.parquet").query("wearer == @wearer") for name in ("epochs", "events")

@@ -13,6 +13,8 @@ import pandas as pd
 from processing.types import Event
 from sensor_gateway.explain.recompute import recompute
 
+if len(sys.argv) != 2:
+    sys.exit(__doc__)
 events = pd.read_parquet(Path(sys.argv[1]) / "events.parquet")
 flags = events[events["type"] == "flag"]
 wrong = checked = 0

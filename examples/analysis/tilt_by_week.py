@@ -10,6 +10,8 @@ from pathlib import Path
 import pandas as pd
 import statsmodels.formula.api as smf
 
+if len(sys.argv) != 2:
+    sys.exit(__doc__)
 epochs = pd.read_parquet(Path(sys.argv[1]) / "epochs.parquet")
 upright = epochs[(epochs["standing_s"] + epochs["walking_s"] >= 50) & epochs["tilt_mean_deg"].notna()].copy()
 upright["day"] = pd.to_datetime(upright["t_utc_ns"], unit="ns", utc=True).dt.normalize()

@@ -51,6 +51,8 @@ def likenesses(ours: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, np.nda
     return np.arange(len(found)) - (len(b) - 1), found
 
 
+if len(sys.argv) != 4:
+    sys.exit(__doc__)
 samples = pd.read_parquet(sys.argv[1]).query("valid")
 optical = pd.read_csv(sys.argv[2])[["t_s", "anterior_tilt_deg"]].dropna().sort_values("t_s")
 if len(samples) < 2 or len(optical) < 2:

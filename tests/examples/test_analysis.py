@@ -89,6 +89,8 @@ def test_the_examples_run(cohort: tuple[Path, Path], tmp_path: Path) -> None:
 def test_too_little_is_said_in_a_sentence(cohort: tuple[Path, Path], tmp_path: Path) -> None:
     ran = ran_example("plot_day.py", cohort[1], "w-999", tmp_path / "day.png", folder=tmp_path)
     assert (ran.returncode, "holds no minute of w-999" in ran.stderr) == (1, True)
+    ran = ran_example("plot_day.py", cohort[1], folder=tmp_path)
+    assert (ran.returncode, ran.stderr.startswith("Draw a wearer's newest UTC day")) == (1, True)
     one = tmp_path / "one"
     words = ["export", "--store", str(cohort[0]), "--wearer", "w-001", "--from", "2026-10-26", "--out", str(one)]
     assert cli.main(words) == 0
