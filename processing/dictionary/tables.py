@@ -43,6 +43,12 @@ EVENT_TYPES: Final = {
 }
 """Types in a fixed order: a type's rank keeps two events of one instant apart in InfluxDB (`wire/line.py`)."""
 
+IDENTITY: Final = (
+    Field("wearer", "string", "1", "Pseudonym of the wearer."),
+    Field("sensor", "string", "1", "The sensor's id in the gateway's configuration."),
+)
+"""Columns in front of a table's own where a file may hold several wearers or sensors."""
+
 SAMPLE: Final = (
     instant("t_utc_ns", "Time of the sample, UTC nanoseconds since 1970."),
     Field("q_es_w", "float64", "1", "Orientation earth (z up) from sensor, quaternion scalar part.", _NO_TILT, -1, 1),

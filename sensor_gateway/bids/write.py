@@ -17,6 +17,7 @@ from sensor_gateway.bids import sidecars
 from sensor_gateway.bids.layout import DAY_NS, Session, day_label, iso, label
 from sensor_gateway.export.deidentify import AS_IT_IS, Veil
 from sensor_gateway.export.manifest import MANIFEST, write_manifest
+from sensor_gateway.export.raw import RawStream
 from sensor_gateway.export.selection import ExportError, Selection, told
 from sensor_gateway.export.tables import json_text
 from sensor_gateway.sinks.store import Store
@@ -26,17 +27,6 @@ NAME: Final = "Pelvic tilt in daily living"
 DESCRIPTION: Final = "dataset_description.json"
 TOP: Final = ("participants.tsv", "participants.json", "README", ".bidsignore", DESCRIPTION)
 """Files of the data set itself, beside its manifest."""
-
-
-@dataclass(frozen=True, slots=True)
-class RawStream:
-    """One sensor's samples in the order of time; ``driver`` names what read it."""
-
-    wearer: str
-    sensor: str
-    driver: str
-    rate_hz: float
-    batches: Iterable[TimedBatch]
 
 
 @dataclass(slots=True)

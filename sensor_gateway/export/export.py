@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from processing.dictionary import ABSOLUTE, TABLES, Field
+from processing.dictionary import ABSOLUTE, IDENTITY, TABLES, Field
 from sensor_gateway.alignments.absolute_tilt import absolute_columns, offsets_by_time
 from sensor_gateway.alignments.history import read_history
 from sensor_gateway.alignments.notes import Note, offsets_of, plain
@@ -32,7 +32,7 @@ from sensor_gateway.export.selection import (
     refuse_by_day,
     told,
 )
-from sensor_gateway.export.tables import IDENTITY, coded, column_table, numbers, repeated, schema_of, whole
+from sensor_gateway.export.tables import coded, column_table, numbers, repeated, schema_of, whole
 from sensor_gateway.garbage import give_back
 from sensor_gateway.sinks.makers import derived_as
 from sensor_gateway.sinks.records import PAGE, Records

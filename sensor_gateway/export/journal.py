@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from processing.context.periods import BoutStage
-from processing.dictionary import BOUT, RAW, STEP, TABLES, TRANSFER, Field
+from processing.dictionary import BOUT, IDENTITY, RAW, STEP, TABLES, TRANSFER, Field
 from processing.rules.study import study_hash
 from processing.types import NS_PER_S, Metric
 from sensor_gateway.alignments.history import read_history
@@ -24,7 +24,7 @@ from sensor_gateway.derive import Recipe
 from sensor_gateway.export.deidentify import Veil
 from sensor_gateway.export.raw import RawSource, raw_columns
 from sensor_gateway.export.selection import ExportError, Progress
-from sensor_gateway.export.tables import IDENTITY, column_table, record_table, repeated, sample_table, truths, whole
+from sensor_gateway.export.tables import column_table, record_table, repeated, sample_table, truths, whole
 from sensor_gateway.replay.journal_samples import span_of
 from sensor_gateway.replay.long import LongDeriver, long_stretches
 from sensor_gateway.sinks.records import FAR_NS, Records

@@ -20,14 +20,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from processing.dictionary import TABLES
+from processing.dictionary import IDENTITY, TABLES
 from sensor_gateway.config import Sensor
 from sensor_gateway.export.csv_parquet import SOURCE_WORD, TableWriter, open_table, source_word
 from sensor_gateway.export.deidentify import Veil
 from sensor_gateway.export.journal import DAY_NS, DERIVED, JOURNAL_TABLES, Gone, JournalTables, day_text, placed
 from sensor_gateway.export.manifest import output_of
 from sensor_gateway.export.selection import ExportError, Progress, Selection, part_of
-from sensor_gateway.export.tables import IDENTITY, schema_of, whole
+from sensor_gateway.export.tables import schema_of, whole
 from sensor_gateway.garbage import give_back
 from sensor_gateway.whole_files import FileSet
 

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow.parquet as pq
 
-from processing.dictionary import TABLES
+from processing.dictionary import IDENTITY, TABLES
 from sensor_gateway.export.csv_parquet import SOURCE_WORD, open_table, source_word
 from sensor_gateway.export.deidentify import AS_IT_IS, Veil
 from sensor_gateway.export.dictionary_doc import dictionary_json, dictionary_markdown
@@ -26,7 +26,7 @@ from sensor_gateway.export.journal import DAY_NS, JournalTables, day_text
 from sensor_gateway.export.journal_days import JournalDays
 from sensor_gateway.export.manifest import BY_DAY, MANIFEST, manifest_of, output_of, write_manifest
 from sensor_gateway.export.selection import SOURCE_KIND, ExportError, Progress, Selection, chosen_wearers, part_of
-from sensor_gateway.export.tables import IDENTITY, column_table, schema_of, whole
+from sensor_gateway.export.tables import column_table, schema_of, whole
 from sensor_gateway.sinks.makers import derived_as
 from sensor_gateway.sinks.records import FAR_NS, Records
 from sensor_gateway.sinks.store import Store

@@ -5,16 +5,16 @@ Samples stand at their own device time with hindsight, late ones at their place 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from processing.dictionary import RAW, Field
+from processing.dictionary import IDENTITY, RAW, Field
 from processing.rules.study import Study
 from processing.types import TimedBatch
-from sensor_gateway.bids.write import RawStream
 from sensor_gateway.config import Sensor, Settings
 from sensor_gateway.derive import Recipe
 from sensor_gateway.export.beside import Beside
@@ -23,7 +23,7 @@ from sensor_gateway.export.deidentify import AS_IT_IS, Veil
 from sensor_gateway.export.dictionary_doc import dictionary_json, dictionary_markdown
 from sensor_gateway.export.manifest import write_manifest
 from sensor_gateway.export.selection import ExportError, Form, Progress, Selection, part_of, refuse_by_day, told
-from sensor_gateway.export.tables import IDENTITY, column_table, repeated, schema_of
+from sensor_gateway.export.tables import column_table, repeated, schema_of
 from sensor_gateway.gateway import SPOOL_FILE
 from sensor_gateway.replay.journal_samples import JournalSamples, span_of
 from sensor_gateway.replay.rederive import SpoolReader, recipe_of
@@ -31,6 +31,17 @@ from sensor_gateway.spool.journal import JournalReader
 from sensor_gateway.whole_files import FileSet
 
 TABLE: Final = "raw"
+
+
+@dataclass(frozen=True, slots=True)
+class RawStream:
+    """One sensor's samples in the order of time; ``driver`` names what read it."""
+
+    wearer: str
+    sensor: str
+    driver: str
+    rate_hz: float
+    batches: Iterable[TimedBatch]
 
 
 class RawSource:

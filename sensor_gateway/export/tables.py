@@ -28,12 +28,6 @@ _ARROW: Final = {
 _AS_THEY_LIE: Final = (np.dtype(np.int64), np.dtype(np.float64))
 """Numbers that numpy and Arrow hold alike."""
 
-IDENTITY: Final = (
-    Field("wearer", "string", "1", "Pseudonym of the wearer."),
-    Field("sensor", "string", "1", "The sensor's id in the gateway's configuration."),
-)
-"""Columns in front of the dictionary's where a file may hold several wearers or sensors."""
-
 
 def schema_of(fields: Sequence[Field]) -> Any:
     """Arrow schema of dictionary fields; unit, meaning and the meaning of null travel in the field metadata."""

@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from processing.dictionary import IDENTITY
 from processing.types import F64, I64, NS_PER_S
-from sensor_gateway.export.tables import IDENTITY
 from sensor_gateway.recording.files import Header, RecordingError, as_float, read_columns, read_header
 from sensor_gateway.recording.guess import TIME_UNITS, Sure, find_columns, guess_time_unit, read_name
 from sensor_gateway.recording.pair import half_of, join, lonely

@@ -12,13 +12,12 @@ from processing.alignment.capture import SetupStep
 from processing.clock.notes import NoteKind
 from processing.coaching import controls
 from processing.context.transfers import Transfer
-from processing.dictionary import EVENT_DATA, INFLUX, MAX_T_UTC_NS, TABLES, Field, words
+from processing.dictionary import EVENT_DATA, IDENTITY, INFLUX, MAX_T_UTC_NS, TABLES, Field, words
 from processing.features import gait
 from processing.rules import gate
 from processing.rules.study import Side
 from processing.wearing import EVENT_OF
 from sensor_gateway.export.dictionary_doc import dictionary_markdown, influx_markdown
-from sensor_gateway.export.tables import IDENTITY
 from sensor_gateway.radio.states import LinkState
 
 GROUPS: dict[str, tuple[Field, ...]] = {

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 from processing.types import NS_PER_S, POSTURES, Event, Metric, TimedBatch
-from sensor_gateway.bids.write import RawStream, write_bids
+from sensor_gateway.bids.write import write_bids
 from sensor_gateway.export.deidentify import veil
 from sensor_gateway.export.manifest import check_manifest
+from sensor_gateway.export.raw import RawStream
 from sensor_gateway.export.selection import ExportError
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store

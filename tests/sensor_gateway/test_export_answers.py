@@ -10,11 +10,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from processing.dictionary import ANSWER, ANSWER_TYPES, EVENT_DATA
+from processing.dictionary import ANSWER, ANSWER_TYPES, EVENT_DATA, IDENTITY
 from processing.types import NS_PER_S, Event, Json
 from sensor_gateway import cli
 from sensor_gateway.export.answers import LOOK_BACK_NS
-from sensor_gateway.export.tables import IDENTITY
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
 

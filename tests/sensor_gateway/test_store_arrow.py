@@ -16,13 +16,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from processing.alignment.offset import PelvicOffset
-from processing.dictionary import KINDS
+from processing.dictionary import IDENTITY, KINDS
 from processing.types import NS_PER_S, DeviceReport, Epoch, Event, Metric, Record
 from sensor_gateway import cli
 from sensor_gateway.alignments.notes import append, offset_note
 from sensor_gateway.export.csv_parquet import open_table
 from sensor_gateway.export.deidentify import Veil
-from sensor_gateway.export.tables import IDENTITY, column_table, schema_of
+from sensor_gateway.export.tables import column_table, schema_of
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.records import FAR_NS
 from sensor_gateway.sinks.store import Store, StoreError
