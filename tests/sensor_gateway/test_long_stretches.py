@@ -6,6 +6,7 @@ import copy
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -23,10 +24,12 @@ from sensor_gateway.drivers.base import Driver, Received
 from sensor_gateway.drivers.open_frame import FLAG_KEEPS, FLAG_LATE, encode_frames
 from sensor_gateway.drivers.open_profile import DATA_UUID, OpenProfileDriver
 from sensor_gateway.drivers.replay import UUID, ReplayDriver, encode, encode_end
+from sensor_gateway.replay.journal_samples import JournalSamples
 from sensor_gateway.replay.long import LongDeriver, long_stretches
 from sensor_gateway.spool import block
 from sensor_gateway.spool.block import Frames, Logged, Source
-from sensor_gateway.spool.journal import CONTROL
+from sensor_gateway.spool.database import Spool
+from sensor_gateway.spool.journal import CONTROL, Journal
 
 UTC_NS = 1_790_000_000 * 10**9
 OPEN = Source("open", OpenProfileDriver.version)
@@ -181,6 +184,43 @@ def check_open(seed: int, seconds: float = 400.0) -> int:
 def test_stretches_give_what_single_entries_give(seed: int) -> None:
     """`python -m tests.sensor_gateway.test_long_stretches 200` looks at two hundred."""
     assert check_open(seed) > 250
+
+
+class PayloadByPayload(OpenProfileDriver):
+    """The same driver without arrays."""
+
+    feed_frames = None
+
+
+def written(entries: Sequence[tuple[Source, Received]], folder: Path, rng: np.random.Generator) -> Journal:
+    """In commits of many sizes."""
+    journal = Journal(Spool(folder / "spool.db"), 10**9)
+    at = 0
+    while at < len(entries):
+        end = at + int(10 ** rng.uniform(1.5, 3.1))
+        journal.append(SENSOR.id, entries[at:end], durable=False)
+        at = min(end, len(entries))
+    return journal
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+def test_samples_read_in_minutes_are_those_read_one_by_one(tmp_path: Path, seed: int) -> None:
+    entries = open_journal(seed)
+    span = range(7, len(entries) - 11)
+    journal = written(entries, tmp_path, np.random.default_rng(seed))
+    found: list[tuple[bytes, ...]] = []
+    counts = []
+    for driver in (OpenProfileDriver(), PayloadByPayload()):
+        samples = JournalSamples(journal, recipe(SENSOR, Study(), driver), span)
+        parts = list(samples.dated())
+        assert sum(map(len, parts)) > 20_000
+        found.append(
+            tuple(np.concatenate([getattr(p, name) for p in parts]).tobytes() for name in ("t_utc_ns", "acc_mps2"))
+        )
+        counts.append((samples.entries, samples.late))
+    assert found[0] == found[1]
+    assert counts[0] == counts[1]
+    assert counts[0][0] == len(span)
 
 
 def test_a_driver_without_arrays_and_recordings_that_end() -> None:
