@@ -20,6 +20,7 @@ from sensor_gateway.export.manifest import MANIFEST, write_manifest
 from sensor_gateway.export.raw import RawStream
 from sensor_gateway.export.selection import ExportError, Selection, told
 from sensor_gateway.export.tables import json_text
+from sensor_gateway.sinks.makers import derived_as
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.whole_files import FileSet, half_written
 
@@ -86,6 +87,8 @@ def write_bids(
         }
         if not veil.is_none:
             content["deidentified"] = veil.facts()
+        if store is not None:
+            content |= derived_as(store.makers(), wearers, hidden=not veil.is_none)
         write_manifest(whole, content, files.rows)
     return rows
 
@@ -96,9 +99,8 @@ def drop_half_written(root: Path) -> None:
     One that was killed while its files took their names left its whole manifest under such a name: what that names goes too.
     """
     manifest = half_written(root / MANIFEST)
-    with suppress(
-        FileNotFoundError, NotADirectoryError, ValueError
-    ):  # none, or one that was not whole: no file had its name yet
+    # Where there is none, or one that is not whole, no file had its name yet.
+    with suppress(FileNotFoundError, NotADirectoryError, ValueError):
         for name in json.loads(manifest.read_text(encoding="utf-8"))["outputs"]:
             if (root / name).resolve().is_relative_to(root.resolve()):
                 (root / name).unlink(missing_ok=True)

@@ -162,6 +162,9 @@ def test_a_data_set_appears_whole_or_not_at_all(tmp_path: Path, store: Store) ->
 def test_the_manifest_names_every_file_and_what_was_hidden(tmp_path: Path, store: Store, hidden: bool) -> None:
     root = tmp_path / "ds"
     over = veil("random" if hidden else None, hidden, {"w-001": "wearer", "clip-1": "sensor"})
+    store.sign(
+        MIDNIGHT, {"tiltline": "0.1.0"}, {"name": "stricter", "mode": "online", "options": ["--study", "s.toml"]}
+    )
     rows = write_bids(root, ["w-001"], [stream(batches(MIDNIGHT, 100))], store, ALL, veil=over)
     manifest = json.loads((root / "manifest.json").read_text(encoding="utf-8"))
     files = {p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file()}
@@ -170,6 +173,8 @@ def test_the_manifest_names_every_file_and_what_was_hidden(tmp_path: Path, store
     for kind, suffix in by_suffix.items():
         assert sum(facts["rows"] for name, facts in manifest["outputs"].items() if name.endswith(suffix)) == rows[kind]
     assert manifest["versions"]["tiltline"]
+    assert manifest["derivation"]["name"] == "stricter"
+    assert ("options" in manifest["derivation"]) != hidden
     assert manifest["selection"] == {
         "wearers": [over.name("wearer", "w-001")],
         "from_utc_ns": None,
