@@ -32,6 +32,8 @@ from sensor_gateway.spool.journal import JournalReader
 SEARCHED_S = 8 * 3600
 """So much of the journal is searched at most, from where the entry holds until the clip was worn otherwise: a working day has walks
 enough, and it fits into memory."""
+_BEFORE_NS = 30 * NS_PER_S
+"""Of samples before a movement, in which the filter levels itself."""
 _MARGIN_NS = 120 * NS_PER_S
 """How much later than it was measured a sample may have arrived."""
 
@@ -136,7 +138,10 @@ def _one(
     t = before.t_utc_ns
     if entry.same_as:
         return _again(ids[entry.same_as], t)
-    if AUTO not in (entry.mount, entry.neutral):
+    moved = entry.movement_utc_ns
+    if moved is not None:
+        base = _moved(entry.mount, _samples(spool, sensor, study, moved[0] - _BEFORE_NS, moved[1]), moved, before)
+    elif AUTO not in (entry.mount, entry.neutral):
         base = with_mount(before, entry.mount) if entry.mount else before
     else:
         base = _searched(entry, _samples(spool, sensor, study, t, until_utc_ns), sensor, before)
@@ -169,6 +174,13 @@ def _searched(entry: Stated, recording: Recording, sensor: Sensor, before: Align
         Mount(rows[1], front), GRAVITY_MPS2 * np.array(rows[1]), given=True, mount_id=before.mount_id, t_utc_ns=t
     )
     return replace(made, uncertainty_deg=STANDING_UNCERTAINTY_DEG)
+
+
+def _moved(movement: str, recording: Recording, span: tuple[int, int], before: Alignment) -> Alignment:
+    """Front by a guided movement in [from, to); zero stays where it was, if there is one."""
+    t0, t1 = ((t - recording.zero_utc_ns) / NS_PER_S for t in span)
+    rows = align_recording(recording, f"{movement}@{t0}:{t1}", None).alignment.r_ps
+    return turned(before, rows[1], rows[0], "functional", before.t_utc_ns)
 
 
 def _samples(spool: SpoolReader, sensor: Sensor, study: Study, from_ns: int, to_ns: int) -> Recording:

@@ -20,6 +20,8 @@ from sensor_gateway.clock import utc_ns_of
 from sensor_gateway.strict_toml import ConfigError, read_toml, strict_convert
 
 AUTO: Final = "auto"
+GUIDED: Final = ("bows", "tilts")
+"""Movements of the guided set-up, as `tiltline process --mount` calls them."""
 LONGEST_POSE_S: Final = 60
 _HEAD: Final = """\
 # How the clips sat, as this gateway holds it. Change what was otherwise, delete what may stay as it was, then:
@@ -30,6 +32,7 @@ _HEAD: Final = """\
 #              since = "2026-03-01T08:00:00Z"    from that time on; neither of the two: from the sensor's first sample on
 # What holds:  neutral = ["2026-03-01T08:02:10Z", "2026-03-01T08:02:20Z"]    quiet standing that is zero; or "auto": found
 #              mount = "up=+x,anterior=-z"    how the clip sat; or "auto": found by walking. May stand beside neutral.
+#              mount = "bows", movement = ["FROM", "TO"]    by bows, the first second quiet; or "tilts": by pelvic tilts
 #              same_as = "ID"    as in that other alignment: Tuesday's zero for Wednesday
 """
 
@@ -43,6 +46,7 @@ class Stated:
     since: str = ""
     neutral: tuple[str, str] | str = ""
     mount: str = ""
+    movement: tuple[str, str] | None = None
     same_as: str = ""
     note: str = ""
 
@@ -54,12 +58,17 @@ class Stated:
     @property
     def pose_utc_ns(self) -> tuple[int, int] | None:
         """The neutral pose as [from, to), where the entry names one."""
-        return (utc_ns_of(self.neutral[0]), utc_ns_of(self.neutral[1])) if isinstance(self.neutral, tuple) else None
+        return _span(self.neutral) if isinstance(self.neutral, tuple) else None
+
+    @property
+    def movement_utc_ns(self) -> tuple[int, int] | None:
+        """The guided movement as [from, to), where the entry names one."""
+        return None if self.movement is None else _span(self.movement)
 
     def how(self) -> dict[str, Any]:
         """What the person wrote, for a manifest."""
         said = {"replaces": self.replaces, "since": self.since, "neutral": self.neutral, "mount": self.mount,
-                "same_as": self.same_as, "note": self.note}  # fmt: skip
+                "movement": self.movement, "same_as": self.same_as, "note": self.note}  # fmt: skip
         return {key: list(value) if isinstance(value, tuple) else value for key, value in said.items() if value}
 
 
@@ -89,21 +98,24 @@ def _check(entry: Stated, where: str) -> None:
     if entry.same_as and (entry.neutral or entry.mount):
         raise ConfigError(f"{where}: key 'same_as' says all of it; leave out 'neutral' and 'mount', or 'same_as'")
     try:
-        if entry.mount and entry.mount != AUTO:
+        if entry.mount and entry.mount not in (AUTO, *GUIDED):
             parse_mount(entry.mount)
     except AlignmentError as e:
         raise ConfigError(f"{where}: key 'mount': {e}") from None
-    for key, text in (
-        ("since", entry.since),
-        *(("neutral", t) for t in entry.neutral if isinstance(entry.neutral, tuple)),
-    ):
+    if (entry.mount in GUIDED) != (entry.movement is not None) or (entry.movement and entry.neutral == AUTO):
+        raise ConfigError(
+            f'{where}: key \'movement\': ["FROM", "TO"] belongs to mount = "bows" or "tilts", without neutral = "auto"'
+        )
+    named = {"since": (entry.since,), "movement": entry.movement or ()}
+    named |= {"neutral": entry.neutral} if isinstance(entry.neutral, tuple) else {}
+    for key, text in ((key, text) for key, texts in named.items() for text in texts):
         try:
             utc_ns_of(text or "1970-01-01")
         except ValueError:
             raise ConfigError(f"{where}: key '{key}': {text!r} is no time; write e.g. 2026-03-01T08:00:00Z") from None
-    pose = entry.pose_utc_ns
-    if pose is not None and not 0 < pose[1] - pose[0] <= LONGEST_POSE_S * NS_PER_S:
-        raise ConfigError(f"{where}: key 'neutral': the pose must begin before it ends and last a minute at most")
+    for key, span in (("neutral", entry.pose_utc_ns), ("movement", entry.movement_utc_ns)):
+        if span is not None and not 0 < span[1] - span[0] <= LONGEST_POSE_S * NS_PER_S:
+            raise ConfigError(f"{where}: key '{key}': it must begin before it ends and last a minute at most")
     if isinstance(entry.neutral, str) and entry.neutral not in ("", AUTO):
         raise ConfigError(
             f'{where}: key \'neutral\': {entry.neutral!r} is not understood; write ["FROM", "TO"], two times, or "auto"'
@@ -138,3 +150,7 @@ def _with_texts(raw: dict[str, Any]) -> dict[str, Any]:
 
     out: dict[str, Any] = text(raw)
     return out
+
+
+def _span(texts: tuple[str, str]) -> tuple[int, int]:
+    return utc_ns_of(texts[0]), utc_ns_of(texts[1])

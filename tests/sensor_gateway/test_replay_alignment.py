@@ -130,6 +130,14 @@ def test_front_zero_and_both_are_found_and_an_earlier_zero_is_used_again(
     assert [row[1] for row in looked_back if row[0] in (1200.0, 1500.0)] == [again[1], front[1]]
 
 
+def test_bows_show_the_front_and_leave_the_zero_where_it_was(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = stated(site, f'since = "{at(9)}"\nmount = "bows"\nmovement = ["{at(16)}", "{at(30)}"]')
+    run(site, capsys, *words, "--name", "bowed", "--diff", str(site / "bowed.json"))
+    (change,) = json.loads((site / "bowed.json").read_text(encoding="utf-8"))["alignment_changes"]
+    assert change["zero_deg"] < 1e-6
+    assert 0.5 < change["front_deg"] < 15.0  # the simulated clip sits some degrees askew
+
+
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
@@ -137,6 +145,8 @@ def test_front_zero_and_both_are_found_and_an_earlier_zero_is_used_again(
         ('neutral = ["soon", "later"]', "key 'neutral': 'soon' is no time"),
         (f'neutral = ["{at(9)}", "{at(4)}"]', "begin before it ends"),
         ('neutral = "standing"', "key 'neutral': 'standing' is not understood"),
+        ('mount = "bows"', "belongs to mount"),
+        (f'mount = "bows"\nmovement = ["{at(60)}", "{at(72)}"]', "bow"),
         ('note = "well"', "says not how the clip sat"),
         ('same_as = "x"\nmount = "auto"', "leave out 'neutral' and 'mount'"),
         ('replaces = "x"\nsince = "2026-03-02"\nmount = "auto"', "leave one out"),
