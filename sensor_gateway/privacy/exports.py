@@ -149,7 +149,7 @@ def _erase_days(folder: Path, manifest: dict[str, Any], wearer: str) -> int:
     outputs: dict[str, Any] = manifest["outputs"]
     names = [name for name in outputs if f"/wearer={wearer}/" in name]
     gone = sum(outputs.pop(name)["rows"] or 0 for name in names)
-    _write_manifest(folder, manifest)
+    _write_manifest(folder, prune(manifest, wearer))
     return gone
 
 

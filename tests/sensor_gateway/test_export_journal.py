@@ -28,6 +28,7 @@ from sensor_gateway import cli
 from sensor_gateway.config import Retention
 from sensor_gateway.export.manifest import check_manifest
 from sensor_gateway.gateway import SPOOL_FILE
+from sensor_gateway.privacy.exports import erase_exports
 from sensor_gateway.privacy.retention import retain
 from sensor_gateway.process import process_file
 from sensor_gateway.spool import block
@@ -284,6 +285,37 @@ def test_renamed_and_moved_the_tables_still_fit_together(lived: Lived, whole: Pa
     samples["second"] = samples["t_utc_ns"] // NS_PER_S * NS_PER_S
     joined = samples.merge(metrics, left_on=["wearer", "sensor", "second"], right_on=["wearer", "sensor", "t_utc_ns"])
     assert len(joined) == len(samples[samples["second"] <= metrics["t_utc_ns"].max()])
+
+
+def test_an_erased_wearer_leaves_every_table(mine: Lived, tmp_path: Path) -> None:
+    hers, others = (case.wearer for case in mine.cases)
+    for name, words in (("plain", ()), ("days", ("--by-day",))):
+        out = tmp_path / name
+        export(mine, out, "--kind", "all", *words)
+        kept = {path: path.read_bytes() for path in out.rglob(f"*/wearer={others}/**/*.parquet")}
+        assert erase_exports(mine.folder / "data", hers)["exports_rewritten"] == 1
+        assert check_manifest(out) == []
+        assert hers not in (out / "manifest.json").read_text()
+        assert {path: path.read_bytes() for path in kept} == kept
+        for table in OF_JOURNAL:
+            assert set((plain if name == "plain" else by_day)(out, table)["wearer"]) == {others}
+
+
+def test_options_that_do_not_go_together_get_one_sentence(
+    mine: Lived, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    asked = ("export", "--config", mine.config, "--kind", "samples", "--out", out)
+    assert run(*asked, "--wearer", "w-009") == 1
+    assert "no sensor of w-009 is configured here" in capsys.readouterr().err
+    (mine.folder / "data" / "store.db").unlink()  # a gateway without the store
+    assert run(*asked) == 0
+    assert run(*asked[:-1], tmp_path / "days", "--by-day") == 0
+    assert run("export", "--config", mine.config, "--kind", "samples,metrics", "--out", tmp_path / "other") == 1
+    assert "no store there" in capsys.readouterr().err
+    mine.spool.unlink()
+    assert run(*asked) == 1
+    assert "no journal there" in capsys.readouterr().err
 
 
 def test_killed_at_any_moment_the_next_run_completes_it(mine: Lived, whole: Path, tmp_path: Path) -> None:
