@@ -15,12 +15,13 @@ import sqlite3
 import sys
 import time
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from processing.dictionary import KINDS, MEASUREMENT
 from sensor_gateway.drivers.synthetic import PER_FRAME
-from tests.faults.tape import NS, Wearer, write_tape
+from tests.faults.tape import NS, Wearer, read_tape, write_tape
 from tests.integration.servers import REPOSITORY, Process, Stack, Tiltline, wait_until
 from tests.scale.trial import cpu_s, told
 from tests.scale.wave import install_plugin
@@ -84,7 +85,7 @@ def live(folder: Path, count: int, minutes: float, gateways: int, profile: bool)
                 raise RuntimeError(f"{node.name}: {node.said()[-2000:]}")
         added = sum(node.counters()["records_added"] for node in nodes)
         wait_until("the last record", lambda: points(stack) >= added, 60)
-        have, complete = points(stack), _complete(stack, count, seconds)
+        have, complete = points(stack), _complete(stack, count, seconds, [_silent_s(path) for path in tapes])
         bridge.stop()
         wrong = [] if have == added else [f"{added} records and {have} points"]
         wrong += [f"{wearer}: {n} seconds of {round(seconds)}" for wearer, n in complete.items()]
@@ -175,11 +176,18 @@ def points(stack: Stack) -> int:
     return sum(stack.influx.count(MEASUREMENT[kind], PROBE[kind]) for kind in KINDS)
 
 
-def _complete(stack: Stack, count: int, seconds: float) -> dict[str, int]:
-    """Wearers with fewer seconds in the database than they lived, beyond the two at the ends."""
+def _silent_s(path: Path) -> int:
+    """Whole seconds, at most, of which the radio brought nothing: they have no record."""
+    arrivals = [rx_ns for rx_ns, _ in read_tape(path)]
+    return sum((b - a) // NS for a, b in pairwise(arrivals))
+
+
+def _complete(stack: Stack, count: int, seconds: float, silent_s: list[int]) -> dict[str, int]:
+    """Wearers with fewer seconds in the database than they lived and were heard, beyond the two at the ends."""
     rows = stack.influx.query('SELECT count("coverage") FROM "tilt" GROUP BY wearer')
     found = {str(row["wearer"]): int(row["count"]) for row in rows}
-    return {f"w-{n}": found.get(f"w-{n}", 0) for n in range(count) if found.get(f"w-{n}", 0) < seconds - 2}
+    least = [seconds - 2 - silent_s[n % TAPES] for n in range(count)]
+    return {f"w-{n}": found.get(f"w-{n}", 0) for n in range(count) if found.get(f"w-{n}", 0) < least[n]}
 
 
 def quantile(values: list[float], share: float) -> float:
