@@ -124,8 +124,13 @@ def _tables(
             if not args.by_day:  # its files may have what the journal has no more
                 journal.refuse_gone(span)
         of_store = records.wearers() if records is not None and set(selection.tables) & set(SOURCE_KIND) else ()
-        everybody = {*of_store, *(journal.wearers if journal is not None else ())}
+        bound = set(journal.wearers) if journal is not None else set()
+        everybody = {*of_store, *bound}
         _allowed(folder, args.out, selection.wearers or sorted(everybody))
+        unbound = set(of_store) - bound if journal is not None and not selection.wearers else ()
+        if unbound:
+            text = f"no sensor of {', '.join(sorted(unbound))} is configured here; nothing of theirs comes from the journal"
+            print(f"tiltline export: warning: {text}", file=sys.stderr)
         before = _files(args.out)
         with Progress("export") as progress:
             hidden = _veil(args, lambda: _ids(records, journal))
@@ -197,7 +202,7 @@ def _told(args: argparse.Namespace, manifest: Mapping[str, Any], before: set[str
         text = f"{', '.join(left)} in {args.out} are of an earlier export, which this manifest does not name"
         print(f"tiltline export: warning: {text}; delete them, or choose another --out", file=sys.stderr)
     for gone in manifest.get("journal", ()):
-        if gone["days_missing"]:
+        if gone["days_missing"] or gone["begins_utc_ns"] is not None:
             print(f"tiltline export: warning: {_missing(gone)}", file=sys.stderr)
     rows = {name: facts["rows"] for name, facts in manifest["outputs"].items() if facts["rows"] is not None}
     if not any(rows.values()):
@@ -221,9 +226,10 @@ def _missing(gone: Mapping[str, Any]) -> str:
         if begins is None
         else f"begins {datetime.fromtimestamp(begins // 10**9, UTC):%Y-%m-%d %H:%M} UTC"
     )
+    days = ", ".join(gone["days_missing"]) or "days before"
     return (
-        f"the journal of {gone['wearer']}'s {gone['sensor']} {since}; what comes from it is missing of "
-        f"{', '.join(gone['days_missing'])}, whole or in part (retention); an earlier export may have it"
+        f"the journal of {gone['wearer']}'s {gone['sensor']} {since}; what comes from it is missing of {days}, whole or in part "
+        "(retention); an earlier export may have it"
     )
 
 

@@ -39,7 +39,8 @@ _EPOCH: Final = date(1970, 1, 1)
 @dataclass(frozen=True, slots=True)
 class Gone:
     """The journal of a sensor no longer has its beginning: what it has begins at ``from_utc_ns`` (None: it has nothing). ``days``: UTC
-    days (since 1970) of the span asked for that the records know and the journal does not; the last one may be there in part.
+    days (since 1970) of the span asked for that the records know and the journal does not (none, where there are no records to ask);
+    the last one may be there in part.
     """
 
     wearer: str
@@ -106,8 +107,10 @@ class JournalTables:
         first_ns = self._first_ns(sensor)
         # Its first samples are a little older than their arrival.
         upto_ns = span[1] if first_ns is None else min(first_ns - 2 * NS_PER_S, span[1])
-        if self._records is None or upto_ns <= span[0]:
+        if upto_ns <= span[0]:
             return None
+        if self._records is None:
+            return Gone(sensor.wearer, sensor.id, first_ns, ())
         days = self._records.days("metric", sensor.wearer, span[0], upto_ns)
         return Gone(sensor.wearer, sensor.id, first_ns, tuple(sorted(days))) if days else None
 
@@ -138,7 +141,9 @@ class JournalTables:
         begins = [g.from_utc_ns for g in gone if g.from_utc_ns is not None]
         if len(gone) == len(self.sensors) and all(ns >= span[1] for ns in begins):
             since = f"begins on {day_text(min(begins) // DAY_NS)}" if begins else "is empty"
-            days = ", ".join(day_text(day) for day in sorted({day for g in gone for day in g.days}))
+            days = (
+                ", ".join(day_text(day) for day in sorted({day for g in gone for day in g.days})) or "what came before"
+            )
             raise ExportError(
                 f"{self.path}: the journal {since}, retention has taken {days}; name a later --from or other kinds"
             )

@@ -100,7 +100,7 @@ class JournalDays:
         """As `JournalTables.gone`, without the days that were written whole when the journal still had them."""
         found = self._journal.gone(self._sensor, self._span)
         days = () if found is None else tuple(day for day in found.days if not self._is_whole(day))
-        return replace(found, days=days) if found is not None and days else None
+        return replace(found, days=days) if found is not None and (days or not found.days) else None
 
     def _is_whole(self, day: int) -> bool:
         return all(self._is_whole_file(self._folder / self._name((table, day))) for table in self._tables)

@@ -26,6 +26,7 @@ from processing.dictionary import TABLES
 from processing.types import NS_PER_S
 from sensor_gateway import cli
 from sensor_gateway.config import Retention
+from sensor_gateway.export import registry
 from sensor_gateway.export.manifest import check_manifest
 from sensor_gateway.gateway import SPOOL_FILE
 from sensor_gateway.privacy.exports import erase_exports
@@ -124,6 +125,7 @@ def whole(lived: Lived, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def mine(lived: Lived, tmp_path: Path) -> Lived:
     """The gateway's folder, to be changed."""
     shutil.copytree(lived.folder, tmp_path / "mine")
+    (tmp_path / "mine" / "data" / registry.FILE).unlink(missing_ok=True)  # exports of the other tests
     return replace(lived, folder=tmp_path / "mine")
 
 
@@ -232,6 +234,17 @@ def test_what_retention_has_taken_is_named_and_an_archive_keeps_it(
     assert run("export", "--config", mine.config, *words, "--to", today, "--out", tmp_path / "none") == 1
     assert f"retention has taken {yesterday}" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
+    # A gateway without a store knows at least where its journal begins; one whose wearer has no sensor any more says that.
+    shutil.move(mine.folder / "data" / "store.db", tmp_path / "aside.db")
+    told = export(mine, tmp_path / "alone", *words)["journal"]
+    assert {of["begins_utc_ns"] > mine.midnight_ns for of in told} == {True}
+    assert "is missing of days before" in capsys.readouterr().err
+    shutil.move(tmp_path / "aside.db", mine.folder / "data" / "store.db")
+    config = mine.config.read_text()
+    mine.config.write_text(config[: config.rindex("[[sensors]]")])
+    export(mine, tmp_path / "one", "--kind", "steps,epochs")
+    assert f"no sensor of {mine.cases[1].wearer} is configured here" in capsys.readouterr().err
+    mine.config.write_text(config)
     # The archive had it all, and has it still.
     manifest = export(mine, days, *words, "--by-day")
     assert [of["days_missing"] for of in manifest["journal"]] == [[], []]
