@@ -171,10 +171,10 @@ class GaitStage:
         node = chain.nodes[number - chain.first]
         c, last = node.candidate, self._last
         pause_s = math.inf if last is None else (c.t_utc_ns - last.t_utc_ns) / NS_PER_S
-        path = chain.best(back_to=number)
-        if path and path[-1][0] == number and pause_s >= p.min_step_s:
+        side = chain.side_of(number)
+        if side is not None and pause_s >= p.min_step_s:
             self._in_bout = self._in_bout + 1 if pause_s <= p.max_step_s else 1
-            return self._take(c, path[-1][1], sure=node.side_margin() >= p.sure_margin)
+            return self._take(c, side, sure=node.side_margin() >= p.sure_margin)
         if last is not None and self._in_bout >= MIN_STEPS and self._closes(number, last):
             self._in_bout = 0  # one closing step a bout
             return self._take(c, LEFT + RIGHT - self._last_side, sure=True)

@@ -69,7 +69,7 @@ class Node:
 class Chain:
     """Grows node by node; nodes are numbered from ``first``, earlier ones having been dropped.
 
-    ``_ended`` is the best chain among those too old to be continued: its score and last state.
+    ``_ended`` is the best chain among those too old to be continued: its score and last state; ``_best`` that of all.
     """
 
     params: PathParams
@@ -77,13 +77,14 @@ class Chain:
     first: int = 0
     _open: int = 0
     _ended: tuple[float, int] = (0.0, START)
+    _best: tuple[float, int] = (0.0, START)
 
     def add(self, candidate: Candidate, *, step_s: float, fair_mps3: float) -> None:
         """Append a candidate later than all before, judged by this step time and fair rise."""
         p, t = self.params, candidate.t_utc_ns
         self._end_before(t - round(p.max_step_s * NS_PER_S))
-        score, state = self._ended
-        begin = score - p.begin_cost
+        ended, state = self._ended
+        begin = ended - p.begin_cost
         left, right, from_left, from_right = begin, begin, state, state
         same, least = p.same_side_cost, round(p.min_step_s * NS_PER_S)
         for number, old in enumerate(self.nodes[self._open - self.first :], self._open):
@@ -104,7 +105,14 @@ class Chain:
                 right, from_right = was_right - same, 2 * number + RIGHT
         gain = min(p.max_gain, max(-p.max_gain, math.log(candidate.rise_mps3 / fair_mps3)))
         lean = p.side_gain * math.tanh(candidate.sway_mps2 / p.sway_mps2)
-        self.nodes.append(Node(candidate, (left + gain - lean, right + gain + lean), (from_left, from_right)))
+        score = (left + gain - lean, right + gain + lean)
+        self._note_best(self.first + len(self.nodes), score)
+        self.nodes.append(Node(candidate, score, (from_left, from_right)))
+
+    def _note_best(self, number: int, score: tuple[float, float]) -> None:
+        for side in (LEFT, RIGHT):
+            if score[side] > self._best[0]:
+                self._best = (score[side], 2 * number + side)
 
     def _end_before(self, t_utc_ns: int) -> None:
         """Nodes before this time cannot be continued any more."""
@@ -117,23 +125,22 @@ class Chain:
                     self._ended = (old.score[side], 2 * self._open + side)
             self._open += 1
 
-    def best(self, back_to: int = 0) -> list[tuple[int, int]]:
-        """Number and side of each node of the best chain so far, latest first, as far back as nodes are kept or ``back_to``."""
-        score, state = self._ended
-        first, nodes = self.first, self.nodes
-        for number in range(max(self._open, first), first + len(nodes)):
-            left, right = nodes[number - first].score
-            if left > score:
-                score, state = left, 2 * number + LEFT
-            if right > score:
-                score, state = right, 2 * number + RIGHT
+    def best(self) -> list[tuple[int, int]]:
+        """Number and side of each node of the best chain so far, latest first, as far back as nodes are kept."""
+        state = self._best[1]
         out: list[tuple[int, int]] = []
-        earliest = 2 * max(first, back_to)
-        while state >= earliest:
+        while state >= 2 * self.first:
             number, side = divmod(state, 2)
             out.append((number, side))
-            state = nodes[number - first].back[side]
+            state = self.nodes[number - self.first].back[side]
         return out
+
+    def side_of(self, number: int) -> int | None:
+        """The side of a node that is kept in the best chain so far; None where the chain leaves it out."""
+        state = self._best[1]
+        while state >= 2 * number + 2:
+            state = self.nodes[state // 2 - self.first].back[state % 2]
+        return state % 2 if state >= 2 * number else None
 
     def drop_before(self, number: int) -> None:
         """Forget nodes that no later candidate can follow and nobody asks about any more; scores start again at zero."""
@@ -142,7 +149,7 @@ class Chain:
             del self.nodes[: number - self.first]
             self.first = number
         if not self.nodes:
-            self._ended = (0.0, START)
+            self._ended = self._best = (0.0, START)
 
     def snapshot(self) -> dict[str, Any]:
         nodes = [[*(getattr(n.candidate, k) for k in _CANDIDATE), list(n.score), list(n.back)] for n in self.nodes]
@@ -151,7 +158,9 @@ class Chain:
     def restore(self, state: dict[str, Any]) -> None:
         self.nodes = [Node(Candidate(*n[:3]), (n[3][0], n[3][1]), (n[4][0], n[4][1])) for n in state["nodes"]]
         self.first, self._open = state["first"], state["open"]
-        self._ended = (state["ended"][0], state["ended"][1])
+        self._ended = self._best = (state["ended"][0], state["ended"][1])
+        for number in range(max(self._open, self.first), self.first + len(self.nodes)):
+            self._note_best(number, self.nodes[number - self.first].score)
 
 
 _CANDIDATE = ("t_utc_ns", "rise_mps3", "sway_mps2")
