@@ -28,8 +28,8 @@ from sensor_gateway.spool.block import Frames, Logged, entries_of
 from sensor_gateway.spool.journal import CONTROL, JournalReader, Rows, first_entry
 
 Progress: TypeAlias = Callable[[float], None]
-_STRETCH_BYTES: Final = 420_000
-"""Of payloads: five minutes at 100 Hz. Whoever writes samples holds several of them."""
+_STRETCH_BYTES: Final = 480_000
+"""As in `long`: five minutes at 100 Hz. Whoever writes samples holds several of them."""
 
 
 def span_of(spool: Rows, sensor: str, wearer: str) -> range:

@@ -21,12 +21,13 @@ from sensor_gateway.drivers.base import Battery, DecodesFrames, Driver, EndOfStr
 from sensor_gateway.spool.block import Frames, Logged, entries_of
 from sensor_gateway.spool.journal import CONTROL
 
-_STRETCH_BYTES: Final = 840_000
-"""Of payloads: ten minutes at 100 Hz, beyond which nothing more is gained but memory."""
+_STRETCH_BYTES: Final = 960_000
+"""Of payloads and their stamps: ten minutes at 100 Hz, beyond which nothing more is gained but memory."""
+_STAMP_BYTES: Final = 20
 
 
 def long_stretches(frames: Iterable[Frames], span: range, most: int = _STRETCH_BYTES) -> Iterator[list[Frames]]:
-    """Entries of ``span`` in order, some minutes at a time: about ``most`` bytes of payloads."""
+    """Entries of ``span`` in order, some minutes at a time: about ``most`` bytes of payloads and their stamps."""
     held: list[Frames] = []
     size = 0
     for part in frames:
@@ -36,7 +37,7 @@ def long_stretches(frames: Iterable[Frames], span: range, most: int = _STRETCH_B
         if not len(mine):
             continue
         held.append(mine)
-        size += mine.payloads.size
+        size += mine.payloads.size + _STAMP_BYTES * len(mine)
         if size >= most:
             yield held
             held, size = [], 0
