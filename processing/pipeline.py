@@ -10,12 +10,12 @@ from processing import snapshot
 from processing.alignment.capture import Guidance
 from processing.alignment.static import Alignment
 from processing.clock.notes import ClockNote
+from processing.clock.stretch import StretchTimebase
+from processing.clock.timebase import TimebaseParams
 from processing.coaching.controls import COACH_CONTROLS, CoachControl, LogExercise
 from processing.core import Core, CoreOutput, CoreSetup, Estimate
 from processing.gaps import NOTHING
 from processing.rules.study import Side, Study
-from processing.stretch_clock import StretchTimebase
-from processing.timebase import TimebaseParams
 from processing.types import NS_PER_S, ClockSpec, DeviceReport, ImuBatch, ImuStretch, Json, Record, Samples, TimedBatch
 
 DEVICE_REPORT_S = 60

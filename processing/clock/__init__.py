@@ -1,1 +1,1 @@
-"""Parts of the clock stages: what `timebase` (live), `retro_clock` and `steady_clock` (looking back) make device time into UTC with."""
+"""Device time to UTC: `timebase` live, `stretch` for days derived again, `retro` with hindsight, and what they are made of."""

@@ -1,6 +1,6 @@
 """Late samples at their place: dated, left out where that moment is held already, and in one order of time.
 
-Between `clock.session`, which knows when the live samples were, and `retro_clock`, which puts both together. Late samples say
+Between `clock.session`, which knows when the live samples were, and `retro`, which puts both together. Late samples say
 nothing of the radio's delay. Some are counted by the sensor's own clock and lie on the line of the epoch in which they came;
 others brought times of their own (`clock.late_samples`).
 """

@@ -1,4 +1,4 @@
-"""Late samples that brought their times along, kept small until `retro_clock` knows where they belong.
+"""Late samples that brought their times along, kept small until `retro` knows where they belong.
 
 A recording fetched in the evening is a sample a message: as objects an hour of them would fill a hundred megabytes, as arrays
 fourteen. Not on the sensor's live clock: on the gateway's monotonic clock in one of its epochs, or on UTC.

@@ -1,6 +1,6 @@
 """Batches in a row: what `clock.to_utc` does with each of them, for many that simply follow each other, in one go.
 
-Used by `stretch_clock`. A day has nearly a million batches and a thousand incidents at most. `Rows` says of all batches of a
+Used by `stretch`. A day has nearly a million batches and a thousand incidents at most. `Rows` says of all batches of a
 stretch at once which follow the one before; `RowClockMap` then goes through them with the arithmetic of `ClockMap.take`, one
 by one and in the same order, but only looks up what changes when it changes: with each second's new segment.
 """

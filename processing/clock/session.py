@@ -1,6 +1,6 @@
 """The clock epochs of a whole session: what arrived in each, and the line from its counts to UTC.
 
-Between `timebase`, which says what belongs to which epoch, and `retro_clock`, which dates samples. A line is laid under each
+Between `timebase`, which says what belongs to which epoch, and `retro`, which dates samples. A line is laid under each
 epoch's arrivals from both sides (`clock.two_sided_line`).
 
 UTC: the gateway's clock setting is trusted from behind. Where it was stepped, it was wrong before and right after, so

@@ -1,6 +1,6 @@
 """The line under the arrivals, seen from both sides: what a whole session tells of a sensor's clock.
 
-Used by `retro_clock`. As in `clock.delay_line`, a point is (u, v): device time u and arrival minus device time v [s], and radio delay
+Used by `retro`. As in `clock.delay_line`, a point is (u, v): device time u and arrival minus device time v [s], and radio delay
 is never negative. The online line knows only the past and a quarter of an hour of it. Here every moment is judged by an
 hour before and an hour after: connection interval and crystal beat with a period of interval over rate error (50 ms and
 20 ppm: 42 minutes), and only a window with a beat on either side sees the true line under the sawtooth. Where the clock

@@ -1,6 +1,6 @@
 """A clock for devices that send none: the running number of the sample, times the nominal period.
 
-Part of the drivers of such devices. `processing.timebase` measures what the period truly is from the arrivals, within
+Part of the drivers of such devices. `processing.clock.timebase` measures what the period truly is from the arrivals, within
 5 %. The number alone does not see samples that were lost before they were sent: then everything after would be dated too
 early. Arrivals tell: a backlog is made good within seconds, a loss never is. So where the least delayed arrival of two
 seconds is later than that of the two seconds before by more than radio and clock can explain, the count is moved on by

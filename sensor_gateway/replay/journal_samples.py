@@ -15,10 +15,10 @@ from operator import attrgetter
 from typing import Final, TypeAlias
 
 from processing.clock.late_merge import LateCounts
+from processing.clock.retro import RetroClock, SteadyRetroClock
+from processing.clock.steady import NotSteady, joined
+from processing.clock.timebase import TimebaseParams
 from processing.pipeline import DeviceStatus
-from processing.retro_clock import RetroClock, SteadyRetroClock
-from processing.steady_clock import NotSteady, joined
-from processing.timebase import TimebaseParams
 from processing.types import ImuBatch, ImuStretch, TimedBatch
 from sensor_gateway import controls
 from sensor_gateway.derive import BROKEN, Recipe

@@ -12,8 +12,8 @@ from typing import Final
 
 import numpy as np
 
+from processing.clock.steady import joined
 from processing.pipeline import DeviceStatus, Output, Told
-from processing.steady_clock import joined
 from processing.types import ImuBatch, ImuStretch
 from sensor_gateway import controls
 from sensor_gateway.derive import BROKEN, Deriver

@@ -2,7 +2,7 @@
 
 `tiltline replay --mode retro` and whoever runs it at night. The live records of a day follow from the journal in the order of
 arrival (`rederive`), late data passed over, and are never rewritten. Here every sample, whenever it came, stands at its own
-device time (`processing.retro_clock`), and `process_recording(mode="retro")` knows what follows: poses and movements of the
+device time (`processing.clock.retro`), and `process_recording(mode="retro")` knows what follows: poses and movements of the
 set-up hold as they did live, and where the clip slipped or went on again is searched anew (`processing.mount_search`), as
 `tiltline process` does. The result goes into a store of its own (source=retro), beside the live one.
 """

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from processing.timebase import Timebase, TimebaseParams
+from processing.clock.timebase import Timebase, TimebaseParams
 from processing.types import ImuBatch
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.drivers.base import Decoded, Driver, Received

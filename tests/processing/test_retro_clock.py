@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processing.retro_clock import RetroClock
-from processing.timebase import TimebaseParams
+from processing.clock.retro import RetroClock
+from processing.clock.timebase import TimebaseParams
 from processing.types import ClockSpec, ImuBatch
 from tests.processing.clock_sim import CLOCK, MONO0_NS, UTC0_NS, N, Radio, Sensor, Stream, shifted, stream
 

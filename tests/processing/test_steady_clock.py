@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from processing.retro_clock import RetroClock, SteadyRetroClock
-from processing.steady_clock import NotSteady, joined
-from processing.timebase import TimebaseParams
+from processing.clock.retro import RetroClock, SteadyRetroClock
+from processing.clock.steady import NotSteady, joined
+from processing.clock.timebase import TimebaseParams
 from processing.types import ClockSpec, ImuBatch
 from tests.processing.clock_sim import CLOCK, Radio, Sensor, Stream, shifted, stream
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from processing.clock.notes import ClockNote
-from processing.steady_clock import joined
-from processing.stretch_clock import StretchTimebase
-from processing.timebase import Timebase, TimebaseParams
+from processing.clock.steady import joined
+from processing.clock.stretch import StretchTimebase
+from processing.clock.timebase import Timebase, TimebaseParams
 from processing.types import ClockSpec, ImuBatch, TimedBatch
 from tests.cpu import least_cpu_s
 from tests.processing.clock_sim import CLOCK, Radio, Sensor, Stream, shifted, stream

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from processing.timebase import ClockNote, Timebase, TimebaseParams
+from processing.clock.timebase import ClockNote, Timebase, TimebaseParams
 from processing.types import ClockSpec, ImuBatch, TimedBatch
 from tests.cpu import least_cpu_s
 from tests.processing.clock_sim import CLOCK, MONO0_NS, UTC0_NS, N, Radio, Sensor, Stream, shifted, stream

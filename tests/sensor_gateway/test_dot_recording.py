@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processing.retro_clock import RetroClock
-from processing.timebase import TimebaseParams
+from processing.clock.retro import RetroClock
+from processing.clock.timebase import TimebaseParams
 from processing.types import NS_PER_S, ImuBatch
 from sensor_gateway.drivers import dot_message
 from sensor_gateway.drivers import dot_recording as dot

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processing.clock.notes import TimebaseParams
-from processing.timebase import Timebase
+from processing.clock.timebase import Timebase
 from processing.types import ClockSpec, ImuBatch
 from sensor_gateway.drivers.counting import SampleCount
 from sensor_gateway.drivers.held import pack_bytes, unpack_bytes

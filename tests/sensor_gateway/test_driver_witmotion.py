@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processing.timebase import Timebase, TimebaseParams
+from processing.clock.timebase import Timebase, TimebaseParams
 from processing.types import GRAVITY_MPS2, ImuBatch
 from sensor_gateway.drivers.base import Advert, Battery, Decoded, Rejected
 from sensor_gateway.drivers.witmotion import (

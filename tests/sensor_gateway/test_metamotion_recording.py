@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from processing.retro_clock import RetroClock
-from processing.timebase import TimebaseParams
+from processing.clock.retro import RetroClock
+from processing.clock.timebase import TimebaseParams
 from processing.types import GRAVITY_MPS2, NS_PER_S, ImuBatch
 from sensor_gateway.drivers.base import Fetches, Late, Rejected
 from sensor_gateway.drivers.metamotion import NOTIFY_UUID, MetaMotionDriver

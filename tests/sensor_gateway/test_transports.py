@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from vqf import VQF
 
+from processing.clock.timebase import Timebase, TimebaseParams
 from processing.frames import rotate
 from processing.synthetic import bmi270, day_script, mount_rows, render
-from processing.timebase import Timebase, TimebaseParams
 from processing.types import NS_PER_S, ImuBatch
 from sensor_gateway.config import ConfigError, Sensor
 from sensor_gateway.drivers.base import Battery, EndOfStream, Received, Rejected, TransportContext

@@ -1,6 +1,6 @@
 """Whether a session's clock only ever went on between sure restarts: then its batches need not be judged one by one.
 
-Used by `retro_clock`. `Timebase` decides batch by batch, and a day has nearly a million. What it would decide of a session without
+Used by `retro`. `Timebase` decides batch by batch, and a day has nearly a million. What it would decide of a session without
 restarts, repetitions and leaps can be known beforehand, for all batches at once: each one is the next of the one epoch. What is
 checked here is sufficient, not necessary; where it does not hold, or cannot be told, the timebase is asked.
 
@@ -27,7 +27,7 @@ from typing import Final
 import numpy as np
 
 from processing.clock.notes import TimebaseParams
-from processing.timebase import LEAST_SPACING_NS
+from processing.clock.timebase import LEAST_SPACING_NS
 from processing.types import F64, I64, NS_PER_S, Bool, ImuBatch, ImuStretch
 
 _OFF_SHARE: Final = 0.8  # of `reset_s`

@@ -20,7 +20,7 @@ getting less delayed for one second. The first payloads are often a burst of old
 too late and everything after them squeezed. `finish` releases what waits at the end of a recording.
 
 Every decision is taken batch by batch, so that the grouping into updates changes nothing; only the arithmetic per
-sample is done for all batches of an update together. `stretch_clock` takes whole stretches in less time, to the same.
+sample is done for all batches of an update together. `stretch` takes whole stretches in less time, to the same.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _COUNT_SLACK: Final = 3
 
 
 class Witness(Protocol):
-    """Hears which batches were taken, and as which count of which clock epoch (`retro_clock` dates them once more)."""
+    """Hears which batches were taken, and as which count of which clock epoch (`retro` dates them once more)."""
 
     def taken(self, epoch: int, batch: ImuBatch, first: int, last: int) -> None: ...
     def passed_over(self, epoch: int, batch: ImuBatch, first: int) -> None:

@@ -19,9 +19,9 @@ import numpy as np
 from processing.clock.late_merge import LateCounts, LateMerge
 from processing.clock.late_samples import UTC
 from processing.clock.session import Epochs
-from processing.steady_clock import Continued, NotSteady, surely_one_epoch
-from processing.stretch_clock import joined_parts
-from processing.timebase import Timebase, TimebaseParams
+from processing.clock.steady import Continued, NotSteady, surely_one_epoch
+from processing.clock.stretch import joined_parts
+from processing.clock.timebase import Timebase, TimebaseParams
 from processing.types import F64, I64, ClockSpec, ImuBatch, ImuStretch, LateClock, TimedBatch
 
 _FAR_NS: Final = 1 << 62

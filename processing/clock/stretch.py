@@ -13,7 +13,7 @@ import numpy as np
 
 from processing.clock.notes import NEVER, ClockNote
 from processing.clock.rows import Piece, Rows
-from processing.timebase import Timebase
+from processing.clock.timebase import Timebase
 from processing.types import ImuStretch, TimedBatch
 
 
