@@ -178,7 +178,7 @@ class SensorLine:
 
 
 def _gathered(blocks: Iterator[list[Logged]]) -> Iterator[list[Logged]]:
-    """The same entries in long pieces: the journal's newest are blocks of a second, and a minute at once takes a tenth of the time."""
+    """The same entries in long pieces: the journal's newest are blocks of a second, and a minute at once takes a fifth of the time."""
     held: list[Logged] = []
     for entries in blocks:
         held += entries
