@@ -211,6 +211,41 @@ def test_a_journal_that_grows_changes_only_what_is_new(mine: Lived, whole: Path,
         same(table, days, whole)
 
 
+def test_days_that_are_past_are_left_alone_but_for_samples_that_came_late(lived: Lived, tmp_path: Path) -> None:
+    """Four days of two minutes each."""
+    rows = pq.read_table(lived.cases[0].path).to_pandas()
+    part = rows[rows["t_s"] < 120]
+    days_s = 86_400 * np.arange(4)
+    pieces = [part.assign(t_s=part["t_s"] + day_s) for day_s in days_s]
+    pd.concat(pieces).to_parquet(tmp_path / "days.parquet", index=False)
+    case = replace(lived.cases[0], path=tmp_path / "days.parquet", start_utc_ns=lived.midnight_ns + 3600 * NS_PER_S)
+    mine = replace(lived, folder=tmp_path)
+    sensor = case.toml().replace("options = {", "options = { speed = 0.0,")
+    mine.config.write_text(f'[site]\ndata_dir = "data"\n{sensor}[web]\nenabled = false\n')
+    assert run("run", "--config", mine.config, "--until-done") == 0
+    in_small_blocks(mine.spool)
+    shutil.copy(mine.spool, tmp_path / "full.db")
+    forget_after(mine.spool, lived.midnight_ns + 3 * DAY_NS)  # three days
+    out, words = tmp_path / "out", ("--kind", ",".join(OF_JOURNAL))
+    export(mine, out, *words, "--by-day")
+    raw = min(out.glob("raw/*/*/*.parquet"))
+    table = pq.read_table(raw, partitioning=None)
+    pq.write_table(table.slice(0, table.num_rows - 100), raw, compression="zstd")  # of before some samples came
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.parquet")}
+    shutil.copy(tmp_path / "full.db", mine.spool)
+    # The third day and the fourth, and the first one's raw samples.
+    files = export(mine, out, *words, "--by-day")["files"]
+    changed = {path.parts[-4:-1] for path in out.rglob("*.parquet") if path.stat().st_mtime_ns != before.get(path)}
+    first, _, third, fourth = (f"day={str(np.datetime64(lived.midnight_ns + d * DAY_NS, 'ns'))[:10]}" for d in range(4))
+    owner = f"wearer={case.wearer}"
+    assert changed == {("raw", owner, first)} | {(t, owner, day) for t in OF_JOURNAL for day in (third, fourth)}
+    assert files == {"written": 11, "as_before": 10}
+    export(mine, tmp_path / "whole", *words)
+    for name in OF_JOURNAL:
+        if len(plain(tmp_path / "whole", name)):
+            same(name, out, tmp_path / "whole")
+
+
 def test_what_retention_has_taken_is_named_and_an_archive_keeps_it(
     mine: Lived, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
