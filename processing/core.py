@@ -140,31 +140,36 @@ class Core:
         samples: list[Samples] = []
         for part in parts:
             left: Oriented | None = part
+            restless = False
             while left is not None:
-                left = self._take_next(left, samples, out)
+                left, restless = self._take_next(left, restless, samples, out)
         return replace(out, samples=_join(samples))
 
-    def _take_next(self, part: Oriented, samples: list[Samples], out: CoreOutput) -> Oriented | None:
-        """Take what comes before the next change of what holds; gives what is left."""
+    def _take_next(
+        self, part: Oriented, restless: bool, samples: list[Samples], out: CoreOutput
+    ) -> tuple[Oriented | None, bool]:
+        """Take what comes before the next change of what holds; gives what is left, and whether that goes minute by minute: after a
+        finding in the midst of it (``restless``), since another may follow.
+        """
         if not len(part.q_es):
             self._announce(part)
-            return None
+            return None, restless
         wearing = self.wearing
         wearing.end_pose(part)
         if wearing.awaits_judgement(part):
             self._take_block(self.seconds.update(None, last=True), out)
         wearing.put_in_force(part)
         self._begin(part)
-        rows, pose_ends = wearing.reach(part)
+        rows, pose_ends = wearing.reach(part, to_minute=restless)
         piece, left = _parted(part, rows)
         if not spans_minutes(piece):
             self._take_piece(piece, samples, out)
         elif (found_ns := self._take_minutes(piece, samples, out)) is not None:
             piece, left = _parted(part, int(np.searchsorted(part.filled.t_utc_ns, found_ns)))
-            pose_ends = False
+            pose_ends, restless = False, True
             self._take_piece(piece, samples, out)
         wearing.taken(piece, pose_ends=pose_ends)
-        return left
+        return left, restless
 
     def _take_piece(self, piece: Oriented, samples: list[Samples], out: CoreOutput) -> None:
         block, angles = self.take_oriented(piece)

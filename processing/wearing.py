@@ -101,17 +101,17 @@ class Wearing:
         """How the running step of the guided set-up goes; only to look at."""
         return self._capture.guidance()
 
-    def reach(self, part: Oriented) -> tuple[int, bool]:
+    def reach(self, part: Oriented, *, to_minute: bool) -> tuple[int, bool]:
         """How many rows of ``part`` come before something known changes what holds, and whether a neutral pose ends there.
 
-        What follows a pose stands on the new alignment. While one is taken, pieces end at full minutes as well.
+        What follows a pose stands on the new alignment. While one is taken, or where asked for, pieces end at full minutes as well.
         """
         t = part.filled.t_utc_ns
         first_ns = int(t[0])
         calibrator = self._align.calibrator
         corrections = [] if calibrator is None else [c.from_ns for c in calibrator.history]
         to_come = [ns for ns in (*corrections, *self._pending.instants, *self._to_come) if ns > first_ns]
-        if self._capture.running:
+        if to_minute or self._capture.running:
             to_come.append((first_ns // _MINUTE_NS + 1) * _MINUTE_NS)
         rows = len(t)
         if to_come and min(to_come) <= t[-1]:
