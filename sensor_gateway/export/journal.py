@@ -43,8 +43,6 @@ class Gone:
     the last one may be there in part.
     """
 
-    wearer: str
-    sensor: str
     from_utc_ns: int | None
     days: tuple[int, ...]
 
@@ -110,9 +108,9 @@ class JournalTables:
         if upto_ns <= span[0]:
             return None
         if self._records is None:
-            return Gone(sensor.wearer, sensor.id, first_ns, ())
+            return Gone(first_ns, ())
         days = self._records.days("metric", sensor.wearer, span[0], upto_ns)
-        return Gone(sensor.wearer, sensor.id, first_ns, tuple(sorted(days))) if days else None
+        return Gone(first_ns, tuple(sorted(days))) if days else None
 
     def settings(self, sensor: Sensor) -> str:
         """Changes with all that decides what is computed, but the journal."""
