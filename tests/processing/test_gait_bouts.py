@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from processing.features.gait import Step
-from processing.features.gait_bouts import MDC_SECONDS, WalkingBout, walking_bouts
+from processing.features.gait_bouts import MDC_SECONDS, WalkingBout, walking_bouts, walking_strides
 from processing.types import NS_PER_S
 from tests.processing.walker import T0_S, Foot, angles, evenly
 
@@ -81,3 +81,22 @@ def test_a_short_bout_needs_a_larger_difference() -> None:
     assert short.mdc_factor() == pytest.approx((MDC_SECONDS / 11.25) ** 0.5)
     (long,) = bouts(evenly(2.0, 101, 0.5))
     assert long.mdc_factor() == 1.0
+
+
+def test_strides_by_themselves_are_those_of_the_bouts_and_their_ranges_those_of_their_samples() -> None:
+    feet = [*evenly(2.0, 12, 0.55), *evenly(12.0, 9, 0.5)]
+    t = np.arange(0, feet[-1].t_s + 2, 1 / RATE_HZ)
+    tilt, obliquity = angles(t, feet, 3.0, 4.0)
+    t_ns = T0_S * NS_PER_S + np.round(t * NS_PER_S).astype(np.int64)
+    valid = (t < 4.0) | (t > 5.0)
+    steps = steps_of(feet)
+    two = walking_bouts(steps, t_ns, tilt, obliquity, valid, RATE_HZ)
+    strides = walking_strides(steps, t_ns, tilt, obliquity, valid, RATE_HZ)
+    assert len(two) == 2
+    assert strides == [stride for bout in two for stride in bout.strides]
+    assert 0 < len(two[0].strides) < 5  # the second without samples has cost some
+    for stride in strides:
+        end_ns = stride.t_utc_ns + round(stride.duration_s * NS_PER_S)
+        within = valid & (t_ns >= stride.t_utc_ns) & (t_ns < end_ns)
+        assert stride.tilt_range_deg == np.ptp(tilt[within])
+        assert stride.obliquity_range_deg == np.ptp(obliquity[within])

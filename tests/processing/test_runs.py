@@ -1,0 +1,24 @@
+"""Runs of equal values, held against numpy's own differences."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processing.runs import first_rows, lengths, rises
+from processing.types import I64
+
+_COLUMNS = st.lists(st.integers(0, 3), max_size=40).map(lambda rises: np.cumsum(np.array(rises, dtype=np.int64)))
+
+
+@given(_COLUMNS)
+def test_runs_begin_where_values_change_and_cover_all_rows(values: I64) -> None:
+    first = first_rows(values)
+    assert values[first].tolist() == np.unique(values).tolist()
+    assert np.repeat(values[first], lengths(first, len(values))).tolist() == values.tolist()
+
+
+@given(_COLUMNS, st.integers(-5, 5))
+def test_rises_are_differences_from_what_came_before(values: I64, before: int) -> None:
+    assert rises(values, before).tolist() == np.diff(values, prepend=before).tolist()
