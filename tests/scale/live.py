@@ -15,13 +15,15 @@ import sqlite3
 import sys
 import time
 from collections import Counter
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from processing.dictionary import KINDS, MEASUREMENT
+from processing.types import I64
 from sensor_gateway.drivers.synthetic import PER_FRAME
-from tests.faults.tape import NS, Wearer, read_tape, write_tape
+from tests.faults.tape import NS, START_NS, Wearer, read_tape, write_tape
 from tests.integration.servers import REPOSITORY, Process, Stack, Tiltline, wait_until
 from tests.scale.trial import cpu_s, told
 from tests.scale.wave import install_plugin
@@ -31,6 +33,7 @@ MOST_LAG_S = 1.5
 DAY_S = 86_400
 START_S = 12.0
 WARM_S = 20.0
+LATENCY_S = 0.3
 WATCHED = 12
 """Wearers whose seconds are looked for in the database while it runs; asking for all would be a load of its own."""
 LOOK_S = 0.25
@@ -85,10 +88,12 @@ def live(folder: Path, count: int, minutes: float, gateways: int, profile: bool)
                 raise RuntimeError(f"{node.name}: {node.said()[-2000:]}")
         added = sum(node.counters()["records_added"] for node in nodes)
         wait_until("the last record", lambda: points(stack) >= added, 60)
-        have, complete = points(stack), _complete(stack, count, seconds, [_silent_s(path) for path in tapes])
+        arrivals = [np.array([rx_ns for rx_ns, _ in read_tape(path)]) - START_NS for path in tapes]
+        heard = [_heard_s(arrivals[n % TAPES] + _begins_ns(begin_ns, n)) for n in range(count)]
+        have, complete = points(stack), _complete(stack, heard)
         bridge.stop()
         wrong = [] if have == added else [f"{added} records and {have} points"]
-        wrong += [f"{wearer}: {n} seconds of {round(seconds)}" for wearer, n in complete.items()]
+        wrong += [f"{wearer}: {n} seconds of {heard[int(wearer[2:])]}" for wearer, n in complete.items()]
         lag_s = {str(p): round(quantile(lags, p), 2) for p in (0.5, 0.95, 0.99)}
         if lag_s["0.95"] > MOST_LAG_S:
             wrong.append(f"95 % within {lag_s['0.95']} s, not {MOST_LAG_S}")
@@ -118,7 +123,7 @@ def live(folder: Path, count: int, minutes: float, gateways: int, profile: bool)
 def _gateway(stack: Stack, name: str, numbers: range, tapes: list[Path], begin_ns: int) -> Tiltline:
     sensors = "".join(
         f'[[sensors]]\nid = "clip-{n}"\nwearer = "w-{n}"\ndriver = "wave"\nrate_hz = 100.0\n'
-        f'options = {{ path = "{tapes[n % TAPES]}", begin_ns = {begin_ns + 7_919_000 * n % NS} }}\n'
+        f'options = {{ path = "{tapes[n % TAPES]}", begin_ns = {_begins_ns(begin_ns, n)} }}\n'
         for n in numbers
     )
     config = (
@@ -176,18 +181,24 @@ def points(stack: Stack) -> int:
     return sum(stack.influx.count(MEASUREMENT[kind], PROBE[kind]) for kind in KINDS)
 
 
-def _silent_s(path: Path) -> int:
-    """Whole seconds, at most, of which the radio brought nothing: they have no record."""
-    arrivals = [rx_ns for rx_ns, _ in read_tape(path)]
-    return sum((b - a) // NS for a, b in pairwise(arrivals))
+def _begins_ns(begin_ns: int, number: int) -> int:
+    """When a wearer's tape begins: all a little apart."""
+    return begin_ns + 7_919_000 * number % NS
 
 
-def _complete(stack: Stack, count: int, seconds: float, silent_s: list[int]) -> dict[str, int]:
-    """Wearers with fewer seconds in the database than they lived and were heard, beyond the two at the ends."""
+def _heard_s(arrivals_ns: I64) -> int:
+    """Seconds of UTC, at least, of which the radio brought a sample: bursts of losses leave whole ones without any record.
+
+    A sample is up to `LATENCY_S` older than its payload's arrival.
+    """
+    return min(len(np.unique((arrivals_ns - round(s * NS)) // NS)) for s in np.arange(0.0, LATENCY_S, 0.02))
+
+
+def _complete(stack: Stack, heard_s: list[int]) -> dict[str, int]:
+    """Wearers with fewer seconds in the database than were heard of them, beyond the two at the ends."""
     rows = stack.influx.query('SELECT count("coverage") FROM "tilt" GROUP BY wearer')
     found = {str(row["wearer"]): int(row["count"]) for row in rows}
-    least = [seconds - 2 - silent_s[n % TAPES] for n in range(count)]
-    return {f"w-{n}": found.get(f"w-{n}", 0) for n in range(count) if found.get(f"w-{n}", 0) < least[n]}
+    return {f"w-{n}": found.get(f"w-{n}", 0) for n, s in enumerate(heard_s) if found.get(f"w-{n}", 0) < s - 2}
 
 
 def quantile(values: list[float], share: float) -> float:
