@@ -16,6 +16,7 @@ from sensor_gateway import cli
 from sensor_gateway.export.answers import LOOK_BACK_NS
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
+from tests.sensor_gateway.influx_copy import influxd_in, send
 
 DAY_NS = 86_400 * NS_PER_S
 T0 = 20_700 * DAY_NS + 85_000 * NS_PER_S  # an hour or so before midnight UTC, in 2026
@@ -124,14 +125,7 @@ def test_its_columns_are_keys_that_events_have() -> None:
 
 @pytest.mark.servers
 def test_influxdb_gives_the_same_bytes(db: Path, tmp_path: Path) -> None:
-    from tests.integration.servers import Influxd, need
-    from tests.sensor_gateway.test_export_by_day import send
-
-    need("influxd")
-    influxd = Influxd(tmp_path / "influx")
-    influxd.start()
-    try:
-        influxd.create("tiltline")
+    with influxd_in(tmp_path / "influx") as influxd:
         store = Store.open(db, readonly=True)
         send(influxd, store, "here")
         store.close()
@@ -145,5 +139,3 @@ def test_influxdb_gives_the_same_bytes(db: Path, tmp_path: Path) -> None:
         export("--config", config, "--influx", "--out", tmp_path / "b")
         assert (tmp_path / "a" / "answers.parquet").read_bytes() == (tmp_path / "b" / "answers.parquet").read_bytes()
         assert len(json.loads((tmp_path / "b" / "manifest.json").read_text())["outputs"]) == 3
-    finally:
-        influxd.stop()

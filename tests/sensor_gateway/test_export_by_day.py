@@ -26,7 +26,7 @@ from sensor_gateway.sinks.influx_admin import Database
 from sensor_gateway.sinks.influx_reader import InfluxRecords
 from sensor_gateway.sinks.records import Records
 from sensor_gateway.sinks.store import Store
-from sensor_gateway.wire.line import line
+from tests.sensor_gateway.influx_copy import influxd_in, send
 
 DAY0 = 20_700  # a UTC day of 2026
 DAY_NS = 86_400 * NS_PER_S
@@ -281,13 +281,7 @@ def test_killed_at_any_moment_the_next_run_completes_it(db: Path, tmp_path: Path
 
 @pytest.mark.servers
 def test_influxdb_gives_the_same_records_as_the_store(db: Path, tmp_path: Path):
-    from tests.integration.servers import Influxd, need
-
-    need("influxd")
-    influxd = Influxd(tmp_path / "influx")
-    influxd.start()
-    try:
-        influxd.create("tiltline")
+    with influxd_in(tmp_path / "influx") as influxd:
         store = Store.open(db, readonly=True)
         send(influxd, store, "here")
         send(influxd, store, "elsewhere", lambda wearer: wearer.replace("w-0", "x-0"))
@@ -313,25 +307,6 @@ def test_influxdb_gives_the_same_records_as_the_store(db: Path, tmp_path: Path):
         for written in (24, 0):
             assert run("export", "--config", config, "--influx", "--by-day", "--kind", KINDS, "--out", days) == 0
             assert json.loads((days / "manifest.json").read_text())["files"]["written"] == written
-    finally:
-        influxd.stop()
-
-
-def send(influxd, store: Store, site: str, rename=lambda wearer: wearer) -> None:
-    from urllib.request import Request, urlopen
-
-    lines = []
-    for wearer in store.wearers():
-        for kind, build in (("metric", Metric), ("epoch", Epoch), ("event", Event), ("device", DeviceReport)):
-            for page in store.columns(kind, wearer):
-                sensors = page.pop("sensor")
-                if kind == "event":
-                    page["data"] = [json.loads(str(text)) for text in page["data"]]
-                cells = zip(*page.values(), strict=True)
-                lines += [line(site, rename(wearer), str(s), build(*c)) for s, c in zip(sensors, cells, strict=True)]
-    urlopen(
-        Request(f"http://127.0.0.1:{influxd.port}/write?db=tiltline&precision=ns", "\n".join(lines).encode())
-    ).close()
 
 
 def flat(records: Records, kind: str, *span: int) -> dict[str, list[object]]:
