@@ -57,7 +57,6 @@ class _Place:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the sub-commands."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = _TEXT
     sub = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     place = argparse.ArgumentParser(add_help=False)

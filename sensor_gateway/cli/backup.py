@@ -21,7 +21,6 @@ copied. Keep backups as private as the data: an erasure does not reach them (doc
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = _TEXT
     parser.add_argument("folder", metavar="DIR", type=Path, help="new folder for the backup")
     parser.add_argument("--config", type=Path, required=True, help="the gateway's or bridge's file")

@@ -44,7 +44,6 @@ the core's alone, and with one of them only the core is measured.
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = _TEXT
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}")
     parser.add_argument("--hours", type=_hours, help="length of the day (default: 24; with others' pipelines 2)")

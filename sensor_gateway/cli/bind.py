@@ -25,7 +25,6 @@ listening to the sensor; with an address and --driver nothing is listened to. A 
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = _TEXT
     parser.add_argument("sensor", metavar="SENSOR", help="address or advertised name; with --unbind id or address")
     parser.add_argument("wearer", metavar="WEARER", nargs="?", help="the wearer's pseudonym, e.g. w-001")

@@ -42,7 +42,6 @@ sensor; one that is not bound is recorded only with --mine and --driver.
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = _TEXT
     parser.add_argument("sensor", metavar="SENSOR", nargs="+", help="sensor id or address; with --check the files")
     parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="gateway file (default: gateway.toml)")

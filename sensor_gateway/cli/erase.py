@@ -27,7 +27,6 @@ It cannot be undone. It does not reach backups and copies made elsewhere: see do
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = _TEXT
     parser.add_argument("wearer", metavar="WEARER", help="the wearer's pseudonym, e.g. w-001")
     parser.add_argument(

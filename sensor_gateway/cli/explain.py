@@ -28,7 +28,6 @@ of the rule; exit status 1 where the two disagree. The id of a prompt, suppressi
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = _TEXT
     parser.add_argument("flag_id", metavar="FLAG_ID", help="id of the flag: page, dashboards and exports show it")
     source = parser.add_mutually_exclusive_group(required=True)

@@ -42,7 +42,6 @@ out. Neither the shifts nor the old ids are kept anywhere, unless --key names a 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = _TEXT
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--store", metavar="DB", type=Path, help="the gateway's store (SQLite file)")

@@ -27,7 +27,6 @@ Known layouts: Movella DOT exports (the counter's wrap is continued), MetaMotion
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = _TEXT
     parser.add_argument("files", metavar="FILE", type=Path, nargs="+", help="Parquet or CSV file")
     parser.add_argument("--out", metavar="DIR", type=Path, help="folder for the clean recordings (made if absent)")

@@ -18,7 +18,6 @@ Writes into a wearer's diary through the running gateway ('tiltline run'). Free 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = _TEXT
     parser.add_argument("wearer", metavar="WEARER", help="pseudonym of the wearer, e.g. w-001")
     parser.add_argument("kind", choices=("pain", "note", "exercise"), help="what is entered")

@@ -38,7 +38,6 @@ cannot be found is left out with a warning, and manifest.json says what was foun
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = _TEXT
     parser.add_argument("recordings", metavar="RECORDING", type=Path, nargs="+", help="Parquet or CSV file")
     parser.add_argument(

@@ -40,7 +40,6 @@ ACTIONS: Final = ("show", "edit", "set", "history", "propose", "accept", "declin
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = _TEXT
     parser.add_argument("action", choices=ACTIONS, help="what to do; see the examples")
     parser.add_argument("wearer", metavar="WEARER", help="pseudonym of the wearer, e.g. w-001")

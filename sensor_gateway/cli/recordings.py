@@ -36,7 +36,6 @@ configuration must be stopped meanwhile: it would hold the sensor, and the journ
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = _TEXT
     parser.add_argument("sensor", metavar="SENSOR", help="sensor id or address, as it is bound")
     parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="gateway file (default: gateway.toml)")

@@ -61,7 +61,6 @@ without --name or --out.
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = _TEXT
     parser.add_argument("--config", type=Path, required=True, help="the gateway's file: where its journal is")
     parser.add_argument(

@@ -34,7 +34,6 @@ Writes one file with everything in it: it opens with the network off and holds n
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = _TEXT
     parser.add_argument("kind", choices=("day", "week"), help="one day, or Monday to Sunday")
     parser.add_argument("wearer", metavar="WEARER", help="pseudonym of the wearer")

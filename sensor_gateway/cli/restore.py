@@ -20,7 +20,6 @@ the backup lies in DIR/config.
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = _TEXT
     parser.add_argument("folder", metavar="DIR", type=Path, help="the backup")
     parser.add_argument("--config", type=Path, required=True, help="the file whose 'site.data_dir' is to be filled")

@@ -26,7 +26,6 @@ DEFAULT_CONFIG: Final = Path("gateway.toml")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = _TEXT
     parser.add_argument("--seconds", metavar="S", type=seconds, default=10.0, help="how long to listen (default: 10)")
     parser.add_argument("--all", action="store_true", help="also list what no driver here would read")

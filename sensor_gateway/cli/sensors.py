@@ -23,7 +23,6 @@ sensor's own clock, samples lost in the last hour, the offset and drift of its c
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = _TEXT
     parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="gateway file (default: gateway.toml)")
     parser.add_argument("--sensor", action="append", default=[], help="only this sensor; repeatable")

@@ -16,7 +16,6 @@ from sensor_gateway.whole_files import write_whole
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     one = actions.add_parser("hash", help="the hash of a study file")
     one.add_argument("file", metavar="FILE", type=Path, help="a study file (TOML)")

@@ -30,7 +30,6 @@ validation.json into DIR. The exit status says whether the validation ran, not w
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = _TEXT
     parser.add_argument("data", metavar="DATA", type=Path, help="folder of sets")
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for the report (made if absent)")
