@@ -121,6 +121,9 @@ def _battery(store: Path) -> dict[str, float]:
     if not store.is_file():
         return {}
     with snapshot(store) as db:
+        # At a first start the file is there a moment before its tables.
+        if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+            return {}
         newest = (
             "SELECT sensor, battery_percent, max(t_utc_ns) FROM device WHERE battery_percent NOTNULL GROUP BY sensor"
         )

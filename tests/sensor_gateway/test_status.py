@@ -101,6 +101,13 @@ def test_books_that_do_not_balance_are_seen(folder: Path) -> None:
     assert cli.main(["status", "--config", str(folder.parent / "gateway.toml")]) == 1
 
 
+def test_at_a_first_start_the_store_may_have_no_tables_yet(folder: Path) -> None:
+    for left in folder.glob("store.db*"):
+        left.unlink()
+    (folder / "store.db").touch()
+    assert [seen.battery_percent for seen in gateway_books(folder).sensors] == [None]
+
+
 def test_the_bridges_books_and_lag(tmp_path: Path) -> None:
     queue = BridgeQueue(tmp_path / "bridge.db")
     queue.receive([arrival(1), arrival(2), arrival(9), arrival(3, coverage=9.0)])
