@@ -1,11 +1,11 @@
 """The same recording through the gait pipelines of mobgap and scikit-digital-health: how much longer they take.
 
-A simulated recording from the lower back at 100 Hz, and where a folder of real recordings is named those of waist and lower back,
-in axes as each expects them. Ours is the whole core to all records, causal. Theirs:
+A simulated day from the lower back at 100 Hz, and where a folder of real recordings is named a day put together from them
+(`lived_day`) and those of waist and lower back as they are, in axes as each expects them. Ours is the whole core to all records, causal. Theirs:
 
 * mobgap: its free-living pipeline for healthy wearers (finding walks, contacts, turns, cadence, stride length, speed, summary);
-* scikit-digital-health: wear by acceleration (from an hour on), finding walks, gait of the lower back, sit-to-stand, as its
-  pipelines chain them.
+* scikit-digital-health: the accelerometer's errors (of a day), wear by acceleration (from an hour on), finding walks, gait of the lower
+  back, sit-to-stand, as its pipelines chain them. Its sleep and levels of activity have no counterpart here and are left out.
 
 None of them is tuned. They need an environment of their own (`make bench-peers`), because they bring a gigabyte of packages.
 """
@@ -24,23 +24,29 @@ from typing import Any, Final
 import numpy as np
 
 from processing.alignment.static import align, parse_mount
-from processing.batch import process_recording
+from processing.batch import blocks, process_recording
 from processing.core import CoreSetup
 from processing.rules.study import Study
 from processing.types import F64, GRAVITY_MPS2, NS_PER_S, TimedBatch
 from sensor_gateway.bench.core import Day, setup_of
+from sensor_gateway.bench.lived_day import lived_day
 from sensor_gateway.bench.machine import BenchError
 from sensor_gateway.recording.alignment import MOUNT_ID, NOMINAL_MOUNT
 from sensor_gateway.recording.recording import read_recording
 from sensor_gateway.validation.datasets import find
 from sensor_gateway.validation.peers import OPTIONAL, even, installed
 
-HOURS: Final = 2.0
+HOURS: Final = 24.0
 WARM_UP_H: Final = 0.5
 """Simulated, run through all of them first and not counted: a process loads code at its first recording, whosever it is."""
 RATE_HZ: Final = 100.0
 REAL: Final = ("hapt", "ipol_l5_gait", "mobgap_lowback")
 """Sets of the reference folder with the clip at a known place on waist or lower back: everyday postures, and walks."""
+LIVED: Final = "hapt"
+"""Of these, the recordings that `lived_day` can make a day of."""
+LIVED_FROM_H: Final = 12.0
+"""Shorter days have no room for so much movement."""
+_CALIBRATION_S: Final = 12 * 3600.0
 _HEIGHT_M: Final = 1.75
 _WEAR_S: Final = 3600.0
 _START_NS: Final = 1_772_438_400 * NS_PER_S
@@ -77,6 +83,8 @@ def bench(
     _compare([_simulated(WARM_UP_H, seed)], here)
     material: dict[str, Callable[[], list[Material]]] = {f"simulated, {hours:g} h": lambda: [_simulated(hours, seed)]}
     if reference is not None:
+        if (reference / LIVED).is_dir() and hours >= LIVED_FROM_H:
+            material[f"{LIVED} made a day, {hours:g} h"] = lambda: [_lived(reference, hours)]
         material |= {name: partial(_real, reference, name) for name in REAL if (reference / name).is_dir()}
     found = {}
     for i, (name, recordings) in enumerate(material.items()):
@@ -89,6 +97,16 @@ def bench(
 def _simulated(hours: float, seed: int) -> Material:
     day = Day(hours, RATE_HZ, seed)
     return _material(setup_of(day), NOMINAL_MOUNT, list(day.blocks()))
+
+
+def _lived(reference: Path, hours: float) -> Material:
+    mount = parse_mount(NOMINAL_MOUNT)
+    acc, gyr = lived_day(reference / LIVED, hours, RATE_HZ, np.array(mount.up))
+    gravity = GRAVITY_MPS2 * np.array(mount.up)
+    alignment = align(mount, gravity, given=True, mount_id=MOUNT_ID, t_utc_ns=_START_NS)
+    t_ns = _START_NS + np.rint(np.arange(len(acc)) * NS_PER_S / RATE_HZ).astype(np.int64)
+    setup = CoreSetup("w-001", "clip-1", RATE_HZ, alignment)
+    return _material(setup, NOMINAL_MOUNT, list(blocks(TimedBatch(t_ns, acc, gyr))))
 
 
 def _real(reference: Path, name: str) -> list[Material]:
@@ -179,7 +197,10 @@ def _skdh(one: Material) -> dict[str, float]:
         return found
 
     samples = {"time": one.t_s, "accel": accel, "fs": one.rate_hz}
-    if one.t_s[-1] - one.t_s[0] >= _WEAR_S:
+    length_s = one.t_s[-1] - one.t_s[0]
+    if length_s >= _CALIBRATION_S:
+        timed("calibration", preprocessing.CalibrateAccelerometer(min_hours=_CALIBRATION_S // 3600).predict, **samples)
+    if length_s >= _WEAR_S:
         timed("wear", preprocessing.AccelThresholdWearDetection().predict, **samples)
     walks = timed("walks", context.PredictGaitLumbarLgbm().predict, **samples)
     bouts = np.column_stack([walks["Gait Bout Start Index"], walks["Gait Bout Stop Index"]])

@@ -46,11 +46,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.description = _TEXT
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}")
-    parser.add_argument("--hours", type=_hours, help="length of the day (default: 24; with others' pipelines 2)")
+    parser.add_argument("--hours", type=_hours, help="length of the day (default: 24)")
     parser.add_argument("--rate", type=float, choices=(50.0, 100.0, 200.0), help="Hz (default: 100)")
     parser.add_argument("--mode", choices=get_args(Mode), help="default: online, then retro")
     parser.add_argument("--seed", type=int, default=1, help="which simulated day (default: %(default)s)")
-    parser.add_argument("--reference", type=Path, help="folder of folders of real recordings, for the row journal")
+    parser.add_argument("--reference", type=Path, help="folder of folders of real recordings, for the rows journal and peers")
     parser.add_argument("--json", action="store_true", help="print the figures for a machine")
 
 
