@@ -43,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--timezone", metavar="ZONE", help="local time of the report (default: this machine's)")
     parser.add_argument(
-        "--out", metavar="FILE", type=Path, help="where to write (default: report-KIND-WEARER-DATE.html)"
+        "--out", metavar="FILE", type=Path, help="where to write (default: report-KIND-WEARER-DATE.html); *.pdf: a PDF"
     )
     parser.add_argument(
         "--name", metavar="TEXT", help="what to call the wearer on this one file instead of the pseudonym"
@@ -54,6 +54,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the report; 1 with a sentence where that is not possible."""
+    pdf = args.pdf or (args.out is not None and args.out.suffix.lower() == ".pdf")
+    if args.pdf and args.out is not None and args.out.suffix.lower() in (".html", ".htm"):
+        print(f"tiltline report: --pdf writes a PDF, and {args.out} would not open; name it *.pdf", file=sys.stderr)
+        return 1
     try:
         zone_name = args.timezone or local_timezone()
         check_timezone(zone_name, "--timezone")
@@ -78,9 +82,9 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             print(json.dumps(numbers, ensure_ascii=False))
             return 0
-        out = args.out or Path(f"report-{args.kind}-{args.wearer}-{day}.{'pdf' if args.pdf else 'html'}")
+        out = args.out or Path(f"report-{args.kind}-{args.wearer}-{day}.{'pdf' if pdf else 'html'}")
         enter(args.store.parent, out, [args.wearer])
-        if args.pdf:
+        if pdf:
             print_pdf(html, out)
         else:
             out.write_text(html, encoding="utf-8", newline="\n")

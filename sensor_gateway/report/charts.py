@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, tzinfo
+from datetime import date, datetime, tzinfo
 from itertools import pairwise
 from typing import Final
 
@@ -108,8 +108,11 @@ def apart(places: Sequence[float], low: float, high: float, gap: float = 21.0) -
     return moved
 
 
-def week_chart(week: WeekFigures) -> str:
-    """For each day the middle and the 10th to 90th percentile of the upright minutes' tilt, on the own range."""
+def week_chart(week: WeekFigures, today: date) -> str:
+    """For each day the middle and the 10th to 90th percentile of the upright minutes' tilt, on the own range.
+
+    Days after ``today`` are to come: they stay empty without a word.
+    """
     tilts = [[t for t in day.tilt if t.posture != "sitting"] for day in week.days]
     scale = _Scale([v for day in tilts for t in day for v in (t.p10_deg, t.p90_deg)], week.own)
     step = (WIDTH - LEFT - RIGHT) / 7
@@ -127,8 +130,8 @@ def week_chart(week: WeekFigures) -> str:
                 f'<rect class="p-{one.posture}" rx="4" x="{x - 9:.1f}" y="{top:.1f}" width="18" height="{height:.1f}" opacity=".45"/>'
                 f'<path class="p-{one.posture}-line" d="M{x - 12:.1f} {scale.y(one.median_deg):.1f}h24"/>'
             )
-        if not found:
-            said = say("chart.no_data")
+        if not found and day.day <= today:
+            said = say("chart.too_little" if day.epochs else "chart.no_data")
             parts.append(
                 f'<text class="tick" x="{middle:.1f}" y="{TOP + HEIGHT / 2:.1f}" text-anchor="middle">{said}</text>'
             )

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from processing.types import NS_PER_S, POSTURES
 from sensor_gateway.report.charts import day_chart, week_chart
 from sensor_gateway.report.figures import DayFigures, WeekFigures
-from sensor_gateway.report.told import DASH, flags, gaps, log, responses
+from sensor_gateway.report.told import DASH, clip, flags, gaps, log, responses
 from sensor_gateway.report.words import degrees, duration, from_neutral, say
 
 QUESTIONS: Final = (1, 2, 3)
@@ -26,7 +26,12 @@ def day_page(day: DayFigures, zone: ZoneInfo, made_ns: int, name: str | None = N
     title = f"{say('day.title')}: {day.day:%A}, {day.day.day} {day.day:%B %Y}"
     if day.empty:
         return _document(title, _head(title, say("none"), name or day.wearer, made_ns, zone), "", _foot([day]))
+    if not day.epochs:  # something was entered, nothing measured: no picture, and no number that would look like a zero
+        lead = say("today.none")
+        body = [_section("log.title", log(day, zone)), _questions()]
+        return _document(title, _head(title, lead, name or day.wearer, made_ns, zone), "".join(body), _foot([day]))
     lead = _lead(day)
+    clip_told = clip(day, zone)
     body = [
         _tiles(day),
         _figure("chart.day", day_chart(day, zone, f"{say('chart.about')} {lead}"), _key(day)),
@@ -36,6 +41,7 @@ def day_page(day: DayFigures, zone: ZoneInfo, made_ns: int, name: str | None = N
         _section("log.title", log(day, zone)),
         _section("after.title", responses([day], zone)),
         _section("gaps.title", gaps(day, zone)),
+        _section("clip.title", clip_told) if clip_told else "",
         "</div>",
         _questions(),
     ]
@@ -47,11 +53,12 @@ def week_page(week: WeekFigures, zone: ZoneInfo, made_ns: int, name: str | None 
     first, last = week.days[0].day, week.days[-1].day
     until = f"{last.day} {last:%B %Y}"
     title = f"{say('week.title')}: {first.day} {first:%B} to {until}"
-    worn = sum(d.worn_s for d in week.days)
-    lead = say("week.lead", n=week.worn_days, worn=duration(worn)) if week.worn_days else say("week.lead_none")
+    today = datetime.fromtimestamp(made_ns // NS_PER_S, zone).date()
+    over = [d for d in week.days if d.day <= today]
+    lead = _week_lead(week, len(over))
     body = [
-        _figure("chart.week", week_chart(week), _week_key()),
-        _section("week.table", _week_table(week)),
+        _figure("chart.week", week_chart(week, today), _week_key()),
+        _section("week.table", _week_table(over)),
         _section("after.title", responses(week.days, zone)),
         _questions(),
     ]
@@ -94,6 +101,14 @@ def _lead(day: DayFigures) -> str:
     if day.upright_median_deg is None:
         return say("today.summary_no_tilt", worn=duration(day.worn_s))
     return say("today.summary", worn=duration(day.worn_s), tilt=from_neutral(day.upright_median_deg))
+
+
+def _week_lead(week: WeekFigures, days: int) -> str:
+    """What the week brought; of one that is not over, only of its ``days`` so far."""
+    key = "week.lead" if days == len(week.days) else "week.lead_so_far"
+    if not week.worn_days:
+        return say(f"{key}_none")
+    return say(key, n=week.worn_days, of=days, worn=duration(sum(d.worn_s for d in week.days)))
 
 
 def _tiles(day: DayFigures) -> str:
@@ -192,10 +207,10 @@ def _questions() -> str:
     )
 
 
-def _week_table(week: WeekFigures) -> str:
+def _week_table(days: Sequence[DayFigures]) -> str:
     columns = ("day", "worn", "standing", "walking", "sitting", "shifts", "flags", "prompts", "done", "pain")
     head = "".join(f"<th>{say(f'week.{c}')}</th>" for c in columns)
-    rows = "".join(f"<tr>{_week_row(d)}</tr>" for d in week.days)
+    rows = "".join(f"<tr>{_week_row(d)}</tr>" for d in days)
     table = _wide("week.table", f"<table><tr>{head}</tr>{rows}</table>")
     return f'{table}<p class="soft">{say("week.table_note")}</p>'
 

@@ -125,3 +125,18 @@ def gaps(day: DayFigures, zone: ZoneInfo) -> str:
     if len(day.gaps) > MOST_LISTED:
         shown.append(say("gaps.more", n=len(day.gaps) - MOST_LISTED))
     return f"<ul>{''.join(f'<li>{item}</li>' for item in shown)}</ul>"
+
+
+def clip(day: DayFigures, zone: ZoneInfo) -> str:
+    """When the neutral was set, the clip moved, and a walk showed how it sits; empty on a day without any of it."""
+    told = [(e, f"clip.{e.data.get('reason') or e.data.get('method')}") for e in day.alignments if not _refused(e)]
+    items = [
+        f'<li><span class="when">{clock(e.t_utc_ns, zone)}</span>{say(key)}</li>'
+        for e, key in told
+        if key in catalogue()
+    ]
+    return f"<ul>{''.join(items)}</ul>" if items else ""
+
+
+def _refused(event: Event) -> bool:
+    return "refused" in (event.data.get("outcome"), event.data.get("kind"))

@@ -162,7 +162,7 @@ def test_days_without_data_are_empty_and_not_zero(path: Path) -> None:
     week = week_figures(store, WEARER, DAY, BERLIN)
     empty = day_page(day_figures(store, WEARER, date(2026, 3, 11), BERLIN), BERLIN, utc_ns("20:00"))
     store.close()
-    page = week_page(week, BERLIN, utc_ns("20:00"))
+    page = week_page(week, BERLIN, utc_ns("20:00", "2026-03-20"))
     assert [d.day.isoformat() for d in week.days if d.epochs] == ["2026-03-10", "2026-03-12"]
     assert week.worn_days == 2
     assert page.count(">no data<") == 5
@@ -170,6 +170,47 @@ def test_days_without_data_are_empty_and_not_zero(path: Path) -> None:
     assert row is not None
     assert set(re.findall(r"<td>(.*?)</td>", row.group(1))) == {"–"}
     assert catalogue()["none"] in empty
+
+
+def test_of_a_week_that_is_not_over_only_the_days_so_far_count(path: Path) -> None:
+    store = Store.open(path, readonly=True)
+    week, late = week_figures(store, WEARER, DAY, BERLIN), week_figures(store, WEARER, date(2026, 4, 1), BERLIN)
+    store.close()
+    page = week_page(week, BERLIN, utc_ns("20:00", "2026-03-12"))
+    assert "days worn: 2 of 4" in page
+    assert page.count(">no data<") == 2  # Monday and Wednesday; what is to come is not missing
+    assert [f"<td>{d}</td>" in page for d in ("Thu 12", "Fri 13")] == [True, False]
+    assert catalogue()["week.lead_so_far_none"] in week_page(late, BERLIN, utc_ns("20:00", "2026-03-31"))
+
+
+def test_a_day_with_entries_alone_shows_them_and_no_zeros(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "store.db")
+    store.write([Owned(WEARER, SENSOR, _event("14:30", "pain", score=3))])
+    page = day_page(day_figures(store, WEARER, DAY, BERLIN), BERLIN, utc_ns("20:00"))
+    store.close()
+    assert catalogue()["today.none"] in page
+    assert "Pain 3 of 10" in page
+    assert "<svg" not in page
+    assert not re.search(r">0( s)?<", page)
+
+
+def test_what_happened_to_the_clip_is_told(path: Path, tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "store.db")
+    seed(store.path, "2026-03-10")
+    told = [
+        _event("10:00", "mount", kind="new_mount", reason="slip"),
+        _event("10:20", "alignment", kind="realigned", reason="walk"),
+        _event("11:00", "alignment", kind="refused", reason="unclear_walk"),
+        _event("12:00", "alignment", outcome="refused", method="static", reason=None),
+        _event("12:05", "alignment", outcome="in force", method="static"),
+    ]
+    store.write(Owned(WEARER, SENSOR, e) for e in told)
+    page = day_page(day_figures(store, WEARER, DAY, BERLIN), BERLIN, utc_ns("20:00"))
+    store.close()
+    (section,) = re.findall(rf"<h2>{catalogue()['clip.title']}</h2><ul>(.*?)</ul>", page)
+    shown = re.findall(r"</span>(.*?)</li>", section)
+    known = catalogue()
+    assert shown[-3:] == [known["clip.slip"], known["clip.walk"], known["clip.static"]]
 
 
 @pytest.mark.parametrize(
@@ -239,6 +280,9 @@ def test_the_command_writes_and_says_what_is_wrong(
     assert "known: w-001" in capsys.readouterr().err
     assert main([*base, "--out", str(tmp_path / "no" / "day.html")]) == 1
     assert "choose another --out" in capsys.readouterr().err
+    assert main([*base, "--pdf", "--out", str(tmp_path / "pdf.html")]) == 1
+    assert "name it *.pdf" in capsys.readouterr().err
+    assert not (tmp_path / "pdf.html").exists()
 
 
 def test_the_page_serves_the_reports_with_a_policy_of_their_own(path: Path) -> None:
