@@ -29,7 +29,13 @@ log = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S: Final = 10.0
 BURST: Final = 1000
 """Packets handled in one `poll`, so that they can be committed together."""
+PACKET_BYTES: Final = 16
+"""Of a published packet beside topic and payload, at most: header, lengths, id, no properties."""
 SHARED: Final = "$share/"
+TAKEN_OVER: Final = 0x8E
+TOO_LARGE: Final = 0x95
+_WRONG_TIME: Final = (9, 10)  # OpenSSL: not valid yet, expired
+_WRONG_NAME: Final = (62, 64)  # not made for this host name, for this address
 SHARED_ID: Final = 1
 """Subscription identifier of shared subscriptions: the broker gives it back with each message that came by one."""
 
@@ -56,6 +62,11 @@ class Refused:
 
     mid: int
     reason: str
+    too_large: bool = False
+
+    def remedy(self, access: str) -> str:
+        """What to do; ``access`` where it is the access list."""
+        return "raise the broker's 'message_size_limit'" if self.too_large else access
 
 
 @dataclass(slots=True)
@@ -90,8 +101,9 @@ class Link:
         self._heard = Heard()
         self._ready: ReasonCode | None = None
         self._subscribed: list[ReasonCode] | None = None
-        self._down: str | None = None
+        self._down: ReasonCode | None = None  # what the broker said when it hung up
         self._activity = 0
+        self._largest: int | None = None  # bytes of a packet, where the broker has a limit
         self.room = settings.inflight
         self.resumed = False
         """Whether the broker had kept a session of this client."""
@@ -145,7 +157,11 @@ class Link:
                 s.mqtt.host, s.mqtt.port, s.mqtt.keepalive_s, clean_start=s.session_s == 0, properties=properties
             )
         except ssl.SSLCertVerificationError as e:
-            raise LinkError(f"{self._where}: {e.verify_message}; point 'mqtt.ca_file' at the broker's CA") from e
+            raise LinkError(f"{self._where}: {e.verify_message}; {_certificate_remedy(e, s.mqtt.host)}") from e
+        except ssl.SSLError as e:
+            raise LinkError(
+                f"{self._where} does not speak TLS there ({e.reason or e}); correct 'mqtt.port', or set 'mqtt.tls = false'"
+            ) from e
         except (OSError, ValueError) as e:
             raise LinkError(f"{self._where} does not answer ({e}); start it or correct 'mqtt.host', 'mqtt.port'") from e
         self._until(lambda: self._ready is not None, "connection")
@@ -195,13 +211,30 @@ class Link:
             user = self._settings.mqtt.username
             raise LinkError(f"{self._where} refuses '{user}' ({self._ready}); check user and password")
         if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            raise LinkError(f"{self._where}: connection lost ({self._down or paho.error_string(code)})")
+            raise LinkError(self._lost(code))
+
+    def _lost(self, code: MQTTErrorCode) -> str:
+        """Why there is no connection any more, as far as the broker told."""
+        down, client = self._down, self._settings.client_id
+        if down is not None and down.value == TAKEN_OVER:
+            return f"{self._where}: another client logs in as '{client}'; give each gateway a 'site.gateway' of its own"
+        if down is not None and down.value == TOO_LARGE:
+            return f"{self._where}: a message was too large for it; raise its 'max_packet_size'"
+        if down is None and self._ready is None:
+            return f"{self._where} hangs up at once; if it speaks TLS there set 'mqtt.tls = true', else see its log"
+        again = f"where that happens again and again, another client logs in as '{client}'"  # few brokers say so
+        return f"{self._where}: connection lost ({down or paho.error_string(code)}); {again}"
 
     def publish(self, topic: str, payload: bytes, retain: bool = False) -> int:
         """Hand a message over with QoS 1; its id comes back in `Heard.published` or `Heard.refused`."""
+        if self._largest is not None and len(topic) + len(payload) + PACKET_BYTES > self._largest:  # paho does not look
+            raise LinkError(
+                f"{self._where} takes packets of at most {self._largest} bytes, and a message to {topic} has "
+                f"{len(payload)}; raise its 'max_packet_size'"
+            )
         info = self._client.publish(topic, payload, qos=1, retain=retain)
         if info.rc not in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_QUEUE_SIZE):
-            raise LinkError(f"{self._where}: connection lost ({paho.error_string(info.rc)})")
+            raise LinkError(self._lost(info.rc))
         return info.mid
 
     def acknowledge(self, message: Incoming) -> None:
@@ -215,16 +248,22 @@ class Link:
         while self._client.socket() is not None and time.monotonic() < deadline:
             if self._client.loop(0.05) != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 break
+        # A client closes its sockets when it is deleted, and while it knows us it waits for a search for cyclic garbage: in a
+        # service that is hours away, and each attempt at a broker that refuses would hold two more descriptors until then.
+        client = self._client
+        client.on_connect = client.on_disconnect = client.on_subscribe = client.on_publish = client.on_message = None
 
     def _on_connect(self, _client: Any, _data: Any, flags: Any, reason: ReasonCode, properties: Any) -> None:
         self._ready = reason
         self.resumed = bool(flags.session_present)
         # paho does not heed how much the broker will have in flight; a broker hangs up on who sends more.
         self.room = min(self.room, getattr(properties, "ReceiveMaximum", self.room))
+        self._largest = getattr(properties, "MaximumPacketSize", None)
         self._activity += 1
 
-    def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
-        self._down = str(reason)
+    def _on_disconnect(self, _client: Any, _data: Any, flags: Any, reason: ReasonCode, _properties: Any) -> None:
+        if flags.is_disconnect_packet_from_server:  # told once more when the socket closes, then without the reason
+            self._down = reason
 
     def _on_subscribe(self, _client: Any, _data: Any, _mid: int, reasons: list[ReasonCode], _properties: Any) -> None:
         self._subscribed = reasons
@@ -232,7 +271,7 @@ class Link:
 
     def _on_publish(self, _client: Any, _data: Any, mid: int, reason: ReasonCode, _properties: Any) -> None:
         if reason.is_failure:
-            self._heard.refused.append(Refused(mid, str(reason)))
+            self._heard.refused.append(Refused(mid, str(reason), reason.value == TOO_LARGE))
         else:
             self._heard.published.append(mid)
         self._activity += 1
@@ -246,3 +285,11 @@ class Link:
         incoming = Incoming(topic, bytes(message.payload), message.mid, message.qos, message.retain, shared)
         self._heard.messages.append(incoming)
         self._activity += 1
+
+
+def _certificate_remedy(error: ssl.SSLCertVerificationError, host: str) -> str:
+    if error.verify_code in _WRONG_TIME:
+        return "check this machine's clock, then renew the broker's certificate ('tiltline init-stack --rotate')"
+    if error.verify_code in _WRONG_NAME:
+        return f"set 'mqtt.host' to a name in the broker's certificate, or make one for {host} ('tiltline init-stack --name')"
+    return "point 'mqtt.ca_file' at the broker's CA"

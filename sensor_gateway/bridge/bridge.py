@@ -22,7 +22,7 @@ from sensor_gateway.clock import Clock, SystemClock
 from sensor_gateway.config import ConfigError, Settings
 from sensor_gateway.mqtt_link import Incoming, Link, LinkError, LinkSettings
 from sensor_gateway.secrets import INFLUX_VARIABLE, read_secret
-from sensor_gateway.sinks.base import Backoff
+from sensor_gateway.sinks.base import Backoff, Complaints
 from sensor_gateway.sinks.influx import InfluxDownError, InfluxWriter
 from sensor_gateway.spool.database import SpoolError, take_guard
 from sensor_gateway.status.refusals import Refusals, by_door, shown
@@ -94,14 +94,13 @@ class Bridge:
         writer = threading.Thread(target=self._write_until, args=(stop,), name="influx", daemon=True)
         writer.start()
         self._reporter.start()
-        backoff = Backoff()
+        backoff, complaints = Backoff(), Complaints()
         try:
             while not stop.is_set():
                 try:
                     self._listen(stop, backoff)
                 except (LinkError, ConfigError, QueueError) as e:
-                    if str(e) != self.trouble:
-                        log.warning("bridge: %s; trying again", e)
+                    log.log(complaints.level(str(e)), "bridge: %s; trying again", e)
                     self.trouble = str(e)
                     stop.wait(backoff.next_s())
         finally:
@@ -131,9 +130,8 @@ class Bridge:
                     )
                 heard = link.poll(POLL_S)
                 if heard.refused:
-                    raise LinkError(
-                        f"the broker refuses 'durable' ({heard.refused[0].reason}); let the bridge's user write it"
-                    )
+                    remedy = heard.refused[0].remedy("let the bridge's user write it")
+                    raise LinkError(f"the broker refuses 'durable' ({heard.refused[0].reason}); {remedy}")
                 if heard.messages:
                     self._take(heard.messages, link)
                     for message in heard.messages:
@@ -188,7 +186,7 @@ class Bridge:
         log.info("bridge: carries %s/%s", site, gateway)
 
     def _write_until(self, stop: threading.Event) -> None:
-        backoff = Backoff(first_s=0.2)
+        backoff, complaints = Backoff(first_s=0.2), Complaints()
         told_ns = 0
         while not stop.is_set():
             self._arrived.clear()
@@ -206,8 +204,8 @@ class Bridge:
             except (InfluxDownError, QueueError, StatusError, OSError) as e:
                 asked_s = e.retry_after_s if isinstance(e, InfluxDownError) else 0.0
                 pause_s = backoff.next_s(asked_s)
-                if str(e) != self.database_trouble:
-                    log.warning("bridge: %s; %d points wait, next try in %.1f s", e, len(rows), pause_s)
+                loud = complaints.level(str(e))
+                log.log(loud, "bridge: %s; %d points wait, next try in %.1f s", e, len(rows), pause_s)
                 self.database_trouble = str(e)
                 stop.wait(pause_s)
                 continue

@@ -25,7 +25,7 @@ from sensor_gateway.config import ConfigError, Settings
 from sensor_gateway.mqtt_link import Incoming, Link, LinkError, LinkSettings
 from sensor_gateway.rates import Buckets, Rate
 from sensor_gateway.secrets import read_secret
-from sensor_gateway.sinks.base import Backoff
+from sensor_gateway.sinks.base import Backoff, Complaints
 from sensor_gateway.status.refusals import Refusals, shown
 from sensor_gateway.wire import topics
 from sensor_gateway.wire.messages import VERSION
@@ -72,13 +72,12 @@ class Receiver:
 
     def run(self, stop: threading.Event) -> None:
         """Listen until ``stop``; a broker that is away is waited for."""
-        backoff = Backoff()
+        backoff, complaints = Backoff(), Complaints()
         while not stop.is_set():
             try:
                 self._listen(stop, backoff)
             except (LinkError, ConfigError) as e:
-                if str(e) != self.trouble:
-                    log.warning("commands: %s; trying again", e)
+                log.log(complaints.level(str(e)), "commands: %s; trying again", e)
                 self.trouble = str(e)
                 stop.wait(backoff.next_s())
         self._ledger.close()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -20,6 +21,7 @@ from sensor_gateway.spool.database import SpoolFullError
 log = logging.getLogger(__name__)
 
 BATCH: Final = 2000
+AGAIN_S: Final = 600.0
 _BACKOFF_MAX_S: Final = (
     6.0  # a link that is mended is used again within ten seconds; a site has tens of clients, not thousands
 )
@@ -108,9 +110,26 @@ class Backoff:
         self.failures = 0
 
 
+class Complaints:
+    """How loud a trouble is in the log: attempts are seconds apart and may go on for days, so the same words are a warning every
+    ten minutes, and in between for who asked to hear more.
+    """
+
+    def __init__(self) -> None:
+        self._said_s: dict[str, float] = {}
+
+    def level(self, text: str) -> int:
+        now_s = time.monotonic()
+        self._said_s = {said: at_s for said, at_s in self._said_s.items() if now_s - at_s < AGAIN_S}
+        if text in self._said_s:
+            return logging.INFO
+        self._said_s[text] = now_s
+        return logging.WARNING
+
+
 def run_writer(name: str, writer: Writer, source: Source, stop: threading.Event) -> None:
     """Supply a writer until ``stop``; after an error it is opened anew and gets the same records again."""
-    backoff = Backoff()
+    backoff, complaints = Backoff(), Complaints()
     is_open = False
     while not stop.is_set():
         try:
@@ -126,7 +145,8 @@ def run_writer(name: str, writer: Writer, source: Source, stop: threading.Event)
             backoff.reset()
         except (SinkError, SpoolFullError) as e:
             pause_s = backoff.next_s()
-            log.warning("%s sink: %s; records wait in the outbox, next try in %.0f s", name, e, pause_s)
+            loud = complaints.level(str(e))
+            log.log(loud, "%s sink: %s; records wait in the outbox, next try in %.0f s", name, e, pause_s)
             writer.close()
             is_open = False
             stop.wait(pause_s)

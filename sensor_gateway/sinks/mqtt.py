@@ -17,7 +17,7 @@ from typing import Final
 from sensor_gateway.clock import Clock
 from sensor_gateway.config import ConfigError, Settings
 from sensor_gateway.mqtt_link import Heard, Link, LinkError, LinkSettings
-from sensor_gateway.sinks.base import Backoff, Source
+from sensor_gateway.sinks.base import Backoff, Complaints, Source
 from sensor_gateway.spool.database import SpoolFullError
 from sensor_gateway.wire import topics
 from sensor_gateway.wire.messages import (
@@ -67,14 +67,13 @@ class MqttSink:
         )
 
     def run(self, source: Source, stop: threading.Event) -> None:
-        backoff = Backoff()
+        backoff, complaints = Backoff(), Complaints()
         while not stop.is_set():
             try:
                 self._serve(source, stop, backoff)
             except (LinkError, ConfigError, SpoolFullError) as e:
                 pause_s = backoff.next_s()
-                if str(e) != self.trouble:
-                    log.warning("mqtt sink: %s; records wait in the outbox, trying again", e)
+                log.log(complaints.level(str(e)), "mqtt sink: %s; records wait in the outbox, trying again", e)
                 self.trouble = str(e)
                 stop.wait(pause_s)
 
@@ -82,7 +81,6 @@ class MqttSink:
         link = Link.connect(self._link_settings)
         try:
             log.info("mqtt sink: connected, %d records to deliver", source.queued())
-            self.trouble = None
             _Session(self, link, source, backoff).run(stop)
         finally:
             link.close()
@@ -136,11 +134,12 @@ class _Session:
         for mid in heard.published:
             self._unacknowledged.pop(mid, None)
             self._backoff.reset()
+            if not self._unacknowledged:  # a broker may take one topic and refuse the next
+                self._sink.trouble = None
         for refused in heard.refused:
             topic = self._unacknowledged.pop(refused.mid, topics.status(self._sink.site, self._sink.gateway))
-            raise LinkError(
-                f"the broker refuses {topic} ({refused.reason}); give this gateway's user write access to it"
-            )
+            remedy = refused.remedy("give this gateway's user write access to it")
+            raise LinkError(f"the broker refuses {topic} ({refused.reason}); {remedy}")
         for message in heard.messages:
             self._link.acknowledge(message)
             self._take_word(message.payload)
@@ -164,6 +163,7 @@ class _Session:
         if durable.up_to > self._source.last_seq():
             log.error("mqtt sink: the bridge confirms %d, but only %d exist", durable.up_to, self._source.last_seq())
             return
+        self._sink.trouble = None
         self._source.confirm(durable.up_to)
         while self._open and self._open[0] <= durable.up_to:
             self._open.popleft()

@@ -12,28 +12,39 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-def make_certificates(folder: Path) -> None:
-    """A small authority and a server certificate for 127.0.0.1: ca.crt, server.crt, server.key."""
+def make_certificates(
+    folder: Path,
+    *,
+    address: str = "127.0.0.1",
+    began: timedelta = -timedelta(hours=1),
+    ends: timedelta = timedelta(days=2),
+) -> None:
+    """A small authority and a server certificate for ``address``, from now + ``began`` to now + ``ends``: ca.crt, server.crt,
+    server.key.
+    """
     now = datetime.now(UTC)
 
     def name(text: str) -> x509.Name:
         return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
-    def build(subject: str, issuer: str, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+    def build(
+        subject: str, issuer: str, key: ec.EllipticCurvePrivateKey, first: timedelta, last: timedelta
+    ) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder()
             .subject_name(name(subject))
             .issuer_name(name(issuer))
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(days=2))
+            .not_valid_before(now + first)
+            .not_valid_after(now + last)
         )
 
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    ca = build("test authority", "test authority", ca_key).add_extension(x509.BasicConstraints(True, 0), critical=True)
-    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(IPv4Address("127.0.0.1"))])
-    server = build("localhost", "test authority", key).add_extension(names, critical=False)
+    authority = build("test authority", "test authority", ca_key, timedelta(days=-30), timedelta(days=30))
+    ca = authority.add_extension(x509.BasicConstraints(True, 0), critical=True)
+    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(IPv4Address(address))])
+    server = build("localhost", "test authority", key, began, ends).add_extension(names, critical=False)
     pem = serialization.Encoding.PEM
     (folder / "ca.crt").write_bytes(ca.sign(ca_key, hashes.SHA256()).public_bytes(pem))
     (folder / "server.crt").write_bytes(server.sign(ca_key, hashes.SHA256()).public_bytes(pem))

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +29,7 @@ from sensor_gateway.spool.outbox import Outbox, SinkView
 from sensor_gateway.wire import topics
 from sensor_gateway.wire.messages import encode_durable, encode_message, encode_record
 from tests.integration.certificates import make_certificates
-from tests.integration.servers import Mosquitto, Stack, free_port, wait_until
+from tests.integration.servers import START_S, Mosquitto, Stack, free_port, wait_until
 
 pytestmark = pytest.mark.servers
 
@@ -104,8 +110,101 @@ def test_refusals_say_what_to_do(broker: Mosquitto, tmp_path: Path) -> None:
         Link.connect(replace(good, mqtt=replace(good.mqtt, ca_file="absent.crt")))
     with pytest.raises(LinkError, match=r"does not answer .*start it or correct 'mqtt.host'"):
         Link.connect(replace(good, mqtt=replace(good.mqtt, port=free_port())))
-    with pytest.raises(LinkError, match="broker"):
+    with pytest.raises(LinkError, match=r"hangs up at once; if it speaks TLS there set 'mqtt.tls = true'"):
         Link.connect(replace(good, mqtt=replace(good.mqtt, tls=False)))
+
+
+@pytest.fixture
+def shown(tmp_path: Path) -> Iterator[Callable[..., Mqtt]]:
+    """A server that shows a certificate and then says nothing; the settings for it."""
+    stop, made = threading.Event(), []
+
+    def show(**certificate: Any) -> Mqtt:
+        make_certificates(tmp_path, **certificate)
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.settimeout(0.1)
+
+        def answer() -> None:
+            while not stop.is_set():
+                with suppress(OSError):
+                    caller = listener.accept()[0]
+                    caller.settimeout(START_S)
+                    context.wrap_socket(caller, server_side=True).close()
+
+        made.append((listener, threading.Thread(target=answer)))
+        made[-1][1].start()
+        return Mqtt(True, "127.0.0.1", listener.getsockname()[1], True, str(tmp_path / "ca.crt"), "", "", 20, 5)
+
+    yield show
+    stop.set()
+    for listener, thread in made:
+        thread.join()
+        listener.close()
+
+
+@pytest.mark.parametrize(
+    ("certificate", "said"),
+    [
+        ({"began": timedelta(days=-9), "ends": timedelta(hours=-1)}, "expired; check this machine's clock, then renew"),
+        ({"began": timedelta(hours=1)}, "not yet valid; check this machine's clock"),
+        ({"address": "10.1.2.3"}, "set 'mqtt.host' to a name in the broker's certificate, or make one for 127.0.0.1"),
+    ],
+)
+def test_a_certificate_that_does_not_hold_is_told_with_its_remedy(
+    shown: Callable[..., Mqtt], tmp_path: Path, certificate: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(LinkError, match=said):
+        Link.connect(LinkSettings(shown(**certificate), tmp_path, "test", ()))
+
+
+def test_a_broker_that_refuses_for_days_costs_no_descriptors(broker: Mosquitto) -> None:
+    """A service looks for cyclic garbage every few hours; what an attempt opens must not wait for that."""
+    good = settings_of(broker, "gw-1", topics.durable("home", "gw-1"))
+    (broker.folder / "wrong.password").write_text("wrong")
+    bad = replace(good, mqtt=replace(good.mqtt, password_file="wrong.password"))
+    gc.disable()
+    try:
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        for _ in range(3):
+            with suppress(LinkError):
+                Link.connect(bad)
+            Link.connect(good).close()
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
+    finally:
+        gc.enable()
+
+
+def test_two_with_one_name_hear_of_each_other(broker: Mosquitto) -> None:
+    settings = settings_of(broker, "gw-1", topics.durable("home", "gw-1"))
+    first = Link.connect(settings)
+    second = Link.connect(settings)
+    try:
+        with pytest.raises(LinkError, match=r"another client logs in as 'test-gw-1-1/durable'"):
+            wait_until("the broker's choice", lambda: first.poll(0.1) is None)
+    finally:
+        first.close()
+        second.close()
+
+
+def test_a_broker_with_a_small_limit_is_told_of_and_nothing_is_sent(tmp_path: Path) -> None:
+    server = Mosquitto(tmp_path / "mosquitto")
+    with (server.folder / "mosquitto.conf").open("a") as file:
+        file.write("max_packet_size 400\n")
+    try:
+        server.start()
+        link = Link.connect(settings_of(server, "gw-1", topics.durable("home", "gw-1")))
+        try:
+            topic = topics.record("home", "gw-1", "w-001", "metric")
+            with pytest.raises(LinkError, match=r"at most 400 bytes, .* has 390; raise its 'max_packet_size'"):
+                link.publish(topic, b"x" * 390)
+            fits = link.publish(topic, b"x" * (400 - 16 - len(topic)))
+            wait_until("the broker's word", lambda: fits in link.poll(0.1).published)
+        finally:
+            link.close()
+    finally:
+        server.kill9()
 
 
 class Sending:

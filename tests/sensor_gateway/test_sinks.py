@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from processing.types import Event, Metric, Record
-from sensor_gateway.sinks.base import Backoff, Entry, Sink, SinkError, run_writer
+from sensor_gateway.sinks.base import Backoff, Complaints, Entry, Sink, SinkError, run_writer
 from sensor_gateway.sinks.file import FileSink
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.sinks.store_sink import StoreSink
@@ -71,6 +72,12 @@ def test_a_store_that_cannot_be_opened_is_waited_out(tmp_path: Path, caplog: pyt
 
     deliver(outbox, StoreSink(tmp_path / "store.db"), mend)
     assert Store.open(tmp_path / "store.db", readonly=True).count("metric", "w-001") == 54
+
+
+def test_a_trouble_that_lasts_does_not_fill_the_log() -> None:
+    complaints = Complaints()
+    said = [complaints.level(text) for text in ("broker away", "broker away", "refused", "broker away", "refused")]
+    assert said == [logging.WARNING, logging.INFO, logging.WARNING, logging.INFO, logging.INFO]
 
 
 def lines(folder: Path) -> list[int]:
