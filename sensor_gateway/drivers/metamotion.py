@@ -40,6 +40,7 @@ COMMAND_UUID: Final = "326a9001-85cb-9195-d9dd-464cfbbae75a"
 NOTIFY_UUID: Final = "326a9006-85cb-9195-d9dd-464cfbbae75a"
 
 _BIT: Final = {ACC: 1, GYRO: 2}
+_PART: Final = {ACC: "accelerometer", GYRO: "gyroscope"}
 
 
 class MetaMotionDriver:
@@ -70,6 +71,7 @@ class MetaMotionDriver:
         if gyr_range_dps not in GYR_LSB_PER_DPS:
             raise ValueError(f"gyr_range_dps is {gyr_range_dps}; use one of {tuple(GYR_LSB_PER_DPS)}")
         self._rate_hz, self._name, self._chip = float(rate_hz), chip, CHIPS[chip]
+        self._remedy = f"set its option 'chip' to '{next(other for other in CHIPS if other != chip)}'"
         self._set_up = set_up(self._chip, int(rate_hz), acc_range_g, gyr_range_dps)
         self._scale = {
             ACC: GRAVITY_MPS2 / ACC_LSB_PER_G[acc_range_g],
@@ -156,7 +158,7 @@ class MetaMotionDriver:
         if len(body) != 6 * n:
             return [Rejected(f"{len(payload)} bytes; {n} samples of a {self._name} have {2 + 6 * n}", payload)]
         if self._wrong:
-            return [Rejected(f"the sensor has no {self._name}; set its option 'chip' to the other one", payload)]
+            return [Rejected(f"the sensor has no {self._name}; {self._remedy}", payload)]
         values = np.frombuffer(body, "<i2").reshape(n, 3) * self._scale[module]
         joined = self._pairing.add(module, values, rx_mono_ns)
         if joined is None:
@@ -182,4 +184,8 @@ class MetaMotionDriver:
             return [Rejected("the sensor has no such module", payload)]
         right = payload[2] == self._chip.implementation[module]
         self._wrong = self._wrong & ~_BIT[module] | (0 if right else _BIT[module])
-        return [] if right else [Rejected(f"module {module:02x} is no {self._name}; set option 'chip'", payload)]
+        return (
+            []
+            if right
+            else [Rejected(f"the sensor's {_PART[module]} is not that of a {self._name}; {self._remedy}", payload)]
+        )

@@ -24,7 +24,7 @@ from bleak.args.bluez import BlueZAdapterArgs, BlueZClientArgs
 from bleak.backends.device import BLEDevice
 
 from sensor_gateway.radio.escalation import AdapterLadder
-from sensor_gateway.radio.host import HostError, system_host, within
+from sensor_gateway.radio.host import AdapterInfo, Host, HostError, system_host, within
 from sensor_gateway.radio.link import STACK_ERRORS, Backends, Found, Link, LinkError, text_of
 from sensor_gateway.radio.scanner import Matches, Scanner
 from sensor_gateway.radio.states import RadioLimits
@@ -70,24 +70,33 @@ class Radio:
         return ""
 
     async def name(self) -> str:
-        """The system's name for the adapter now, e.g. hci0; raises `LinkError` where it is absent or off."""
-        if not _ADDRESS.fullmatch(self.adapter.upper()):
-            return self.adapter
+        """The system's name for the adapter now, e.g. hci0; empty: bleak's choice. One that is off is switched on.
+
+        Raises `LinkError` where it is absent or stays off.
+        """
         if self._host is None:
-            raise LinkError(
-                f"adapter {self}: this system chooses by itself; leave the adapter's address out", "adapter"
-            )
+            if _ADDRESS.fullmatch(self.adapter.upper()):
+                says = f"adapter {self}: this system chooses by itself; leave the adapter's address out"
+                raise LinkError(says, "adapter")
+            return self.adapter
         try:
-            infos = await within(self.limits.host_s, self._host.adapters())
+            info = await self._info(self._host)
         except HostError as e:
             raise LinkError(str(e), "adapter") from e
-        for info in infos:
-            if info.address == self.adapter.upper():
-                if not info.powered:
-                    await self._switch(info.name, True)
-                return str(info.name)
+        if not info.powered:
+            await self._switch(info.name, True)
+        return info.name if self.adapter else ""
+
+    async def _info(self, host: Host) -> AdapterInfo:
+        """What the system knows of the adapter; raises `HostError`."""
+        infos: Sequence[AdapterInfo] = await within(self.limits.host_s, host.adapters())
+        wanted = [i for i in infos if self.adapter in ("", i.name) or self.adapter.upper() == i.address]
+        if wanted:
+            return next((i for i in wanted if i.powered), wanted[0])
+        if not self.adapter:
+            raise HostError("no Bluetooth adapter is plugged in")
         here = ", ".join(f"{i.name} {i.address}" for i in infos) or "none"
-        raise LinkError(f"adapter {self} is not plugged in (here: {here})", "adapter")
+        raise HostError(f"adapter {self} is not plugged in (here: {here})")
 
     async def find(self, matches: Matches, timeout_s: float) -> Found | None:
         """The first advertisement that ``matches``; None after ``timeout_s``. Concurrent searches share one scan."""
@@ -119,15 +128,15 @@ class Radio:
         except (LinkError, *STACK_ERRORS) as e:
             log.debug("looking for an old connection failed: %s", text_of(e))
 
-    async def forget(self, address: str) -> None:
-        """Make the operating system forget the device, where that can be done; paired ones are kept."""
+    async def forget(self, address: str, bond_too: bool = False) -> None:
+        """Make the operating system forget the device, where that can be done; one that is paired only with ``bond_too``."""
         if self._host is None:
             return
         try:
             async with self.air:
-                name = await self.name() or await self._first_name()
-                await within(self.limits.host_s, self._host.forget(name, address))
-        except (HostError, LinkError) as e:
+                info = await self._info(self._host)
+                await within(self.limits.host_s, self._host.forget(info.name, address, bond_too))
+        except HostError as e:
             log.debug("the device could not be forgotten: %s", e)
             return
         log.info("made the operating system forget a device that could not be connected")
@@ -183,10 +192,10 @@ class Radio:
         self.ladder.cycles += 1
         log.warning("switching Bluetooth adapter %s off and on: %s", self, why)
         try:
-            name = await self.name() or await self._first_name()
-            await self._switch(name, False)
+            info = await self._info(self._host)
+            await self._switch(info.name, False)
             await asyncio.sleep(self.limits.power_off_s)
-            await self._switch(name, True)
+            await self._switch(info.name, True)
         except (LinkError, HostError) as e:
             log.warning("that failed: %s", e)
 
@@ -197,11 +206,3 @@ class Radio:
             await within(self.limits.host_s, self._host.power(name, on))
         except HostError as e:
             raise LinkError(f"adapter {self} cannot be switched {'on' if on else 'off'}: {e}", "adapter") from e
-
-    async def _first_name(self) -> str:
-        if self._host is None:
-            return ""
-        infos = await within(self.limits.host_s, self._host.adapters())
-        if not infos:
-            raise HostError("no Bluetooth adapter is plugged in")
-        return str(next((i.name for i in infos if i.powered), infos[0].name))

@@ -21,7 +21,7 @@ CYCLES_MAX: Final = 2
 """Cycles without a connection in between, after which only a person can help."""
 DEAF_S: Final = 120.0
 """Scanning without a single advertisement of anybody, after which the adapter counts as deaf."""
-_THERE: Final[frozenset[Failure]] = frozenset({"connect", "gatt", "silent"})
+_THERE: Final[frozenset[Failure]] = frozenset({"connect", "gatt", "silent", "unread"})
 
 
 @dataclass(slots=True)
@@ -39,7 +39,12 @@ class SensorLadder:
         if kind not in _THERE:
             return False
         self.in_a_row += 1
-        return kind != "silent" and self.in_a_row % FORGET_AFTER == 0
+        return kind in ("connect", "gatt") and self.in_a_row % FORGET_AFTER == 0
+
+    @property
+    def bond_too(self) -> bool:
+        """Forgetting the device did not help: where the gateway may pair by itself, the keys of the old pairing go as well."""
+        return self.in_a_row >= 2 * FORGET_AFTER
 
     def healed(self) -> None:
         """Samples have come."""
@@ -65,6 +70,7 @@ _REMEDY: Final[dict[Failure, str]] = {
     "connect": "Switch the sensor off and on; if others fail too, unplug the Bluetooth adapter and plug it in again.",
     "gatt": "Switch the sensor off and on, and check that its firmware and the driver in the settings fit.",
     "silent": "Switch the sensor off and on; it is connected but does not measure.",
+    "unread": "Do what the refusal says, and check driver and options of the sensor in the settings; else switch it off and on.",
     "ended": "Bring the sensor nearer to the adapter, or the adapter nearer to the wearer; then check its battery.",
     "stranger": "Correct the address or the serial number in the settings.",
 }

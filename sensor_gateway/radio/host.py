@@ -14,6 +14,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from sensor_gateway.radio.bus_errors import BUS_FULL, NO_RIGHTS, in_words
+
 if TYPE_CHECKING:
     from dbus_fast.aio import MessageBus
 
@@ -42,8 +44,8 @@ class Host(Protocol):
 
     async def adapters(self) -> Sequence[AdapterInfo]: ...
     async def power(self, name: str, on: bool) -> None: ...
-    async def forget(self, name: str, address: str) -> None:
-        """Drop what is known of a device: cached services, and a link that is none. Not done where it is paired."""
+    async def forget(self, name: str, address: str, bond_too: bool = False) -> None:
+        """Drop what is known of a device: cached services, and a link that is none. One that is paired only with ``bond_too``."""
         ...
 
 
@@ -79,15 +81,15 @@ class BlueZ:
             body = [_ADAPTER, "Powered", Variant("b", on)]
             await _call(bus, f"/org/bluez/{name}", "org.freedesktop.DBus.Properties", "Set", "ssv", body)
 
-    async def forget(self, name: str, address: str) -> None:
-        """Remove the device object with its cache; one that BlueZ does not know, or is paired with, is left alone."""
+    async def forget(self, name: str, address: str, bond_too: bool = False) -> None:
+        """Remove the device object with its cache, and the keys where it was paired; nothing where BlueZ does not know it."""
         async with self._bus() as bus:
             objects = await _objects(bus)
             for path, interfaces in objects.items():
                 device = interfaces.get(_DEVICE)
                 if device is None or not path.startswith(f"/org/bluez/{name}/"):
                     continue
-                if str(device["Address"]).upper() == address.upper() and not device.get("Paired"):
+                if str(device["Address"]).upper() == address.upper() and (bond_too or not device.get("Paired")):
                     await _call(bus, f"/org/bluez/{name}", _ADAPTER, "RemoveDevice", "o", [path])
 
     @asynccontextmanager
@@ -103,9 +105,15 @@ class BlueZ:
         except FileNotFoundError:
             raise HostError("no Bluetooth service on this machine; install and start BlueZ") from None
         except AuthError as e:
-            raise HostError(f"this user may not use Bluetooth ({e}); add it to the group 'bluetooth'") from e
-        except (DBusError, OSError, EOFError) as e:
-            raise HostError(f"the Bluetooth service does not answer ({e or type(e).__name__}); is it running?") from e
+            raise HostError(NO_RIGHTS) from e
+        except EOFError as e:
+            raise HostError(f"the system's message bus has hung up; if it does so again, {BUS_FULL}") from e
+        except DBusError as e:
+            raise HostError(
+                in_words(e.type, e.text) or f"the Bluetooth service does not answer ({e}); is it running?"
+            ) from e
+        except OSError as e:
+            raise HostError(f"the Bluetooth service does not answer ({e}); is it running?") from e
         finally:
             if bus is not None:
                 bus.disconnect()
@@ -125,9 +133,11 @@ async def _call(bus: MessageBus, path: str, interface: str, member: str, signatu
     reply = await bus.call(
         Message(_BLUEZ, path, interface, member, signature=signature, body=body)  # asks the daemon to start BlueZ, too
     )
-    if reply is None or reply.message_type is MessageType.ERROR:
-        what = "no reply" if reply is None else f"{reply.error_name}: {' '.join(map(str, reply.body))}"
-        raise HostError(f"the Bluetooth service did not do {member} ({what}); is it running, and may this user ask it?")
+    if reply is None:
+        raise HostError(f"the Bluetooth service did not answer {member}; is it running?")
+    if reply.message_type is MessageType.ERROR:
+        name, text = str(reply.error_name), " ".join(map(str, reply.body))
+        raise HostError(in_words(name, text) or f"the Bluetooth service did not do {member} ({name}: {text})")
     return list(reply.body)
 
 

@@ -22,6 +22,7 @@ from bleak.backends.scanner import BaseBleakScanner
 from bleak.exc import BleakDBusError, BleakError
 
 from sensor_gateway.drivers.base import Advert, Step
+from sensor_gateway.radio.bus_errors import in_words
 from sensor_gateway.radio.host import Host
 from sensor_gateway.radio.states import Failure, RadioLimits
 
@@ -196,5 +197,6 @@ class Link:
 
 
 def text_of(error: BaseException) -> str:
-    """An error's text, or its name where it has none."""
-    return str(error) or type(error).__name__
+    """What an error means, where it is one of the bus that is known; else its text, or its name where it has none."""
+    known = in_words(error.dbus_error, error.dbus_error_details or "") if isinstance(error, BleakDBusError) else ""
+    return known or str(error) or type(error).__name__

@@ -18,9 +18,10 @@ from bleak import BleakScanner
 from bleak.args.bluez import BlueZScannerArgs
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
-from bleak.exc import BleakBluetoothNotAvailableError
+from bleak.exc import BleakBluetoothNotAvailableError, BleakBluetoothNotAvailableReason
 
 from sensor_gateway.drivers.base import Advert
+from sensor_gateway.radio.bus_errors import NO_RIGHTS
 from sensor_gateway.radio.link import STACK_ERRORS, Backends, Found, LinkError, text_of
 from sensor_gateway.radio.states import RadioLimits
 
@@ -96,7 +97,9 @@ class Scanner:
             except LinkError as e:
                 self._fail(str(e))
             except BleakBluetoothNotAvailableError as e:
-                self._fail(f"Bluetooth is off or absent ({e.args[0]}); switch it on or plug the adapter in")
+                denied = e.reason is BleakBluetoothNotAvailableReason.DENIED_BY_SYSTEM
+                absent = f"Bluetooth is off or absent ({e.args[0]}); switch it on or plug the adapter in"
+                self._fail(NO_RIGHTS if denied else absent)
             except FileNotFoundError:  # the D-Bus socket: no bus, so no BlueZ behind it
                 self._fail("no Bluetooth service on this machine; install and start BlueZ (apt-get install bluez)")
             except STACK_ERRORS as e:

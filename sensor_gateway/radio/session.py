@@ -28,6 +28,7 @@ from sensor_gateway.drivers.base import (
     Late,
     Polled,
     Received,
+    Rejected,
     Sink,
     StartsWithTime,
     Telemetry,
@@ -97,6 +98,7 @@ class Session:
         self._address = self.who.address.upper()
         self._data_since_ns: int | None = None
         self._last_data_ns = 0
+        self._refusal = ""  # why the last payload gave nothing, since samples came or the connection was made
 
     def telemetry(self) -> Telemetry:
         """What the link knows now; see `HasTelemetry`."""
@@ -164,7 +166,8 @@ class Session:
             failures = 0 if self._streamed_s() >= self._limits.good_s else failures + 1
             forget = self._failed(kind, reason)
             if forget and self._address:
-                await self._radio.forget(self._address)
+                bond_too = self._ladder.bond_too and self.driver.capabilities.needs_bond
+                await self._radio.forget(self._address, bond_too)
             pause = pause_s(failures, kind, self._limits, self._jitter())
             # Nobody is disturbed by scanning on where the adapter carries no link.
             await self._pause(self._limits.pause_s if kind == "missing" and not self._radio.links_up else pause, kind)
@@ -234,6 +237,7 @@ class Session:
             self._enter("starting")
             self.stats = replace(self.stats, connections=self.stats.connections + 1)
             self._ear.reset()
+            self._refusal = ""
             await self._identify(link)
             await link.subscribe(self.driver.notify_uuids(), self._on_payload)
             await self._start(link)
@@ -292,6 +296,10 @@ class Session:
                 self._enter("stalled")
             elif now_ns - waits_since_ns < (first_data_ns if self._data_since_ns is None else self._stall_ns):
                 continue
+            if restarted and self._refusal:
+                raise LinkError(
+                    f"the sensor is connected but gives no samples; refused last: {self._refusal}", "unread"
+                )
             if restarted:
                 raise LinkError("the sensor is connected but sends nothing", "silent")
             restarted = True
@@ -304,6 +312,8 @@ class Session:
         now_ns, utc_ns = self._clock.mono_ns(), self._clock.utc_ns()
         items = self._ear.feed(uuid, payload, now_ns, utc_ns)
         samples = sum(len(item.t_dev_ticks) for item in items if isinstance(item, ImuBatch))
+        refused = [item.reason for item in items if isinstance(item, Rejected)]
+        self._refusal = "" if samples else refused[-1] if refused else self._refusal
         stats = self.stats
         self.stats = replace(
             stats,

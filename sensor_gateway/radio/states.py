@@ -29,12 +29,12 @@ FOLLOWS: Final[dict[LinkState | None, frozenset[LinkState]]] = {
 }
 """State to those that may come next; None is before the first."""
 
-Failure: TypeAlias = Literal["missing", "adapter", "connect", "gatt", "silent", "ended", "stranger"]
+Failure: TypeAlias = Literal["missing", "adapter", "connect", "gatt", "silent", "unread", "ended", "stranger"]
 """Why a connection ended or never was:
 
 missing: no advertisement; adapter: no adapter to look with; connect: it advertises, but connecting fails; gatt: connected,
-but subscribing or a command fails; silent: connected, but no samples; ended: the link broke after samples had come;
-stranger: another device answers at the address.
+but subscribing or a command fails; silent: connected, but nothing comes; unread: what comes gives no samples; ended: the link
+broke after samples had come; stranger: another device answers at the address.
 """
 
 

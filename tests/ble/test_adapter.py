@@ -13,7 +13,7 @@ import pytest
 
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import Adapter, ConfigError, RadioSettings, Sensor
-from sensor_gateway.drivers.base import Received
+from sensor_gateway.drivers.base import Capabilities, Received
 from sensor_gateway.drivers.open_profile import SERVICE_UUID, OpenProfileDriver
 from sensor_gateway.drivers.polar import PolarDriver
 from sensor_gateway.radio.adapter import Radio
@@ -128,6 +128,21 @@ async def test_an_adapter_that_is_off_is_switched_on() -> None:
         assert b.host.switched == [False, True]
 
 
+@pytest.mark.parametrize("adapter", ["hci0", ""])
+async def test_one_that_no_address_names_is_switched_on_too(adapter: str) -> None:
+    async with bench(adapter) as b:
+        await b.streams()
+        await b.host.power("hci0", False)
+        assert await b.streams() < 5
+        assert b.host.switched == [False, True]
+
+
+async def test_an_adapter_by_a_name_that_is_not_here_is_told_with_those_that_are() -> None:
+    async with bench("hci7") as b:
+        await b.until(lambda: b.states[-1:] == ["no_adapter"])
+        assert b.session.stats.last_error == f"adapter hci7 is not plugged in (here: hci0 {CENTRAL_ADDRESS})"
+
+
 @pytest.mark.parametrize("adapter", [CENTRAL_ADDRESS, ""])
 async def test_the_bluetooth_service_dies_and_is_started_again(adapter: str) -> None:
     async with bench(adapter) as b:
@@ -229,16 +244,41 @@ async def test_a_sensor_is_found_by_its_serial_number_and_a_namesake_is_not_read
     await namesake.power_off()
 
 
-async def test_a_verity_sense_that_asks_for_a_bond_gets_one() -> None:
-    def guarded(air: Air, address: str) -> Verity:
-        sensor = Verity(air, address)
-        sensor.wants_bond = True
-        return sensor
+def guarded(air: Air, address: str) -> Verity:
+    sensor = Verity(air, address)
+    sensor.wants_bond = True
+    return sensor
 
+
+async def test_a_verity_sense_that_asks_for_a_bond_gets_one() -> None:
     async with driver_bench(guarded, PolarDriver(52)) as b:
         await b.until(lambda: b.samples >= 20)
         assert b.session.stats.bonds == 1
         assert b.session.stats.connections == 1
+
+
+class Unbonded(PolarDriver):
+    """A sensor of a kind that the gateway does not pair by itself."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(super().capabilities, needs_bond=False)
+
+
+@pytest.mark.parametrize("driver", [PolarDriver, Unbonded])
+async def test_a_sensor_that_has_forgotten_its_pairing_is_paired_anew_only_where_we_may(
+    driver: type[PolarDriver],
+) -> None:
+    # The system believes that it is paired; the sensor knows nothing of it.
+    async with driver_bench(guarded, driver(52), replace(LIMITS, first_data_s=10)) as b:
+        b.central.host.bonds.add(b.sensor.address)
+        await b.until(lambda: len(b.central.host.forgotten) >= 3 or b.samples)
+        if driver is PolarDriver:
+            await b.until(lambda: b.samples >= 20)
+            assert b.session.stats.bonds == 1
+            assert len(b.central.host.forgotten) == 2, "its keys go only where the milder step did not help"
+        assert b.central.host.bonds == {b.sensor.address}
+        assert (b.samples > 0) == (driver is PolarDriver)
 
 
 async def test_the_sensor_beyond_the_link_budget_is_refused_by_name_and_the_others_go_on() -> None:

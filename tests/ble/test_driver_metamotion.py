@@ -151,5 +151,14 @@ async def test_it_streams_whole_and_again_after_a_disconnect() -> None:
 async def test_another_chip_than_configured_is_said_and_nothing_is_misread() -> None:
     async with driver_bench(MetaMotion, MetaMotionDriver(100, chip="bmi160")) as b:
         await b.until(lambda: [i for i in b.items if isinstance(i, Rejected)])
-        assert any("set option 'chip'" in i.reason for i in b.items if isinstance(i, Rejected))
+        assert any("set its option 'chip'" in i.reason for i in b.items if isinstance(i, Rejected))
         assert b.batches == []
+
+
+async def test_a_board_with_the_other_chip_is_told_apart_from_one_that_does_not_measure() -> None:
+    limits = replace(QUICK, first_data_s=1.0, stall_s=1.0, alarm_failures=1)
+    async with driver_bench(MetaMotion, MetaMotionDriver(100, chip="bmi160"), limits) as b:
+        await b.until(lambda: b.session.stats.last_failure == "unread")
+        assert "set its option 'chip' to 'bmi270'" in b.session.stats.alarm
+        assert "check driver and options" in b.session.stats.alarm
+        assert b.central.host.forgotten == []

@@ -172,7 +172,7 @@ def test_the_sensors_own_answer_overrules_a_wrong_chip() -> None:
     assert both(driver, packed("bmi270", ACC, 1), packed("bmi270", GYRO, 1)) is not None
     (refused,) = feed(driver, NOTIFY_UUID, bytes.fromhex("13800001"))
     assert isinstance(refused, Rejected)
-    assert "set option 'chip'" in refused.reason
+    assert "set its option 'chip' to 'bmi160'" in refused.reason
     driver.reset()
     (refused,) = feed(restored(driver, MetaMotionDriver()), NOTIFY_UUID, packed("bmi270", GYRO, 1))
     assert isinstance(refused, Rejected)

@@ -33,7 +33,7 @@ def test_reasons_that_differ_in_numbers_only_are_one_kind() -> None:
     assert kind_of("characteristic 15172003-4947-11e9-8646-d663bd873d93 carries no data") == (
         "characteristic U carries no data"
     )
-    assert "'chip'" in kind_of("the sensor has no bmi160; set its option 'chip' to the other one")
+    assert "'chip'" in kind_of("the sensor has no bmi160; set its option 'chip' to 'bmi270'")
 
 
 def test_the_tally_is_bounded_and_loses_no_count() -> None:

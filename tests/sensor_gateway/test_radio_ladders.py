@@ -110,7 +110,7 @@ def bus_address(tmp_path: Path) -> Iterator[str]:
 @pytest.mark.anyio
 async def test_adapters_are_listed_switched_and_devices_forgotten_over_a_true_bus(bus_address: str) -> None:
     host = BlueZ(bus_address)
-    with pytest.raises(HostError, match="is it running"):
+    with pytest.raises(HostError, match="systemctl enable --now bluetooth"):
         await host.adapters()
     service = await MessageBus(bus_address=bus_address).connect()
     adapter = FakeAdapter()
@@ -125,6 +125,8 @@ async def test_adapters_are_listed_switched_and_devices_forgotten_over_a_true_bu
     await host.forget("hci1", "c0:00:00:00:00:01")
     await host.forget("hci1", "c0:00:00:00:00:02")
     assert adapter.removed == ["/org/bluez/hci1/dev_1"]
+    await host.forget("hci1", "c0:00:00:00:00:02", bond_too=True)
+    assert adapter.removed == ["/org/bluez/hci1/dev_1", "/org/bluez/hci1/dev_2"]
     with pytest.raises(HostError, match="did not do Set"):
         await host.power("hci7", True)
     service.disconnect()

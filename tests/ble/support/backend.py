@@ -108,6 +108,7 @@ class SimHost:
         self.plugged_in = self.powered = self.serving = True
         self.switched: list[bool] = []
         self.forgotten: list[str] = []  # adapter and address
+        self.bonds: set[str] = set()  # addresses of sensors that it has keys of
         self.cannot_be_freed = False
         self.stuck = False  # the controller takes no more connection commands until it is switched off and on
 
@@ -129,8 +130,10 @@ class SimHost:
         if not on:
             await self.drop_links()
 
-    async def forget(self, name: str, address: str) -> None:
+    async def forget(self, name: str, address: str, bond_too: bool = False) -> None:
         self.forgotten.append(f"{name} {address}")
+        if bond_too:
+            self.bonds.discard(address)
 
     async def unplug(self) -> None:
         self.plugged_in = False
@@ -300,7 +303,10 @@ class SimClient(BaseBleakClient):
             await connection.disconnect()
 
     async def pair(self, *_args: Any, **_kwargs: Any) -> None:
+        if self.address in self.central.host.bonds:
+            raise BleakError("[org.bluez.Error.AlreadyExists] Already Exists")
         await self._do(lambda: self._connection.pair() if self._connection else None)
+        self.central.host.bonds.add(self.address)
 
     async def unpair(self) -> None:
         raise NotImplementedError
