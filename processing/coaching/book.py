@@ -6,7 +6,7 @@ programme is version 1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -74,12 +74,15 @@ def entries_as_json(entries: Sequence[Assignment]) -> list[Json]:
     return [asdict(e) for e in entries]
 
 
-def harder(item: Assignment, known: Mapping[str, Exercise]) -> Assignment | None:
-    """The next step up: the library's harder exercise with its usual dose, else two repetitions, else another set."""
+def harder(item: Assignment, known: Mapping[str, Exercise], held: Collection[str]) -> Assignment | None:
+    """The next step up: the library's harder exercise with its usual dose, else two repetitions, else another set.
+
+    ``held``: what the programme holds already; a step up to one of those would only take ``item`` away.
+    """
     exercise = known.get(item.exercise)
     if exercise is None:
         return None
-    if exercise.progression.exercise:
+    if exercise.progression.exercise and exercise.progression.exercise not in held:
         return _moved(item, known[exercise.progression.exercise])
     if item.reps < 12:
         return replace(item, reps=min(12, item.reps + 2))

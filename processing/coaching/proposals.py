@@ -90,7 +90,8 @@ class Proposals:
             return
         why = self._progress.ready(exercise, day, max(version.day, self._rested.get(f"progression:{exercise}", "")))
         if why is not None and self._progress.rising(day) is None:
-            self._propose(t, day, "progression", item, harder(item, library()), why)
+            step = harder(item, library(), {e.exercise for e in self._book.latest().entries})
+            self._propose(t, day, "progression", item, step, why)
 
     def _propose_easier(self, t: int, day: str) -> None:
         why = self._progress.rising(day)

@@ -7,7 +7,7 @@ import contextlib
 import functools
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,17 +67,24 @@ def live_site(
 
     ``clock``: the gateway's and the wearer's, if not the machine's. ``simulated``: further options of the simulated sensor.
     """
-    caught_up, served, stop = threading.Event(), threading.Event(), asyncio.Event()
-    loop = asyncio.new_event_loop()
+    caught_up, served = threading.Event(), threading.Event()
     hooks = Hooks(lambda _, share: caught_up.set() if share >= 1.0 else None, lambda _: served.set())
     options = DemoOptions(folder, hours=hours, port=0, timezone=afternoon_zone(), simulated=simulated)
     demo = Demo(options, clock or SystemClock(), print, hooks)
-    thread = threading.Thread(target=loop.run_until_complete, args=(demo.run(stop),), daemon=True)
-    thread.start()
-    try:
+    with running(demo.run):
         assert served.wait(60)
         assert caught_up.wait(patience_s), "the simulated past took too long"
         yield Site(demo.url, demo.gateway)
+
+
+@contextlib.contextmanager
+def running(run: Callable[[asyncio.Event], Coroutine[Any, Any, object]]) -> Iterator[None]:
+    """``run`` with the event that ends it, in a thread with its own loop."""
+    loop, stop = asyncio.new_event_loop(), asyncio.Event()
+    thread = threading.Thread(target=loop.run_until_complete, args=(run(stop),), daemon=True)
+    thread.start()
+    try:
+        yield
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join(60)

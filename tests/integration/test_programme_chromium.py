@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from pathlib import Path
+from queue import Queue
+
 import pytest
 from playwright.sync_api import Browser, expect
 
 from processing.coaching import library
 from processing.coaching.book import entries_as_json
+from processing.coaching.controls import LogExercise
 from processing.rules.study import Study
-from processing.types import Event, Json
+from processing.types import NS_PER_S, Event, Json
+from sensor_gateway.clock import SystemClock
+from sensor_gateway.config import Sensor, Settings, Site, Web
+from sensor_gateway.demo import free_port
+from sensor_gateway.gateway import Gateway, Hooks
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
-from tests.integration.page_site import ARTIFACTS, AXE_RUN, CHROMIUM
+from tests.integration.page_site import ARTIFACTS, AXE_RUN, CHROMIUM, running
 from tests.integration.test_review_chromium import opened, site
 
 pytestmark = [
@@ -22,6 +31,8 @@ pytestmark = [
 ]
 __all__ = ["site"]
 WEARER = "w-001"
+DAY_NS = 86_400 * NS_PER_S
+BOTH_PROPOSED = "async () => (await (await fetch('api/programme')).json()).proposals.length === 2"
 
 
 @pytest.mark.parametrize(("scheme", "size"), [("light", "desktop"), ("dark", "phone")])
@@ -75,6 +86,69 @@ def test_a_programme_is_changed_and_kept_with_who_did_it(
     ARTIFACTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=ARTIFACTS / f"programme-{size}-{scheme}.png", full_page=True)
     page.context.close()
+
+
+def fortnight(gateway: Gateway, exercise: str) -> None:
+    """The exercise on every second day for more than two weeks, without pain, as the gateway's journal would have it."""
+    today_ns = gateway.clock.utc_ns()
+    for days in range(16, 0, -2):
+        gateway.runners["clip-1"].note(LogExercise(exercise, "both"), today_ns - days * DAY_NS)
+
+
+def test_steps_that_the_rule_proposed_are_decided_at_a_running_gateway(browser: Browser, tmp_path: Path) -> None:
+    """From the diary to the programme: the gateway's own coach proposes, the therapist accepts one step and declines the other."""
+    settings = Settings(
+        site=Site("home", "gw-1", "UTC", "."),
+        sensors=(Sensor("clip-1", WEARER, "synthetic", options={"hours": 0.0}),),
+        web=Web(port=free_port(0)),
+    )
+    served: Queue[str] = Queue()
+    gateway = Gateway(settings, Study(), tmp_path, SystemClock(), Hooks(on_page=served.put))
+    fortnight(gateway, "two_leg_bridge_abducted")
+    fortnight(gateway, "isometric_glute_set")
+    with running(gateway.run):
+        url = served.get(timeout=60)
+        page, complaints = opened(browser, "light", "desktop")
+        page.goto(f"{url}programme.html")
+        page.wait_for_function(BOTH_PROPOSED, timeout=60_000)
+        page.reload()
+        steps = page.locator("#proposals li")
+        expect(steps).to_have_count(2)
+        harder, more = (steps.filter(has_text=text) for text in ("becomes Single-leg bridge", "1 × 10"))
+        expect(harder).to_contain_text("Done on 8 days since ")
+        expect(harder).to_contain_text("no pain was noted")
+        expect(more).to_contain_text(
+            "Glute squeeze (both sides, 1 × 8, hold 5 s) becomes Glute squeeze (both sides, 1 × 10"
+        )
+        harder.get_by_role("button", name="Accept").click()
+        expect(page.locator("#said")).to_contain_text("short name")
+        page.locator("#rater").fill("pt-7")
+        harder.get_by_role("button", name="Accept").click()
+        expect(page.locator("#said")).to_have_text("Accepted. It holds from the next day on.", timeout=60_000)
+        expect(steps).to_have_count(1)
+        expect(page.locator("#state")).to_contain_text("Version 2 (by pt-7) holds from")
+        more.get_by_role("button", name="Decline").click()
+        expect(page.locator("#said")).to_have_text("Declined.", timeout=60_000)
+        expect(page.locator("#proposals-card")).to_be_hidden()
+        expect(page.locator("#history li")).to_have_count(5)
+        page.goto(f"{url}#/exercises")  # as the wearer hears of it
+        expect(page.locator("#programme-next")).to_contain_text("Single-leg bridge")
+        assert complaints == []
+        page.context.close()
+        with closing(Store.open(gateway.store_path, readonly=True)) as store:
+            decided = {str(e.data["proposal_event_id"]): e for e in store.newest(WEARER, ("proposal",), 2)}
+            proposals = [e for e in store.newest(WEARER, ("proposal",), 9) if e.data["outcome"] == "open"]
+            (programme,) = store.newest(WEARER, ("programme",), 9)
+    assert sorted(decided) == sorted(e.event_id for e in proposals)
+    assert sorted(str(e.data["outcome"]) for e in decided.values()) == ["accepted", "declined"]
+    assert decided[str(programme.data["proposal_event_id"])].data["outcome"] == "accepted"
+    entries = programme.data["entries"]
+    assert isinstance(entries, list)
+    assert [e["exercise"] for e in entries if isinstance(e, dict)] == [
+        "isometric_glute_set",
+        "single_leg_bridge",
+        "standing_posterior_tilt",
+    ]
 
 
 def proposed(store: Store, event_id: str) -> None:

@@ -219,6 +219,13 @@ def test_a_step_proposed_before_a_restart_is_decided_or_withdrawn_where_it_no_lo
     assert coach.control(fits, at(1, 14)) == [], "decided once"
 
 
+def test_a_step_up_to_an_exercise_of_the_programme_is_a_step_in_repetitions():
+    """The glute squeeze leads to the bridge; with the bridge in the programme already, that would only take the squeeze away."""
+    (open_,) = of_type(train(coach_of(study()), range(0, 16, 2), "isometric_glute_set"), "proposal")
+    assert "two_leg_bridge_abducted" in [e.exercise for e in study().programme]
+    assert (open_.data["to"]["exercise"], open_.data["to"]["reps"]) == ("isometric_glute_set", 10)
+
+
 @pytest.mark.parametrize(("days", "pain"), [(range(12), 2), (range(0, 30, 6), 2), (range(20), 4)])
 def test_too_short_too_rare_or_with_pain_proposes_nothing(days, pain):
     assert of_type(train(coach_of(study()), days, pain=pain), "proposal") == []

@@ -1,7 +1,9 @@
 // What the therapist's pages share: asking the gateway, saying how it went, whose data, and who is judging.
 export const $ = (id) => document.getElementById(id);
 export const asked = new URLSearchParams(location.search);
-export const time = (ms) => new Date(ms).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+// Dates stand in English sentences: as the reader's own country writes them only where it writes English.
+export const locale = navigator.language.startsWith('en') ? navigator.language : 'en-GB';
+export const time = (ms) => new Date(ms).toLocaleString(locale, { dateStyle: 'medium', timeStyle: 'short' });
 const RATER = 'tiltline-rater';
 
 export async function ask(path, body, method = 'POST') {

@@ -1,5 +1,5 @@
 // The therapist's programme editor: exercises with side and dose, proposed steps to decide, and every version that was.
-import { $, ask, chooseWearer, guarded, rater, say, time } from './desk.js';
+import { $, ask, chooseWearer, guarded, locale, rater, say, time } from './desk.js';
 
 const DOSES = [['sets', 'Sets', 1, 10], ['reps', 'Times', 1, 100], ['hold_s', 'Hold, s', 0, 120]];
 const SOON_MS = 1000; // a change goes through the gateway's journal before it can be read again
@@ -16,7 +16,7 @@ const nameOf = (id) => library.get(id)?.name ?? id;
 const dose = ({ side, sets, reps, hold_s }) => `${side === 'both' ? 'both sides' : side}, ${sets} × ${reps}${hold_s ? `, hold ${hold_s} s` : ''}`;
 const about = (entry) => `${nameOf(entry.exercise)} (${dose(entry)})`;
 const address = (path) => `${path}?${new URLSearchParams({ wearer: $('wearer').value })}`;
-const dayName = (day) => new Date(`${day}T12:00:00`).toLocaleDateString(undefined, { weekday: 'long', day: 'numeric', month: 'long' });
+const dayName = (day) => new Date(`${day}T12:00:00`).toLocaleDateString(locale, { weekday: 'long', day: 'numeric', month: 'long' });
 
 function row(entry) {
   const exercise = make('select', { name: 'exercise' }, ...[...library.values()].map((e) => new Option(`${e.name} (level ${e.level})`, e.id, false, e.id === entry.exercise)));
@@ -53,6 +53,14 @@ function show() {
   $('proposals').replaceChildren(...programme.proposals.map(proposal));
 }
 
+// What the rule counted, so that the therapist decides on more than its word.
+function reasons({ direction, why }) {
+  if (!why) return '';
+  const pain = why.highest_pain === null ? 'no pain was noted' : `the strongest pain noted was ${why.highest_pain} of 10`;
+  if (direction === 'progression') return `Done on ${why.done_days} days since ${dayName(why.first_day)}; in the last two weeks ${pain}.`;
+  return `Pain was above the usual ${why.usual_pain} of 10 on ${why.days_above} days of the last week, at most ${why.highest_pain}.`;
+}
+
 function proposal(one) {
   const step = one.direction === 'regression' ? 'An easier one' : 'A next step';
   const text = one.to ? `${step}: ${one.from ? `${about(one.from)} becomes ` : ''}${about(one.to)}.` : one.text;
@@ -62,7 +70,7 @@ function proposal(one) {
     button.addEventListener('click', guarded(() => decide(one, accept)));
     return button;
   });
-  return make('li', {}, make('p', { textContent: text }), make('p', { className: 'soft', textContent: one.to && one.text ? one.text : '' }), make('div', { className: 'review-verdicts' }, ...buttons));
+  return make('li', {}, make('p', { textContent: text }), make('p', { className: 'soft', textContent: reasons(one) }), make('div', { className: 'review-verdicts' }, ...buttons));
 }
 
 function entry(one) {

@@ -1,5 +1,5 @@
 // The therapist's review: one flag at a time, its picture and numbers, what followed, and a verdict.
-import { $, ask, asked, chooseWearer, guarded, rater, say, time } from './desk.js';
+import { $, ask, asked, chooseWearer, guarded, locale, rater, say, time } from './desk.js';
 
 const RULES = { tilt_dose: 'Tilt over the last hour', sustained_tilt: 'Tilt for ten minutes', static_posture: 'One position for long' };
 const VERDICTS = { useful: 'useful', not_useful: 'not useful', wrong_posture: 'another posture' };
@@ -12,7 +12,7 @@ const degrees = (value) => (value == null ? null : `${value.toFixed(1)}°`);
 const item = (text) => Object.assign(document.createElement('li'), { textContent: text });
 
 function facts(flag) {
-  const span = flag.from_ms == null ? null : `${time(flag.from_ms)} to ${new Date(flag.to_ms).toLocaleTimeString(undefined, { timeStyle: 'short' })}`;
+  const span = flag.from_ms == null ? null : `${time(flag.from_ms)} to ${new Date(flag.to_ms).toLocaleTimeString(locale, { timeStyle: 'short' })}`;
   const tilt = flag.tilt_mid_deg == null ? null : `${degrees(flag.tilt_mid_deg)} (${degrees(flag.tilt_low_deg)} to ${degrees(flag.tilt_high_deg)})`;
   const unit = flag.unit === 's' ? 'min' : flag.unit ?? '';
   const shown = (value) => (value == null ? null : `${Math.round((flag.unit === 's' ? value / 60 : value) * 10) / 10} ${unit}`.replace('deg*min', 'degree-minutes'));
