@@ -54,7 +54,7 @@ _GYR_LSB_RPS: Final = math.radians(2000) / 32768
 _ACC_LSB_MPS2: Final = 16 * 9.81 / 32768  # the vendor's g
 _PERIOD_NS: Final = {1: 5_000_000, 2: 10_000_000, 3: 20_000_000, 4: 40_000_000, 5: 100_000_000, 6: NS_PER_S, 7: 0}
 _LAYOUT: Final = {0x22: (8, 163), 0x23: (8, 115), 0x24: (1, 37), 0x25: (1, 31)}  # header's high part: samples, bytes
-_EARLY_NS: Final = 2 * NS_PER_S
+_EARLY_NS: Final = 10 * NS_PER_S  # a clock that is set leaps by so much that the timebase surely sees another clock
 _LATE_NS: Final = 600 * NS_PER_S  # a full FIFO behind a bad radio
 
 

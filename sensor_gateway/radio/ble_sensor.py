@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, make_dataclass
 from typing import Any, Final
 
 from sensor_gateway.config import ConfigError, Sensor
-from sensor_gateway.drivers.base import Driver, Fetches, TransportContext
+from sensor_gateway.drivers.base import Driver, Fetches, StartsWithTime, TransportContext
 from sensor_gateway.drivers.options import read_options
 from sensor_gateway.radio.pool import RadioContext, Radios
 from sensor_gateway.radio.session import Session, Who
@@ -46,8 +46,9 @@ class BleSensor:
             driver = self.driver_class(rate_hz=sensor.rate_hz, **keywords)
         except ValueError as e:
             raise ConfigError(f"sensor {sensor.id!r}: key {e}") from None
-        fetches = isinstance(driver, Fetches) and driver.capabilities.backfill
-        heard = context.journaled(driver.id) if fetches and context.journaled is not None else ()
+        # What is missing, and whether the sensor's clock was set already, an earlier run of the gateway has heard.
+        asks = (isinstance(driver, Fetches) and driver.capabilities.backfill) or isinstance(driver, StartsWithTime)
+        heard = context.journaled(driver.id) if asks and context.journaled is not None else ()
         radios = (context.radios if isinstance(context, RadioContext) else None) or Radios()
         radio, refused = radios.place(sensor.id, options.adapter)
         who = Who(sensor.address, options.serial, self.service_uuids, sensor.id)

@@ -64,7 +64,7 @@ class Who:
 class Session:
     """The transport of one sensor. ``refused``: why it gets no place on its adapter; nothing is tried then.
 
-    ``heard``: what an earlier run journaled last; only the session's own copy of the driver hears it, to know what is missing.
+    ``heard``: what an earlier run journaled last; only the session's own copy of the driver hears it, to know what is missing or set.
     """
 
     def __init__(

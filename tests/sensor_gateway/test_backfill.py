@@ -175,14 +175,14 @@ def test_a_hole_that_an_earlier_run_left_is_asked_for_from_the_journal() -> None
     )  # what computes the records begins as in a replay
 
 
-def test_only_a_sensor_that_keeps_something_is_told_what_was_heard() -> None:
+def test_only_a_sensor_that_keeps_something_or_has_a_clock_to_set_is_told_what_was_heard() -> None:
     asked: list[str] = []
     context = TransportContext(SystemClock(), journaled=lambda driver: asked.append(driver) or [])
     for make, name in ((capture2go_sensor, "capture2go"), (metamotion_sensor, "metamotion")):
         for options in ({}, {"record": True}):
             session = make(Sensor("clip-1", "w-001", name, address="C0:00:00:00:00:01", options=options), context)
             assert session.driver.capabilities.backfill is bool(options)
-    assert asked == ["capture2go", "metamotion"]
+    assert asked == ["capture2go", "capture2go", "metamotion"]
 
 
 def test_a_sensor_without_a_history_is_asked_for_nothing() -> None:

@@ -6,12 +6,15 @@ import tomllib
 from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from struct import pack
 
 import pytest
 
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import ConfigError, Sensor
-from sensor_gateway.drivers.base import TransportContext
+from sensor_gateway.drivers.base import Received, StartsWithTime, TransportContext
+from sensor_gateway.drivers.capture2go import NOTIFY_UUID, SET_TIME, STATUS
+from sensor_gateway.drivers.capture2go_frame import encode
 from sensor_gateway.radio.ble_sensor import BleSensor
 from sensor_gateway.radio.session import Session
 
@@ -48,6 +51,18 @@ def test_each_radio_driver_has_a_page_in_the_manual_an_id_and_defaults(name: str
 def test_without_an_address_no_sensor_is_ever_read(name: str) -> None:
     with pytest.raises(ConfigError, match="'address' is empty"):
         made(name)(replace(sensor(name, 100), address=""), CONTEXT)
+
+
+@pytest.mark.parametrize("off_ns", [0, 60 * 10**9])
+def test_a_clock_that_an_earlier_run_has_set_is_left_alone(off_ns: int) -> None:
+    now_ns = SystemClock().utc_ns()
+    status = b"\xff" + encode(STATUS, pack("<qBB3hBBB", now_ns + off_ns, 2, 2, 0, 0, 0, 0, 77, 90))
+    heard = [Received(NOTIFY_UUID, status, 1, now_ns)]
+    context = TransportContext(SystemClock(), journaled=lambda driver: heard if driver == "capture2go" else [])
+    session = made("capture2go")(sensor("capture2go", 100), context)
+    assert isinstance(session._ear, StartsWithTime)
+    sets = [step for step in session._ear.start_at(now_ns) if step.payload[6:8] == pack("<H", SET_TIME)]
+    assert bool(sets) == (off_ns > 0)
 
 
 def test_options_are_the_keywords_of_the_driver() -> None:
