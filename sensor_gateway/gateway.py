@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
@@ -31,7 +30,8 @@ from sensor_gateway import derive
 from sensor_gateway.clock import Clock
 from sensor_gateway.commands.command import CommandError
 from sensor_gateway.config import ConfigError, Sensor, Settings
-from sensor_gateway.drivers.base import Received, Transport, TransportFactory, worn_as
+from sensor_gateway.drivers.base import Received, Transport, worn_as
+from sensor_gateway.drivers.registry import transport_factory
 from sensor_gateway.entries import addressed, resume, told_by
 from sensor_gateway.group import Group
 from sensor_gateway.line import SensorLine
@@ -46,7 +46,7 @@ from sensor_gateway.spool.journal import Journal, first_entry
 from sensor_gateway.spool.outbox import Outbox, SinkView
 from sensor_gateway.status.refusals import Refusals, by_door
 from sensor_gateway.status.report import ClockWatch, Report, Reporter, numbers, vitals
-from sensor_gateway.status.status import StatusError, gateway_books
+from sensor_gateway.status.status import SPOOL_FILE, STORE_FILE, StatusError, gateway_books
 from sensor_gateway.web.tokens import load_tokens
 
 if TYPE_CHECKING:
@@ -54,12 +54,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SPOOL_FILE: Final = "spool.db"
-STORE_FILE: Final = "store.db"
 FLUSH_S: Final = 5.0
 COMMAND_S: Final = 10.0
 RECENT_ENTRIES: Final = 36_000  # an hour of ten notifications a second
-GROUP: Final = "tiltline.drivers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,13 +325,3 @@ class Gateway:
                 return
             await asyncio.sleep(0.1)
             waited_s += 0.1
-
-
-def transport_factory(sensor: Sensor) -> TransportFactory:
-    """What makes the transport of ``sensor.driver``; raises `ConfigError` listing the drivers there are."""
-    found = {point.name: point for point in entry_points(group=GROUP)}
-    if sensor.driver not in found:
-        known = ", ".join(sorted(found)) or "none; install the package with pip"
-        raise ConfigError(f"key 'driver' of sensor {sensor.id!r} is {sensor.driver!r}; drivers here: {known}")
-    factory: TransportFactory = found[sensor.driver].load()
-    return factory

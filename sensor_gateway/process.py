@@ -15,7 +15,6 @@ from typing import Any, Final
 import numpy as np
 
 from processing.alignment.offset import PelvicOffset
-from processing.alignment.static import Alignment
 from processing.batch import Mode, ProcessResult, blocks, process_recording
 from processing.context.periods import Bout, BoutStage
 from processing.core import CoreSetup
@@ -71,23 +70,6 @@ class Processed:
     manifest: dict[str, Any]
     summary: dict[str, Any]
     warnings: tuple[str, ...]
-
-
-def neutral_span_s(text: str) -> tuple[float, float]:
-    """Read "T0:T1" in seconds, T0 before T1; raises ValueError with an example."""
-    try:
-        t0, t1 = map(float, text.split(":"))
-    except ValueError:
-        raise ValueError(f"{text!r} is no span; write two seconds such as 2:8") from None
-    if not t0 < t1 < 1e9:
-        raise ValueError(f"{text!r} must begin before it ends; write e.g. 2:8")
-    return t0, t1
-
-
-def resolve_alignment(recording: Recording, options: ProcessOptions) -> tuple[Alignment, tuple[str, ...]]:
-    """The alignment at the start of a recording, and warnings; see `align_recording`."""
-    aligned = align_recording(recording, options.mount, options.neutral_s)
-    return aligned.alignment, aligned.warnings
 
 
 def process_file(

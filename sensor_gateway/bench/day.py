@@ -19,7 +19,7 @@ from vqf import VQF
 
 from processing.batch import BLOCK_S
 from sensor_gateway.bench.machine import measured
-from sensor_gateway.gateway import SPOOL_FILE, STORE_FILE
+from sensor_gateway.status.status import SPOOL_FILE, STORE_FILE
 
 WEARER: Final = "w-001"
 _BEGIN: Final = datetime(2026, 3, 2, 8, tzinfo=UTC)

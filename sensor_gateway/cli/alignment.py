@@ -32,11 +32,11 @@ from sensor_gateway.cli.progress import Progress
 from sensor_gateway.cli.times import utc_ns
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import ConfigError, Settings, load_settings
-from sensor_gateway.gateway import SPOOL_FILE, STORE_FILE
 from sensor_gateway.replay.derivation import check_name, derived_path
 from sensor_gateway.replay.rederive import ReplayError, SpoolReader
 from sensor_gateway.sinks.store import Store, StoreError
 from sensor_gateway.spool.block import BlockError
+from sensor_gateway.status.status import SPOOL_FILE, STORE_FILE
 from sensor_gateway.study_file import study_of
 
 _TEXT: Final = """\

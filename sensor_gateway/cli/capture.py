@@ -15,7 +15,7 @@ from sensor_gateway.cli.scan import DEFAULT_CONFIG, clean, seconds
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import ConfigError, Sensor, Settings, load_settings
 from sensor_gateway.drivers.base import Driver, Received, StartsWithTime, TransportContext
-from sensor_gateway.gateway import SPOOL_FILE, transport_factory
+from sensor_gateway.drivers.registry import transport_factory
 from sensor_gateway.radio.adapter import Radio
 from sensor_gateway.radio.link import Found, LinkError
 from sensor_gateway.replay.rederive import ReplayError, SpoolReader
@@ -33,6 +33,7 @@ from sensor_gateway.sensors.capture import (
 )
 from sensor_gateway.sensors.discovery import ADDRESS, is_placeholder
 from sensor_gateway.sensors.tail import journal_tail
+from sensor_gateway.status.status import SPOOL_FILE
 
 _TEXT: Final = """\
 Records what a sensor sends, byte for byte, into a file without address, date or serial number. A file in tests/golden/ is a

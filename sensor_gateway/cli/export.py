@@ -30,7 +30,6 @@ from sensor_gateway.export.raw import RawSource, export_raw
 from sensor_gateway.export.registry import enter
 from sensor_gateway.export.selection import SOURCE_KIND, ExportError, Selection
 from sensor_gateway.garbage import for_long_computing
-from sensor_gateway.gateway import STORE_FILE
 from sensor_gateway.privacy.consent import ConsentError, objection
 from sensor_gateway.replay.rederive import ReplayError
 from sensor_gateway.secrets import INFLUX_VARIABLE, read_secret
@@ -40,6 +39,7 @@ from sensor_gateway.sinks.makers import DERIVED
 from sensor_gateway.sinks.records import FAR_NS, PAGE, Records
 from sensor_gateway.sinks.store import Store, StoreError
 from sensor_gateway.spool.block import BlockError
+from sensor_gateway.status.status import STORE_FILE
 from sensor_gateway.study_file import study_of
 
 __all__ = ["configure", "run"]

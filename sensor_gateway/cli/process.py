@@ -15,8 +15,8 @@ from sensor_gateway.cli.progress import Progress
 from sensor_gateway.cli.times import utc_ns
 from sensor_gateway.config import ConfigError
 from sensor_gateway.garbage import for_long_computing
-from sensor_gateway.process import Processed, ProcessOptions, neutral_span_s, process_file
-from sensor_gateway.recording.alignment import AUTO, Neutral, check_mount
+from sensor_gateway.process import Processed, ProcessOptions, process_file
+from sensor_gateway.recording.alignment import AUTO, Neutral, check_mount, neutral_span_s
 from sensor_gateway.recording.recording import RecordingError
 from sensor_gateway.study_file import load_study
 

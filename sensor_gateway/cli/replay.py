@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from processing.alignment.static import AlignmentError
 from processing.rules.study import Study, study_hash
+from sensor_gateway.alignments.changes import alignment_changes
 from sensor_gateway.alignments.correct import CorrectionError
 from sensor_gateway.alignments.history import read_history
 from sensor_gateway.alignments.resolve import Used, resolve
@@ -22,9 +23,7 @@ from sensor_gateway.alignments.stated import Stated, read_stated, template
 from sensor_gateway.cli.progress import Progress
 from sensor_gateway.config import ConfigError, Sensor, Settings, load_settings
 from sensor_gateway.garbage import for_long_computing
-from sensor_gateway.gateway import SPOOL_FILE, STORE_FILE
 from sensor_gateway.replay import derivation, report
-from sensor_gateway.replay.alignment_changes import alignment_changes
 from sensor_gateway.replay.check import check
 from sensor_gateway.replay.cluster import connect, replay_cohort
 from sensor_gateway.replay.derivation import derived_path
@@ -38,6 +37,7 @@ from sensor_gateway.sinks.influx_admin import RemoteError
 from sensor_gateway.sinks.makers import DERIVED, Maker
 from sensor_gateway.sinks.store import Store, StoreError
 from sensor_gateway.spool.block import BlockError
+from sensor_gateway.status.status import SPOOL_FILE, STORE_FILE
 from sensor_gateway.study_file import differences, load_study, study_of
 
 _TEXT = """\

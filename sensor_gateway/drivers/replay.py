@@ -31,7 +31,7 @@ from sensor_gateway.drivers.base import (
     TransportContext,
 )
 from sensor_gateway.drivers.options import option_error, read_options, time_option
-from sensor_gateway.process import ProcessOptions, neutral_span_s, resolve_alignment
+from sensor_gateway.recording.alignment import align_recording, neutral_span_s
 from sensor_gateway.recording.recording import Recording, RecordingError, read_recording
 
 UUID: Final = "replay"
@@ -192,9 +192,7 @@ class ReplaySensor:
         if not window:
             return None
         try:
-            return resolve_alignment(
-                self.recording, ProcessOptions(neutral_s=neutral_span_s(window), mount=sensor.mount)
-            )[0]
+            return align_recording(self.recording, sensor.mount, neutral_span_s(window)).alignment
         except ValueError as e:
             raise option_error(sensor, "neutral", window, str(e)) from None
 

@@ -24,10 +24,10 @@ from sensor_gateway.export.dictionary_doc import dictionary_json, dictionary_mar
 from sensor_gateway.export.manifest import write_manifest
 from sensor_gateway.export.selection import ExportError, Form, Progress, Selection, part_of, refuse_by_day, told
 from sensor_gateway.export.tables import column_table, repeated, schema_of
-from sensor_gateway.gateway import SPOOL_FILE
 from sensor_gateway.replay.journal_samples import JournalSamples, span_of
 from sensor_gateway.replay.rederive import SpoolReader, recipe_of
 from sensor_gateway.spool.journal import JournalReader
+from sensor_gateway.status.status import SPOOL_FILE
 from sensor_gateway.whole_files import FileSet
 
 TABLE: Final = "raw"

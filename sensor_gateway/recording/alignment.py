@@ -44,9 +44,9 @@ Neutral: TypeAlias = tuple[float, float] | Literal["auto"] | None
 """Seconds T0, T1 on the recording's own time, "auto" to find them, or None for no neutral pose."""
 NOMINAL_MOUNT: Final = Sensor(id="clip-1", wearer="w-001").mount
 MOUNT_ID: Final = "mount-1"
+"""A recording begins with one wearing."""
 _TOLD_S: Final = 60
 """So many seconds of the recording are searched between two words of progress."""
-"""A recording begins with one wearing."""
 MOVEMENTS: Final[Mapping[str, Movement]] = {"functional": "bows", "bows": "bows", "tilts": "pelvic_tilts"}
 """What `--mount` calls a guided movement."""
 _SLOW_POSE_S: Final = 2.0
@@ -70,6 +70,17 @@ class GuidedMove:
     movement: Movement
     from_s: float
     to_s: float
+
+
+def neutral_span_s(text: str) -> tuple[float, float]:
+    """Read "T0:T1" in seconds, T0 before T1; raises ValueError with an example."""
+    try:
+        t0, t1 = map(float, text.split(":"))
+    except ValueError:
+        raise ValueError(f"{text!r} is no span; write two seconds such as 2:8") from None
+    if not t0 < t1 < 1e9:
+        raise ValueError(f"{text!r} must begin before it ends; write e.g. 2:8")
+    return t0, t1
 
 
 def check_mount(text: str) -> GuidedMove | None:

@@ -20,7 +20,7 @@ from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import Sensor
 from sensor_gateway.derive import Recipe
 from sensor_gateway.drivers.base import TransportContext, worn_as
-from sensor_gateway.gateway import transport_factory
+from sensor_gateway.drivers.registry import transport_factory
 from sensor_gateway.replay.journal_samples import span_of
 from sensor_gateway.replay.long import LongDeriver, long_stretches
 from sensor_gateway.sinks.base import Owned

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from processing.types import NS_PER_S
-from sensor_gateway.replay.alignment_changes import AlignmentChange
+from sensor_gateway.alignments.changes import AlignmentChange
 from sensor_gateway.replay.check import words
 from sensor_gateway.replay.derivation import Listed
 from sensor_gateway.replay.diff import KindDiff, WearerDiff

@@ -20,7 +20,7 @@ from processing.alignment.static import AlignmentError, parse_mount
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import ConfigError, Sensor, Settings, load_settings
 from sensor_gateway.drivers.base import TransportContext
-from sensor_gateway.gateway import transport_factory
+from sensor_gateway.drivers.registry import transport_factory
 from sensor_gateway.sensors.discovery import is_placeholder
 from sensor_gateway.whole_files import write_whole
 

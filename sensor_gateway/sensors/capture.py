@@ -26,7 +26,7 @@ from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import ConfigError, Sensor
 from sensor_gateway.drivers.base import Battery, Driver, Received, Rejected, TransportContext
 from sensor_gateway.drivers.reasons import Tally
-from sensor_gateway.gateway import transport_factory
+from sensor_gateway.drivers.registry import transport_factory
 
 FORMAT: Final = 1
 SUFFIX: Final = ".capture.jsonl"

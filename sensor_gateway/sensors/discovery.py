@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from typing import Final, Protocol, runtime_checkable
 
 from sensor_gateway.config import Sensor
 from sensor_gateway.drivers.base import Advert, Driver
-from sensor_gateway.gateway import GROUP
+from sensor_gateway.drivers.registry import installed
 from sensor_gateway.radio.adapter import Radio
 
 ADDRESS: Final = re.compile(r"(?:[0-9A-F]{2}:){5}[0-9A-F]{2}|[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}")
@@ -66,13 +65,13 @@ class Seen:
 def known_drivers() -> list[Known]:
     """Every installed driver that can recognise an advertisement, by name; simulations and recordings are not among them."""
     found = []
-    for point in sorted(entry_points(group=GROUP), key=lambda p: p.name):
+    for name, point in installed().items():
         try:
             factory = point.load()
             if isinstance(factory, MakesDriver):
-                found.append(Known(point.name, factory.driver_class()))
+                found.append(Known(name, factory.driver_class()))
         except Exception as e:  # noqa: BLE001 - code from elsewhere: one broken driver must not hide the others
-            found.append(Known(point.name, None, f"{type(e).__name__}: {e}"))
+            found.append(Known(name, None, f"{type(e).__name__}: {e}"))
     return found
 
 

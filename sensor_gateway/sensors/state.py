@@ -21,10 +21,11 @@ from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import Sensor, Settings
 from sensor_gateway.drivers.base import Rejected, TransportContext
 from sensor_gateway.drivers.reasons import Tally
-from sensor_gateway.gateway import SPOOL_FILE, STORE_FILE, transport_factory
+from sensor_gateway.drivers.registry import transport_factory
 from sensor_gateway.replay.rederive import ReplayError, SpoolReader
 from sensor_gateway.sensors.tail import journal_tail
 from sensor_gateway.spool.journal import CONTROL
+from sensor_gateway.status.status import SPOOL_FILE, STORE_FILE
 
 FRESH_S: Final = 60.0
 """Data older than this are not a state any more: a gateway writes several times a second."""

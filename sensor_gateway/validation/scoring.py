@@ -13,7 +13,7 @@ import numpy as np
 
 from processing.frames import rotate, tilt_and_obliquity_deg
 from processing.types import F64
-from sensor_gateway.process import ProcessOptions, resolve_alignment
+from sensor_gateway.recording.alignment import align_recording
 from sensor_gateway.recording.recording import Recording, RecordingError, read_recording
 from sensor_gateway.validation import chain, peers
 from sensor_gateway.validation.alignment import Surveyed, survey_case
@@ -99,7 +99,7 @@ def _orientation_rows(case: Case, truth: Truth, recording: Recording, name: str,
     if truth.up_s is not None:
         yield from inclination_rows(truth, chain.on_truth(truth.t_s, recording.file_times_ns, up), blank)
     if truth.tilt_deg is not None:
-        alignment, _ = resolve_alignment(recording, ProcessOptions(neutral_s=truth.neutral_s, mount=case.mount))
+        alignment = align_recording(recording, case.mount, truth.neutral_s).alignment
         tilt, side = tilt_and_obliquity_deg(rotate(alignment.r_ps, up))
         yield from tilt_rows(
             truth,

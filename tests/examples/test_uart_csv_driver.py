@@ -18,7 +18,7 @@ from bumble.core import AdvertisingData
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import Sensor
 from sensor_gateway.drivers.base import Rejected, TransportContext
-from sensor_gateway.gateway import transport_factory
+from sensor_gateway.drivers.registry import transport_factory
 from tests.ble.support.air import Air
 from tests.ble.support.bench import driver_bench
 from tests.ble.support.peripheral import NOTIFY, WRITE_SILENTLY, Peripheral

@@ -24,11 +24,12 @@ from sensor_gateway.cli import main
 from sensor_gateway.config import load_settings
 from sensor_gateway.drivers.base import Late
 from sensor_gateway.drivers.open_profile import OpenProfileDriver
-from sensor_gateway.gateway import SPOOL_FILE, STORE_FILE, Gateway
+from sensor_gateway.gateway import Gateway
 from sensor_gateway.radio.pool import Radios
 from sensor_gateway.replay.rederive import SpoolReader
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.spool.journal import CONTROL, JournalReader
+from sensor_gateway.status.status import SPOOL_FILE, STORE_FILE
 from sensor_gateway.study_file import load_study
 from tests.ble.support.air import Air
 from tests.ble.support.backend import Central

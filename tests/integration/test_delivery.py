@@ -14,7 +14,8 @@ import pytest
 from processing.dictionary import KINDS
 from processing.types import GRAVITY_MPS2
 from sensor_gateway.bridge.queue import BridgeQueue
-from sensor_gateway.process import ProcessOptions, neutral_span_s, process_file
+from sensor_gateway.process import ProcessOptions, process_file
+from sensor_gateway.recording.alignment import neutral_span_s
 from tests.integration.servers import Stack, Tiltline, wait_until
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]

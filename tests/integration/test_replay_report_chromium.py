@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Browser
 
 from processing.types import NS_PER_S
+from sensor_gateway.alignments.changes import AlignmentChange
 from sensor_gateway.replay import report
-from sensor_gateway.replay.alignment_changes import AlignmentChange
 from sensor_gateway.replay.diff import diff
 from tests.integration.page_site import AXE_RUN, CHROMIUM
 from tests.sensor_gateway.test_replay_diff import T0, flag, head, metric, store

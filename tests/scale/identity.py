@@ -38,9 +38,8 @@ from processing.rules.study import Study
 from processing.synthetic import Wearer, bmi270, day_script, render, sample_times
 from processing.types import F64, NS_PER_S, Record, TimedBatch
 from sensor_gateway.config import Sensor, load_settings
-from sensor_gateway.gateway import SPOOL_FILE, STORE_FILE
-from sensor_gateway.process import ProcessOptions, process_file, resolve_alignment
-from sensor_gateway.recording.alignment import Neutral
+from sensor_gateway.process import ProcessOptions, process_file
+from sensor_gateway.recording.alignment import Neutral, align_recording
 from sensor_gateway.recording.recording import read_recording
 from sensor_gateway.replay.cluster import connect, replay_cohort
 from sensor_gateway.replay.rederive import SpoolReader, compare, deriver_of, rederive
@@ -48,6 +47,7 @@ from sensor_gateway.replay.retro import rederive_retro
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.spool.journal import JournalReader
+from sensor_gateway.status.status import SPOOL_FILE, STORE_FILE
 from tests.integration.servers import REPOSITORY
 
 TOGETHER: Final = 10
@@ -296,7 +296,8 @@ def _in_chunks(
 ) -> None:
     r = read_recording(case.path, case.start_utc_ns)
     timed = TimedBatch(r.t_utc_ns, r.acc_mps2, r.gyr_rps)
-    alignment = resolve_alignment(r, case.options("online"))[0]
+    options = case.options("online")
+    alignment = align_recording(r, options.mount, options.neutral_s).alignment
     setup = CoreSetup(case.wearer, case.sensor, r.rate_hz, alignment)
     for mode, expected in processed.items():
         mounts = find_mounts(pieces(timed, rng), r.rate_hz, alignment) if mode == "retro" else []

@@ -28,11 +28,11 @@ from sensor_gateway import cli
 from sensor_gateway.config import Retention
 from sensor_gateway.export import registry
 from sensor_gateway.export.manifest import check_manifest
-from sensor_gateway.gateway import SPOOL_FILE
 from sensor_gateway.privacy.exports import erase_exports
 from sensor_gateway.privacy.retention import retain
 from sensor_gateway.process import process_file
 from sensor_gateway.spool import block
+from sensor_gateway.status.status import SPOOL_FILE
 from tests.scale.identity import Case, synthetic
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("export_journal")]

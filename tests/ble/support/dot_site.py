@@ -18,12 +18,12 @@ from sensor_gateway.cli import recordings as cli
 from sensor_gateway.config import load_settings
 from sensor_gateway.drivers.base import Late
 from sensor_gateway.drivers.movella_dot import MovellaDotDriver
-from sensor_gateway.gateway import SPOOL_FILE
 from sensor_gateway.radio.recorder import Patience
 from sensor_gateway.replay.rederive import SpoolReader
 from sensor_gateway.replay.retro import RetroCounts, rederive_retro
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.spool.journal import JournalReader
+from sensor_gateway.status.status import SPOOL_FILE
 from tests.ble.support.dot_memory import File
 from tests.ble.support.recording_dot import Logger, Wired
 
