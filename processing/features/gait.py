@@ -1,7 +1,7 @@
 """Steps: when each foot took the weight and which one it was. Causal (`GaitStage`) and looking back (`RetroGait`).
 
 `gait_signal` finds candidates, `gait_path` tells which of them are steps; here the wearer's own rhythm and strength are kept,
-steps are decided about a second after they happened, and the closing step is added: whoever stops walking brings the trailing
+steps are decided about a second after they happened (a soft tread is learnt first: `gait_soft`), and the closing step is added: whoever stops walking brings the trailing
 foot alongside, a step so soft that its rise is a tenth of the others, but one that must come.
 
 Sides: while the left foot carries, the pelvis is pushed to the right, and back when the right foot takes over. Alternation
@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from processing.features.gait_path import LEFT, RIGHT, Chain, PathParams, rhythm_cost
 from processing.features.gait_signal import Candidate, RiseStage
+from processing.features.gait_soft import SoftTread
 from processing.types import NS_PER_S, SecondBlock
 
 HORIZON_S: Final = 0.6
@@ -127,6 +128,7 @@ class GaitStage:
         self._sieve = Sieve(self.params)
         self._chain = Chain(self.params)
         self._rhythm = Rhythm(self.params)
+        self._soft = SoftTread(self.params)
         self._known: list[Candidate] = []  # later than the horizon of the decision in hand
         self._undecided = 0  # number of the node that is decided next
         self._last: Candidate | None = None
@@ -155,6 +157,10 @@ class GaitStage:
                 c = known[taken]
                 taken += 1
                 chain.add(c, step_s=rhythm.step_s, fair_mps3=rhythm.fair_mps3(c.t_utc_ns))
+                if soft := self._soft.take(c, rhythm.last_ns):
+                    rhythm = self._rhythm = Rhythm(self.params)
+                    for soft_step in soft:
+                        rhythm.learn(soft_step)
             elif due is not None and (known_until_ns is None or known_until_ns > due):
                 step = self._judge(self._undecided)
                 if step is not None:
@@ -205,6 +211,7 @@ class GaitStage:
             "rises": self._rises.snapshot(),
             "strong_ns": self._sieve.strong_ns,
             "chain": self._chain.snapshot(),
+            "soft": self._soft.snapshot(),
             "rhythm": [list(r.interval_s), list(r.rise_mps3), r.last_ns],
             "known": [_plain(c) for c in self._known],
             "decided": [self._undecided, last, self._last_side, self._in_bout],
@@ -215,6 +222,7 @@ class GaitStage:
         self._rises.restore(state["rises"])
         self._sieve.strong_ns = state["strong_ns"]
         self._chain.restore(state["chain"])
+        self._soft.restore(state["soft"])
         interval_s, rise_mps3, last_ns = state["rhythm"]
         self._rhythm = Rhythm(self.params, list(interval_s), list(rise_mps3), last_ns)
         self._known = [Candidate(*c) for c in state["known"]]

@@ -32,6 +32,8 @@ class PathParams:
     """Step time of a stranger (109 a minute); the wearer's own takes its place."""
     step_log_sd: float = 0.35
     """About a third, either way: first and last steps and turns are in it."""
+    soft_step_s: float = 0.85
+    """Step time of a stranger who walks slowly (70 a minute, some 0.4 m/s)."""
     min_step_s: float = 0.25
     max_step_s: float = 1.5
     """Faster is one step seen twice; slower ends a bout."""

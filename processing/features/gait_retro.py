@@ -2,16 +2,18 @@
 
 A first path finds bouts with a stranger's step time and rise. The second judges each candidate by the walk it lies in, so
 that first steps are judged like later ones. Bouts of fewer than two strides are dropped, and each bout gets its closing step.
+Where no walk was found one is looked for with a soft tread (`gait_soft.py`): that takes four strides.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from typing import Final, NamedTuple
 
 from processing.features.gait import MEMORY, MIN_STEPS, ClosingParams, Sieve, Step, median, step_of
 from processing.features.gait_path import LEFT, RIGHT, Chain, PathParams
 from processing.features.gait_signal import Candidate, RiseStage
+from processing.features.gait_soft import ALONE_S, SOFT_STEPS
 from processing.types import NS_PER_S, SecondBlock
 
 _NEAR_S: Final = 3.0
@@ -52,15 +54,18 @@ class RetroGait:
         """Steps of every added block, in order of time."""
         self._candidates += filter(self._sieve.passes, self._rises.finish())
         p, every = self.params, self._candidates
-        stranger = _Walk(0, p.step_s, p.stranger_rise_mps3 / p.share)
-        walks = [w for bout in self._bouts(every, [stranger] * len(every)) for w in self._describe(every, bout)]
-        near, judged_by = _nearby(every, walks)
-        steps: list[Step] = []
-        for bout in self._bouts(near, judged_by):
-            steps += self._finished(near, judged_by, bout)
-        return steps
+        steps = self._walked(every, _Walk(0, p.step_s, p.stranger_rise_mps3 / p.share), MIN_STEPS)
+        rest = _away(every, [s.t_utc_ns for s in steps])
+        steps += self._walked(rest, _Walk(0, p.soft_step_s, p.floor_mps3 / p.share), SOFT_STEPS)
+        return sorted(steps, key=lambda s: s.t_utc_ns)
 
-    def _bouts(self, candidates: list[Candidate], judged_by: list[_Walk]) -> list[list[_Found]]:
+    def _walked(self, candidates: list[Candidate], stranger: _Walk, least: int) -> list[Step]:
+        """Steps of bouts of at least ``least``, found as a stranger's and judged anew as the wearer's own."""
+        bouts = self._bouts(candidates, [stranger] * len(candidates), least)
+        near, judged_by = _nearby(candidates, [w for bout in bouts for w in self._describe(candidates, bout)])
+        return [s for bout in self._bouts(near, judged_by, least) for s in self._finished(near, judged_by, bout)]
+
+    def _bouts(self, candidates: list[Candidate], judged_by: list[_Walk], least: int) -> list[list[_Found]]:
         """The best path, parted where it pauses; short bouts left out."""
         p = self.params
         chain = Chain(p)
@@ -74,7 +79,7 @@ class RetroGait:
                 bouts.append([])
             bouts[-1].append(_Found(index, side, chain.nodes[index].side_margin() >= p.sure_margin))
             last_ns = t
-        return [b for b in bouts if len(b) >= MIN_STEPS]
+        return [b for b in bouts if len(b) >= least]
 
     def _fair_mps3(self, walk: _Walk) -> float:
         return max(self.params.floor_mps3, self.params.share * walk.usual_mps3)
@@ -125,3 +130,9 @@ def _nearby(candidates: list[Candidate], walks: list[_Walk]) -> tuple[list[Candi
             near.append(c)
             judged_by.append(walk)
     return near, judged_by
+
+
+def _away(candidates: list[Candidate], times: list[int]) -> list[Candidate]:
+    """Candidates further than `ALONE_S` from all these times (in order)."""
+    alone = round(ALONE_S * NS_PER_S)
+    return [c for c in candidates if bisect_left(times, c.t_utc_ns - alone) == bisect_right(times, c.t_utc_ns + alone)]

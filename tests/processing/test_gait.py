@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 
 from processing import snapshot
 from processing.features.gait import GaitStage, Step
+from processing.features.gait_path import PathParams
 from processing.features.gait_retro import RetroGait
+from processing.features.gait_signal import RiseStage
+from processing.features.gait_soft import SOFT_STEPS
 from processing.types import NS_PER_S, SecondBlock
 from tests.processing.walker import T0_S, Foot, evenly, pieces, rows, walk
 
@@ -75,6 +78,36 @@ def test_looking_back_a_jolt_or_a_shuffle_is_no_walking() -> None:
     assert retro([walk(feet, 30)]) == []
 
 
+def soft_walk(count: int = 40, *, force: float = 0.1) -> tuple[list[Foot], SecondBlock]:
+    """A slow walker's: 67 steps a minute, none of them a stranger's fair step."""
+    feet = [Foot(f.t_s, f.right, force) for f in evenly(6.0, count, 0.9)]
+    return feet, walk(feet, 52, noise_mps2=0.03)
+
+
+def test_a_soft_tread_is_learnt_online_and_found_whole_looking_back() -> None:
+    feet, block = soft_walk()
+    at = np.array([f.t_s for f in feet])
+    assert max(c.rise_mps3 for c in RiseStage().update(block)) < PathParams().stranger_rise_mps3
+    whole, learnt = times(retro([block])), times(online([block]))
+    assert len(whole) == len(feet)
+    assert np.abs(whole - at).max() < 0.08
+    assert len(learnt) >= len(feet) - SOFT_STEPS - 1
+    assert all(np.abs(at - x).min() < 0.08 for x in learnt)
+
+
+@WAYS
+def test_soft_jolts_without_a_rhythm_are_no_steps(find) -> None:
+    rng = np.random.default_rng(5)
+    jolts = [Foot(float(x), bool(rng.integers(2)), 0.1) for x in np.cumsum(rng.uniform(0.3, 4.0, 100)) if x < 195]
+    assert len(jolts) > 60
+    assert not find([walk(jolts, 200)])
+
+
+@WAYS
+def test_a_short_soft_shuffle_is_no_walk(find) -> None:
+    assert not find([soft_walk(SOFT_STEPS - 2)[1]])
+
+
 @WAYS
 def test_steps_within_lost_packets_cost_no_others(find) -> None:
     feet = evenly(4.0, 30)
@@ -133,6 +166,7 @@ def messy(seed: int) -> SecondBlock:
 
 MESSY = messy(11)
 WHOLE = online([MESSY])
+SOFT = soft_walk()[1]
 
 
 def test_the_messy_recording_has_steps_of_all_kinds() -> None:
@@ -144,22 +178,26 @@ def test_the_messy_recording_has_steps_of_all_kinds() -> None:
 
 @settings(max_examples=30)
 @given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=60), restarts=st.sets(st.integers(0, 59), max_size=6))
-def test_any_grouping_and_any_restart_give_the_same_bits(sizes: list[int], restarts: set[int]) -> None:
+@pytest.mark.parametrize("whole", [MESSY, SOFT], ids=["messy", "soft"])
+def test_any_grouping_and_any_restart_give_the_same_bits(
+    whole: SecondBlock, sizes: list[int], restarts: set[int]
+) -> None:
     stage = GaitStage()
     steps: list[Step] = []
-    for i, block in enumerate(pieces(MESSY, sizes)):
+    for i, block in enumerate(pieces(whole, sizes)):
         steps += stage.update(block)
         if i in restarts:
             blob = snapshot.dump(stage.snapshot())
             stage = GaitStage()
             stage.restore(snapshot.load(blob))
-    assert steps + stage.finish() == WHOLE
+    assert steps + stage.finish() == online([whole])
 
 
 @settings(max_examples=10)
 @given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=60))
 def test_looking_back_does_not_depend_on_grouping(sizes: list[int]) -> None:
     assert retro(pieces(MESSY, sizes)) == retro([MESSY])
+    assert retro(pieces(SOFT, sizes)) == retro([SOFT])
 
 
 def test_steps_are_in_order_and_apart() -> None:
