@@ -1,6 +1,7 @@
 """TOML to frozen settings. An unknown key, wrong type or bad value is an error naming the key and the remedy.
 
-All settings stand in this one file, since it is what a person with a question about a key opens; `strict_toml.py` reads them.
+Longer than other modules: all settings stand in this one file, since it is what a person with a question about a key opens.
+`strict_toml.py` reads them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from sensor_gateway.radio.states import RadioLimits, SessionLimits
 from sensor_gateway.strict_toml import ConfigError, read_toml, strict_convert
 from sensor_gateway.wire import topics
 
@@ -164,6 +164,44 @@ class Adapter:
 
     address: str
     max_links: int = 4  # sensors at once; some dongles end at five and then fail without a reason
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """Times of one sensor's life [s] unless said otherwise; the ``[radio.session]`` table of the settings."""
+
+    search_s: float = 15.0
+    first_data_s: float = 5.0
+    stall_s: float = 2.0  # or twenty sample periods, where those are longer
+    check_s: float = 0.25
+    stop_s: float = 3.0  # for the stop sequence when the gateway goes down
+    pause_s: float = 1.0  # after the first failure; doubles up to pause_max_s
+    pause_max_s: float = 60.0
+    missing_pause_s: float = 10.0  # at most, after a search in vain: one that came back must not wait a minute
+    ended_pause_s: float = 3.0  # at most, after a link that broke: at the edge of range it will break again and again
+    adapter_pause_s: float = 1.0  # between looks for an adapter that is gone
+    good_s: float = 30.0  # data for this long start the pauses small again
+    alarm_s: float = 600.0  # without data: the alarm
+    adapter_alarm_s: float = 60.0  # without an adapter: the alarm
+    alarm_failures: int = 8  # connections in a row that failed though the sensor was there: the alarm, earlier
+    backlog: int = 36_000  # payloads that wait while the runner is behind: an hour; then the oldest go
+
+
+@dataclass(frozen=True, slots=True)
+class RadioLimits:
+    """How long each step of the radio may take [s]; the ``[radio.timing]`` table of the settings."""
+
+    scan_slice_s: float = 5.0  # scanning costs the connected sensors airtime, so others get their turn in between
+    scan_pause_s: float = 1.0
+    scan_gather_s: float = 0.3  # on after the first one found: others that are looked for save a scan of their own
+    connect_s: float = 20.0
+    connect_outer_s: float = 60.0  # bleak's own timeout has been seen not to fire
+    subscribe_s: float = 10.0
+    read_s: float = 5.0
+    pair_s: float = 30.0
+    close_s: float = 12.0
+    host_s: float = 10.0  # a question to the operating system, or a repair by it
+    power_off_s: float = 1.0  # how long an adapter stays off where it is switched off and on
 
 
 @dataclass(frozen=True, slots=True)

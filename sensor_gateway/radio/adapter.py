@@ -23,11 +23,11 @@ from bleak import BleakAdapter, BleakClient
 from bleak.args.bluez import BlueZAdapterArgs, BlueZClientArgs
 from bleak.backends.device import BLEDevice
 
+from sensor_gateway.config import RadioLimits
 from sensor_gateway.radio.escalation import AdapterLadder
 from sensor_gateway.radio.host import AdapterInfo, Host, HostError, system_host, within
 from sensor_gateway.radio.link import STACK_ERRORS, Backends, Found, Link, LinkError, text_of
 from sensor_gateway.radio.scanner import Matches, Scanner
-from sensor_gateway.radio.states import RadioLimits
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sensor_gateway.radio.states import Failure, SessionLimits
+from sensor_gateway.config import SessionLimits
+from sensor_gateway.radio.states import Failure
 
 FORGET_AFTER: Final = 3
 """Failures of one sensor in a row, though it is there, after which the operating system forgets it; and again each so many."""

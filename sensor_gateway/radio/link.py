@@ -21,10 +21,11 @@ from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import BaseBleakScanner
 from bleak.exc import BleakDBusError, BleakError
 
+from sensor_gateway.config import RadioLimits
 from sensor_gateway.drivers.base import Advert, Step
 from sensor_gateway.radio.bus_errors import in_words
 from sensor_gateway.radio.host import Host
-from sensor_gateway.radio.states import Failure, RadioLimits
+from sensor_gateway.radio.states import Failure
 
 log = logging.getLogger(__name__)
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sensor_gateway.config import RadioSettings
+from sensor_gateway.config import RadioSettings, SessionLimits
 from sensor_gateway.drivers.base import TransportContext
 from sensor_gateway.radio.adapter import MAX_LINKS, Radio
 from sensor_gateway.radio.link import Backends
-from sensor_gateway.radio.states import SessionLimits
 
 
 class Radios:

@@ -20,10 +20,10 @@ from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
 from bleak.exc import BleakBluetoothNotAvailableError, BleakBluetoothNotAvailableReason
 
+from sensor_gateway.config import RadioLimits
 from sensor_gateway.drivers.base import Advert
 from sensor_gateway.radio.bus_errors import NO_RIGHTS
 from sensor_gateway.radio.link import STACK_ERRORS, Backends, Found, LinkError, text_of
-from sensor_gateway.radio.states import RadioLimits
 
 log = logging.getLogger(__name__)
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 
 from processing.types import NS_PER_S, ImuBatch
 from sensor_gateway.clock import Clock
+from sensor_gateway.config import SessionLimits
 from sensor_gateway.drivers.base import (
     Advert,
     Driver,
@@ -36,7 +37,7 @@ from sensor_gateway.drivers.base import (
 from sensor_gateway.radio.adapter import Radio
 from sensor_gateway.radio.escalation import SensorLadder, pause_s
 from sensor_gateway.radio.link import FIRMWARE_UUID, SERIAL_UUID, Found, Link, LinkError
-from sensor_gateway.radio.states import Failure, LinkState, LinkStats, SessionLimits, follow
+from sensor_gateway.radio.states import Failure, LinkState, LinkStats, follow
 
 log = logging.getLogger(__name__)
 

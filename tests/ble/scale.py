@@ -26,13 +26,12 @@ from processing.pipeline import DeviceStatus
 from processing.rules.study import Study
 from processing.types import ImuBatch
 from sensor_gateway.clock import SystemClock
-from sensor_gateway.config import Adapter, RadioSettings, Sensor, Settings, Site, Web
+from sensor_gateway.config import Adapter, RadioLimits, RadioSettings, Sensor, SessionLimits, Settings, Site, Web
 from sensor_gateway.drivers.open_profile import OpenProfileDriver
 from sensor_gateway.gateway import Gateway
 from sensor_gateway.radio.link import Backends
 from sensor_gateway.radio.pool import Radios
 from sensor_gateway.radio.session import Session
-from sensor_gateway.radio.states import RadioLimits, SessionLimits
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.spool.database import Spool
 from sensor_gateway.spool.journal import CONTROL, Journal

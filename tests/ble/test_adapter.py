@@ -12,7 +12,7 @@ from typing import ClassVar
 import pytest
 
 from sensor_gateway.clock import SystemClock
-from sensor_gateway.config import Adapter, ConfigError, RadioSettings, Sensor
+from sensor_gateway.config import Adapter, ConfigError, RadioLimits, RadioSettings, Sensor, SessionLimits
 from sensor_gateway.drivers.base import Capabilities, Received
 from sensor_gateway.drivers.open_profile import SERVICE_UUID, OpenProfileDriver
 from sensor_gateway.drivers.polar import PolarDriver
@@ -21,7 +21,6 @@ from sensor_gateway.radio.escalation import CYCLE_AFTER
 from sensor_gateway.radio.pool import RadioContext, Radios
 from sensor_gateway.radio.sensors import open_profile_sensor
 from sensor_gateway.radio.session import Session, Who
-from sensor_gateway.radio.states import RadioLimits, SessionLimits
 from tests.ble.support.air import Air
 from tests.ble.support.backend import CENTRAL_ADDRESS, Central
 from tests.ble.support.bench import driver_bench

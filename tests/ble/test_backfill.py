@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from processing.types import F64, GRAVITY_MPS2, ImuBatch
+from sensor_gateway.config import SessionLimits
 from sensor_gateway.drivers.base import Late, Received, Rejected
 from sensor_gateway.drivers.open_profile import SERVICE_UUID, OpenProfileDriver
 from sensor_gateway.radio.adapter import Radio
 from sensor_gateway.radio.session import Session
-from sensor_gateway.radio.states import SessionLimits
 from tests.ble.support.air import Air
 from tests.ble.support.backend import Central
 from tests.ble.support.bench import ADDRESS, RADIO

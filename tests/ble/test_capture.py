@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from sensor_gateway.cli import capture as cli
+from sensor_gateway.config import RadioLimits
 from sensor_gateway.radio.adapter import Radio
-from sensor_gateway.radio.states import RadioLimits
 from sensor_gateway.sensors.capture import differences, read_capture
 from tests.ble.support.air import Air
 from tests.ble.support.backend import Central

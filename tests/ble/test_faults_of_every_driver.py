@@ -20,6 +20,7 @@ import pytest
 from processing.clock.timebase import Timebase, TimebaseParams
 from processing.types import ImuBatch
 from sensor_gateway.clock import SystemClock
+from sensor_gateway.config import RadioLimits, SessionLimits
 from sensor_gateway.drivers.base import Decoded, Driver, Received
 from sensor_gateway.drivers.capture2go import Capture2GoDriver
 from sensor_gateway.drivers.metamotion import MetaMotionDriver
@@ -30,7 +31,6 @@ from sensor_gateway.drivers.polar import PolarDriver
 from sensor_gateway.drivers.witmotion import WitMotionDriver
 from sensor_gateway.radio.adapter import Radio
 from sensor_gateway.radio.session import Session, Who
-from sensor_gateway.radio.states import RadioLimits, SessionLimits
 from tests.ble.support.air import Air
 from tests.ble.support.backend import Central
 from tests.ble.support.clip import Clip

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from bleak.exc import BleakDBusError
 
+from sensor_gateway.config import RadioLimits
 from sensor_gateway.drivers.base import Step
 from sensor_gateway.radio.link import UNKNOWN_OBJECT, Link, LinkError
-from sensor_gateway.radio.states import RadioLimits
 
 pytestmark = pytest.mark.anyio
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from sensor_gateway.clock import SystemClock
+from sensor_gateway.config import RadioLimits, SessionLimits
 from sensor_gateway.drivers.open_profile import SERVICE_UUID, OpenProfileDriver
 from sensor_gateway.radio.adapter import Radio
 from sensor_gateway.radio.session import Session, Who
-from sensor_gateway.radio.states import RadioLimits, SessionLimits
 from tests.ble.scale import Outcome, measure
 from tests.ble.support.air import Air
 from tests.ble.support.backend import Central

@@ -13,10 +13,9 @@ from bumble.core import AdvertisingData
 
 from sensor_gateway.cli import bind as bind_cli
 from sensor_gateway.cli import scan as scan_cli
-from sensor_gateway.config import load_settings
+from sensor_gateway.config import RadioLimits, load_settings
 from sensor_gateway.radio.adapter import Radio
 from sensor_gateway.radio.link import Backends
-from sensor_gateway.radio.states import RadioLimits
 from tests.ble.support.air import Air
 from tests.ble.support.backend import Central
 from tests.ble.support.clip import Clip

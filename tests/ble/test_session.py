@@ -16,14 +16,13 @@ from bleak.backends.characteristic import BleakGATTCharacteristic
 
 from processing.types import ImuBatch
 from sensor_gateway.clock import SystemClock
-from sensor_gateway.config import ConfigError, Sensor
+from sensor_gateway.config import ConfigError, RadioLimits, Sensor, SessionLimits
 from sensor_gateway.drivers.base import Received, TransportContext
 from sensor_gateway.drivers.open_profile import DATA_UUID, SERVICE_UUID, OpenProfileDriver
 from sensor_gateway.radio.adapter import Radio
 from sensor_gateway.radio.link import LinkError
 from sensor_gateway.radio.sensors import open_profile_sensor
 from sensor_gateway.radio.session import Session
-from sensor_gateway.radio.states import RadioLimits, SessionLimits
 from tests.ble.support.air import Air
 from tests.ble.support.backend import Central
 from tests.ble.support.clip import Clip
@@ -319,7 +318,7 @@ async def test_a_device_without_the_profile_is_named() -> None:
         with pytest.raises(LinkError, match="no characteristic 0000ffff"):
             async with b.radio.connect(found) as link:
                 await link.subscribe(["0000ffff-0000-1000-8000-00805f9b34fb"], lambda _u, _p: None)
-        assert not b.clip.is_connected
+        await b.until(lambda: not b.clip.is_connected)
 
 
 def test_settings_are_checked_when_the_transport_is_made() -> None:

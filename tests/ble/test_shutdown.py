@@ -11,10 +11,9 @@ import pytest
 
 from processing.rules.study import Study
 from sensor_gateway.clock import SystemClock
-from sensor_gateway.config import RadioSettings, Sensor, Settings, Site, Web
+from sensor_gateway.config import RadioLimits, RadioSettings, Sensor, SessionLimits, Settings, Site, Web
 from sensor_gateway.gateway import Gateway
 from sensor_gateway.radio.pool import Radios
-from sensor_gateway.radio.states import RadioLimits, SessionLimits
 from sensor_gateway.spool.database import Spool
 from sensor_gateway.spool.journal import Journal
 from tests.ble.support.air import Air

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from dbus_fast.aio import MessageBus
 
-from sensor_gateway.config import ConfigError, load_settings
+from sensor_gateway.config import ConfigError, SessionLimits, load_settings
 from sensor_gateway.radio.escalation import CYCLE_AFTER, DEAF_S, FORGET_AFTER, AdapterLadder, SensorLadder, pause_s
 from sensor_gateway.radio.host import AdapterInfo, BlueZ, HostError
-from sensor_gateway.radio.states import FOLLOWS, SessionLimits, StateError, follow
+from sensor_gateway.radio.states import FOLLOWS, StateError, follow
 from tests.sensor_gateway.fake_bluez import FakeAdapter, FakeDevice
 
 LIMITS = SessionLimits()

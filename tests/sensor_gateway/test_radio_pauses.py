@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from sensor_gateway.config import SessionLimits
 from sensor_gateway.radio.escalation import pause_s
-from sensor_gateway.radio.states import Failure, SessionLimits
+from sensor_gateway.radio.states import Failure
 
 LIMITS = SessionLimits()
 

@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 
 from processing.types import ImuBatch
 from sensor_gateway.clock import SystemClock
+from sensor_gateway.config import RadioLimits, SessionLimits
 from sensor_gateway.drivers.base import Decoded, Driver, Received
 from sensor_gateway.radio.adapter import Radio
 from sensor_gateway.radio.session import Session
-from sensor_gateway.radio.states import RadioLimits, SessionLimits
 from tests.ble.support.air import Air
 from tests.ble.support.backend import Central
 from tests.ble.support.peripheral import Peripheral
