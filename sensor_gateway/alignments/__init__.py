@@ -1,1 +1,1 @@
-"""A wearer's alignments on record: their history, the notes people add, corrections of the past, absolute tilt for the eye."""
+"""A wearer's alignments on record: their history, the notes people add, what files of others state, absolute tilt for the eye."""

@@ -2,7 +2,7 @@
 
 `alignment-notes.ndjson` in the gateway's data folder, one note a line, each with its version (1, 2, 3 … in the order of entry), when
 it was entered and for whom. It stands beside the journal, not in it: an offset changes what is shown, never what is computed
-(no rule uses it), and a correction leads to a derivation of its own (`alignments/correct.py`), so replaying the journal gives what
+(no rule uses it), and a correction leads to a derivation of its own (`replay/correct_alignment.py`), so replaying the journal gives what
 was stored before and after. Command line and page write it through `append`, the gateway running or not.
 """
 

@@ -1,7 +1,7 @@
 """A file that says how clips really sat, for a replay: `tiltline replay --alignment FILE`, and the template to start from.
 
 Each entry says since when it holds and what holds then. What the file does not name stays as the gateway had it. Reading it
-is all that happens here; `resolve.py` makes alignments of it.
+is all that happens here; `replay/resolve_alignments.py` makes alignments of it.
 """
 
 from __future__ import annotations

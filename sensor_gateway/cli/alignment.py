@@ -15,7 +15,6 @@ from processing.alignment.history import aged_uncertainty_deg
 from processing.alignment.offset import METHOD_DEG, PelvicOffset
 from processing.alignment.static import AlignmentError
 from processing.types import NS_PER_S
-from sensor_gateway.alignments.correct import CorrectionError, derive_beside, with_mount, with_pose
 from sensor_gateway.alignments.history import WearerHistory, as_rows, read_history
 from sensor_gateway.alignments.notes import (
     Correction,
@@ -32,6 +31,7 @@ from sensor_gateway.cli.progress import Progress
 from sensor_gateway.cli.times import utc_ns
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import ConfigError, Settings, load_settings
+from sensor_gateway.replay.correct_alignment import CorrectionError, derive_beside, with_mount, with_pose
 from sensor_gateway.replay.derivation import check_name, derived_path
 from sensor_gateway.replay.rederive import ReplayError, SpoolReader
 from sensor_gateway.sinks.store import Store, StoreError

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import msgspec
 
-from sensor_gateway.commands import message as wire
 from sensor_gateway.config import ConfigError, load_settings, read_toml
 from sensor_gateway.mqtt_link import Link, LinkError, LinkSettings
 from sensor_gateway.secrets import read_secret
+from sensor_gateway.wire import commands as wire
 from sensor_gateway.wire import topics
 
 WAIT_S = 15.0

@@ -16,9 +16,7 @@ from zoneinfo import ZoneInfo
 from processing.alignment.static import AlignmentError
 from processing.rules.study import Study, study_hash
 from sensor_gateway.alignments.changes import alignment_changes
-from sensor_gateway.alignments.correct import CorrectionError
 from sensor_gateway.alignments.history import read_history
-from sensor_gateway.alignments.resolve import Used, resolve
 from sensor_gateway.alignments.stated import Stated, read_stated, template
 from sensor_gateway.cli.progress import Progress
 from sensor_gateway.config import ConfigError, Sensor, Settings, load_settings
@@ -26,10 +24,12 @@ from sensor_gateway.garbage import for_long_computing
 from sensor_gateway.replay import derivation, report
 from sensor_gateway.replay.check import check
 from sensor_gateway.replay.cluster import connect, replay_cohort
+from sensor_gateway.replay.correct_alignment import CorrectionError
 from sensor_gateway.replay.derivation import derived_path
 from sensor_gateway.replay.diff import diff
 from sensor_gateway.replay.publish import Published, publish_all
 from sensor_gateway.replay.rederive import ReplayError, SpoolReader, rederive
+from sensor_gateway.replay.resolve_alignments import Used, resolve
 from sensor_gateway.replay.retro import rederive_retro
 from sensor_gateway.secrets import INFLUX_VARIABLE, read_secret
 from sensor_gateway.sinks.influx import InfluxDownError

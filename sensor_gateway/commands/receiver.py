@@ -20,7 +20,6 @@ from processing.pipeline import CaptureNeutral
 from sensor_gateway.clock import Clock
 from sensor_gateway.commands.command import CommandError
 from sensor_gateway.commands.ledger import Ledger
-from sensor_gateway.commands.message import Body, Receipt, RefusedError, control, open_envelope, signed_body
 from sensor_gateway.config import ConfigError, Settings
 from sensor_gateway.mqtt_link import Incoming, Link, LinkError, LinkSettings
 from sensor_gateway.rates import Buckets, Rate
@@ -28,6 +27,7 @@ from sensor_gateway.secrets import read_secret
 from sensor_gateway.sinks.base import Backoff, Complaints
 from sensor_gateway.status.refusals import Refusals, shown
 from sensor_gateway.wire import topics
+from sensor_gateway.wire.commands import Body, Receipt, RefusedError, control, open_envelope, signed_body
 from sensor_gateway.wire.messages import VERSION
 
 log = logging.getLogger(__name__)

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from processing.dictionary import EVENT_TYPES, KINDS
-from sensor_gateway.commands.message import MAX_BYTES as MAX_COMMAND_BYTES
 from sensor_gateway.wire import topics
+from sensor_gateway.wire.commands import MAX_BYTES as MAX_COMMAND_BYTES
 from sensor_gateway.wire.messages import MAX_BYTES, VERSION
 from sensor_gateway.wire.schemas import Schema, schemas
 

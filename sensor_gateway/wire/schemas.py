@@ -1,7 +1,7 @@
 """A JSON Schema (draft-07) for each payload that travels over MQTT.
 
 Records, statuses and notices come from `processing/dictionary`; commands and receipts from the types that decode them
-(`commands/message.py`). `asyncapi.py` says on which topic each travels and writes them to `docs/schema`.
+(`wire/commands.py`). `asyncapi.py` says on which topic each travels and writes them to `docs/schema`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import msgspec
 
 from processing.dictionary import EVENT_DATA, KINDS, MAX_T_UTC_NS, Field
 from processing.types import KIND_OF
-from sensor_gateway.commands.message import Body, Envelope, Receipt
 from sensor_gateway.wire import topics
+from sensor_gateway.wire.commands import Body, Envelope, Receipt
 from sensor_gateway.wire.messages import VERSION
 
 Schema: TypeAlias = dict[str, Any]

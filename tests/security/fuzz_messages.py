@@ -35,7 +35,6 @@ from sensor_gateway.bridge.intake import sort_out
 from sensor_gateway.bridge.queue import Good
 from sensor_gateway.bridge.states import GatewayStates
 from sensor_gateway.clock import SystemClock
-from sensor_gateway.commands import message as wire
 from sensor_gateway.commands.command import Command
 from sensor_gateway.commands.receiver import Receiver
 from sensor_gateway.config import Commands, Issuer, Sensor, Settings, Site
@@ -46,6 +45,7 @@ from sensor_gateway.sinks.base import Entry
 from sensor_gateway.status.refusals import Refusals
 from sensor_gateway.web.app import Access, create_app
 from sensor_gateway.web.guard import PageLimits
+from sensor_gateway.wire import commands as wire
 from sensor_gateway.wire import topics
 from sensor_gateway.wire.messages import MessageError, decode_durable, encode_message, encode_record
 

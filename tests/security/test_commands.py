@@ -19,13 +19,13 @@ from processing.coaching.controls import SetMode, SetProgramme
 from processing.pipeline import CaptureNeutral
 from processing.rules.study import Study
 from sensor_gateway.clock import SystemClock
-from sensor_gateway.commands import message as wire
 from sensor_gateway.commands.command import CommandError
 from sensor_gateway.commands.receiver import Receiver
 from sensor_gateway.config import Commands, ConfigError, Issuer, Mqtt, Sensor, Settings, Site, Web
 from sensor_gateway.gateway import Gateway
 from sensor_gateway.mqtt_link import Incoming, Link, LinkError, LinkSettings
 from sensor_gateway.stack.access import SiteUsers, gateway_access, password_line, site_access
+from sensor_gateway.wire import commands as wire
 from sensor_gateway.wire import topics
 from tests.integration.servers import Mosquitto, need, wait_until
 

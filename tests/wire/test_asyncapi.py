@@ -15,9 +15,8 @@ import pytest
 
 from processing.rules.study import Study
 from processing.types import Event, Record
-from sensor_gateway.commands import message as commands
-from sensor_gateway.commands.message import RefusedError
-from sensor_gateway.wire import asyncapi, messages, schemas, topics
+from sensor_gateway.wire import asyncapi, commands, messages, schemas, topics
+from sensor_gateway.wire.commands import RefusedError
 from sensor_gateway.wire.messages import MessageError
 from tests.sensor_gateway.test_wire import DEVICE, EPOCH, METRIC, SPOOL, T0, entry
 from tests.wire.document import Document, complaints, damaged

@@ -1,4 +1,4 @@
-"""What a file of alignments (`stated.py`) comes to: from which instant which alignment holds, for a replay of one sensor.
+"""What a file of alignments (`alignments/stated.py`) comes to: from which instant which alignment holds, for a replay of one sensor.
 
 Entries are taken in the order of their instants, each on top of those before: a pose keeps the front that is in force by then. What is
 to be found (`auto`) is searched in the journal's samples by the same code as `tiltline process --mount auto --neutral auto`.
@@ -17,13 +17,13 @@ from processing.alignment.history import AlignmentHistory, aged_uncertainty_deg
 from processing.alignment.static import Alignment, Mount, align, record
 from processing.rules.study import Study
 from processing.types import GRAVITY_MPS2, NS_PER_S, TimedBatch
-from sensor_gateway.alignments.correct import CorrectionError, with_mount, with_pose
 from sensor_gateway.alignments.history import read_history
 from sensor_gateway.alignments.stated import AUTO, Stated
 from sensor_gateway.config import Sensor
 from sensor_gateway.recording.alignment import Neutral, align_recording
 from sensor_gateway.recording.files import RecordingError
 from sensor_gateway.recording.recording import Recording
+from sensor_gateway.replay.correct_alignment import CorrectionError, with_mount, with_pose
 from sensor_gateway.replay.journal_samples import JournalSamples, span_of
 from sensor_gateway.replay.rederive import SpoolReader, derive_until, recipe_of
 from sensor_gateway.sinks.store import Store
