@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from sensor_gateway.bridge.intake import sort_out
-from sensor_gateway.bridge.queue import Bad, BridgeQueue, Queued, QueueError
+from sensor_gateway.bridge.queue import Bad, BridgeQueue, QueueError
 from sensor_gateway.bridge.share import Part, Share
 from sensor_gateway.bridge.states import GatewayStates, own_line
 from sensor_gateway.clock import Clock, SystemClock
@@ -29,6 +29,7 @@ from sensor_gateway.status.refusals import Refusals, by_door, shown
 from sensor_gateway.status.report import ClockWatch, Report, Reporter, vitals
 from sensor_gateway.status.status import BRIDGE_FILE, StatusError, bridge_books
 from sensor_gateway.wire import topics
+from sensor_gateway.wire.line import Queued
 from sensor_gateway.wire.messages import encode_durable
 
 log = logging.getLogger(__name__)

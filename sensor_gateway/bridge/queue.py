@@ -20,6 +20,7 @@ from sensor_gateway.bridge import letters as bridge_letters
 from sensor_gateway.bridge import sources
 from sensor_gateway.bridge.letters import BYTES_MAX, LETTERS_MAX, Letter
 from sensor_gateway.clock import Clock, SystemClock
+from sensor_gateway.wire.line import Queued
 from sensor_gateway.wire.messages import Message
 
 SCHEMA_VERSION: Final = 1
@@ -76,14 +77,6 @@ class Bad:
     reason: str
     message: Message | None = None
     kind: str = "form"
-
-
-@dataclass(frozen=True, slots=True)
-class Queued:
-    """A line that waits for the database."""
-
-    id: int
-    line: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,6 @@ from processing.pipeline import Answer
 from processing.rules.base import EPOCH_S
 from processing.rules.study import Study
 from processing.types import NS_PER_S, Record
-from sensor_gateway.bridge.queue import Queued
 from sensor_gateway.clock import Clock
 from sensor_gateway.cohort.life import Life, summary
 from sensor_gateway.cohort.people import people
@@ -35,7 +34,7 @@ from sensor_gateway.entries import addressed
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.influx import InfluxWriter
 from sensor_gateway.sinks.store import Store
-from sensor_gateway.wire.line import line
+from sensor_gateway.wire.line import Queued, line
 
 SITE: Final = "demo"
 VERSION: Final = "synthetic-cohort"

@@ -14,12 +14,11 @@ from typing import Final
 
 from processing.dictionary import KINDS, RETRO, measurement_of
 from processing.types import KIND_OF, Record
-from sensor_gateway.bridge.queue import Queued
 from sensor_gateway.config import Influx
 from sensor_gateway.sinks.influx import InfluxWriter
 from sensor_gateway.sinks.influx_admin import Database
 from sensor_gateway.sinks.store import Store
-from sensor_gateway.wire.line import line
+from sensor_gateway.wire.line import Queued, line
 
 _RECORD: Final = {kind: record for record, kind in KIND_OF.items()}
 

@@ -17,6 +17,7 @@ from typing import Final, Protocol
 
 from processing.types import Record
 from sensor_gateway.spool.database import SpoolFullError
+from sensor_gateway.wire.messages import Entry
 
 log = logging.getLogger(__name__)
 
@@ -29,25 +30,6 @@ _BACKOFF_MAX_S: Final = (
 
 class SinkError(Exception):
     """A sink cannot take records now; the text names the sink and the remedy. The records stay in the outbox."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One outbox row: the record as the JSON object it was stored as, whom it belongs to, and its place in the queue.
-
-    ``seq`` numbers the rows of one spool from 1; ``floor`` is the lowest row this sink had not confirmed when this one
-    was read, ``after`` the row before it (``floor - 1`` for the first). A receiver that has everything up to ``after``
-    has everything up to ``seq`` with this row, whatever was dropped in between.
-    """
-
-    seq: int
-    after: int
-    floor: int
-    wearer: str
-    sensor: str
-    kind: str
-    t_utc_ns: int
-    body: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-from sensor_gateway.sinks.base import Entry, SinkError, Source, run_writer
-from sensor_gateway.wire.messages import MessageError, decode_message, encode_message
+from sensor_gateway.sinks.base import SinkError, Source, run_writer
+from sensor_gateway.wire.messages import Entry, MessageError, decode_message, encode_message
 
 _TAIL: Final = 256 * 1024
 DAY_NS: Final = 86_400 * 1_000_000_000

@@ -21,8 +21,8 @@ from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.rest import ApiException
 from urllib3.exceptions import HTTPError
 
-from sensor_gateway.bridge.queue import Queued
 from sensor_gateway.config import Influx
+from sensor_gateway.wire.line import Queued
 
 _CONTENT: Final = (400, 413, 422)
 _SETUP: Final = {

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sensor_gateway.clock import SystemClock
-from sensor_gateway.sinks.base import Entry, Owned, SinkError, Source, run_writer
+from sensor_gateway.sinks.base import Owned, SinkError, Source, run_writer
 from sensor_gateway.sinks.makers import COMPUTING, installed
 from sensor_gateway.sinks.store import Store, StoreError
-from sensor_gateway.wire.messages import decode_record
+from sensor_gateway.wire.messages import Entry, decode_record
 
 
 class StoreSink:

@@ -16,11 +16,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from processing.types import KIND_OF, Record
-from sensor_gateway.sinks.base import Entry
 from sensor_gateway.spool.books import DELIVERED, EXPENDABLE, RECEIVED, SINK_DROPPED, delete, drop
 from sensor_gateway.spool.database import Spool, count, count_each
 from sensor_gateway.spool.run import Run, Snapshot, current, note_stored, save
-from sensor_gateway.wire.messages import MAX_BYTES, MessageError, check_record, decode_record, encode_record
+from sensor_gateway.wire.messages import MAX_BYTES, Entry, MessageError, check_record, decode_record, encode_record
 
 SET_ASIDE: Final = "records_set_aside"
 ADDED: Final = "records_added"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 from typing import Final
 
 from processing.dictionary import KINDS, event_facts, measurement_of
@@ -20,6 +21,14 @@ _NOT_FIELDS: Final = ("t_utc_ns", "type", "rule", "data")
 _FIELDS: Final = {
     kind: [(f.name, f.type) for f in fields if f.name not in _NOT_FIELDS] for kind, fields in KINDS.items()
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A line that waits for the database."""
+
+    id: int
+    line: str
 
 
 def line(site: str, wearer: str, sensor: str, record: Record, source: str = "", derivation: str = "") -> str:

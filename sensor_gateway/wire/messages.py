@@ -8,6 +8,7 @@ never changes its meaning within ``v`` 1.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -15,7 +16,6 @@ import numpy as np
 
 from processing.dictionary import EVENT_TYPES, KINDS, MAX_T_UTC_NS
 from processing.types import KIND_OF, POSTURES, DeviceReport, Epoch, Event, Metric, Record
-from sensor_gateway.sinks.base import Entry
 
 VERSION: Final = 1
 MAX_BYTES: Final = 64 * 1024
@@ -29,8 +29,27 @@ class MessageError(ValueError):
     """Bytes that are no valid message or record; says which field and why."""
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One outbox row: the record as the JSON object it was stored as, whom it belongs to, and its place in the queue.
+
+    ``seq`` numbers the rows of one spool from 1; ``floor`` is the lowest row this sink had not confirmed when this one
+    was read, ``after`` the row before it (``floor - 1`` for the first). A receiver that has everything up to ``after``
+    has everything up to ``seq`` with this row, whatever was dropped in between.
+    """
+
+    seq: int
+    after: int
+    floor: int
+    wearer: str
+    sensor: str
+    kind: str
+    t_utc_ns: int
+    body: bytes
+
+
 class Message(msgspec.Struct, frozen=True):
-    """A record on its way. ``seq``, ``after`` and ``floor`` are those of `sinks.base.Entry`; they count within ``spool``, the
+    """A record on its way. ``seq``, ``after`` and ``floor`` are those of `Entry`; they count within ``spool``, the
     random id of the gateway's spool file: a replaced file starts a count of its own.
     """
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import msgspec
 
-from sensor_gateway.sinks.base import Entry
+from sensor_gateway.wire.messages import Entry
 
 
 def without_note(entry: Entry) -> Entry:

@@ -22,14 +22,14 @@ from typing import Any
 
 from processing.types import Metric
 from sensor_gateway.bridge.intake import sort_out
-from sensor_gateway.bridge.queue import BridgeQueue, Good, Queued
+from sensor_gateway.bridge.queue import BridgeQueue, Good
 from sensor_gateway.config import Influx
 from sensor_gateway.mqtt_link import Incoming
-from sensor_gateway.sinks.base import Entry
 from sensor_gateway.sinks.influx import InfluxWriter
 from sensor_gateway.status.status import StatusError, bridge_books, gateway_books
 from sensor_gateway.wire import topics
-from sensor_gateway.wire.messages import encode_message, encode_record
+from sensor_gateway.wire.line import Queued
+from sensor_gateway.wire.messages import Entry, encode_message, encode_record
 from tests.faults.chaos import calm_run
 from tests.faults.site import Site
 from tests.faults.tape import NS, START_NS, Wearer, freeze_code, repeat_tape, set_pace, wearers, write_tape

@@ -12,12 +12,11 @@ import pytest
 
 from processing.types import Metric
 from sensor_gateway.bridge.bridge import Bridge
-from sensor_gateway.bridge.queue import BridgeQueue, Good, Queued
+from sensor_gateway.bridge.queue import BridgeQueue, Good
 from sensor_gateway.config import Influx, Mqtt, Settings, Site
-from sensor_gateway.sinks.base import Entry
 from sensor_gateway.sinks.influx import InfluxDownError, InfluxWriter
-from sensor_gateway.wire.line import line
-from sensor_gateway.wire.messages import decode_message, encode_message, encode_record
+from sensor_gateway.wire.line import Queued, line
+from sensor_gateway.wire.messages import Entry, decode_message, encode_message, encode_record
 from tests.faults.influx_server import Answer, FaultyInflux
 from tests.integration.servers import wait_until
 

@@ -16,10 +16,9 @@ from sensor_gateway.bridge.intake import sort_out
 from sensor_gateway.bridge.queue import BridgeQueue, Good
 from sensor_gateway.config import Influx, Settings, Site
 from sensor_gateway.mqtt_link import Incoming, Link, LinkSettings
-from sensor_gateway.sinks.base import Entry
 from sensor_gateway.sinks.influx import InfluxWriter
 from sensor_gateway.wire import topics
-from sensor_gateway.wire.messages import encode_message, encode_record
+from sensor_gateway.wire.messages import Entry, encode_message, encode_record
 from tests.faults.poison import LINES, MESSAGES, TOPIC
 from tests.integration.servers import TOKEN, Influxd, Shim, Stack, wait_until
 from tests.integration.test_broker import mqtt

@@ -22,12 +22,11 @@ from sensor_gateway.bridge.bridge import Bridge
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import Influx, Mqtt, Settings, Site
 from sensor_gateway.mqtt_link import Link, LinkError, LinkSettings, Refused
-from sensor_gateway.sinks.base import Entry
 from sensor_gateway.sinks.mqtt import MqttSink
 from sensor_gateway.spool.database import Spool
 from sensor_gateway.spool.outbox import Outbox, SinkView
 from sensor_gateway.wire import topics
-from sensor_gateway.wire.messages import encode_durable, encode_message, encode_record
+from sensor_gateway.wire.messages import Entry, encode_durable, encode_message, encode_record
 from tests.integration.certificates import make_certificates
 from tests.integration.servers import START_S, Mosquitto, Stack, free_port, wait_until
 

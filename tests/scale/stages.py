@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from processing.types import Metric
-from sensor_gateway.bridge.queue import Bad, BridgeQueue, Good, Queued
+from sensor_gateway.bridge.queue import Bad, BridgeQueue, Good
 from sensor_gateway.group import Group
 from sensor_gateway.mqtt_link import Link
 from sensor_gateway.spool.outbox import Outbox
+from sensor_gateway.wire.line import Queued
 from sensor_gateway.wire.messages import decode_message
 
 NS = 1_000_000_000

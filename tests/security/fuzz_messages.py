@@ -41,13 +41,12 @@ from sensor_gateway.config import Commands, Issuer, Sensor, Settings, Site
 from sensor_gateway.live import LiveHub
 from sensor_gateway.mqtt_link import Incoming
 from sensor_gateway.rates import Rate
-from sensor_gateway.sinks.base import Entry
 from sensor_gateway.status.refusals import Refusals
 from sensor_gateway.web.app import Access, create_app
 from sensor_gateway.web.guard import PageLimits
 from sensor_gateway.wire import commands as wire
 from sensor_gateway.wire import topics
-from sensor_gateway.wire.messages import MessageError, decode_durable, encode_message, encode_record
+from sensor_gateway.wire.messages import Entry, MessageError, decode_durable, encode_message, encode_record
 
 T0 = 1_790_000_000_000_000_000
 KEY = "k" * 64

@@ -11,9 +11,8 @@ from processing.types import Metric
 from sensor_gateway.bridge.intake import sort_out
 from sensor_gateway.bridge.queue import Bad, BridgeQueue, Good, QueueError, Word
 from sensor_gateway.mqtt_link import Incoming
-from sensor_gateway.sinks.base import Entry
 from sensor_gateway.wire import topics
-from sensor_gateway.wire.messages import encode_message, encode_record
+from sensor_gateway.wire.messages import Entry, encode_message, encode_record
 
 SPOOL = "0123456789abcdef"
 S = 10**9

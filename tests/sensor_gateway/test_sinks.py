@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from processing.types import Event, Metric, Record
-from sensor_gateway.sinks.base import Backoff, Complaints, Entry, Sink, SinkError, run_writer
+from sensor_gateway.sinks.base import Backoff, Complaints, Sink, SinkError, run_writer
 from sensor_gateway.sinks.file import FileSink
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.sinks.store_sink import StoreSink
 from sensor_gateway.spool.database import Spool
 from sensor_gateway.spool.outbox import Outbox, SinkView
+from sensor_gateway.wire.messages import Entry
 from tests.integration.servers import wait_until
 
 S = 10**9

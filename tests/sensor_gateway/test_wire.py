@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 
 from processing.dictionary import EVENT_TYPES, INFLUX, KINDS, RETRO, TAGS
 from processing.types import DeviceReport, Epoch, Event, Metric, Record
-from sensor_gateway.sinks.base import Entry
 from sensor_gateway.wire import messages, topics
 from sensor_gateway.wire.line import line
-from sensor_gateway.wire.messages import MessageError
+from sensor_gateway.wire.messages import Entry, MessageError
 from sensor_gateway.wire.privacy import without_note
 from sensor_gateway.wire.summary import MAX_CHARS, summary
 from sensor_gateway.wire.topics import RecordTopic, TopicError
