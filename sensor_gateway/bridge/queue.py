@@ -20,10 +20,13 @@ from sensor_gateway.bridge import letters as bridge_letters
 from sensor_gateway.bridge import sources
 from sensor_gateway.bridge.letters import BYTES_MAX, LETTERS_MAX, Letter
 from sensor_gateway.clock import Clock, SystemClock
+from sensor_gateway.sqlite_faults import remedy
 from sensor_gateway.wire.line import Queued
 from sensor_gateway.wire.messages import Message
 
 SCHEMA_VERSION: Final = 1
+_FREE: Final = "free space on this disk"
+_PLACE: Final = "check 'site.data_dir'"
 AGAIN: Final = 0
 """Source of lines that a person has sent again; no gateway waits for word on them."""
 _SCHEMA: Final = """
@@ -105,17 +108,26 @@ class BridgeQueue:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10)
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version > SCHEMA_VERSION:
-                self._db.close()
-                raise QueueError(f"{path}: written by a newer Tiltline (schema {version}); update this installation")
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} {bridge_letters.SCHEMA} COMMIT;")
-            bridge_letters.prepare(self._db)
-            self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         except (OSError, sqlite3.Error) as e:
-            raise QueueError(f"{path}: cannot be used as the bridge's queue ({e}); check 'site.data_dir'") from e
+            raise QueueError(f"{path}: cannot be used as the bridge's queue ({e}); {remedy(e, _PLACE)}") from e
+        try:
+            self._prepare()
+        except sqlite3.Error as e:
+            self._db.close()
+            raise QueueError(f"{path}: cannot be used as the bridge's queue ({e}); {remedy(e, _PLACE)}") from e
+        except QueueError:
+            self._db.close()
+            raise
+
+    def _prepare(self) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            raise QueueError(f"{self.path}: written by a newer Tiltline (schema {version}); update this installation")
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} {bridge_letters.SCHEMA} COMMIT;")
+        bridge_letters.prepare(self._db)
+        self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     @property
     def depth(self) -> int:
@@ -126,8 +138,8 @@ class BridgeQueue:
     def _rows(self, sql: str, params: tuple[int, ...] = ()) -> list[tuple[Any, ...]]:
         try:
             return self._db.execute(sql, params).fetchall()
-        except sqlite3.OperationalError as e:
-            raise QueueError(f"{self.path}: cannot be read ({e}); free space on this disk") from e
+        except sqlite3.DatabaseError as e:
+            raise QueueError(f"{self.path}: cannot be read ({e}); {remedy(e, _FREE)}") from e
 
     def close(self) -> None:
         with self._lock:
@@ -144,7 +156,7 @@ class BridgeQueue:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 if isinstance(e, sqlite3.Error):
-                    raise QueueError(f"{self.path}: cannot be written ({e}); free space on this disk") from e
+                    raise QueueError(f"{self.path}: cannot be written ({e}); {remedy(e, _FREE)}") from e
                 raise
 
     def receive(self, arrivals: Sequence[Good | Bad]) -> None:
@@ -241,9 +253,9 @@ class BridgeQueue:
     def counters(self) -> dict[str, int]:
         """received, written, rejected, dropped, queued; duplicates, early, requeued, dead_letters, dead_letter_bytes."""
         with self._lock:
-            counters = dict(self._db.execute("SELECT name, value FROM counter").fetchall())
-            counters["queued"] = self._db.execute("SELECT count(*) FROM queue").fetchone()[0]
-            counters["dead_letters"] = self._db.execute("SELECT count(*) FROM dead_letter").fetchone()[0]
+            counters = dict(self._rows("SELECT name, value FROM counter"))
+            counters["queued"] = self._rows("SELECT count(*) FROM queue")[0][0]
+            counters["dead_letters"] = self._rows("SELECT count(*) FROM dead_letter")[0][0]
         return counters
 
     def letters(self, letter_id: int | None = None, limit: int = -1) -> list[Letter]:

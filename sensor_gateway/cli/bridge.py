@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sensor_gateway.bridge.bridge import Bridge
 from sensor_gateway.bridge.queue import QueueError
+from sensor_gateway.cli.stop_signals import stop_signals
 from sensor_gateway.config import ConfigError, load_settings
 from sensor_gateway.garbage import for_a_service
 
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"tiltline bridge: {e}", file=sys.stderr)
         return 1
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in stop_signals():
         signal.signal(number, lambda *_: stop.set())
     for_a_service()
     counters = bridge.run(stop)

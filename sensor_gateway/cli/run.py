@@ -6,11 +6,11 @@ import argparse
 import asyncio
 import json
 import logging
-import signal
 import sys
 from pathlib import Path
 
 from sensor_gateway.cli.progress import Progress
+from sensor_gateway.cli.stop_signals import stop_signals
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import ConfigError, load_settings
 from sensor_gateway.garbage import for_a_service
@@ -53,7 +53,7 @@ async def _run(args: argparse.Namespace) -> int:
     gateway = Gateway(settings, study, base, SystemClock(), hooks)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in stop_signals():
         loop.add_signal_handler(number, stop.set)
     folder = base / settings.site.data_dir
     watch = ConsentWatch(folder, settings.sensors, gateway.runners, settings.privacy.require_consent)

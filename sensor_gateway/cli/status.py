@@ -27,7 +27,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit status 0 where all is well, 1 where there is trouble or the books do not balance, 2 where nothing can be read."""
+    """Exit status 0 where all is well, 1 where there is trouble, the books do not balance or a process is gone, 2 where nothing
+    can be read.
+    """
     try:
         settings = load_settings(args.config)
         folder = args.config.parent / settings.site.data_dir
@@ -46,7 +48,12 @@ def run(args: argparse.Namespace) -> int:
     else:
         for role, state in found.items():
             _print(role, state)
-    return int(any(state["troubles"] or state["unbalanced"] for state in found.values()))
+    return int(any(state["troubles"] or state["unbalanced"] or _left(state) for state in found.values()))
+
+
+def _left(state: dict[str, Any]) -> bool:
+    """Whether a process has run here and does not any more."""
+    return not state["running"] and state["reported_s_ago"] is not None
 
 
 def _state(role: str, folder: Path, books: Books) -> dict[str, Any]:
@@ -91,7 +98,8 @@ def _alive(pid: int) -> bool:
 
 def _print(role: str, state: dict[str, Any]) -> None:
     seen = "" if state["reported_s_ago"] is None else f", last report {state['reported_s_ago']:g} s ago"
-    print(f"{role}: {'running, process ' + str(state['pid']) if state['running'] else 'not running'}{seen}")
+    gone = "not running; start it ('tiltline run', 'tiltline bridge')" if _left(state) else "not running"
+    print(f"{role}: {'running, process ' + str(state['pid']) if state['running'] else gone}{seen}")
     print(f"  {'':<10}" + "".join(f"{name:>12}" for name in _COLUMNS) + f"{'lag':>10}")
     for hop in state["hops"]:
         cells = "".join(f"{hop[name]:>12}" for name in _COLUMNS)

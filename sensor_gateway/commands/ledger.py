@@ -10,6 +10,10 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
+from sensor_gateway.spool.database import SpoolError
+from sensor_gateway.sqlite_faults import remedy
+
+LEDGER_FILE: Final = "commands.db"
 KEPT: Final = 10_000
 
 
@@ -17,14 +21,18 @@ class Ledger:
     """The file ``commands.db`` in the data folder; used by one thread."""
 
     def __init__(self, path: Path) -> None:
+        """Open or create; raises `SpoolError` or ``OSError``."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._db.execute(
-            "CREATE TABLE IF NOT EXISTS command (id TEXT PRIMARY KEY, issuer TEXT NOT NULL, wearer TEXT NOT NULL, "
-            "asked TEXT NOT NULL, t_utc_ns INTEGER NOT NULL, expires_utc_ns INTEGER NOT NULL, outcome TEXT) STRICT"
-        )
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS command (id TEXT PRIMARY KEY, issuer TEXT NOT NULL, wearer TEXT NOT NULL, "
+                "asked TEXT NOT NULL, t_utc_ns INTEGER NOT NULL, expires_utc_ns INTEGER NOT NULL, outcome TEXT) STRICT"
+            )
+        except sqlite3.Error as e:
+            raise SpoolError(f"{path}: cannot be used as the list of commands ({e}); {remedy(e)}") from e
 
     def enter(self, id_: str, issuer: str, wearer: str, asked: str, t_utc_ns: int, expires_utc_ns: int) -> bool:
         """Write it down; False where the id stands there already."""

@@ -19,7 +19,7 @@ from processing.coaching.controls import SetMode, SetProgramme
 from processing.pipeline import CaptureNeutral
 from sensor_gateway.clock import Clock
 from sensor_gateway.commands.command import CommandError
-from sensor_gateway.commands.ledger import Ledger
+from sensor_gateway.commands.ledger import LEDGER_FILE, Ledger
 from sensor_gateway.config import ConfigError, Settings
 from sensor_gateway.mqtt_link import Incoming, Link, LinkError, LinkSettings
 from sensor_gateway.rates import Buckets, Rate
@@ -32,7 +32,6 @@ from sensor_gateway.wire.messages import VERSION
 
 log = logging.getLogger(__name__)
 
-LEDGER_FILE: Final = "commands.db"
 LEAST_CHARS: Final = 32
 AHEAD_NS: Final = 60 * 10**9
 """How far an issuer's clock may be ahead of the gateway's."""

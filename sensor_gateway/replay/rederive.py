@@ -26,8 +26,10 @@ from sensor_gateway.replay.long import LongDeriver, long_stretches
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.spool.journal import JournalReader
+from sensor_gateway.sqlite_faults import remedy
 
 _FLUSH: Final = 20_000
+_PLACE: Final = "check 'site.data_dir'"
 _EXAMPLES: Final = 5
 SETTLE_NS: Final = 30 * NS_PER_S
 """After an instant: records of a settled estimate come 10 s late, payloads later still."""
@@ -44,15 +46,19 @@ class SpoolReader:
         """Raises `ReplayError` where there is none."""
         if not path.is_file():
             raise ReplayError(f"{path}: no journal there; check 'site.data_dir' of the configuration")
+        self._path = path
         self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         try:
             self._db.execute("SELECT count(*) FROM run").fetchone()
         except sqlite3.Error as e:
             self.close()
-            raise ReplayError(f"{path}: is no Tiltline journal ({e}); check 'site.data_dir'") from e
+            raise ReplayError(f"{path}: is no Tiltline journal ({e}); {remedy(e, _PLACE)}") from e
 
     def query(self, sql: str, params: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-        return self._db.execute(sql, params).fetchall()
+        try:
+            return self._db.execute(sql, params).fetchall()
+        except sqlite3.DatabaseError as e:
+            raise ReplayError(f"{self._path}: cannot be read ({e}); {remedy(e)}") from e
 
     def close(self) -> None:
         self._db.close()

@@ -68,7 +68,9 @@ class Sink(Protocol):
 
 
 class Writer(Protocol):
-    """A sink that has made everything durable when `write` returns."""
+    """A sink that has made everything durable when `write` returns; ``trouble`` says why it cannot at the moment."""
+
+    trouble: str | None
 
     def open(self) -> None: ...
     def write(self, entries: Sequence[Entry]) -> None: ...
@@ -124,11 +126,13 @@ def run_writer(name: str, writer: Writer, source: Source, stop: threading.Event)
                 continue
             writer.write(entries)
             source.confirm(entries[-1].seq)
+            writer.trouble = None
             backoff.reset()
         except (SinkError, SpoolFullError) as e:
             pause_s = backoff.next_s()
             loud = complaints.level(str(e))
             log.log(loud, "%s sink: %s; records wait in the outbox, next try in %.0f s", name, e, pause_s)
+            writer.trouble = f"{name} sink: {e}"
             writer.close()
             is_open = False
             stop.wait(pause_s)

@@ -29,6 +29,7 @@ class FileSink:
 
     def __init__(self, folder: Path, site: str, gateway: str) -> None:
         self._folder, self._site, self._gateway = folder, site, gateway
+        self.trouble: str | None = None
         self._spool = ""
         self._written = 0
 

@@ -70,6 +70,10 @@ class InfluxWriter:
     def close(self) -> None:
         self._client.close()
 
+    def check(self) -> None:
+        """Ask with an empty batch whether address, bucket and token will do; raises `InfluxDownError`."""
+        self._send([])
+
     def write(self, rows: Sequence[Queued]) -> Outcome:
         """Write a batch; raises `InfluxDownError` where nothing can be said about any row."""
         outcome = Outcome()

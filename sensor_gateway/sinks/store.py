@@ -20,6 +20,7 @@ from processing.types import KIND_OF, POSTURES, DeviceReport, Epoch, Event, Metr
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.makers import Maker
 from sensor_gateway.sinks.records import UPRIGHT, Cell, Minute
+from sensor_gateway.sqlite_faults import is_of_the_file, remedy
 
 R = TypeVar("R", Metric, Epoch, Event, DeviceReport)
 Row = tuple[Any, ...]
@@ -71,7 +72,7 @@ class Store:
             _prepare(db, path, readonly)
         except sqlite3.DatabaseError as e:
             db.close()
-            raise StoreError(f"{path}: cannot be used as a store ({e}); move the file away or choose another") from e
+            raise StoreError(f"{path}: cannot be used as a store ({e}); {remedy(e)}") from e
         except StoreError:
             db.close()
             raise
@@ -255,7 +256,12 @@ class Store:
 
     def _all(self, sql: str, params: Row | dict[str, Cell] = ()) -> list[Row]:
         with self._lock:
-            return self._db.execute(sql, params).fetchall()
+            try:
+                return self._db.execute(sql, params).fetchall()
+            except sqlite3.DatabaseError as e:
+                if not is_of_the_file(e):
+                    raise
+                raise StoreError(f"{self.path}: cannot be read ({e}); {remedy(e)}") from e
 
     def _records(self, kind: str, wearer: str, t0_ns: int, t1_ns: int, build: Callable[[Row], R]) -> Iterator[R]:
         names = [*(f.name for f in KINDS[kind]), "sensor"]

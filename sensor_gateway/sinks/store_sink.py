@@ -11,6 +11,7 @@ from sensor_gateway.clock import SystemClock
 from sensor_gateway.sinks.base import Owned, SinkError, Source, run_writer
 from sensor_gateway.sinks.makers import COMPUTING, installed
 from sensor_gateway.sinks.store import Store, StoreError
+from sensor_gateway.sqlite_faults import remedy
 from sensor_gateway.wire.messages import Entry, decode_record
 
 
@@ -21,6 +22,7 @@ class StoreSink:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.trouble: str | None = None
         self._store: Store | None = None
 
     def run(self, source: Source, stop: threading.Event) -> None:
@@ -44,7 +46,7 @@ class StoreSink:
             raise self._unwritable(e) from e
 
     def _unwritable(self, e: sqlite3.Error) -> SinkError:
-        return SinkError(f"{self.path}: cannot be written ({e}); free space on this disk")
+        return SinkError(f"{self.path}: cannot be written ({e}); {remedy(e, 'free space on this disk')}")
 
     def close(self) -> None:
         if self._store is not None:

@@ -17,7 +17,11 @@ from importlib import resources
 from pathlib import Path
 from typing import IO, Any, Final
 
+from sensor_gateway.sqlite_faults import is_of_the_file, remedy
+
 SCHEMA_VERSION: Final = 1
+
+_FREE: Final = "free space on this disk"
 
 Params = tuple[Any, ...] | dict[str, Any]
 
@@ -31,7 +35,7 @@ class SpoolTakenError(SpoolError):
 
 
 class SpoolFullError(SpoolError):
-    """Nothing more can be written, most often because the disk is full. What was written stays intact."""
+    """Nothing can be written or read, most often because the disk is full; or the file is damaged. What was written stays as it is."""
 
 
 class Spool:
@@ -58,7 +62,7 @@ class Spool:
             self.id = self._prepare()
         except sqlite3.Error as e:
             self.close()
-            raise SpoolError(f"{self.path}: cannot be used as a spool ({e}); move the file away") from e
+            raise SpoolError(f"{self.path}: cannot be used as a spool ({e}); {remedy(e)}") from e
         except SpoolError:
             self.close()
             raise
@@ -97,7 +101,7 @@ class Spool:
                     yield self._db
                 except BaseException as e:
                     self._torn = True
-                    if isinstance(e, sqlite3.OperationalError):
+                    if is_of_the_file(e):
                         raise self._full(e) from e
                     raise
                 return
@@ -112,7 +116,7 @@ class Spool:
             except BaseException as e:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
-                if isinstance(e, sqlite3.OperationalError):
+                if is_of_the_file(e):
                     raise self._full(e) from e
                 raise
 
@@ -140,9 +144,9 @@ class Spool:
     def _undone(self) -> SpoolFullError:
         return SpoolFullError(f"{self.path}: a part of what belongs together failed, and all of it is undone")
 
-    def _full(self, error: sqlite3.OperationalError) -> SpoolFullError:
+    def _full(self, error: BaseException) -> SpoolFullError:
         return SpoolFullError(
-            f"{self.path}: cannot be written ({error}); free space on this disk, receiving pauses until then"
+            f"{self.path}: cannot be written ({error}); {remedy(error, _FREE)}; receiving pauses until then"
         )
 
     def query(self, sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
@@ -158,8 +162,10 @@ class Spool:
     def _rows(self, db: sqlite3.Connection, sql: str, params: Params) -> list[tuple[Any, ...]]:
         try:
             return db.execute(sql, params).fetchall()
-        except sqlite3.OperationalError as e:
-            raise SpoolFullError(f"{self.path}: cannot be read ({e}); free space on this disk") from e
+        except sqlite3.DatabaseError as e:
+            if not is_of_the_file(e):
+                raise
+            raise SpoolFullError(f"{self.path}: cannot be read ({e}); {remedy(e, _FREE)}") from e
 
     def counters(self) -> dict[str, int]:
         """Every counter ever raised, by name; they survive restarts."""
@@ -192,3 +198,15 @@ def take_guard(path: Path, command: str = "tiltline run") -> IO[str]:
         guard.close()
         raise SpoolTakenError(f"{lock}: another '{command}' uses this folder; stop it or set 'site.data_dir'") from None
     return guard
+
+
+def is_taken(path: Path) -> bool:
+    """Whether a process keeps ``path`` for itself (`take_guard`); False also where nobody can say."""
+    try:
+        with path.with_name(path.name + ".lock").open(encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

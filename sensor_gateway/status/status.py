@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from sensor_gateway.spool.books import DELIVERED, DROPPED, RECEIVED, SINK_DROPPED
 from sensor_gateway.spool.journal import DROPPED as JOURNAL_DROPPED
+from sensor_gateway.sqlite_faults import remedy
 
 SPOOL_FILE: Final = "spool.db"
 STORE_FILE: Final = "store.db"
@@ -73,7 +74,7 @@ def snapshot(path: Path) -> Iterator[sqlite3.Connection]:
         db.execute("BEGIN")
         yield db
     except sqlite3.Error as e:
-        raise StatusError(f"{path}: cannot be read ({e}); is it a file of this release?") from e
+        raise StatusError(f"{path}: cannot be read ({e}); {remedy(e)}") from e
     finally:
         db.close()
 
@@ -118,9 +119,10 @@ def _sink(db: sqlite3.Connection, sink: str, cursor: int, counters: dict[str, in
 
 
 def _battery(store: Path) -> dict[str, float]:
+    """What the store last heard of each charge; nothing from one that cannot be read, whose sink says so (`sinks/base.py`)."""
     if not store.is_file():
         return {}
-    with snapshot(store) as db:
+    with suppress(StatusError), snapshot(store) as db:
         # At a first start the file is there a moment before its tables.
         if db.execute("PRAGMA user_version").fetchone()[0] == 0:
             return {}
@@ -128,6 +130,7 @@ def _battery(store: Path) -> dict[str, float]:
             "SELECT sensor, battery_percent, max(t_utc_ns) FROM device WHERE battery_percent NOTNULL GROUP BY sensor"
         )
         return {sensor: float(percent) for sensor, percent, _ in db.execute(newest)}
+    return {}
 
 
 def bridge_books(folder: Path) -> Books:

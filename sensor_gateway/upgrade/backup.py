@@ -25,6 +25,7 @@ from sensor_gateway.export.manifest import MANIFEST, versions
 from sensor_gateway.sinks.store import SCHEMA_VERSION as STORE_SCHEMA
 from sensor_gateway.spool.database import SCHEMA_VERSION as SPOOL_SCHEMA
 from sensor_gateway.spool.database import SpoolError, take_guard
+from sensor_gateway.sqlite_faults import DAMAGED, remedy
 from sensor_gateway.status.status import BRIDGE_FILE, SPOOL_FILE, STORE_FILE
 from sensor_gateway.upgrade.migrations import MigrationError, look, migrate
 from sensor_gateway.whole_files import sha256_of, sync
@@ -63,6 +64,7 @@ def backup(config: Path, settings: Settings, target: Path, progress: Callable[[f
     try:
         for i, name in enumerate(names):
             copy_database(source / name, partial / name, lambda share, at=i: progress((at + share) / len(names)))  # type: ignore[misc]  # at is bound early on purpose
+            _whole(source / name, partial / name)
         for name in BESIDE:
             if (source / name).is_file():
                 _copy(source / name, partial / name)
@@ -102,9 +104,25 @@ def copy_database(source: Path, target: Path, progress: Callable[[float], None] 
             new.close()
             old.close()
     except sqlite3.Error as e:
-        raise BackupError(f"{source}: cannot be copied ({e}); free space at {target.parent} and try again") from e
+        raise BackupError(
+            f"{source}: cannot be copied ({e}); {remedy(e, f'free space at {target.parent} and try again')}"
+        ) from e
     target.chmod(0o600)
     sync(target)
+
+
+def _whole(source: Path, copied: Path) -> None:
+    """SQLite copies damaged pages as they are; a backup of them is none."""
+    try:
+        db = sqlite3.connect(f"{copied.absolute().as_uri()}?mode=ro", uri=True)
+        try:
+            said = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
+        finally:
+            db.close()
+    except sqlite3.Error as e:
+        said = str(e)
+    if said != "ok":
+        raise BackupError(f"{source}: cannot be copied whole ({' '.join(said.split())}); {DAMAGED}")
 
 
 def _copy(source: Path, target: Path) -> None:

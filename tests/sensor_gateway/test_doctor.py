@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from sensor_gateway.health.bluetooth import bluetooth_findings
 from sensor_gateway.health.finding import Finding
 from sensor_gateway.health.time_sync import kernel_says_synchronised, time_finding
 from sensor_gateway.radio.host import AdapterInfo, HostError
+from sensor_gateway.spool.database import Spool
 
 ONE, TWO = "00:1A:7D:DA:71:01", "00:1A:7D:DA:71:02"
 SENSORS = tuple(Sensor(f"clip-{i}", f"w-{i}", address=f"D4:22:CD:00:00:0{i}") for i in range(1, 6))
@@ -165,13 +167,41 @@ def test_the_command_finds_what_is_missing_and_tells_no_secret(
     write(
         tmp_path / "gateway.toml",
         '[web]\nenabled = false\n[mqtt]\nenabled = true\nport = 1\nusername = "gw-1"\npassword_file = "password"\n'
-        '[influx]\nurl = "http://127.0.0.1:1"\n[[sensors]]\nid = "clip-1"\nwearer = "w-001"\n',
+        '[[sensors]]\nid = "clip-1"\nwearer = "w-001"\n',
     )
     words = ["doctor", "--config", str(tmp_path / "gateway.toml")]
     assert main([*words, "--json"]) == 1
     out = capsys.readouterr().out
     told = {f["check"]: f for f in json.loads(out)}
-    assert {"packages", "data folder", "time", "broker", "database", "sensor clip-1"} <= set(told)
+    assert {"packages", "data folder", "time", "broker", "sensor clip-1"} <= set(told)
     assert "tiltline bind ADDRESS w-001" in told["sensor clip-1"]["remedy"]
     assert main(words) == 1
     assert secret not in out + capsys.readouterr().out
+
+
+def test_a_bridges_file_is_known_by_having_no_sensors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(
+        tmp_path / "bridge.toml",
+        '[site]\ndata_dir = "data"\n[mqtt]\nenabled = true\nport = 1\n[influx]\nurl = "http://127.0.0.1:1"\n',
+    )
+    assert main(["doctor", "--config", str(tmp_path / "bridge.toml"), "--json"]) == 1
+    told = {f["check"]: f for f in json.loads(capsys.readouterr().out)}
+    assert "page" not in told
+    assert "taken for a bridge's file" in told["sensors"]["seen"]
+    assert (told["broker"]["state"], told["database"]["state"]) == ("problem", "problem")
+    assert "correct 'influx.url'" in told["database"]["remedy"]
+
+
+def test_a_page_that_is_up_is_no_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as page:
+        port = page.getsockname()[1]
+        write(tmp_path / "gateway.toml", f'[site]\ndata_dir = "data"\n[web]\nport = {port}\n')
+
+        def seen() -> dict[str, str]:
+            main(["doctor", "--config", str(tmp_path / "gateway.toml"), "--json"])
+            return {f["check"]: f for f in json.loads(capsys.readouterr().out)}["page"]
+
+        spool = Spool(tmp_path / "data" / "spool.db")
+        assert seen()["state"] == "ok"
+        spool.close()
+        assert (seen()["state"], seen()["remedy"]) == ("problem", "choose another web.port")

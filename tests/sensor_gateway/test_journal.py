@@ -249,7 +249,7 @@ def test_one_gateway_per_spool(tmp_path: Path) -> None:
     assert again.id == spool.id
     again.close()
     (tmp_path / "junk.db").write_bytes(b"junk" * 1000)
-    with pytest.raises(SpoolError, match="move the file away"):
+    with pytest.raises(SpoolError, match="it is damaged: keep it"):
         Spool(tmp_path / "junk.db")
 
 

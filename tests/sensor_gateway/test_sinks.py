@@ -121,6 +121,7 @@ def test_a_crash_before_the_confirmation_repeats_no_line(tmp_path: Path, torn: i
 def test_a_writer_gets_the_same_records_again_after_an_error(tmp_path: Path) -> None:
     class Flaky:
         def __init__(self) -> None:
+            self.trouble: str | None = None
             self.got: list[int] = []
             self.opened = 0
 

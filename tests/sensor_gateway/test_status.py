@@ -9,6 +9,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,7 +121,10 @@ def test_the_bridges_books_and_lag(tmp_path: Path) -> None:
 def test_status_of_a_running_and_a_stopped_gateway(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = str(folder.parent / "gateway.toml")
     assert cli.main(["status", "--config", config]) == 0
-    assert "gateway: not running" in capsys.readouterr().out
+    assert "gateway: not running\n" in capsys.readouterr().out
+    write(folder / "status-gateway.json", replace(a_report(folder), pid=2**22 + 1))
+    assert cli.main(["status", "--config", config]) == 1, "it has run here, and is gone"
+    assert "gateway: not running; start it" in capsys.readouterr().out
     write(folder / "status-gateway.json", a_report(folder, ("mqtt: no answer",)))
     assert cli.main(["status", "--config", config, "--json"]) == 1
     state = json.loads(capsys.readouterr().out)["gateway"]
