@@ -11,8 +11,8 @@ import numpy as np
 
 from processing.types import NS_PER_S, Epoch, Event
 from sensor_gateway.report.figures import MINUTE_NS, DayFigures, WeekFigures
+from sensor_gateway.report.minutes import OwnRange, main_posture
 from sensor_gateway.report.words import degrees, say
-from sensor_gateway.web.views import OwnRange, main_posture
 
 WIDTH: Final = 900
 LEFT, RIGHT, TOP = 46, 12, 30

@@ -12,8 +12,7 @@ import numpy as np
 
 from processing.changes import shifts_per_15_min
 from processing.types import NS_PER_S, POSTURES, Epoch, Event
-from sensor_gateway.sinks.store import Store
-from sensor_gateway.web.views import (
+from sensor_gateway.report.minutes import (
     COMPARED,
     RANGE_DAYS,
     OwnRange,
@@ -25,6 +24,7 @@ from sensor_gateway.web.views import (
     tilt_in,
     upright_medians,
 )
+from sensor_gateway.sinks.store import Store
 
 MINUTE_NS: Final = 60 * NS_PER_S
 FOLLOWED_NS: Final = 26 * 3600 * NS_PER_S

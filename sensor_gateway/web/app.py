@@ -28,7 +28,6 @@ from sensor_gateway.clock import Clock
 from sensor_gateway.commands.command import OnCommand
 from sensor_gateway.config import Settings
 from sensor_gateway.live import LiveHub
-from sensor_gateway.report.routes import Reports
 from sensor_gateway.status.refusals import Refusals
 from sensor_gateway.web.api import ERRORS, Api
 from sensor_gateway.web.api_coaching import CoachingApi
@@ -36,6 +35,7 @@ from sensor_gateway.web.api_review import ReviewApi
 from sensor_gateway.web.api_setup import OnGuidance, SetupApi
 from sensor_gateway.web.desk import Desk
 from sensor_gateway.web.guard import Guard, PageLimits
+from sensor_gateway.web.reports import Reports
 from sensor_gateway.web.sign_in import SignIn
 from sensor_gateway.web.source import Source
 from sensor_gateway.web.tokens import Tokens

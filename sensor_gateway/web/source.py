@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from processing.types import NS_PER_S, Event
 from sensor_gateway.clock import Clock
 from sensor_gateway.live import LiveHub
+from sensor_gateway.report.minutes import RANGE_DAYS, OwnRange, day_bounds_ns, own_range
 from sensor_gateway.sinks.store import Store, StoreError
 from sensor_gateway.web import explain, trends, views
 from sensor_gateway.web.shape import View, ms
@@ -54,7 +55,7 @@ class Source:
         self._store: Store | None = None
         self._lock = threading.Lock()
         self._answered: dict[str, str] = {}
-        self._ranges: dict[str, tuple[int, views.OwnRange | None]] = {}
+        self._ranges: dict[str, tuple[int, OwnRange | None]] = {}
         self._rows: dict[tuple[str, str, date], tuple[int, View]] = {}
 
     def close(self) -> None:
@@ -111,14 +112,14 @@ class Source:
         now_ns, store = self.clock.utc_ns(), self.store()
         today = datetime.fromtimestamp(now_ns / NS_PER_S, UTC).astimezone(zone).date()
         day = day or today
-        t0, t1 = views.day_bounds_ns(day, zone)
+        t0, t1 = day_bounds_ns(day, zone)
         epochs = list(store.epochs(wearer, t0, t1)) if store else []
         events = list(store.events(wearer, t0, t1 + CHAIN_NS)) if store else []
         answers = self._answered | explain.answers_of(events)
         flags = explain.flag_views(events, answers, now_ns, self._expire_s)
         # A day that is over keeps the range it ended with, as its report tells it.
         if store and day < today:
-            range_ = views.own_range(store.minutes(wearer, t1 - views.RANGE_DAYS * DAY_NS, t1))
+            range_ = own_range(store.minutes(wearer, t1 - RANGE_DAYS * DAY_NS, t1))
         else:
             range_ = self._range(wearer, now_ns, store)
         return {
@@ -140,7 +141,7 @@ class Source:
         now_ns, store = self.clock.utc_ns(), self.store()
         today = datetime.fromtimestamp(now_ns / NS_PER_S, UTC).astimezone(zone).date()
         wanted = [today - timedelta(days=n) for n in reversed(range(days))]
-        t0, t1 = views.day_bounds_ns(wanted[0], zone)[0], views.day_bounds_ns(today, zone)[1]
+        t0, t1 = day_bounds_ns(wanted[0], zone)[0], day_bounds_ns(today, zone)[1]
         frozen = store.newest(wearer, ("baseline",), days) if store else []
         range_ = self._range(wearer, now_ns, store)
         return {
@@ -153,7 +154,7 @@ class Source:
 
     def _row(self, store: Store | None, wearer: str, day: date, zone: ZoneInfo, now_ns: int) -> View:
         """A day's row; days that are over change rarely and are read again only after ten minutes."""
-        t0, t1 = views.day_bounds_ns(day, zone)
+        t0, t1 = day_bounds_ns(day, zone)
         kept = self._rows.get((wearer, zone.key, day))
         if kept is not None and t1 <= now_ns and now_ns - kept[0] < DAYS_KEPT_NS:
             return kept[1]
@@ -191,12 +192,12 @@ class Source:
                     return None
             return self._store
 
-    def _range(self, wearer: str, now_ns: int, store: Store | None) -> views.OwnRange | None:
+    def _range(self, wearer: str, now_ns: int, store: Store | None) -> OwnRange | None:
         """Two weeks of minutes are read at most every ten minutes; sooner while there is no range yet."""
         if store is None:
             return None
         kept = self._ranges.get(wearer)
         if kept is None or now_ns - kept[0] >= (RANGE_KEPT_NS if kept[1] else RANGE_RETRY_NS):
-            kept = (now_ns, views.own_range(store.minutes(wearer, now_ns - views.RANGE_DAYS * DAY_NS, now_ns)))
+            kept = (now_ns, own_range(store.minutes(wearer, now_ns - RANGE_DAYS * DAY_NS, now_ns)))
             self._ranges[wearer] = kept
         return kept[1]

@@ -11,9 +11,9 @@ from datetime import date
 from typing import Any
 
 from processing.types import Event
+from sensor_gateway.report.minutes import COMPARED, PostureTilt, tilt_in
 from sensor_gateway.sinks.records import Minute
 from sensor_gateway.web.shape import View
-from sensor_gateway.web.views import COMPARED, PostureTilt, tilt_in
 
 
 def day_row(day: date, minutes: Sequence[Minute], events: Sequence[Event]) -> View:

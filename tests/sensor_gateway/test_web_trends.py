@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from processing.types import NS_PER_S, Event
+from sensor_gateway.report.minutes import in_short, main_posture
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.web.source import Source
 from sensor_gateway.web.trends import day_row
-from sensor_gateway.web.views import in_short, main_posture
 from tests.sensor_gateway.test_web_api import SetClock
 from tests.sensor_gateway.web_day import SENSOR, WEARER, ZONE, records, seed, utc_ns
 

@@ -10,8 +10,9 @@ import pytest
 
 from processing.types import NS_PER_S, POSTURES, DeviceReport, Epoch, Event
 from sensor_gateway.live import LiveFrame
+from sensor_gateway.report.minutes import day_bounds_ns, in_short, own_range
 from sensor_gateway.web.explain import answers_of, flag_views, held_back, open_prompt
-from sensor_gateway.web.views import day_bounds_ns, in_short, now_view, own_range, posture_bands
+from sensor_gateway.web.views import now_view, posture_bands
 from tests.sensor_gateway.web_day import MINUTE_NS, records, second, utc_ns
 
 T = 1_800_000_000 * NS_PER_S
