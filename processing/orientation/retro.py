@@ -2,19 +2,32 @@
 
 Works through a recording of any length in bounded memory: the filter sees 15 min with half a minute of overlap at each side, under 0.01°
 RMS from the undivided result.
+
+offlineVQF knows no holes. Parting a recording at each costs a walk more than it gives (0.5 s bursts: 1.7° for 0.8°), so over holes of up to
+10 s it goes on, as if the sensor had not turned within. Where the settled estimates on both sides say that it has, by more
+than a walk's own sway, that turn is put in: whoever lies down while the radio is silent lies from the first sample on.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from vqf import offlineVQF
 
+from processing.frames import DEG, up_in_sensor
 from processing.gaps import NOTHING, Filled, cut, join
 from processing.orientation.calibration import CalibrationParams, Calibrator, Correction, minute_start
 from processing.orientation.causal import OrientationParams, Oriented, carried_ahead
+from processing.orientation.settled import SettledOrientation
 from processing.types import F64, NS_PER_S
+
+_LEAST_TURN_DEG: Final = 8.0
+"""A smaller turn within a hole may be the estimates' own error, and sway comes back by itself."""
+_BEFORE_S: Final = 30.0
+_AFTER_S: Final = 10.0
+"""What the settled estimate on both sides of a hole is made from."""
 
 
 @dataclass(slots=True)
@@ -66,14 +79,48 @@ class RetroOrientation:
         return done
 
     def _solve(self, filled: Filled, correction: Correction) -> F64:
-        """Each stretch between long holes on its own; shorter ones are joined (walks with 0.5 s bursts: 0.8° against 1.7°)."""
+        """Each stretch between long holes on its own; shorter ones are joined, with what was turned within them."""
         out = np.empty((len(filled.t_utc_ns), 4))
         long_ns = self.join_s * NS_PER_S
         far = [b for b, g in zip(filled.breaks, filled.gaps, strict=True) if g.to_ns - g.from_ns > long_ns]
+        rates = carried_ahead(filled.gyr_rps, np.zeros(3), self.params.ahead)
         edges = sorted({0, *far, len(out)})
         for lo, hi in zip(edges[:-1], edges[1:], strict=True):
-            gyr = np.ascontiguousarray(carried_ahead(filled.gyr_rps[lo:hi], np.zeros(3), self.params.ahead))
-            acc = np.ascontiguousarray(correction.apply(filled.acc_mps2[lo:hi]))
+            stretch = cut(filled, lo, hi)
+            gyr = np.ascontiguousarray(with_unseen_turns(rates[lo:hi], stretch, self.params))
+            acc = np.ascontiguousarray(correction.apply(stretch.acc_mps2))
             result = offlineVQF(gyr, acc, None, 1.0 / self.params.rate_hz, self.params.vqf(retro=True))
             out[lo:hi] = result["quat6D"]
         return out
+
+
+def with_unseen_turns(rates_rps: F64, filled: Filled, params: OrientationParams) -> F64:
+    """Rates (n, 3) of ``filled``, and in each first row after a hole what was turned against up within the hole."""
+    holes = [b for b in filled.breaks if b]
+    if not holes:
+        return rates_rps
+    rates = rates_rps.copy()
+    before, after = (round(s * params.rate_hz) for s in (_BEFORE_S, _AFTER_S))
+    while holes:
+        start, stop, here = max(0, holes[0] - before), holes[0] + after, []
+        while holes and holes[0] < stop:
+            stop = holes[0] + after
+            here.append(holes.pop(0))
+        settled = SettledOrientation(params)
+        parts = settled.update(cut(filled, start, stop)) + settled.finish()
+        up = up_in_sensor(np.concatenate([p.q_es for p in parts]))
+        for b in here:
+            turn = _turn_between(up[b - 1 - start], up[b - start])
+            if np.sqrt(turn @ turn) > _LEAST_TURN_DEG / DEG:
+                rates[b] += turn * params.rate_hz
+    return rates
+
+
+def _turn_between(up: F64, up_after: F64) -> F64:
+    """The smallest turn of a sensor, as a rotation vector in its axes [rad], after which up points that way in it."""
+    axis = np.cross(up_after, up)
+    sine = float(np.sqrt(axis @ axis))
+    if sine < 1e-9:
+        return np.zeros(3)
+    out: F64 = np.arctan2(sine, float(up @ up_after)) / sine * axis
+    return out

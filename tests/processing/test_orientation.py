@@ -69,8 +69,8 @@ def holed(timed: TimedBatch, *holes: tuple[int, int]) -> tuple[TimedBatch, np.nd
     return TimedBatch(timed.t_utc_ns[keep], timed.acc_mps2[keep], timed.gyr_rps[keep]), keep
 
 
-def solve(estimator: Estimator, timed: TimedBatch, step: int) -> np.ndarray:
-    """All rows through an estimator in pieces of ``step``; every row must come back once, with its breaks."""
+def solve(estimator: Estimator, timed: TimedBatch, step: int, holes: int = 2) -> np.ndarray:
+    """All rows through an estimator in pieces of ``step``; every row must come back once, with its ``holes``."""
     gaps, done = GapStage(GapParams(RATE)), []
     for lo in range(0, len(timed), step):
         rows = slice(lo, lo + step)
@@ -80,7 +80,7 @@ def solve(estimator: Estimator, timed: TimedBatch, step: int) -> np.ndarray:
     done += estimator.finish()
     filled = join([part.filled for part in done])
     assert np.array_equal(filled.t_utc_ns, timed.t_utc_ns)
-    assert len(filled.breaks) == len(filled.gaps) == 2
+    assert len(filled.breaks) == len(filled.gaps) == holes
     return np.concatenate([part.q_es for part in done])
 
 
@@ -95,6 +95,23 @@ def test_retro_gives_every_sample_once_and_blocks_agree_with_the_whole(piece: in
     blocks = solve(RetroOrientation(OrientationParams(RATE), 40, 20), cut_up, piece)
     assert np.sqrt(np.mean(error_deg(blocks, up_in_sensor(whole)) ** 2)) < 0.15
     assert np.sqrt(np.mean(error_deg(whole, up[keep]) ** 2)) < 0.4
+
+
+@pytest.mark.parametrize("hole_s", [0.6, 3.0, 8.0])
+def test_looking_back_a_turn_within_a_hole_is_found(hole_s: float) -> None:
+    """Up goes from one axis to another (lying down) while nothing is received."""
+    rng = np.random.default_rng(6)
+    t = np.arange(round(90 * RATE)) / RATE
+    middle, width = 45.0, 0.9 * hole_s
+    angle = np.radians(80) * np.clip((t - middle) / width + 0.5, 0.0, 1.0) + np.radians(2) * np.sin(2 * np.pi * 0.3 * t)
+    rate = np.gradient(angle, t)
+    up = np.column_stack([np.cos(angle), np.zeros(len(t)), np.sin(angle)])
+    gyr = np.column_stack([np.zeros(len(t)), rate, np.zeros(len(t))]) + rng.normal(0, 0.002, up.shape)
+    timed = TimedBatch(np.round(t * 1e9).astype(np.int64), 9.80665 * up + rng.normal(0, 0.05, up.shape), gyr)
+    half = round(0.5 * hole_s * RATE)
+    gone, keep = holed(timed, (4500 - half, 4500 + half))
+    error = error_deg(solve(RetroOrientation(OrientationParams(RATE)), gone, len(timed), holes=1), up[keep])
+    assert error[200:].max() < 10.0  # the filter that goes on as if nothing had turned: 38
 
 
 def test_settled_is_near_retro_and_better_than_causal_whatever_the_pieces() -> None:
