@@ -91,9 +91,9 @@ class _Chart:
             f'role="img" font-family="sans-serif"><title>{escape(title)}</title><desc>{escape(about)}</desc>'
             f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>'
         )
-        self.text(LEFT, 26, title, size=16)
-        first, dot, _ = about.partition(". ")  # what follows stands in <desc>
-        self.text(LEFT, 46, first + dot.strip(), _MUTED)
+        first, dot, _ = title.partition(". ")  # what follows stands in <title>
+        self.text(LEFT, 26, first + dot.strip(), size=16)
+        self.text(LEFT, 46, about, _MUTED)
         return "\n".join([head, *self.parts, "</svg>", ""])
 
 
@@ -105,7 +105,7 @@ def draw(flag: Event, zone: tzinfo) -> str:
         chart = _stretch(flag.data, zone)
     else:
         chart = _tilt(flag.data, zone)
-    return chart.svg(f"{flag.rule}, {flag.type} {flag.event_id}", str(flag.data["text"]))
+    return chart.svg(str(flag.data["text"]), f"{flag.rule}, {flag.type} {flag.event_id}")
 
 
 def _tilt(data: Mapping[str, Any], zone: tzinfo) -> _Chart:

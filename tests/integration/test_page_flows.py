@@ -333,17 +333,18 @@ def test_the_first_load_is_small(browser: Browser, site: Site) -> None:
 def test_with_the_network_off_the_page_opens_with_exercises_and_without_numbers(browser: Browser, site: Site) -> None:
     visit = Visitor(browser, site.url)
     page = visit.page
-    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
-    page.reload()  # from here the worker serves
-    visit.open("exercises")
-    expect(page.locator("#programme .picture svg")).to_have_count(3)
+    expect(page.locator("#programme .picture svg")).to_have_count(3)  # kept on the first visit, looked at or not
     visit.context.set_offline(True)
+    page.evaluate("location.hash = '#/exercises'")
     page.reload()
     expect(page.locator("#programme > li")).to_have_count(3)
     expect(page.locator("#programme .picture svg")).to_have_count(3)
     expect(page.locator("#notice")).to_be_visible()
     page.get_by_role("button", name="I did it: Glute squeeze").click()
-    expect(page.locator("#programme .result").first).to_contain_text("It was not saved")
+    expect(page.locator("#programme .result").first).to_contain_text("It was not saved: The gateway does not answer.")
+    page.evaluate("location.hash = '#/trends'")
+    expect(page.locator("#trends-summary")).to_contain_text("The gateway does not answer.")
+    expect(page.locator("#trend-all")).to_be_hidden()
     visit.page.evaluate("location.hash = '#/now'")
     expect(page.locator("#tilt-words")).to_have_text("No data")
     expect(page.locator("#tilt-number")).to_be_empty()

@@ -78,7 +78,7 @@ def test_the_week_holds_every_rule_and_every_flag_stands_a_second_reading() -> N
         assert [c for c in recompute(stored) if not c.agrees] == []
         drawn = ET.fromstring(draw(stored, UTC))
         assert drawn.tag == f"{SVG}svg"
-        assert drawn.findtext(f"{SVG}desc") == stored.data["text"]
+        assert drawn.findtext(f"{SVG}title") == stored.data["text"]
 
 
 def test_the_command_tells_the_whole_chain(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

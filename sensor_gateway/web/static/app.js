@@ -99,7 +99,11 @@ async function start() {
   listen(onFrame, onState);
   setInterval(reloadDay, DAY_EVERY_MS);
   document.addEventListener("visibilitychange", () => document.hidden || reloadDay());
-  if ("serviceWorker" in navigator) navigator.serviceWorker.register("sw.js").catch(() => {});
+  if ("serviceWorker" in navigator) {
+    navigator.serviceWorker.register("sw.js").catch(() => {});
+    // On the very first visit these were asked before the worker could keep them.
+    navigator.serviceWorker.addEventListener("controllerchange", () => (loadProgramme(), loadHealth()), { once: true });
+  }
   if (now) {
     $("wearer").textContent = now.wearer;
     can = now.can_command;

@@ -7,7 +7,10 @@ export const time = (ms) => new Date(ms).toLocaleString(locale, { dateStyle: 'me
 const RATER = 'tiltline-rater';
 
 export async function ask(path, body, method = 'POST') {
-  const answer = await fetch(path, body && { method, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+  const asking = fetch(path, body && { method, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+  const answer = await asking.catch(() => {
+    throw new Error('The gateway does not answer. Please try again in a while.');
+  });
   if (answer.status === 401) location.assign('sign-in');
   const found = await answer.json();
   if (!answer.ok) throw new Error(found.error ?? `The gateway answered ${answer.status}.`);

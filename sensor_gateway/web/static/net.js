@@ -1,20 +1,25 @@
 // The page's only way out: its own gateway. Nothing is fetched from anywhere else.
+import { t } from "./text.js";
+
 const wearer = new URLSearchParams(location.search).get("wearer");
 
 const address = (path, query) => link(`api/${path}`, query);
 
-async function answerOf(response) {
+async function answerOf(asked) {
+  const response = await asked.catch(() => {
+    throw new Error(t("error.no_answer")); // the browser's own words name no gateway, and not in the page's language
+  });
   if (response.status === 401) location.assign("sign-in"); // the sign-in has run out
   const body = await response.json().catch(() => ({}));
   if (!response.ok) throw Object.assign(new Error(body.error ?? `${response.status}`), { wearers: body.wearers });
   return body;
 }
 
-export const get = async (path, query) => answerOf(await fetch(address(path, query)));
+export const get = async (path, query) => answerOf(fetch(address(path, query)));
 
 export const post = async (path, body) =>
   answerOf(
-    await fetch(address(path), {
+    fetch(address(path), {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(body),

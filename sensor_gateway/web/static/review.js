@@ -39,8 +39,8 @@ function show() {
   const flag = flags[at];
   $('place').textContent = flag ? `Flag ${at + 1} of ${flags.length}, ${time(flag.t_ms)}` : '';
   $('flag-title').textContent = flag ? RULES[flag.rule] ?? flag.rule : 'Nothing to review';
-  $('flag-text').textContent = flag ? flag.text ?? '' : 'There is no flag to show for this wearer.';
-  for (const id of ['picture', 'verdicts', 'chain', 'facts']) $(id).hidden = !flag;
+  $('flag-text').textContent = flag ? flag.text ?? '' : $('state').value === 'open' ? 'No flag of this wearer waits for a verdict.' : 'There is no flag of this wearer yet.';
+  for (const id of ['picture', 'facts', 'judge']) $(id).hidden = !flag;
   $('before').disabled = at <= 0;
   $('after').disabled = at >= flags.length - 1;
   $('facts').replaceChildren();
@@ -64,6 +64,8 @@ function showPrecision(precision) {
     return line;
   });
   $('precision').replaceChildren(...rows);
+  $('precision-table').hidden = !rows.length;
+  $('precision-none').hidden = rows.length > 0;
 }
 
 async function load(keep) {
@@ -98,8 +100,14 @@ async function judge(verdict) {
 
 $('choose').addEventListener('submit', (event) => event.preventDefault());
 $('state').addEventListener('change', guarded(() => load()));
-$('before').addEventListener('click', () => { at -= 1; say(''); show(); });
-$('after').addEventListener('click', () => { at += 1; say(''); show(); });
+const go = (steps) => () => {
+  at += steps;
+  $('note').value = ''; // it was about the flag before
+  say('');
+  show();
+};
+$('before').addEventListener('click', go(-1));
+$('after').addEventListener('click', go(1));
 $('verdicts').addEventListener('click', guarded(async (event) => {
   const { verdict } = event.target.dataset;
   if (verdict) await judge(verdict);

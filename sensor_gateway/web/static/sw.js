@@ -1,6 +1,6 @@
 // Keeps the page's own files, the exercises and the programme for when the gateway cannot be reached. Measurements are
 // never kept: old numbers must not look like new ones.
-const CACHE = "tiltline-shell-2";
+const CACHE = "tiltline-shell-3";
 const SHELL = [
   "./", "style.css", "views.css", "app.js", "diary.js", "dom.js", "entries.js", "exercises.js", "flags.js", "health.js",
   "net.js", "notify.js", "now.js", "pictures.js", "prompt.js", "setup.js", "text.js", "timeline.js", "today.js",
@@ -22,7 +22,8 @@ async function pictures() {
   const cache = await caches.open(CACHE);
   const scope = self.registration.scope;
   try {
-    const answer = await fetch(`${scope}api/exercises`);
+    await cache.add(`${scope}api/exercises`);
+    const answer = await cache.match(`${scope}api/exercises`);
     const steps = ["bind", "clip", "neutral", "bow", "walk"].map((step) => `setup/${step}.svg`);
     const wanted = [...(await answer.json()).map((e) => `exercises/${e.id}.svg`), ...steps];
     await Promise.all(wanted.map((path) => cache.add(scope + path).catch(() => {})));
@@ -46,8 +47,8 @@ async function refresh(request) {
     if (fresh.ok) await cache.put(request, fresh.clone());
     return fresh;
   } catch (error) {
-    // Answers belong to one wearer; files are the same for all.
-    const kept = await cache.match(request, { ignoreSearch: !request.url.includes("/api/") });
+    // Programme and health questions belong to one wearer; the rest is the same for all.
+    const kept = await cache.match(request, { ignoreSearch: !/\/api\/(programme|redflags)\?/.test(request.url) });
     if (kept) return kept;
     throw error;
   }

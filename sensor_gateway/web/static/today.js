@@ -31,7 +31,7 @@ export async function loadDay() {
 
 function summary() {
   const { posture_s, median_deg } = day;
-  if (!day.minutes.t_ms.length) return t("today.none");
+  if (!day.minutes.t_ms.length) return t(day.is_today ? "today.none_yet" : "today.none");
   const worn = Object.entries(posture_s).reduce((sum, [p, s]) => (p === "not_worn" ? sum : sum + s), 0);
   if (median_deg === null) return t("today.summary_no_tilt", { worn: duration(worn) });
   const n = Math.round(Math.abs(median_deg));

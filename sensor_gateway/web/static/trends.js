@@ -11,6 +11,11 @@ let posture = "standing";
 let data = null;
 
 const noon = (day) => new Date(`${day}T12:00:00`);
+const weekBefore = (day) => {
+  const date = noon(day);
+  date.setDate(date.getDate() - 7);
+  return date.toLocaleDateString("sv-SE");
+};
 const dayName = (day, style) => noon(day).toLocaleDateString(locale, style);
 const deg = (value) => (value > 0 ? `+${value}°` : value < 0 ? `−${-value}°` : "0°");
 
@@ -35,7 +40,8 @@ function summary() {
   if (!worn.length) return t("trends.none");
   const usual = duration(middle(worn.map((d) => d.worn_h)) * 3600);
   const sum = (key) => data.days.reduce((total, d) => total + d[key], 0);
-  return `${t("trends.worn_days", { n: worn.length, of: data.days.length, usual })} ${t("trends.done", { n: sum("done") })}`;
+  const done = sum("done"); // nothing is said of none
+  return t("trends.worn_days", { n: worn.length, of: data.days.length, usual }) + (done ? ` ${t("trends.done", { n: done })}` : "");
 }
 
 function press() {
@@ -44,9 +50,11 @@ function press() {
 }
 
 function show() {
+  $("trend-all").hidden = false;
   $("trends-summary").textContent = summary();
   press();
-  $("report-week").href = link("report/week", { ...(zone && { tz: zone }) });
+  $("report-week").href = link("report/week", { day: data.today, ...(zone && { tz: zone }) });
+  $("report-last-week").href = link("report/week", { day: weekBefore(data.today), ...(zone && { tz: zone }) });
   draw();
   table();
 }
@@ -80,7 +88,9 @@ function dayAxis({ chart, width, slot, x }, y) {
     if ((data.days.length - 1 - i) % every) return;
     const text = data.days.length > 7 ? dayName(d.day, { day: "numeric" }) : dayName(d.day, { weekday: "short" });
     const label = add(chart, "text", { class: d.day === data.today ? "label today" : "label", x: Math.min(x(i), width - 9), y, "text-anchor": "middle" }, text);
-    if (d.day === data.today && data.days.length <= 7) label.textContent = t("trends.today");
+    if (d.day !== data.today || data.days.length > 7) return;
+    label.textContent = t("trends.today");
+    label.setAttribute("x", Math.min(x(i), width - label.getComputedTextLength() / 2));
   });
 }
 
