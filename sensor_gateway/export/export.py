@@ -148,7 +148,7 @@ def _write_journal(
         with Beside(_AHEAD) as beside:
             for n, sensor in enumerate(sensors):
                 tell = part_of(progress, i / len(groups) + n * each, each)
-                for table, piece in journal.pieces(sensor, group, selection.to_ns, tell):
+                for table, piece in journal.pieces(sensor, group, span, tell):
                     rows = placed(table, piece, sensor, span, veil)
                     if rows is not None:
                         beside.do(writers[table].write, rows)

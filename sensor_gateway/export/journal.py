@@ -1,8 +1,9 @@
 """Tables that only the journal has: raw samples, samples with their angles, steps, changes of posture, bouts.
 
 Raw samples stand at their own time with hindsight (`raw.py`). The others leave the same driver and pipeline that the gateway runs,
-fed with the same entries (many at once) under the settings in force now: what the gateway computed, bit for bit. Where retention has
-taken the beginning of a journal, they begin at what is left, with the alignment that the store says was in force then.
+fed with the same entries (many at once) under the settings in force now: what the gateway computed, bit for bit. They begin with the
+journal, or at the end of a day before which nothing is asked for (`states.py`). Where retention has taken the beginning of a
+journal, they begin at what is left, with the alignment that the store says was in force then.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ from sensor_gateway.derive import Recipe
 from sensor_gateway.export.deidentify import Veil
 from sensor_gateway.export.raw import RawSource, raw_columns
 from sensor_gateway.export.selection import ExportError, Progress
+from sensor_gateway.export.states import Computing, States, is_another_day
 from sensor_gateway.export.tables import column_table, record_table, repeated, sample_table, truths, whole
 from sensor_gateway.replay.journal_samples import span_of
 from sensor_gateway.replay.long import LongDeriver, long_stretches
 from sensor_gateway.sinks.records import FAR_NS, Records
+from sensor_gateway.spool.block import Frames
 from sensor_gateway.spool.journal import JournalReader
 
 DERIVED: Final = ("samples", "steps", "transfers", "bouts")
@@ -65,38 +68,54 @@ class JournalTables:
         return recipe if known is None else replace(recipe, setup=replace(recipe.setup, alignment=known.alignment))
 
     def pieces(
-        self, sensor: Sensor, tables: Sequence[str], to_ns: int = FAR_NS, progress: Progress | None = None
+        self,
+        sensor: Sensor,
+        tables: Sequence[str],
+        span: tuple[int, int] = (0, FAR_NS),
+        progress: Progress | None = None,
     ) -> Iterator[tuple[str, Any]]:
-        """The sensor's rows of ``raw`` or of some of `DERIVED` up to ``to_ns`` at least, as Arrow tables in the dictionary's columns, each
-        with the table's name.
+        """The sensor's rows of ``raw`` or of some of `DERIVED` that begin within ``span``, and others, as Arrow tables in the
+        dictionary's columns, each with the table's name.
         """
         if "raw" in tables:
             for batch in self._source.stream(sensor, progress).batches:
                 yield "raw", column_table(raw_columns(batch), RAW)
         else:
-            found = self._derived(sensor, to_ns, progress)
+            found = self._derived(sensor, span, progress)
             yield from ((name, table) for name, table in found if name in tables and table.num_rows)
 
-    def _derived(self, sensor: Sensor, to_ns: int, progress: Progress | None) -> Iterator[tuple[str, Any]]:
-        span = span_of(self._source.spool, sensor.id, sensor.wearer)
-        deriver, bouts, last_ns = LongDeriver(self.recipe(sensor)), BoutStage(), 0
-        for stretch in long_stretches(JournalReader(self._source.spool).read_frames(sensor.id, span.start), span):
-            outputs = deriver.feed_frames(stretch)
+    def _derived(self, sensor: Sensor, wanted: tuple[int, int], progress: Progress | None) -> Iterator[tuple[str, Any]]:
+        spool = self._source.spool
+        span = span_of(spool, sensor.id, sensor.wearer)
+        states = States(self.path.parent, sensor, self._source.recipe(sensor), spool)
+        now = states.before(wanted[0], span)
+        exact = now is not None or not self._is_cut(sensor)
+        if now is None:
+            now = Computing(LongDeriver(self.recipe(sensor)), BoutStage(), span.start)
+        left = range(now.next_seq, span.stop)
+        before: list[Frames] = []
+        for stretch in long_stretches(JournalReader(spool).read_frames(sensor.id, left.start), left):
+            if exact and before and is_another_day(now.newest_ns, stretch[-1]):
+                states.keep(now, before[-1])
+            before = stretch
+            outputs = now.deriver.feed_frames(stretch)
+            now.newest_ns = max(now.newest_ns, int(stretch[-1].rx_utc_ns[-1]))
             parts = [part for out in outputs for part in out.parts]
             for part in parts:
                 if part.samples is not None and len(part.samples.t_utc_ns):
-                    last_ns = int(part.samples.t_utc_ns[-1])
+                    now.newest_ns = max(now.newest_ns, int(part.samples.t_utc_ns[-1]))
                     yield "samples", sample_table(part.samples)
             yield "steps", record_table([step for part in parts for step in part.steps], STEP)
             yield "transfers", record_table([t for part in parts for t in part.transfers], TRANSFER)
             metrics = [r for out in outputs for r in out.records if isinstance(r, Metric)]
-            yield "bouts", record_table(bouts.take(metrics), BOUT)
+            yield "bouts", record_table(now.bouts.take(metrics), BOUT)
             if progress is not None:
-                progress((stretch[-1].next_seq - span.start) / len(span))
+                progress((stretch[-1].next_seq - left.start) / len(left))
             # A change of posture shows a while after it, a bout when it has ended.
-            if last_ns - DAY_NS >= to_ns and (bouts.current is None or bouts.current.start_utc_ns >= to_ns):
+            current = now.bouts.current
+            if now.newest_ns - DAY_NS >= wanted[1] and (current is None or current.start_utc_ns >= wanted[1]):
                 return
-        yield "bouts", record_table(bouts.finish(), BOUT)
+        yield "bouts", record_table(now.bouts.finish(), BOUT)
 
     def gone(self, sensor: Sensor, span: tuple[int, int]) -> Gone | None:
         """What of the span [from, to) the journal has no more; None where it lacks nothing that the records know of."""

@@ -9,6 +9,7 @@ that goes on for days, and raw samples that a sensor kept for days.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -74,8 +75,9 @@ class JournalDays:
         while stale:
             late: dict[Part, int] = {}
             tables = sorted({table for table, _ in stale})
+            span = self._begin_ns(stale), self._span[1]
             with _Writing(self._folder) as writing:
-                for table, piece in self._journal.pieces(self._sensor, tables, self._span[1], progress):
+                for table, piece in self._journal.pieces(self._sensor, tables, span, progress):
                     # The wearer is the folder.
                     rows = placed(table, piece, self._sensor, self._span, self._veil, IDENTITY[1:])
                     for shown, cut in _by_day(rows, TABLES[table][0].name) if rows is not None else ():
@@ -91,6 +93,11 @@ class JournalDays:
                 outputs[name] = output_of(self._folder / name, count)
             self.written += len(writing.done)
             stale = {part for part, n in late.items() if _rows_of(self._folder / self._name(part)) not in (None, n)}
+
+    def _begin_ns(self, stale: set[Part]) -> int:
+        """Before which no row is wanted: the first of these days, and those before it on which nothing arrived (`_is_unforeseen`)."""
+        first = min(day for _, day in stale)
+        return (max((day for day in self._entries if day < first), default=-1) + 1) * DAY_NS
 
     def _is_unforeseen(self, part: Part) -> bool:
         """A day on which nothing arrived, of samples that came after it."""
@@ -170,7 +177,7 @@ class _Writing:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._open: dict[Part, tuple[_File, FileSet, TableWriter]] = {}
+        self._open: dict[Part, tuple[_File, ExitStack, TableWriter]] = {}
         self._bouts: dict[Part, tuple[_File, list[Any]]] = {}
         self._closed: set[Part] = set()
         self.done: dict[str, int] = {}
@@ -204,26 +211,26 @@ class _Writing:
             self._close(part)
 
     def _begin(self, file: _File, rows: Any | None) -> None:
-        files = FileSet(file.path.parent, alone=True)
-        files.__enter__()
         schema = schema_of((*IDENTITY[1:], *TABLES[file.part[0]])).with_metadata(file.metadata)
-        writer = open_table(files.path(file.path.name), schema, "parquet")
-        self._open[file.part] = file, files, writer
+        with ExitStack() as stack:
+            files = stack.enter_context(FileSet(file.path.parent, alone=True))
+            writer = open_table(files.path(file.path.name), schema, "parquet")
+            self._open[file.part] = file, stack.pop_all(), writer
         for piece in file.rows(rows):
             writer.write(piece)
 
     def _close(self, part: Part) -> None:
-        file, files, writer = self._open.pop(part)
+        file, files, writer = self._open[part]
         writer.close()
-        files.__exit__(None, None, None)
+        files.close()
+        del self._open[part]
         self._closed.add(part)
         self.done[str(file.path.relative_to(self._folder))] = writer.rows
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for _, files, writer in self._open.values():  # what an error has left
-            writer.close()
+        for _, files, _ in self._open.values():  # what an error has left; its writers may write no more
             files.__exit__(kind, error, trace)
 
 

@@ -81,6 +81,7 @@ def _gateway(place: Place, wearer: str, step: Step) -> None:
         step("file sink", lambda: {"file_lines": files.erase_records(place.base / sink.directory, wearer)})
     step("notes", lambda: {"alignment_notes": files.erase_notes(folder, wearer)})
     step("derivations", lambda: {"derived_records": files.erase_derivations(folder, wearer)})
+    step("states", lambda: {"states": files.erase_states(folder, wearer)})
     step("exports", lambda: erase_exports(folder, wearer))
     step("names and consent", lambda: files.erase_person(folder, wearer))
 

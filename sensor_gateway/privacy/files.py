@@ -7,12 +7,14 @@ rows of others keep their bytes.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 from sensor_gateway.alignments.notes import ERASED, FORMAT
 from sensor_gateway.alignments.notes import FILE as NOTES_FILE
+from sensor_gateway.export.states import STATES
 from sensor_gateway.privacy.consent import CONSENT_FILE
 from sensor_gateway.privacy.sqlite_files import erase_store, mentions
 from sensor_gateway.sinks.makers import DERIVED
@@ -83,6 +85,15 @@ def erase_derivations(folder: Path, wearer: str) -> int:
     for path in sorted((folder / DERIVED).rglob("*.json")):
         prune_json(path, wearer)
     return gone
+
+
+def erase_states(folder: Path, wearer: str) -> int:
+    """States of the computation that exports keep; how many files."""
+    hers = [path for path in (folder / STATES).glob("*") if path.name == wearer]  # a name that is no id leads nowhere
+    states = sum(path.is_file() for of in hers for path in of.rglob("*"))
+    for of in hers:
+        shutil.rmtree(of)
+    return states
 
 
 def prune_json(path: Path, wearer: str) -> None:

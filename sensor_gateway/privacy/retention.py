@@ -19,6 +19,7 @@ from typing import Final
 from processing.dictionary import KINDS
 from sensor_gateway.clock import Clock
 from sensor_gateway.config import Retention
+from sensor_gateway.export.states import STATES, drop_states
 from sensor_gateway.privacy.sqlite_files import ScrubError, opened, transaction
 from sensor_gateway.sinks.makers import DERIVED
 from sensor_gateway.spool.database import count
@@ -69,6 +70,8 @@ def retain(folder: Path, retention: Retention, now_ns: int, dry_run: bool = Fals
         before = now_ns - retention.raw_days * DAY_NS
         with opened(folder / SPOOL_FILE) as db:
             gone["raw"] = _raw(db, before, dry_run)
+        if states := drop_states(folder, before, dry_run):
+            gone[STATES] = states
     if (folder / STORE_FILE).is_file():
         gone |= _store(folder / STORE_FILE, retention, now_ns, dry_run)
     for path in sorted((folder / DERIVED).glob("*.db")):

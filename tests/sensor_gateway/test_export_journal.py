@@ -31,9 +31,9 @@ from sensor_gateway.export.manifest import check_manifest
 from sensor_gateway.privacy.exports import erase_exports
 from sensor_gateway.privacy.retention import retain
 from sensor_gateway.process import process_file
-from sensor_gateway.spool import block
 from sensor_gateway.status.status import SPOOL_FILE
 from tests.scale.identity import Case, synthetic
+from tests.sensor_gateway.small_blocks import in_small_blocks
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("export_journal")]
 
@@ -77,23 +77,6 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Lived:
     lived = Lived(folder, (cases[0], cases[1]), midnight_ns)
     in_small_blocks(lived.spool)
     return lived
-
-
-def in_small_blocks(spool: Path, entries: int = 20) -> None:
-    """As a gateway of the real time writes its journal, which takes minutes for what a file gives at once."""
-    with closing(sqlite3.connect(spool)) as db, db:
-        rows = db.execute("SELECT sensor, first_seq, block FROM journal ORDER BY sensor, first_seq").fetchall()
-        db.execute("DELETE FROM journal")
-        for sensor, first, body in rows:
-            held = block.decode(body, first)
-            for i in range(0, len(held), entries):
-                part = held[i : i + entries]
-                packed = block.encode([(e.source, e.received) for e in part])
-                last = part[-1]
-                db.execute(
-                    "INSERT INTO journal (sensor, first_seq, last_seq, small, last_rx_utc_ns, size, block) VALUES (?, ?, ?, 0, ?, ?, ?)",
-                    (sensor, part[0].seq, last.seq, last.received.rx_utc_ns, len(packed), packed),
-                )
 
 
 def test_tables_are_those_of_process_bit_for_bit(lived: Lived, tmp_path: Path) -> None:
@@ -381,3 +364,19 @@ def test_killed_at_any_moment_the_next_run_completes_it(mine: Lived, whole: Path
     for table in OF_JOURNAL:
         same(table, days, whole)
     assert not list(days.rglob(".*.partial"))
+
+
+def test_a_disk_that_takes_no_more_leaves_one_sentence_and_nothing_half_written(
+    mine: Lived, whole: Path, tmp_path: Path
+) -> None:
+    days = tmp_path / "days"
+    words = ["export", "--config", str(mine.config), "--kind", "all", "--by-day", "--out", str(days)]
+    full = ["prlimit", "--fsize=300000", sys.executable, "-m", "sensor_gateway.cli", *words]
+    failed = subprocess.run(full, capture_output=True, text=True, check=False)
+    assert failed.returncode == 1
+    assert f"{days}: cannot be written" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert not list(days.rglob(".*.partial"))
+    assert cli.main(words) == 0
+    for table in OF_JOURNAL:
+        same(table, days, whole)
