@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from processing.alignment.static import AlignmentError
@@ -27,18 +27,18 @@ from sensor_gateway.replay.cluster import connect, replay_cohort
 from sensor_gateway.replay.correct_alignment import CorrectionError
 from sensor_gateway.replay.derivation import derived_path
 from sensor_gateway.replay.diff import diff
-from sensor_gateway.replay.publish import Published, publish_all
 from sensor_gateway.replay.rederive import ReplayError, SpoolReader, rederive
-from sensor_gateway.replay.resolve_alignments import Used, resolve
 from sensor_gateway.replay.retro import rederive_retro
 from sensor_gateway.secrets import INFLUX_VARIABLE, read_secret
-from sensor_gateway.sinks.influx import InfluxDownError
 from sensor_gateway.sinks.influx_admin import RemoteError
 from sensor_gateway.sinks.makers import DERIVED, Maker
 from sensor_gateway.sinks.store import Store, StoreError
 from sensor_gateway.spool.block import BlockError
 from sensor_gateway.status.status import SPOOL_FILE, STORE_FILE
 from sensor_gateway.study_file import differences, load_study, study_of
+
+if TYPE_CHECKING:
+    from sensor_gateway.replay.resolve_alignments import Used
 
 _TEXT = """\
 Reads the raw journal of a gateway (which may be running) and computes every record anew into a store of its own: derived/NAME.db in
@@ -63,9 +63,7 @@ without --name or --out.
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = _TEXT
     parser.add_argument("--config", type=Path, required=True, help="the gateway's file: where its journal is")
-    parser.add_argument(
-        "--name", help="what to call the derivation (default: by what changed, e.g. the study file's name)"
-    )
+    parser.add_argument("--name", help="what to call the derivation (default: by what changed, as the study file)")
     parser.add_argument(
         "--out", metavar="DB", type=Path, help="store to write (default: derived/NAME.db in the data folder)"
     )
@@ -120,9 +118,7 @@ def run(args: argparse.Namespace) -> int:
     for_long_computing()
     try:
         return _run(args)
-    except (
-        ConfigError, ReplayError, StoreError, AlignmentError, CorrectionError, BlockError, RemoteError, InfluxDownError,
-    ) as e:  # fmt: skip
+    except (ConfigError, ReplayError, StoreError, AlignmentError, CorrectionError, BlockError, RemoteError) as e:
         print(f"tiltline replay: {e}", file=sys.stderr)
         return 1
 
@@ -202,7 +198,7 @@ def _replay(job: _Job, spool: SpoolReader, store: Store) -> int:
     if args.diff is not None:
         said["diff"] = _diff(job, store, maker, worn)
     if args.influx is not None:
-        said["influx"] = asdict(_publish(job, store))
+        said["influx"] = _publish(job, store)
         good &= not said["influx"]["rejected"]
     kept = args.out is not None or store.path == derived_path(job.folder, job.name)
     if args.json:
@@ -222,6 +218,8 @@ def _used(job: _Job, spool: SpoolReader, sensor: Sensor) -> list[Used]:
     """What the alignment file puts in force on a sensor."""
     if not any(e.sensor == sensor.id for e in job.entries):
         return []
+    from sensor_gateway.replay.resolve_alignments import resolve
+
     with closing(Store.open(job.folder / STORE_FILE, readonly=True)) as store:
         live = read_history(store, sensor.wearer, ()).of_sensor(sensor.id)
     with Progress(f"{sensor.id}: reading its alignments") as progress:
@@ -264,14 +262,20 @@ def _facts(job: _Job, used: Mapping[str, list[Used]], said: Mapping[str, Any]) -
     return derivation.facts(job.name, job.settings, job.study, args.mode, options, changes, told, counted)
 
 
-def _publish(job: _Job, store: Store) -> Published:
-    """The store's records into the database."""
+def _publish(job: _Job, store: Store) -> dict[str, Any]:
+    """The store's records into the database; how many it took."""
+    from sensor_gateway.replay.publish import publish_all
+    from sensor_gateway.sinks.influx import InfluxDownError
+
     args = job.args
     file = args.config if args.influx == Path() else args.influx
     influx = load_settings(file).influx
     token = read_secret(influx.token_file, INFLUX_VARIABLE, file.parent, "influx.token_file")
-    with Progress("writing to the database") as progress:
-        return publish_all(store, job.settings.site.id, influx, token, job.name, progress)
+    try:
+        with Progress("writing to the database") as progress:
+            return asdict(publish_all(store, job.settings.site.id, influx, token, job.name, progress))
+    except InfluxDownError as e:
+        raise ReplayError(str(e)) from e
 
 
 def _diff(job: _Job, derived: Store, maker: Maker, worn: dict[str, list[str]]) -> dict[str, Any]:

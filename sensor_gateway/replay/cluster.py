@@ -98,6 +98,7 @@ def connect(address: str, wait_s: float = 10.0) -> Any:
     except ImportError as e:
         raise ReplayError("--scheduler needs Dask; install it with: pip install 'tiltline[cluster]'") from e
     try:
+        import_module("distributed.comm").get_address_host_port(address)  # a client without one leaves threads
         return distributed.Client(address, timeout=wait_s, set_as_default=False)
     except (OSError, ValueError) as e:
         raise ReplayError(f"no Dask scheduler answers at {address} ({e}); start one with: dask scheduler") from e

@@ -216,13 +216,18 @@ def _short(value: object) -> str:
     return text if len(text) <= 120 else f"{text[:119]}…"
 
 
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
 def listed_line(d: Listed) -> str:
     """A derivation for `tiltline replay --list`."""
     if d.maker is None or d.maker.derivation is None:
         return f"{d.name}: not finished, or made by an earlier release"
     f = d.maker.derivation
-    changed = [f"study {f['study']['hash'][:8]}" + (f" ({len(f['study_changes'])} keys)" if f["study_changes"] else "")]
-    changed += [f"{len(f['alignments'])} alignments"] if f["alignments"] else []
+    keys, alignments = len(f["study_changes"]), len(f["alignments"])
+    changed = [f"study {f['study']['hash'][:8]}" + (f" ({_counted(keys, 'key')})" if keys else "")]
+    changed += [_counted(alignments, "alignment")] if alignments else []
     return f"{d.name}: {at(d.maker.since_utc_ns)}, {words(d.maker.versions)}, mode {f['mode']}, {', '.join(changed)}"
 
 

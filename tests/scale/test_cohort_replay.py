@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,16 @@ def test_a_killed_worker_costs_its_partition_only(tmp_path: Path) -> None:
     together.close()
 
 
-def test_no_scheduler_is_one_sentence() -> None:
-    with pytest.raises(ReplayError, match="no Dask scheduler answers"):
-        connect("tcp://127.0.0.1:9", 0.5)
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "127.0.0.1:9"])
+def test_no_scheduler_is_one_sentence(address: str) -> None:
+    with pytest.raises(ReplayError, match=f"no Dask scheduler answers at {address} "):
+        connect(address, 0.5)
+
+
+@pytest.mark.parametrize("address", ["nonsense", "tcp://127.0.0.1", "foo://x:1"])
+def test_what_is_no_address_starts_no_client(address: str) -> None:
+    """One that cannot connect keeps its thread, and waits twenty seconds for it at the end of the program."""
+    before = threading.active_count()
+    with pytest.raises(ReplayError, match=f"no Dask scheduler answers at {address} "):
+        connect(address, 0.5)
+    assert threading.active_count() == before
