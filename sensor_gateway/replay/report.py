@@ -130,7 +130,7 @@ def page(found: Mapping[str, WearerDiff], head: Head) -> str:
     ]
     changes = [(c["key"], _short(c["from"]), _short(c["to"])) for c in head.derivation["study_changes"]]
     if changes:
-        body.append(_section("Study", _table(("key", "stored", "derived"), changes)))
+        body.append(_section("Study", _table(("key", "stored", "derived"), changes, folds=True)))
     if head.alignments:
         body.append(_section("How the clips sat", _alignment_table(head.alignments)))
     body += [_wearer(wearer, of) for wearer, of in found.items()]
@@ -193,20 +193,22 @@ def _alignment_table(changes: Sequence[AlignmentChange]) -> str:
         )
         for a in changes
     ]  # fmt: skip
-    return _table(("sensor", "from", "until", "zero moved", "tilt", "front turned", "alignment"), rows)
+    return _table(("sensor", "from", "until", "zero moved", "tilt", "front turned", "alignment"), rows, folds=True)
 
 
 def _section(title: str, inner: str) -> str:
     return f'<section class="long"><h2>{escape(title)}</h2>{inner}</section>'
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table that a phone scrolls sideways by itself; reachable and named for whoever uses keys."""
+def _table(heads: Sequence[str], rows: Iterable[Sequence[object]], folds: bool = False) -> str:
+    """A table that a phone scrolls sideways by itself; reachable and named for whoever uses keys. ``folds``: long cells take more
+    lines before that.
+    """
     top = "".join(f'<th scope="col">{escape(h)}</th>' if h else "<td></td>" for h in heads)
     body = "".join(f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows)
     name = escape(", ".join(h for h in heads if h))
     return (
-        f'<div class="wide" tabindex="0" role="region" aria-label="{name}"><table><thead><tr>{top}</tr></thead>'
+        f'<div class="wide{" folds" if folds else ""}" tabindex="0" role="region" aria-label="{name}"><table><thead><tr>{top}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 

@@ -26,14 +26,17 @@ TURNED = AlignmentChange(
 )
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1100, "light")])
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1000, "light")])
 def test_the_page_is_readable_and_axe_finds_nothing(
     tmp_path: Path, browser: Browser, axe: str, width: int, scheme: str
 ) -> None:
     old = store(tmp_path / "a.db", [*map(metric, range(9)), *(flag(i, "tilt_dose", "a") for i in range(60))])
     new = store(tmp_path / "b.db", [replace(metric(i), anterior_tilt_deg=-8.0) for i in range(10)])
     path = tmp_path / "report.html"
-    changed = replace(head("bb", [("tilt.on_s", 120, 60)]), alignments=[TURNED])
+    changed = replace(
+        head("bb", [("tilt.on_s", 120, 60), ("quiet_hours", [], [f"{h:02d}:00" for h in range(9)])]),
+        alignments=[TURNED],
+    )
     report.write(path, diff(old, new, {"w-001": ["clip-1"]}), changed)
     context = browser.new_context(
         viewport={"width": width, "height": 900}, color_scheme="dark" if scheme == "dark" else "light", offline=True
@@ -53,5 +56,7 @@ def test_the_page_is_readable_and_axe_finds_nothing(
     violations, _ = page.evaluate(AXE_RUN)
     assert violations == []
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+    scrolled = "[...document.querySelectorAll('.wide')].filter(e => e.scrollWidth > e.clientWidth).length"
+    assert width == 390 or page.evaluate(scrolled) == 0
     assert asked == [path.as_uri()]
     context.close()
