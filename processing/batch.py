@@ -52,10 +52,12 @@ class ProcessResult:
 
 def blocks(timed: TimedBatch, seconds: int = BLOCK_S) -> Iterator[TimedBatch]:
     """Cut a recording at multiples of ``seconds`` UTC."""
-    edges = np.flatnonzero(np.diff(timed.t_utc_ns // (seconds * NS_PER_S))) + 1
-    bounds = [0, *edges.tolist(), len(timed)]
-    for lo, hi in zip(bounds[:-1], bounds[1:], strict=True):
-        yield TimedBatch(timed.t_utc_ns[lo:hi], timed.acc_mps2[lo:hi], timed.gyr_rps[lo:hi])
+    t, length_ns = timed.t_utc_ns, seconds * NS_PER_S
+    lo = 0
+    while lo < len(t):
+        hi = int(np.searchsorted(t, (int(t[lo]) // length_ns + 1) * length_ns))
+        yield TimedBatch(t[lo:hi], timed.acc_mps2[lo:hi], timed.gyr_rps[lo:hi])
+        lo = hi
 
 
 def whole_blocks(chunks: Iterable[TimedBatch], seconds: int) -> Iterator[TimedBatch]:
@@ -63,7 +65,7 @@ def whole_blocks(chunks: Iterable[TimedBatch], seconds: int) -> Iterator[TimedBa
     held: list[TimedBatch] = []
     number = 0
     for chunk in chunks:
-        for piece in blocks(chunk, seconds) if len(chunk) else ():
+        for piece in blocks(chunk, seconds):
             before, number = number, int(piece.t_utc_ns[0]) // (seconds * NS_PER_S)
             if held and number != before:
                 yield joined(held)
@@ -98,16 +100,19 @@ def process_recording(
         core.notices.add(found.t_utc_ns, EVENT_OF[found.note.kind], found.note.data())
     known = [(m.t_utc_ns, m.note.alignment) for m in mounts if m.note.alignment is not None]
     retro = _RetroRun(core, give, sorted([*alignments, *known], key=_when)) if mode == "retro" else None
+    held: TimedBatch | None = None  # the newest chunk: it may be the last one
     # Looking back, what is known of the accelerometer when a block is solved depends on the step in which samples come.
     for chunk in chunks if retro is None else whole_blocks(chunks, _RETRO_STEP_S):
         taken += len(chunk)
         if retro is not None:
             retro.take(core.gaps.update(chunk))
         else:
-            _keep(core.update(chunk), all_out, give)
+            if held is not None:
+                _keep(core.update(held), all_out, give)
+            held = chunk
         if progress is not None:
             progress(taken)
-    _keep(core.finish() if retro is None else retro.finish(), all_out, give)
+    _keep(core.finish(held) if retro is None else retro.finish(), all_out, give)
     c = core.gaps.counters
     counters = {"samples": taken, "missing": c.missing, "bridged": c.bridged, "not_finite": c.not_finite}
     return ProcessResult(all_out.records, all_out.steps, all_out.transfers, counters)

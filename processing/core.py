@@ -127,26 +127,31 @@ class Core:
         """As `update`, of samples that `gaps` has seen."""
         return self._take(self.orientation.update(filled))
 
-    def finish(self) -> CoreOutput:
-        """The recording ends: close the orientation, the second, the epochs and the rules' watermark."""
-        out = self._take(self.orientation.finish())
+    def finish(self, timed: TimedBatch | None = None) -> CoreOutput:
+        """The recording ends: close the orientation, the second, the epochs and the rules' watermark.
+
+        ``timed`` are its last samples if they have not been taken yet: their last second then needs no round of its own.
+        """
+        parts = [] if timed is None else self.orientation.update(self.gaps.update(timed))
+        out = self._take([*parts, *self.orientation.finish()], ends=True)
         self._take_block(self.seconds.update(None, last=True), out)
         out.steps.extend(self.steps.finish())
         self.close(out.records)
         return out
 
-    def _take(self, parts: list[Oriented]) -> CoreOutput:
+    def _take(self, parts: list[Oriented], *, ends: bool = False) -> CoreOutput:
+        """Take all of ``parts``; ``ends``: nothing follows them, so that the second in hand may be closed with the last of them."""
         out = CoreOutput([], None)
         samples: list[Samples] = []
-        for part in parts:
+        for i, part in enumerate(parts, 1):
             left: Oriented | None = part
             restless = False
             while left is not None:
-                left, restless = self._take_next(left, restless, samples, out)
+                left, restless = self._take_next(left, restless, samples, out, ends=ends and i == len(parts))
         return replace(out, samples=_join(samples))
 
     def _take_next(
-        self, part: Oriented, restless: bool, samples: list[Samples], out: CoreOutput
+        self, part: Oriented, restless: bool, samples: list[Samples], out: CoreOutput, *, ends: bool
     ) -> tuple[Oriented | None, bool]:
         """Take what comes before the next change of what holds; gives what is left, and whether that goes minute by minute: after a
         finding in the midst of it (``restless``), since another may follow.
@@ -162,28 +167,29 @@ class Core:
         self._begin(part)
         rows, pose_ends = wearing.reach(part, to_minute=restless)
         piece, left = _parted(part, rows)
+        last = ends and left is None and not pose_ends
         if not spans_minutes(piece):
-            self._take_piece(piece, samples, out)
-        elif (found_ns := self._take_minutes(piece, samples, out)) is not None:
+            self._take_piece(piece, samples, out, last=last)
+        elif (found_ns := self._take_minutes(piece, samples, out, last=last)) is not None:
             piece, left = _parted(part, int(np.searchsorted(part.filled.t_utc_ns, found_ns)))
             pose_ends, restless = False, True
             self._take_piece(piece, samples, out)
         wearing.taken(piece, pose_ends=pose_ends)
         return left, restless
 
-    def _take_piece(self, piece: Oriented, samples: list[Samples], out: CoreOutput) -> None:
-        block, angles = self.take_oriented(piece)
+    def _take_piece(self, piece: Oriented, samples: list[Samples], out: CoreOutput, *, last: bool = False) -> None:
+        block, angles = self.take_oriented(piece, last=last)
         samples.append(angles)
         self._take_block(block, out)
 
-    def _take_minutes(self, piece: Oriented, samples: list[Samples], out: CoreOutput) -> int | None:
+    def _take_minutes(self, piece: Oriented, samples: list[Samples], out: CoreOutput, *, last: bool) -> int | None:
         """Take samples of several minutes, in which nothing known changes. Where something is found that holds from an instant
         among them, that instant: then nothing was taken. The records are those of a minute at a time, for less.
         """
         stages: tuple[Any, ...] = (self.align, self.seconds, self.context)
         before = [stage.snapshot() for stage in stages]
         aligned, q = self.align.update(piece.filled, piece.q_es)
-        block = self.seconds.update(aligned)
+        block = self.seconds.update(aligned, last=last)
         if block is not None:
             context = self.context.update(block)
             found_ns = self.wearing.hear_if_still(block, context, int(piece.filled.t_utc_ns[-1]))
@@ -213,11 +219,11 @@ class Core:
         out.steps.extend(steps)
         out.transfers.extend(transfers)
 
-    def take_oriented(self, part: Oriented) -> tuple[SecondBlock | None, Samples]:
-        """Align oriented samples and group them into seconds."""
+    def take_oriented(self, part: Oriented, *, last: bool = False) -> tuple[SecondBlock | None, Samples]:
+        """Align oriented samples and group them into seconds; ``last`` closes the one in hand."""
         self._announce(part)
         aligned, q = self.align.update(part.filled, part.q_es)
-        block = self.seconds.update(aligned)
+        block = self.seconds.update(aligned, last=last)
         return block, Samples(aligned.t_utc_ns, q, aligned.anterior_tilt_deg, aligned.obliquity_deg, aligned.valid)
 
     def _announce(self, part: Oriented) -> None:

@@ -25,11 +25,12 @@ MAX_OBLIQUITY_DEG: Final = 60.0
 
 
 def columns(v: F64) -> F64:
-    """The columns of vectors (n, k) as k contiguous rows (k, n): what is computed column by column is thrice as fast on them.
+    """The columns of vectors (n, k) as rows (k, n), each in one piece: what is computed column by column is thrice as fast on them.
 
-    `rotate` and `up_in_sensor` give their vectors so; then nothing is copied.
+    `rotate` and `up_in_sensor` give their vectors so; then nothing is copied, nor of a slice of them.
     """
-    return np.ascontiguousarray(v.T)
+    rows = v.T
+    return rows if rows.strides[-1] == rows.itemsize else np.ascontiguousarray(rows)
 
 
 def by_rows(v: F64) -> F64:

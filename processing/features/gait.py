@@ -205,7 +205,7 @@ class GaitStage:
 
     def snapshot(self) -> dict[str, Any]:
         """Plain data and arrays, for `snapshot.dump`."""
-        last = None if self._last is None else _plain(self._last)
+        last = None if self._last is None else list(self._last)
         r = self._rhythm
         return {
             "rises": self._rises.snapshot(),
@@ -213,7 +213,7 @@ class GaitStage:
             "chain": self._chain.snapshot(),
             "soft": self._soft.snapshot(),
             "rhythm": [list(r.interval_s), list(r.rise_mps3), r.last_ns],
-            "known": [_plain(c) for c in self._known],
+            "known": [list(c) for c in self._known],
             "decided": [self._undecided, last, self._last_side, self._in_bout],
         }
 
@@ -234,10 +234,6 @@ def step_of(candidate: Candidate, side: int, fair_mps3: float, *, sure: bool) ->
     """A decided candidate as a step."""
     confidence = candidate.rise_mps3 / (candidate.rise_mps3 + fair_mps3)
     return Step(candidate.t_utc_ns, SIDES[side] if sure else "unknown", confidence)
-
-
-def _plain(c: Candidate) -> list[float]:
-    return [c.t_utc_ns, c.rise_mps3, c.sway_mps2]
 
 
 def median(values: list[float]) -> float:

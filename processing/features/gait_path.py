@@ -80,18 +80,23 @@ class Chain:
     _open: int = 0
     _ended: tuple[float, int] = (0.0, START)
     _best: tuple[float, int] = (0.0, START)
+    _least_ns: int = field(init=False)
+    _most_ns: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._least_ns, self._most_ns = (round(s * NS_PER_S) for s in (self.params.min_step_s, self.params.max_step_s))
 
     def add(self, candidate: Candidate, *, step_s: float, fair_mps3: float) -> None:
         """Append a candidate later than all before, judged by this step time and fair rise."""
         p, t = self.params, candidate.t_utc_ns
-        self._end_before(t - round(p.max_step_s * NS_PER_S))
+        self._end_before(t - self._most_ns)
         ended, state = self._ended
         begin = ended - p.begin_cost
         left, right, from_left, from_right = begin, begin, state, state
-        same, least = p.same_side_cost, round(p.min_step_s * NS_PER_S)
+        same = p.same_side_cost
         for number, old in enumerate(self.nodes[self._open - self.first :], self._open):
             interval = t - old.candidate.t_utc_ns
-            if interval < least:
+            if interval < self._least_ns:
                 break
             cost = rhythm_cost(interval / NS_PER_S, step_s, p)
             # From a left and from a right step before to either side; the first of equals holds.
@@ -112,9 +117,9 @@ class Chain:
         self.nodes.append(Node(candidate, score, (from_left, from_right)))
 
     def _note_best(self, number: int, score: tuple[float, float]) -> None:
-        for side in (LEFT, RIGHT):
-            if score[side] > self._best[0]:
-                self._best = (score[side], 2 * number + side)
+        found = _better(number, score)
+        if found[0] > self._best[0]:
+            self._best = found
 
     def _end_before(self, t_utc_ns: int) -> None:
         """Nodes before this time cannot be continued any more."""
@@ -122,9 +127,9 @@ class Chain:
             old = self.nodes[self._open - self.first]
             if old.candidate.t_utc_ns >= t_utc_ns:
                 return
-            for side in (LEFT, RIGHT):
-                if old.score[side] > self._ended[0]:
-                    self._ended = (old.score[side], 2 * self._open + side)
+            found = _better(self._open, old.score)
+            if found[0] > self._ended[0]:
+                self._ended = found
             self._open += 1
 
     def best(self) -> list[tuple[int, int]]:
@@ -154,7 +159,7 @@ class Chain:
             self._ended = self._best = (0.0, START)
 
     def snapshot(self) -> dict[str, Any]:
-        nodes = [[*(getattr(n.candidate, k) for k in _CANDIDATE), list(n.score), list(n.back)] for n in self.nodes]
+        nodes = [[*n.candidate, list(n.score), list(n.back)] for n in self.nodes]
         return {"nodes": nodes, "first": self.first, "open": self._open, "ended": list(self._ended)}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -165,7 +170,10 @@ class Chain:
             self._note_best(number, self.nodes[number - self.first].score)
 
 
-_CANDIDATE = ("t_utc_ns", "rise_mps3", "sway_mps2")
+def _better(number: int, score: tuple[float, float]) -> tuple[float, int]:
+    """Score and state of the better reading of a node; of equals the left one."""
+    side = RIGHT if score[RIGHT] > score[LEFT] else LEFT
+    return score[side], 2 * number + side
 
 
 def rhythm_cost(interval_s: float, step_s: float, params: PathParams) -> float:

@@ -12,7 +12,8 @@ result depends on the cells around it only. Missing cells up to ``BRIDGE_CELLS``
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from itertools import starmap
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -33,16 +34,14 @@ _SIGMA_CELLS: Final = 2.0
 _TAPS: Final = 6
 _SWAY_FROM: Final = 2
 _SWAY_TO: Final = 8
-_AROUND: Final = REACH_CELLS + np.array(
-    [*range(-_SWAY_TO, -_SWAY_FROM), *range(_SWAY_FROM + 1, _SWAY_TO + 1)], dtype=np.int64
-)
+_BEFORE: Final = REACH_CELLS + np.arange(-_SWAY_TO, -_SWAY_FROM)[:, None]
+_AFTER: Final = REACH_CELLS + np.arange(_SWAY_FROM + 1, _SWAY_TO + 1)[:, None]
 """The cells before and after a moment, in the array that holds it."""
 _WEIGHTS: Final = tuple(k * float(np.exp(-0.5 * (k / _SIGMA_CELLS) ** 2)) for k in range(1, _TAPS + 1))
 _WEIGHTS_S: Final = sum(2.0 * w * k * CELL_S for k, w in enumerate(_WEIGHTS, 1))
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A moment that may be a step: its time, how steep the rise is [m/s³], and the sway of the pelvis there [m/s²]: lateral
     acceleration of the quarter second before less that after, positive when the right foot takes the weight.
     """
@@ -162,9 +161,7 @@ def _candidates(first_cell: int, rise: F64, lateral: F64, peak: I64) -> list[Can
         return []
     a, b, c = rise[peak], rise[peak + 1], rise[peak + 2]
     offset = 0.5 * (a - c) / (a - 2.0 * b + c)
-    around = lateral[peak[:, None] + _AROUND].tolist()
-    half = len(_AROUND) // 2
-    return [
-        Candidate((first_cell + i) * CELL_NS + round((0.5 + at) * CELL_NS), r, (sum(x[:half]) - sum(x[half:])) / half)
-        for i, at, r, x in zip(peak.tolist(), offset.tolist(), b.tolist(), around, strict=True)
-    ]
+    t_utc_ns = (first_cell + peak) * CELL_NS + np.rint((0.5 + offset) * CELL_NS).astype(np.int64)
+    before, after = (np.add.reduce(lateral[cells + peak], axis=0) for cells in (_BEFORE, _AFTER))
+    sway = (before - after) / len(_BEFORE)
+    return list(starmap(Candidate, zip(t_utc_ns.tolist(), b.tolist(), sway.tolist(), strict=True)))

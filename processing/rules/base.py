@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal, localcontext
+from functools import cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -66,9 +67,6 @@ class Limits:
     @classmethod
     def of(cls, rule: TiltRule) -> Limits:
         """Round a study's tilt rule to the grid the machine works on."""
-        with localcontext() as context:
-            context.prec = 40  # decimal, because a libm's exp may differ in its last bit between machines
-            leak = int((Decimal(2) ** LEAK_BITS * (-EPOCH_S / Decimal(str(rule.dose_tau_s))).exp()).to_integral_value())
         return cls(
             therapist_mdeg={posture: _milli(limit) for posture, limit in rule.therapist_limit_deg.items()},
             floor_mdeg=_milli(rule.min_above_neutral_deg),
@@ -84,7 +82,7 @@ class Limits:
             sustained_s=rule.sustained_s,
             dose_on_udeg_min=round(rule.dose_deg_min * 1_000_000),
             dose_rearm_udeg_min=round(rule.dose_rearm_deg_min * 1_000_000),
-            leak=leak,
+            leak=_leak(rule.dose_tau_s),
             coverage_permille=_milli(rule.min_coverage),
             confidence_permille=_milli(rule.min_confidence),
             obliquity_mdeg=_milli(rule.max_obliquity_deg),
@@ -96,6 +94,14 @@ class Limits:
         """The same numbers as plain JSON, for a flag that must be recomputable on its own."""
         plain: dict[str, Json] = asdict(self)
         return plain | {"postures": list(self.postures)}
+
+
+@cache
+def _leak(dose_tau_s: float) -> int:
+    """What a dose keeps over an epoch. In decimal, because a libm's exp may differ in its last bit between machines."""
+    with localcontext() as context:
+        context.prec = 40
+        return int((Decimal(2) ** LEAK_BITS * (-EPOCH_S / Decimal(str(dose_tau_s))).exp()).to_integral_value())
 
 
 def _milli(value: float) -> int:
