@@ -111,7 +111,7 @@ class Guard:
             refusal = self._entry(scope, headers, client, who)
         if refusal is not None:
             self._refusals.note(refusal.kind, client, f"{shown(scope['method'])} {shown(scope['path'])}")
-            await self._answer(refusal, headers, scope["path"])(scope, receive, send_with_headers)
+            await self._answer(refusal, headers, scope)(scope, receive, send_with_headers)
             return
         state = {**scope.get("state", {}), "refusals": self._refusals, "client": client}
         if who is not None:
@@ -126,7 +126,7 @@ class Guard:
         if self._streams[client] >= self._limits.streams:
             no = No(429, "streams", "Too many of these pages are open here; close one of them.", 5)
             self._refusals.note(no.kind, client, "live streams")
-            await self._answer(no, Headers(scope=scope), scope["path"])(scope, receive, send)
+            await self._answer(no, Headers(scope=scope), scope)(scope, receive, send)
             return
         self._streams[client] += 1
         try:
@@ -199,9 +199,11 @@ class Guard:
             return No(403, "cross-site", FOREIGN)
         return None
 
-    def _answer(self, no: No, headers: Headers, path: str) -> Response:
+    def _answer(self, no: No, headers: Headers, scope: Scope) -> Response:
+        path, query = scope["path"], scope["query_string"].decode("latin-1")
         if no.status == 401 and not path.startswith("/api/") and "text/html" in headers.get("accept", ""):
-            return RedirectResponse("/sign-in", 303)
+            wanted = f"{path}?{query}".rstrip("?")
+            return RedirectResponse("/sign-in" if wanted == "/" else f"/sign-in?{urlencode({'to': wanted})}", 303)
         more = {"retry-after": str(int(no.wait_s) + 1)} if no.wait_s else {}
         if no.status == 401:
             more["www-authenticate"] = "Bearer"

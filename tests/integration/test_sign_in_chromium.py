@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import Browser, BrowserType, Error, Page, expect, sync_playwright
@@ -126,6 +127,38 @@ def test_the_form_lets_in_with_the_token_only_and_keeps_the_browser_signed_in(pa
     assert page.evaluate("document.cookie") == ""
     page.reload()
     expect(page.locator("#view-now")).to_be_visible()
+
+
+def test_after_the_sign_in_comes_the_page_that_was_asked_for_and_none_from_elsewhere(page: Page, site: SignIn) -> None:
+    wanted = f"{site.url}review.html?wearer={WEARER}&event=0123456789abcdef"
+    page.goto(wanted)
+    enter(page, site.token("therapist"))
+    expect(page).to_have_url(wanted)
+    expect(page.locator("#said")).to_contain_text("This flag is not among the newest ones")
+    page.goto(
+        f"{site.url}sign-in?to=%2Fprogramme.html", wait_until="commit"
+    )  # signed in already, as after a link from another site
+    expect(page).to_have_url(f"{site.url}programme.html")
+    for elsewhere in (
+        "//elsewhere.example/",
+        "/\\elsewhere.example",
+        "https://elsewhere.example",
+        "javascript:alert(1)",
+    ):
+        page.goto(f"{site.url}sign-in?{urlencode({'to': elsewhere})}", wait_until="commit")
+        expect(page).to_have_url(site.url)
+
+
+def test_a_wearer_on_a_therapists_page_is_told_so_and_sees_nothing_to_fill_in(page: Page, site: SignIn) -> None:
+    page.goto(f"{site.url}programme.html")
+    enter(page, site.token("wearer"))
+    expect(page).to_have_url(f"{site.url}programme.html")
+    expect(page.locator("#said")).to_contain_text("Only your therapist")
+    expect(page.locator(".card:visible")).to_have_count(0)
+    page.get_by_role("link", name="Wearer's page").click()
+    expect(page.locator("#view-now")).to_be_visible()
+    page.get_by_role("link", name="For therapists").click()
+    expect(page.locator("#said")).to_contain_text("Only your therapist")
 
 
 def test_a_wearers_sign_in_is_the_wearers_and_a_therapists_sees_the_review(browser: Browser, site: SignIn) -> None:

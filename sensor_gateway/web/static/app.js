@@ -3,7 +3,7 @@ import { $, make } from "./dom.js";
 import { setUpDiary, showDiary } from "./diary.js";
 import { allowExercises, loadProgramme } from "./exercises.js";
 import { loadHealth, setUpHealth } from "./health.js";
-import { get, listen } from "./net.js";
+import { get, link, listen } from "./net.js";
 import { setUpNotify } from "./notify.js";
 import { draw, drawDial, onFrame, onNow, status } from "./now.js";
 import { loadMode, setUpMode, setUpPrompt, showPrompt } from "./prompt.js";
@@ -75,6 +75,7 @@ function askWho({ message, wearers }) {
 
 async function start() {
   await loadText();
+  $("desk").href = link("review.html");
   $("notice").textContent = t("notice.offline");
   drawDial();
   setUpPrompt();

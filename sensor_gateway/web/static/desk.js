@@ -11,7 +11,7 @@ export async function ask(path, body, method = 'POST') {
   const answer = await asking.catch(() => {
     throw new Error('The gateway does not answer. Please try again in a while.');
   });
-  if (answer.status === 401) location.assign('sign-in');
+  if (answer.status === 401) location.assign(`sign-in?${new URLSearchParams({ to: location.pathname + location.search })}`);
   const found = await answer.json();
   if (!answer.ok) throw new Error(found.error ?? `The gateway answered ${answer.status}.`);
   return found;
@@ -44,7 +44,13 @@ export function rater() {
 
 export async function chooseWearer(load) {
   $('rater').value = localStorage.getItem(RATER) ?? '';
-  const { wearers } = await ask('api/review/wearers');
+  let wearers;
+  try {
+    ({ wearers } = await ask('api/review/wearers'));
+  } catch (error) {
+    document.body.classList.add('refused'); // nothing here can be used
+    throw error;
+  }
   $('wearer').replaceChildren(...wearers.map((id) => new Option(id, id, false, id === asked.get('wearer'))));
   const links = () => {
     for (const link of document.querySelectorAll('.desk-nav a')) link.search = new URLSearchParams({ wearer: $('wearer').value });

@@ -5,11 +5,13 @@ const wearer = new URLSearchParams(location.search).get("wearer");
 
 const address = (path, query) => link(`api/${path}`, query);
 
+const signIn = () => location.assign(`sign-in?${new URLSearchParams({ to: location.pathname + location.search })}${location.hash}`);
+
 async function answerOf(asked) {
   const response = await asked.catch(() => {
     throw new Error(t("error.no_answer")); // the browser's own words name no gateway, and not in the page's language
   });
-  if (response.status === 401) location.assign("sign-in"); // the sign-in has run out
+  if (response.status === 401) signIn(); // it has run out
   const body = await response.json().catch(() => ({}));
   if (!response.ok) throw Object.assign(new Error(body.error ?? `${response.status}`), { wearers: body.wearers });
   return body;
