@@ -15,6 +15,7 @@ from typing import Any
 
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import ConfigError, load_settings
+from sensor_gateway.sinks.makers import DERIVED
 from sensor_gateway.status.report import FRESH_S, read
 from sensor_gateway.status.status import BRIDGE_FILE, NS, SPOOL_FILE, Books, StatusError, bridge_books, gateway_books
 
@@ -35,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
         folder = args.config.parent / settings.site.data_dir
         found = {}
         if (folder / SPOOL_FILE).is_file():
-            found["gateway"] = _state("gateway", folder, gateway_books(folder, count_journal=True))
+            found["gateway"] = _state("gateway", folder, gateway_books(folder, count_all=True))
+            found["gateway"]["derivations"] = sorted(path.stem for path in (folder / DERIVED).glob("*.db"))
         if (folder / BRIDGE_FILE).is_file():
             found["bridge"] = _state("bridge", folder, bridge_books(folder))
         if not found:
@@ -129,5 +131,7 @@ def _print(role: str, state: dict[str, Any]) -> None:
     for name, n in state["extra"].items():
         if n:
             print(f"  {name.replace('_', ' ')}: {n}")
+    if derived := state.get("derivations"):
+        print(f"  derived beside the store: {', '.join(derived)} ('tiltline replay --list' says how)")
     for trouble in state["troubles"]:
         print(f"  ! {trouble}")

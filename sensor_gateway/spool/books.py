@@ -13,6 +13,20 @@ DELIVERED: Final = "_delivered"
 SINK_DROPPED: Final = "_dropped"
 EXPENDABLE: Final = ("device", "metric", "epoch")
 """What the bounds may cost, in this order; events are never dropped."""
+COUNTED: Final = 50_000
+"""Rows that are counted whenever somebody asks. Counting the millions of a long outage reads gigabytes, and a service asks every few
+seconds; beyond this it believes its books, which `tiltline status` holds against a full count.
+"""
+_BOOKED: Final = f"""
+SELECT coalesce(sum(CASE name WHEN sink || '{RECEIVED}' THEN value ELSE -value END), 0) FROM counter
+WHERE name IN (sink || '{RECEIVED}', sink || '{DELIVERED}', sink || '{SINK_DROPPED}')
+"""
+WAITING: Final = f"""
+SELECT CASE WHEN :each OR (SELECT coalesce(max(seq), 0) FROM outbox) - cursor.seq <= {COUNTED}
+    THEN (SELECT count(*) FROM outbox WHERE outbox.seq > cursor.seq) ELSE ({_BOOKED}) END
+FROM cursor WHERE sink = :sink
+"""
+"""How many rows ``sink`` has not confirmed yet; ``each``: counted, however many they are."""
 
 
 def drop(db: sqlite3.Connection, excess: int) -> int:

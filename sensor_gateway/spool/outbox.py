@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from processing.types import KIND_OF, Record
-from sensor_gateway.spool.books import DELIVERED, EXPENDABLE, RECEIVED, SINK_DROPPED, delete, drop
+from sensor_gateway.spool.books import DELIVERED, EXPENDABLE, RECEIVED, SINK_DROPPED, WAITING, delete, drop
 from sensor_gateway.spool.database import Spool, count, count_each
 from sensor_gateway.spool.run import Run, Snapshot, current, note_stored, save
 from sensor_gateway.wire.messages import MAX_BYTES, Entry, MessageError, check_record, decode_record, encode_record
@@ -43,6 +43,7 @@ class Outbox:
         before the newest record of its sensor; events stay in any case.
         """
         self._spool, self._max_rows, self._max_age_ns = spool, max_rows, max_days * _DAY_NS
+        self._sinks = tuple(sinks)
         self._books = [ADDED, *(sink + RECEIVED for sink in sinks)]  # counters that each new row raises
         self._expected: dict[tuple[str, int], int] = {}
         self._expired_on: dict[str, int] = {}  # sensor to the day of its data on which old rows were last looked for
@@ -60,12 +61,10 @@ class Outbox:
                     "(SELECT seq FROM sqlite_sequence WHERE name = 'outbox') + 1, 1) - 1)",
                     (sink,),
                 )
-                # Books of a sink that is new here begin with the rows it finds.
-                db.execute(
-                    "INSERT OR IGNORE INTO counter SELECT ?, count(*) FROM outbox "
-                    "WHERE seq > (SELECT seq FROM cursor WHERE sink = ?)",
-                    (sink + RECEIVED, sink),
-                )
+                if not db.execute("SELECT 1 FROM counter WHERE name = ?", (sink + RECEIVED,)).fetchone():
+                    # Books of a sink that is new here begin with the rows it finds.
+                    found = db.execute(WAITING, {"sink": sink, "each": True}).fetchone()[0]
+                    db.execute("INSERT INTO counter VALUES (?, ?)", (sink + RECEIVED, found))
             _forget_delivered(db)
         self._rows = 0
         self.reload()
@@ -74,7 +73,7 @@ class Outbox:
         """Read the file again: at the start, and after stores that were undone. Runs must be asked for anew then."""
         self._expected.clear()
         self._expired_on.clear()
-        self._rows = int(self._spool.query("SELECT count(*) FROM outbox")[0][0])
+        self._rows = max((self.queued(sink) for sink in self._sinks), default=0)
 
     @property
     def spool_id(self) -> str:
@@ -183,7 +182,7 @@ class Outbox:
 
     def queued(self, sink: str) -> int:
         """Rows this sink has not confirmed yet."""
-        return int(self._spool.committed("SELECT count(*) FROM outbox WHERE seq > ?", (self.cursor(sink),))[0][0])
+        return int(self._spool.committed(WAITING, {"sink": sink, "each": False})[0][0])
 
     def counters(self) -> dict[str, int]:
         """Every counter of the spool by name; they survive restarts."""

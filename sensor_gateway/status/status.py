@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from sensor_gateway.spool.books import DELIVERED, DROPPED, RECEIVED, SINK_DROPPED
+from sensor_gateway.spool.books import DELIVERED, DROPPED, RECEIVED, SINK_DROPPED, WAITING
 from sensor_gateway.spool.journal import DROPPED as JOURNAL_DROPPED
 from sensor_gateway.sqlite_faults import remedy
 
@@ -79,10 +79,11 @@ def snapshot(path: Path) -> Iterator[sqlite3.Connection]:
         db.close()
 
 
-def gateway_books(folder: Path, count_journal: bool = False) -> Books:
+def gateway_books(folder: Path, count_all: bool = False) -> Books:
     """Outbox and each sink of the gateway that keeps its files in ``folder``; raises `StatusError`.
 
-    ``count_journal`` counts the journal's entries too, which reads through months of them (seconds).
+    ``count_all`` counts the journal's entries too, and every waiting row however many they are: seconds, where there are months of
+    either.
     """
     with snapshot(folder / SPOOL_FILE) as db:
         counters: dict[str, int] = dict(db.execute("SELECT name, value FROM counter").fetchall())
@@ -92,11 +93,13 @@ def gateway_books(folder: Path, count_journal: bool = False) -> Books:
         computed = counters.get("records_added", 0)
         refused = counters.get("records_set_aside", 0)
         hops = [Hop("pipeline", computed + refused, computed, refused)]
-        if count_journal:
+        if count_all:
             held = int(db.execute("SELECT coalesce(sum(last_seq - first_seq + 1), 0) FROM journal").fetchone()[0])
             came, lost = sum(last for _, last, _ in tails), counters.get(JOURNAL_DROPPED, 0)
             hops.insert(0, Hop("journal", came, held, dropped=lost))
-        hops += [_sink(db, sink, cursor, counters) for sink, cursor in db.execute("SELECT sink, seq FROM cursor")]
+        hops += [
+            _sink(db, sink, cursor, counters, count_all) for sink, cursor in db.execute("SELECT sink, seq FROM cursor")
+        ]
         extra = {name: n for name, n in counters.items() if name.startswith(DROPPED)}
     battery = _battery(folder / STORE_FILE)
     sensors = tuple(SensorSeen(sensor, rx, battery.get(sensor)) for sensor, _, rx in sorted(tails))
@@ -109,8 +112,8 @@ def _tail(db: sqlite3.Connection, sensor: str) -> tuple[int, int]:
     return int(last), int(rx)
 
 
-def _sink(db: sqlite3.Connection, sink: str, cursor: int, counters: dict[str, int]) -> Hop:
-    queued = int(db.execute("SELECT count(*) FROM outbox WHERE seq > ?", (cursor,)).fetchone()[0])
+def _sink(db: sqlite3.Connection, sink: str, cursor: int, counters: dict[str, int], each: bool) -> Hop:
+    queued = int(db.execute(WAITING, {"sink": sink, "each": each}).fetchone()[0])
     ends = "SELECT t_utc_ns FROM outbox WHERE seq > ? ORDER BY seq {} LIMIT 1"
     oldest, newest = (db.execute(ends.format(way), (cursor,)).fetchone() for way in ("ASC", "DESC"))
     lag_s = (newest[0] - oldest[0]) / NS if queued else 0.0

@@ -189,7 +189,7 @@ def books(site_folder: Path) -> dict[str, dict[str, int]]:
             "queued": hop.queued,
         }
         for part in (
-            gateway_books(site_folder / "gateway" / "data", count_journal=True),
+            gateway_books(site_folder / "gateway" / "data", count_all=True),
             bridge_books(site_folder / "bridge" / "data"),
         )
         for hop in part.hops

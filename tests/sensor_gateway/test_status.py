@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sqlite3
 import threading
 import urllib.error
 import urllib.request
@@ -26,6 +27,7 @@ from sensor_gateway.mqtt_link import Incoming
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.spool.block import Source
+from sensor_gateway.spool.books import COUNTED
 from sensor_gateway.spool.database import Spool
 from sensor_gateway.spool.journal import Journal
 from sensor_gateway.spool.outbox import Outbox
@@ -79,7 +81,7 @@ def refused() -> list[Refusals]:
 
 
 def test_the_books_of_a_gateway_balance_hop_by_hop(folder: Path) -> None:
-    hops = {hop.name: hop for hop in gateway_books(folder, count_journal=True).hops}
+    hops = {hop.name: hop for hop in gateway_books(folder, count_all=True).hops}
     assert set(hops) == {"journal", "pipeline", "store", "mqtt"}
     assert [hop.missing for hop in hops.values()] == [0, 0, 0, 0]
     assert (hops["journal"].received, hops["journal"].written) == (7, 7)
@@ -92,14 +94,33 @@ def test_the_books_of_a_gateway_balance_hop_by_hop(folder: Path) -> None:
 
 
 def test_books_that_do_not_balance_are_seen(folder: Path) -> None:
-    import sqlite3
-
     with sqlite3.connect(folder / "spool.db") as db:
         db.execute("DELETE FROM outbox WHERE seq = (SELECT max(seq) FROM outbox)")
     db.close()
     missing = {hop.name: hop.missing for hop in gateway_books(folder).hops}
     assert missing == {"pipeline": 0, "store": 1, "mqtt": 1}
     assert cli.main(["status", "--config", str(folder.parent / "gateway.toml")]) == 1
+
+
+def test_of_a_long_outage_only_the_command_counts_every_row(folder: Path) -> None:
+    """A service reports every five seconds, and must not read gigabytes for it."""
+    with sqlite3.connect(folder / "spool.db") as db:
+        row = db.execute("SELECT wearer, sensor, kind, t_utc_ns, body FROM outbox").fetchone()
+        many = COUNTED + 10
+        db.executemany("INSERT INTO outbox (wearer, sensor, kind, t_utc_ns, body) VALUES (?, ?, ?, ?, ?)", [row] * many)
+        for counter in ("records_added", "mqtt_received"):
+            db.execute("UPDATE counter SET value = value + ? WHERE name = ?", (many, counter))
+    db.close()
+    (believed,) = (hop for hop in gateway_books(folder).hops if hop.name == "mqtt")
+    (counted,) = (hop for hop in gateway_books(folder, count_all=True).hops if hop.name == "mqtt")
+    assert believed == counted
+    assert (counted.queued > many, counted.missing) == (True, 0)
+    with sqlite3.connect(folder / "spool.db") as db:
+        db.execute("DELETE FROM outbox WHERE seq % 100 = 7 AND seq > 1000")
+    db.close()
+    (believed,) = (hop for hop in gateway_books(folder).hops if hop.name == "mqtt")
+    (counted,) = (hop for hop in gateway_books(folder, count_all=True).hops if hop.name == "mqtt")
+    assert (believed.missing, counted.missing) == (0, 491)
 
 
 def test_at_a_first_start_the_store_may_have_no_tables_yet(folder: Path) -> None:
