@@ -5,24 +5,31 @@ is never negative. The online line knows only the past and a quarter of an hour 
 hour before and an hour after: connection interval and crystal beat with a period of interval over rate error (50 ms and
 20 ppm: 42 minutes), and only a window with a beat on either side sees the true line under the sawtooth. Where the clock
 itself wanders by more than radio delay could explain, the window is halved until the line follows it.
+
+A clock whose rate is off by more than a crystal's is a chip's own oscillator, which gets warm on the body: there the line is bent
+where the clock wanders, even if only for minutes, by no more than such an oscillator may. Else what looks like it is a backlog.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from processing.clock.delay_line import Hull, append_to_hull
-from processing.types import F64
+from processing.types import F64, Bool
 
 WINDOWS_S: Final = (7200.0, 3600.0, 1800.0, 900.0)
+CHIP_WINDOWS_S: Final = (*WINDOWS_S, 450.0, 225.0)
 KNOT_S: Final = 60.0
 WANDER_S: Final = 0.06  # above the longest connection interval in use (50 ms): no sawtooth reaches it
+_WANDER_EDGE_S: Final = 0.02  # where it wanders by so much somewhere, by so little is wander too
 _WANDER_BLOCK_S: Final = 300.0
 _WANDER_SHARE: Final = 0.95  # of the blocks; the rest may have been a stall all through
+_CRYSTAL: Final = 5e-4  # beyond any crystal's error, in the cold too
+_WANDER_RATE: Final = 0.005  # percents by temperature would be a broken oscillator
 LEAST_SPAN_S: Final = 120.0  # shorter stretches know their rate to no better than one interval in so many seconds
 FIT_FROM_S: Final = 10.0
 _FEW: Final = 16  # points that are looked at one by one
@@ -68,6 +75,13 @@ def fit_curve(u: F64, v: F64, slope_limit: float, known_slope: float | None = No
         if _wander_s(curve, u, v) <= WANDER_S:
             break
         curve = _curve(blocks, u, v, window_s, slope_limit)
+    if abs(curve.slope) <= _CRYSTAL:
+        return curve
+    for window_s in CHIP_WINDOWS_S:
+        least = _least_above(curve, u, v)
+        if not (least > WANDER_S).any():
+            break
+        curve = _bent(curve, _curve(blocks, u, v, window_s, slope_limit), least > _WANDER_EDGE_S, u, v)
     return curve
 
 
@@ -108,13 +122,18 @@ def _curve(blocks: list[Hull], u: F64, v: F64, window_s: float, slope_limit: flo
             known[lo, hi] = _line(blocks[lo:hi], slope_limit)
         slopes[i], height = known[lo, hi]
         heights[i] = height + slopes[i] * knot
-    # Lines of neighbouring knots differ a little: what pokes through the points is lowered again.
-    above = np.interp(u, knots, heights) - v
+    return _lowered(DelayCurve(knots, heights, float(slopes[0]), float(slopes[-1])), u, v)
+
+
+def _lowered(curve: DelayCurve, u: F64, v: F64) -> DelayCurve:
+    """Lines of neighbouring knots differ a little: what pokes through the points is lowered again."""
+    knots = curve.u
+    above = np.interp(u, knots, curve.v) - v
     part = np.minimum(np.searchsorted(knots, u, "right") - 1, len(knots) - 2)
     excess = np.zeros(len(knots) - 1)
     np.maximum.at(excess, part, above)
-    heights -= np.maximum(np.append(excess, 0.0), np.append(0.0, excess))
-    return DelayCurve(knots, heights, float(slopes[0]), float(slopes[-1]))
+    heights = curve.v - np.maximum(np.append(excess, 0.0), np.append(0.0, excess))
+    return replace(curve, v=heights)
 
 
 def _line(blocks: list[Hull], slope_limit: float) -> tuple[float, float]:
@@ -133,3 +152,30 @@ def _wander_s(curve: DelayCurve, u: F64, v: F64) -> float:
     above = v - curve.at(u)
     starts = np.flatnonzero(np.diff(np.floor((u - u[0]) / _WANDER_BLOCK_S), prepend=-1.0))
     return float(np.quantile(np.minimum.reduceat(above, starts), _WANDER_SHARE))
+
+
+def _least_above(curve: DelayCurve, u: F64, v: F64) -> F64:
+    """At each knot: how far above the curve the least delayed arrival of the minute before and of that after lies; 0 in a hole."""
+    parts = np.minimum(np.searchsorted(curve.u, u, "right") - 1, len(curve.u) - 2)
+    least = np.full(len(curve.u) + 1, np.inf)
+    np.minimum.at(least, parts + 1, v - curve.at(u))
+    near = np.minimum(least[:-1], least[1:])
+    return np.where(np.isfinite(near), near, 0.0)
+
+
+def _bent(curve: DelayCurve, closer: DelayCurve, wanders: Bool, u: F64, v: F64) -> DelayCurve:
+    """``curve``, and where it ``wanders`` the ``closer`` one, unless that has rates there that no oscillator has."""
+    rates = np.diff(closer.v) / np.diff(curve.u)
+    steep = np.abs(rates - np.median(rates)) > _WANDER_RATE
+    heights = curve.v.copy()
+    for a, b in _spans(wanders):
+        if not steep[max(0, a - 1) : b].any():
+            heights[a:b] = closer.v[a:b]
+    ends = (closer if wanders[0] else curve).slope_before, (closer if wanders[-1] else curve).slope_after
+    return _lowered(DelayCurve(curve.u, heights, *ends), u, v)
+
+
+def _spans(where: Bool) -> list[tuple[int, int]]:
+    """Beginning and end of each stretch that is true."""
+    edges = np.flatnonzero(np.diff(where, prepend=False, append=False)).tolist()
+    return list(zip(edges[::2], edges[1::2], strict=True))

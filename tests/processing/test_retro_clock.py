@@ -162,6 +162,30 @@ def test_a_clock_that_wanders_is_followed() -> None:
     assert np.quantile(np.abs(late_ms(t, s.truth_ns)), 0.99) <= 40
 
 
+def test_a_chip_that_gets_warm_on_the_body_is_followed() -> None:
+    """0.2 % slower within the first quarter of an hour, then the same for the rest: 0.7 s off where one line is laid under the whole."""
+    s = stream(0, 2 * HOUR_S, Sensor(7000), Radio(0.03))
+    at = (s.truth_ns - UTC0_NS) / 1e9
+    moved = np.rint(2e-3 * 300 * (1 - np.exp(-at / 300)) * 1e6).astype(np.int64)
+    batches = [replace(b, t_dev_ticks=b.t_dev_ticks + m) for b, m in zip(s.batches, moved, strict=True)]
+    _, t = retro(batches)
+    error = np.abs(late_ms(t, s.truth_ns))
+    assert np.quantile(error, 0.99) <= 40
+    assert error.max() <= 100
+
+
+def test_a_backlog_of_minutes_does_not_bend_a_crystals_line() -> None:
+    s = stream(0, 2 * HOUR_S, Sensor(40), Radio(0.03, stall_max_s=0.0))
+    late_ns = [120_000_000 if 3000 < (t - UTC0_NS) / 1e9 < 3300 else 0 for t in s.truth_ns]
+    arrived = np.maximum.accumulate([b.rx_mono_ns + d for b, d in zip(s.batches, late_ns, strict=True)])
+    batches = [
+        replace(b, rx_mono_ns=int(at), rx_utc_ns=b.rx_utc_ns + int(at) - b.rx_mono_ns)
+        for b, at in zip(s.batches, arrived, strict=True)
+    ]
+    _, t = retro(batches)
+    assert np.quantile(np.abs(late_ms(t, s.truth_ns)), 0.99) <= 30
+
+
 @given(st.integers(0, 10**6), st.sampled_from([1, 7, 400]))
 @settings(max_examples=8)
 def test_grouping_changes_nothing(seed: int, chunk: int) -> None:
