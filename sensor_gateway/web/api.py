@@ -20,12 +20,14 @@ from starlette.routing import Route
 from processing.pipeline import Answer, CaptureNeutral
 from processing.rules.gate import ANSWERS
 from sensor_gateway.live import LiveHub
+from sensor_gateway.sinks.store import StoreError
 from sensor_gateway.web.desk import Desk, body_of, bound_to
 from sensor_gateway.web.shape import View
 from sensor_gateway.web.source import NotFoundError
 from sensor_gateway.web.stream import MAX_STREAMS, stream
 
 BAD_DAY = "Use tz=Area/City and day=YYYY-MM-DD, e.g. tz=Europe/Berlin."
+UNREADABLE = "What was recorded cannot be read at the moment; please tell whoever looks after this gateway."
 TREND_DAYS = ("7", "28")
 
 
@@ -126,8 +128,10 @@ async def on_error(_: Request, error: Exception) -> Response:
     """Errors the handlers raise on purpose, as JSON."""
     if isinstance(error, HTTPException):
         return JSONResponse({"error": error.detail}, error.status_code)
+    if isinstance(error, StoreError):
+        return JSONResponse({"error": UNREADABLE}, 503)  # why stands in `tiltline status`
     found = {"wearers": error.wearers} if isinstance(error, NotFoundError) and error.wearers is not None else {}
     return JSONResponse({"error": str(error), **found}, 404)
 
 
-ERRORS: dict[Any, Any] = {HTTPException: on_error, NotFoundError: on_error}
+ERRORS: dict[Any, Any] = {HTTPException: on_error, NotFoundError: on_error, StoreError: on_error}

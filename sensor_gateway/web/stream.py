@@ -15,6 +15,7 @@ from typing import Any, Final
 from starlette.concurrency import run_in_threadpool
 
 from sensor_gateway.live import LiveFrame, LiveHub, Subscription
+from sensor_gateway.sinks.store import StoreError
 from sensor_gateway.web import views
 from sensor_gateway.web.source import Source
 
@@ -36,7 +37,11 @@ async def stream(source: Source, hub: LiveHub, wearer: str) -> AsyncIterator[byt
         while True:
             wait = due - time.monotonic()
             if wait <= 0:
-                yield sse("now", await run_in_threadpool(source.now, wearer))
+                try:
+                    now = await run_in_threadpool(source.now, wearer)
+                except StoreError:
+                    return  # the reader comes back; `/api/now` tells him in words
+                yield sse("now", now)
                 due = time.monotonic() + NOW_EVERY_S
                 continue
             try:

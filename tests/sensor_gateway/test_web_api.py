@@ -93,6 +93,24 @@ def test_now_tells_state_range_battery_and_withholds_the_old(day: tuple[Path, in
     run(test, create_app(path, None, SETTINGS, clock, study=STUDY))
 
 
+def test_a_damaged_store_is_told_in_words_and_ends_no_stream_with_an_error(
+    day: tuple[Path, int], tmp_path: Path
+) -> None:
+    data, end = day[0].read_bytes(), day[1]
+    broken = tmp_path / "store.sqlite"
+    broken.write_bytes(data[:8192] + b"\xa5" * (len(data) - 8192))
+
+    async def test(client: httpx.AsyncClient) -> None:
+        for path in ("/api/now", "/api/today?tz=UTC", "/api/trends?days=7&tz=UTC"):
+            answer = await client.get(path)
+            assert (answer.status_code, "please tell whoever looks after this gateway" in answer.text) == (503, True), (
+                path
+            )
+        assert "event: now" not in (await client.get(f"/api/live?wearer={WEARER}")).text
+
+    run(test, create_app(broken, LiveHub(), SETTINGS, SetClock(end), study=STUDY))
+
+
 def test_live_frames_go_stale_after_five_seconds(day: tuple[Path, int]) -> None:
     path, end = day
     clock, hub = SetClock(end), LiveHub()
