@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from sensor_gateway.sinks.makers import COMPUTING, installed
 from sensor_gateway.sinks.store import Store, StoreError
 from sensor_gateway.sqlite_faults import remedy
 from sensor_gateway.wire.messages import Entry, decode_record
+
+log = logging.getLogger(__name__)
 
 
 class StoreSink:
@@ -26,6 +29,11 @@ class StoreSink:
         self._store: Store | None = None
 
     def run(self, source: Source, stop: threading.Event) -> None:
+        if source.cursor() and not (self.path.is_file() and self.path.stat().st_size):
+            told = (
+                "a new store begins; what it lacks comes from the journal: see 'A damaged file' in docs/operations.md"
+            )
+            log.warning("%s is gone, though records had been written to it; %s", self.path, told)
         run_writer(self.name, self, source, stop)
 
     def open(self) -> None:

@@ -62,6 +62,16 @@ def test_the_store_gets_every_record_once(tmp_path: Path) -> None:
     assert [*store.events("w-001")] == [r for r in records(60) if isinstance(r, Event)]
 
 
+def test_a_store_that_is_gone_begins_anew_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    outbox, path = filled(tmp_path, "store"), tmp_path / "store.db"
+    deliver(outbox, StoreSink(path), lambda: outbox.queued("store") == 0)
+    deliver(outbox, StoreSink(path), path.is_file)
+    assert "is gone" not in caplog.text
+    path.unlink()
+    deliver(outbox, StoreSink(path), path.is_file)
+    assert "store.db is gone, though records had been written to it; a new store begins" in caplog.text
+
+
 def test_a_store_that_cannot_be_opened_is_waited_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     outbox = filled(tmp_path, "store")
     (tmp_path / "store.db").mkdir()
