@@ -234,7 +234,7 @@ class Settings:
 
 def load_settings(path: Path) -> Settings:
     """Read and check a gateway file."""
-    settings = strict_convert(read_toml(path), Settings, str(path))
+    settings = strict_convert(read_toml(path, "start from config/gateway.example.toml"), Settings, str(path))
     ids = {"site.id": settings.site.id, "site.gateway": settings.site.gateway}
     for i, sensor in enumerate(settings.sensors):
         ids |= {f"sensors[{i}].id": sensor.id, f"sensors[{i}].wearer": sensor.wearer}

@@ -50,11 +50,11 @@ def _refuse_unknown_keys(raw: object, kind: Any, where: str, path: str) -> None:
             _refuse_unknown_keys(value, hints[key], where, name)
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """The file's content; raises `ConfigError` where it is absent or not TOML."""
+def read_toml(path: Path, remedy: str = "check the path") -> dict[str, Any]:
+    """The file's content; raises `ConfigError` where it is absent (with this ``remedy``) or not TOML."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file; start from config/gateway.example.toml") from None
+        raise ConfigError(f"{path}: no such file; {remedy}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
         raise ConfigError(f"{path}: not valid TOML: {e}") from None

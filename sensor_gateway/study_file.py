@@ -82,7 +82,7 @@ def as_toml(study: Study, retention: Retention | None = None) -> str:
 
 
 def _split(path: Path) -> tuple[Study, Retention | None]:
-    raw = read_toml(path)
+    raw = read_toml(path, "start from config/study.example.toml")
     told = raw.pop(RETENTION, None)
     study = strict_convert(raw, Study, str(path))
     try:

@@ -79,7 +79,9 @@ class _File:
 
 def read_stated(path: Path, sensors: Sequence[str]) -> tuple[Stated, ...]:
     """The entries of a file for a gateway with these sensors; raises `ConfigError` naming entry, key and remedy."""
-    entries = strict_convert(_with_texts(read_toml(path)), _File, str(path)).alignment
+    entries = strict_convert(
+        _with_texts(read_toml(path, "`tiltline replay --alignment-template` prints one")), _File, str(path)
+    ).alignment
     if not entries:
         raise ConfigError(f"{path}: has no [[alignment]]; 'tiltline replay --alignment-template' writes those in force")
     for number, entry in enumerate(entries):

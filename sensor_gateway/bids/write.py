@@ -72,9 +72,11 @@ def write_bids(
     drop_half_written(root)
     if root.exists() and any(root.iterdir()):
         raise ExportError(f"{root}: is not empty; a BIDS data set is written whole, so give --out a new folder")
-    if len({label(veil.name("wearer", w)) for w in wearers}) != len(set(wearers)):
+    names = sorted(veil.name("wearer", w) for w in set(wearers))
+    alike = [name for name in names if sum(label(name) == label(other) for other in names) > 1]
+    if alike:
         raise ExportError(
-            "two wearers have the same letters and digits, which is all that BIDS keeps; export them apart"
+            f"{', '.join(alike)}: have the same letters and digits, which is all that BIDS keeps; export them apart, or with --remap-ids"
         )
     with FileSet(root) as whole:
         files = _Files(whole)

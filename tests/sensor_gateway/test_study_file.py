@@ -126,4 +126,6 @@ def test_a_bad_study_is_not_taken_in(tmp_path: Path, capsys: pytest.CaptureFixtu
     bad.write_text("[prompt]\nbudget_per_day = -1\n")
     assert cli.main(["study", "import", str(bad), "--config", str(site(tmp_path))]) == 1
     assert "prompt.budget_per_day" in capsys.readouterr().err
+    assert cli.main(["study", "hash", str(tmp_path / "absent.toml")]) == 1
+    assert "absent.toml: no such file; start from config/study.example.toml" in capsys.readouterr().err
     assert not (tmp_path / "study.toml").exists()
