@@ -14,11 +14,13 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from processing.dictionary import KINDS
+from processing.dictionary import KINDS, STEP
+from processing.types import NS_PER_S
 from sensor_gateway import cli
 from sensor_gateway.cohort.cohort import CohortOptions, seed
 from sensor_gateway.export.selection import KIND_OF_TABLE
 from sensor_gateway.sinks.store import Store
+from tests.processing.walker import T0_S, angles, evenly
 from tests.reference import ABSENT, REFERENCE
 
 pytestmark = pytest.mark.slow
@@ -115,6 +117,24 @@ def test_own_motion_capture_is_compared_whatever_its_clock_and_zero(tmp_path: Pa
     assert zeros == pytest.approx(-12, abs=0.05)
     assert rmse == pytest.approx(0.5, abs=0.05)
     assert (tmp_path / "agreement.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_bouts_of_walking_have_their_sides_and_what_can_be_told(tmp_path: Path) -> None:
+    feet = [*evenly(2.0, 41, 0.5), *evenly(40.0, 3, 0.5)]
+    t = np.arange(0, 45, 0.01)
+    tilt, obliquity = angles(t, feet, 2.0, 4.0)
+    ns = (t * NS_PER_S).round().astype(np.int64) + T0_S * NS_PER_S
+    samples = {"t_utc_ns": ns, "anterior_tilt_deg": tilt, "obliquity_deg": obliquity, "valid": True}
+    pd.DataFrame(samples).to_parquet(tmp_path / "samples.parquet")
+    steps = [(round((T0_S + f.t_s) * NS_PER_S), "right" if f.right else "left", 0.8) for f in feet]
+    pd.DataFrame(steps, columns=[f.name for f in STEP]).to_parquet(tmp_path / "steps.parquet")
+    (tmp_path / "manifest.json").write_text('{"input": {"rate_hz": 100.0}}')
+    told = example("walking_bouts.py", tmp_path, tmp_path / "bouts.csv", folder=tmp_path)
+    assert told.startswith("1 bouts, 41 steps in them")
+    (bout,) = pd.read_csv(tmp_path / "bouts.csv").to_dict("records")
+    assert (bout["seconds"], bout["steps"], bout["cadence_per_min"]) == (20.0, 41, 120.0)
+    assert bout["obliquity_right_less_left_deg"] == pytest.approx(2.0, abs=0.05)
+    assert bout["its_least_deg"] == pytest.approx(0.53 * (45 / 20) ** 0.5, abs=0.01)
 
 
 def sway(seconds: float) -> tuple[np.ndarray, np.ndarray]:
