@@ -31,7 +31,7 @@ from sensor_gateway.sensors.capture import (
     read_capture,
     write_capture,
 )
-from sensor_gateway.sensors.discovery import ADDRESS, is_placeholder
+from sensor_gateway.sensors.discovery import ADDRESS, is_placeholder, known_drivers
 from sensor_gateway.sensors.tail import journal_tail
 from sensor_gateway.status.status import SPOOL_FILE
 
@@ -55,7 +55,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--mine", action="store_true", help="SENSOR is an address that is not bound; it is mine to read"
     )
     parser.add_argument("--driver", help="with --mine: the driver")
-    parser.add_argument("--rate", metavar="HZ", type=float, help="with --mine: samples a second")
+    parser.add_argument(
+        "--rate", metavar="HZ", type=float, help="with --mine: samples a second (default: the driver's own)"
+    )
     parser.add_argument("--adapter", default="", help="Bluetooth adapter, e.g. hci1")
     parser.add_argument("--model", default="", help="make and firmware, for the file's head")
     parser.add_argument("--note", default="", help="what was done meanwhile, for the file's head")
@@ -127,7 +129,9 @@ def _whose(args: argparse.Namespace) -> tuple[Sensor, Settings | None]:
         raise CaptureError(
             f"{clean(wanted)} is not bound in {args.config}; bind it first, or say --mine --driver NAME with its address"
         )
-    return Sensor("capture", "capture", args.driver, wanted.upper(), args.rate or 100.0), None
+    rates_hz = {k.name: k.driver.capabilities.rate_hz for k in known_drivers() if k.driver is not None}
+    rate_hz = args.rate or rates_hz.get(args.driver, 100.0)
+    return Sensor("capture", "capture", args.driver, wanted.upper(), rate_hz), None
 
 
 async def record(
@@ -142,7 +146,7 @@ async def record(
         raise CaptureError(
             "the sensor was not found; is it charged and near? A running gateway holds it: use --journal, or stop it"
         )
-    async with radio.connect(found) as link:
+    async with radio.connect(found, driver.capabilities.needs_bond) as link:
 
         def take(uuid: str, payload: bytes) -> None:
             received.append(Received(uuid, payload, clock.mono_ns(), clock.utc_ns()))
@@ -153,8 +157,11 @@ async def record(
         while (share := (clock.mono_ns() - began_ns) / 1e9 / times_s[1]) < 1.0 and not link.disconnected.is_set():
             bar(share)
             await asyncio.sleep(0.1)
-        if not link.disconnected.is_set():
-            await link.write(driver.stop())
+        try:
+            if not link.disconnected.is_set():
+                await link.write(driver.stop())
+        except LinkError as e:  # what came is no less worth
+            print(f"tiltline capture: the sensor was not stopped: {e}", file=sys.stderr)
     return received, found.advert.name or ""
 
 

@@ -17,6 +17,7 @@ from sensor_gateway.sensors.capture import differences, read_capture
 from tests.ble.support.air import Air
 from tests.ble.support.backend import Central
 from tests.ble.support.clip import Clip
+from tests.ble.test_driver_polar import Verity
 
 pytestmark = pytest.mark.anyio
 
@@ -93,6 +94,26 @@ async def test_a_sensor_that_is_not_bound_is_not_read(
         args = arguments(OURS, "--mine", "--driver", "open", "--config", str(config), "--seconds", "1", "--out", out)
         assert await cli.capture_command(args, radio) == 0
         assert clip.commands != []
+
+
+async def test_one_that_asks_for_a_bond_and_has_a_rate_of_its_own_is_recorded_without_more_words(
+    tmp_path: Path,
+) -> None:
+    air = Air()
+    central, sensor = Central(air), Verity(air, OURS)
+    sensor.wants_bond = True
+    await central.device.power_on()
+    await sensor.power_on()
+    try:
+        radio = Radio("", central.backends(), RadioLimits(scan_slice_s=0.6, scan_pause_s=0.05))
+        out = tmp_path / "polar.capture.jsonl"
+        words = ("--mine", "--driver", "polar", "--config", str(tmp_path / "none.toml"), "--out", str(out))
+        assert await cli.capture_command(arguments(OURS, *words, "--seconds", "3"), radio) == 0
+        capture = read_capture(out)
+        assert capture.head.rate_hz == 52
+        assert capture.expect["samples"] > 0
+    finally:
+        await sensor.power_off()
 
 
 async def test_a_sensor_that_is_away_is_one_sentence(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
