@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import typing
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, make_dataclass
 from typing import Any, Final
@@ -19,6 +20,7 @@ from sensor_gateway.radio.session import Session, Who
 
 OPTIONS: Final = ("adapter", "serial")
 """Options that every radio sensor has, besides those of its driver."""
+_LAST: Final = 100  # payloads: some seconds, in which the sensor tells its time
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,11 @@ class BleSensor:
             driver = self.driver_class(rate_hz=sensor.rate_hz, **keywords)
         except ValueError as e:
             raise ConfigError(f"sensor {sensor.id!r}: key {e}") from None
-        # What is missing, and whether the sensor's clock was set already, an earlier run of the gateway has heard.
-        asks = (isinstance(driver, Fetches) and driver.capabilities.backfill) or isinstance(driver, StartsWithTime)
-        heard = context.journaled(driver.id) if asks and context.journaled is not None else ()
+        # What an earlier run has heard tells what is missing; the last of it, whether the sensor's clock is set already.
+        fetches = isinstance(driver, Fetches) and driver.capabilities.backfill
+        asks = fetches or isinstance(driver, StartsWithTime)
+        recent = context.journaled(driver.id) if asks and context.journaled is not None else ()
+        heard = recent if fetches else deque(recent, maxlen=_LAST)
         radios = (context.radios if isinstance(context, RadioContext) else None) or Radios()
         radio, refused = radios.place(sensor.id, options.adapter)
         who = Who(sensor.address, options.serial, self.service_uuids, sensor.id)
