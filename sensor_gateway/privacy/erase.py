@@ -144,6 +144,9 @@ def prove(found: Sequence[Place], wearer: str, influx_token: str | None = None) 
     residues, files_searched = search_files([p for p in paths if p.is_file()], wearer)
     searched = {"files": files_searched, "brokers": 0, "databases": 0}
     for place in found:
+        # Under other labels nothing in it names her.
+        hers = {k.path for k in registry.known(place.folder) if wearer in k.wearers and Path(k.path).exists()}
+        residues += [f"{path}: an export made with her data; delete it" for path in sorted(hers)]
         if place.settings.mqtt.enabled:
             searched["brokers"] += 1
             where = f"{place.settings.mqtt.host}:{place.settings.mqtt.port}"
@@ -221,11 +224,6 @@ def _finish(
     if not residues:
         pending.path.unlink()
     return Receipt(content | {"residues": residues}, path)
-
-
-def is_receipt_of(content: dict[str, Any], wearer: str) -> bool:
-    """Whether a receipt is this wearer's: whoever knows the pseudonym can check it, nobody can read it off."""
-    return bool(hashlib.sha256(f"{content['salt']}:{wearer}".encode()).hexdigest() == content["pseudonym_sha256"])
 
 
 def _now() -> str:
