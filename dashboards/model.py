@@ -27,7 +27,7 @@ UNITS: Final[Mapping[str, str]] = {
     "s": "s",
     "h": "suffix:h",
     "Hz": "hertz",
-    "dBm": "dBm",
+    "dBm": "suffix:dBm",
     "count": "none",
     "per minute": "none",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from dashboards.influxql import BRIDGE, DEVICE, EPOCH, EVENT, GATEWAY, RECEIVED, TILT, Source, of_type
-from dashboards.model import Dashboard, Override, Panel, Query
+from dashboards.model import UNITS, Dashboard, Override, Panel, Query
 from dashboards.panels import stat, state_timeline, table, time_series
 from dashboards.shared import about, event_columns, hidden, named, wearers
 
@@ -91,7 +91,7 @@ def _state() -> Panel:
             hidden("Time"),
             *named(wearer="Wearer", sensor="Sensor", site="Site", gateway="Gateway"),
             Override("Battery", {"unit": "percent", "decimals": 0}),
-            Override("Signal", {"unit": "dBm"}),
+            Override("Signal", {"unit": UNITS["dBm"]}),
             Override("Rate", {"unit": "hertz", "decimals": 1}),
         ),
     )

@@ -120,6 +120,12 @@ def test_steps_that_the_rule_proposed_are_decided_at_a_running_gateway(browser: 
         expect(more).to_contain_text(
             "Glute squeeze (both sides, 1 × 8, hold 5 s) becomes Glute squeeze (both sides, 1 × 10"
         )
+        page.get_by_role("button", name="Save").click()
+        expect(page.locator("#said")).to_have_text("Nothing has been changed.")
+        page.get_by_role("button", name="Remove Standing tailbone tuck").click()
+        harder.get_by_role("button", name="Accept").click()
+        expect(page.locator("#said")).to_contain_text("save or undo that first")
+        page.get_by_role("button", name="Undo my changes").click()
         harder.get_by_role("button", name="Accept").click()
         expect(page.locator("#said")).to_contain_text("short name")
         page.locator("#rater").fill("pt-7")

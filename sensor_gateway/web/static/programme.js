@@ -6,6 +6,7 @@ const SOON_MS = 1000; // a change goes through the gateway's journal before it c
 const TRIES = 20;
 let library = new Map();
 let programme = null;
+let shown = ''; // the exercises as they were put into the form
 
 const make = (name, properties, ...children) => {
   const element = Object.assign(document.createElement(name), properties);
@@ -43,12 +44,15 @@ function row(entry) {
 
 const entries = () => [...$('rows').children].map((line) => Object.fromEntries([...line.querySelectorAll('select, input')].map((e) => [e.name, e.type === 'number' ? e.valueAsNumber : e.value])));
 
+const changed = () => JSON.stringify(entries()) !== shown;
+
 function show() {
   const { version, editor, pending } = programme;
   const by = (one) => (one.editor ? ` (by ${one.editor})` : " (the study's own)");
   const holds = `Version ${version} holds today${by({ editor })}.`;
   $('state').textContent = pending ? `${holds} Version ${pending.version}${by(pending)} holds from ${dayName(pending.effective)} on; you see and change that one.` : holds;
   $('rows').replaceChildren(...(pending ?? programme).entries.map(row));
+  shown = JSON.stringify(entries());
   $('proposals-card').hidden = !programme.proposals.length;
   $('proposals').replaceChildren(...programme.proposals.map(proposal));
 }
@@ -108,11 +112,13 @@ async function sent(path, body, method, done) {
 }
 
 async function save() {
+  if (!changed()) return say('Nothing has been changed.');
   const editor = rater();
   if (editor) await sent('api/programme', { entries: entries(), editor }, 'PUT', 'Saved. It holds from the next day on.');
 }
 
 async function decide({ event_id }, accept) {
+  if (changed()) return say('You have changed exercises: save or undo that first.'); // else it would be lost without a word
   const editor = rater();
   if (editor) await sent('api/proposal', { event_id, accept, editor }, 'POST', accept ? 'Accepted. It holds from the next day on.' : 'Declined.');
 }

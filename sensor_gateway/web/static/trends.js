@@ -140,15 +140,17 @@ function drawWorn() {
 function drawDid() {
   const height = 98;
   const f = frame("trend-did", height, t("trends.did_name", { n: data.days.reduce((n, d) => n + d.done, 0), pain: data.days.filter((d) => d.pain_max !== null).length }));
-  const r = Math.min(12, f.slot * 0.44);
+  const r = Math.min(12, f.slot * 0.5);
+  const numbered = r >= 7; // too narrow for numbers, the size of the mark tells how strong
   [["done", 22], ["pain_max", 56]].forEach(([key, y]) => {
     add(f.chart, "path", { class: "grid", d: `M${LEFT} ${y}H${f.width}` });
     add(f.chart, "path", { class: `row-mark ${key}`, d: key === "done" ? `M8 ${y}l5 5 9-10` : `M15 ${y - 7}a7 7 0 1 0 .1 0z` });
     data.days.forEach((d, i) => {
       const value = d[key];
       if (value === null || (key === "done" && !value)) return;
-      add(f.chart, "circle", { class: `did ${key}`, cx: f.x(i), cy: y, r });
-      if (r >= 7) add(f.chart, "text", { class: `did-number ${key}`, x: f.x(i), y: y + 4.5, "text-anchor": "middle" }, String(value));
+      const shown = key === "pain_max" && !numbered ? r * (0.4 + 0.06 * value) : r;
+      add(f.chart, "circle", { class: `did ${key}`, cx: f.x(i), cy: y, r: shown });
+      if (numbered) add(f.chart, "text", { class: `did-number ${key}`, x: f.x(i), y: y + 4.5, "text-anchor": "middle" }, String(value));
     });
   });
   dayAxis(f, height - 6);
@@ -159,7 +161,7 @@ function drawDid() {
   };
   $("trend-legend").replaceChildren(
     key("spread", t("trends.key_spread")), key("own-line", t("trends.key_baseline")),
-    key("done", t("trends.key_done")), key("pain", t("trends.key_pain")), key("gap", t("today.key_gap")),
+    key("done", t("trends.key_done")), key("pain", t(numbered ? "trends.key_pain" : "trends.key_pain_size")), key("gap", t("today.key_gap")),
   );
 }
 
