@@ -1,4 +1,4 @@
-"""What differs between sensors, one thing at a time, put upon a recording: see `other_sensors.py`."""
+"""What differs between sensors (and people: `people.py`), one thing at a time, put upon a recording: see `other_sensors.py`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from scipy.signal import butter, sosfilt, sosfilt_zi
 
 from processing.types import F64, GRAVITY_MPS2
+from tests.validation.people import paced, sits_as_stands
 from tests.validation.takes import Rng, Take, later, resampled, rows
 
 _DPS: Final = np.pi / 180.0
@@ -260,7 +261,9 @@ ALTERATIONS: Final[dict[str, Callable[[Take, Rng], Take]]] = {
     "zero_of_time": begun(1234.57),
     "jitter_5_ms": jitter(5.0),
     "lost_bursts_5": bursts(0.5, 0.05),
+    "lost_bursts_10": bursts(0.5, 0.10),
     "lost_packets_5": packets(8, 0.05),
+    "lost_packets_20": packets(8, 0.20),
     "bursts_as_arrived": as_arrived(10),
     "held_packets_5": repeated,
     "nan_runs": not_numbers,
@@ -269,6 +272,11 @@ ALTERATIONS: Final[dict[str, Callable[[Take, Rng], Take]]] = {
     "in_motion": in_motion,
     "lying_first": lying_first,
     "short": short,
+    "slower_1.3": paced(1.3),
+    "slower_1.6": paced(1.6),
+    "slower_2": paced(2.0),
+    "faster_0.7": paced(0.7),
+    "sits_as_stands": sits_as_stands,
     "cheap_52_hz": chained(resampled(52.0), turned, noise(2.0), gyro_bias(2.0), acc_offset(20.0), digits(8.0, 1000.0, 16), packets(6, 0.03)),
     "cheap_104_hz": chained(resampled(104.0), turned, noise(2.0), gyro_bias(2.0), acc_offset(20.0), digits(16.0, 2000.0, 16), clock(0.02)),
 }  # fmt: skip

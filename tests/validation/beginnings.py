@@ -106,10 +106,10 @@ def errors(case: Case, bias_dps: float) -> Iterator[dict[str, float]]:
             "settled": estimate(SettledOrientation(params), filled),
             "plain": plain(filled, take.rate_hz),
         }
-        yield {name: _rmse_deg(got, up[lo:hi]) for name, got in found.items()}
+        yield {name: rmse_deg(got, up[lo:hi]) for name, got in found.items()}
 
 
-def _rmse_deg(a: F64, b: F64) -> float:
+def rmse_deg(a: F64, b: F64) -> float:
     angle = np.degrees(np.arccos(np.clip(np.sum(a * b, axis=1), -1.0, 1.0)))
     return float(np.sqrt(np.nanmean(angle**2)))  # the cameras lose sight of it now and then
 

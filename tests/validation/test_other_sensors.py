@@ -44,3 +44,16 @@ def test_steps_survive_another_rate_another_way_of_wearing_and_losses(name: str)
     found = result(name, ["ipol_l5_gait"], "online")["ipol_l5_gait", "steps", "f1", "online"]
     print(f"{name}: F1 {found:.3f}")
     assert found > 0.93
+
+
+@pytest.mark.parametrize(("name", "least"), [("slower_1.3", 0.95), ("slower_1.6", 0.9), ("slower_2", 0.8)])
+def test_steps_survive_a_slow_and_soft_walk(name: str, least: float) -> None:
+    found = result(name, ["ipol_l5_gait"], "retro", each=4)["ipol_l5_gait", "steps", "f1", "retro"]
+    print(f"{name}: F1 {found:.3f}")
+    assert found > least
+
+
+def test_posture_survives_a_pelvis_that_sits_as_it_stands() -> None:
+    found = result("sits_as_stands", ["hapt"], "retro", each=4)["hapt", "posture", "macro_f1", "retro"]
+    print(f"macro-F1 {found:.3f}")
+    assert found > 0.93
