@@ -14,7 +14,7 @@ from sensor_gateway.cli.scan import DEFAULT_CONFIG, clean, seconds
 from sensor_gateway.config import ConfigError
 from sensor_gateway.radio.adapter import Radio
 from sensor_gateway.radio.link import LinkError
-from sensor_gateway.sensors.binding import Change, Wish, bind, unbind
+from sensor_gateway.sensors.binding import Change, Wish, bind, option, unbind
 from sensor_gateway.sensors.discovery import ADDRESS, CERTAIN, Known, Seen, known_drivers, listen
 
 _TEXT: Final = """\
@@ -34,6 +34,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--id", help="the sensor's id on wire and in stores (default: the next clip-N)")
     parser.add_argument("--rate", metavar="HZ", type=float, help="samples a second (default: the driver's own)")
     parser.add_argument("--mount", metavar="AXES", help="e.g. up=+x,anterior=-z; see docs/devices.md")
+    parser.add_argument(
+        "--option",
+        metavar="KEY=VALUE",
+        type=_option,
+        action="append",
+        default=[],
+        help="an option of the driver, e.g. chip=bmi160 or record=true; repeatable; see docs/devices.md",
+    )
     parser.add_argument("--also", action="store_true", help="the wearer wears this sensor beside another")
     parser.add_argument("--adapter", default="", help="Bluetooth adapter to listen with, e.g. hci1")
     parser.add_argument("--seconds", metavar="S", type=seconds, default=10.0, help="how long to listen (default: 10)")
@@ -75,7 +83,16 @@ async def _bind(args: argparse.Namespace, radio: Radio) -> Change:
     if rate_hz is None:
         known: Known | None = next((k for k in drivers if k.name == driver), None)
         rate_hz = known.driver.capabilities.rate_hz if known and known.driver else None
-    return bind(args.config, Wish(address, args.wearer, driver, args.id, rate_hz, args.mount, args.also))
+    return bind(
+        args.config, Wish(address, args.wearer, driver, args.id, rate_hz, args.mount, args.also, dict(args.option))
+    )
+
+
+def _option(text: str) -> tuple[str, str | float | bool]:
+    try:
+        return option(text)
+    except ValueError as e:
+        raise argparse.ArgumentTypeError(str(e)) from None
 
 
 def _the_one(args: argparse.Namespace, heard: Sequence[Seen]) -> Seen:

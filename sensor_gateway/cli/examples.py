@@ -25,6 +25,7 @@ EXAMPLES: Final[Mapping[str, Mapping[str, str]]] = {
     "bind": {
         "tiltline bind C0:00:00:00:00:01 w-001 --config gateway.toml": "",
         'tiltline bind "Movella DOT" w-002 --dry-run': "show the change only",
+        "tiltline bind C0:00:00:00:00:02 w-003 --option chip=bmi160": "a MetaMotionR",
         "tiltline bind --unbind clip-1": "by sensor id or address",
     },
     "sensors": {

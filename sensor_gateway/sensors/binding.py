@@ -8,7 +8,9 @@ from __future__ import annotations
 import difflib
 import re
 import tempfile
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +23,7 @@ from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import ConfigError, Sensor, Settings, load_settings
 from sensor_gateway.drivers.base import TransportContext
 from sensor_gateway.drivers.registry import transport_factory
+from sensor_gateway.radio.ble_sensor import OPTIONS
 from sensor_gateway.sensors.discovery import is_placeholder
 from sensor_gateway.whole_files import write_whole
 
@@ -61,6 +64,21 @@ class Wish:
     rate_hz: float | None = None
     mount: str | None = None
     also: bool = False
+    options: Mapping[str, str | float | bool] = field(default_factory=dict)
+
+
+def option(text: str) -> tuple[str, str | float | bool]:
+    """KEY=VALUE as a person writes it: a number, true or false as such, all else as text. Raises ValueError."""
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise ValueError(f"{text!r} is no option; write KEY=VALUE, e.g. chip=bmi160")
+    if key in OPTIONS:  # addresses and serial numbers, which may look like numbers
+        return key, value
+    try:
+        told = tomllib.loads(f"x = {value}")["x"]
+    except tomllib.TOMLDecodeError:
+        return key, value
+    return key, told if isinstance(told, bool | int | float) else value
 
 
 def bind(path: Path, wish: Wish) -> Change:
@@ -92,6 +110,10 @@ def bind(path: Path, wish: Wish) -> Change:
     for key, value in values.items():
         if table.get(key) != value:
             table[key] = value
+    if wish.options:
+        options = table.get("options", tomlkit.inline_table())
+        options.update(wish.options)
+        table["options"] = options
     if waiting is None:
         table.add(tomlkit.nl())  # what follows in the file is a table of its own
         blocks.append(table)

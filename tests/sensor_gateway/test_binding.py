@@ -11,7 +11,7 @@ import pytest
 
 from sensor_gateway.cli import main
 from sensor_gateway.config import ConfigError, load_settings
-from sensor_gateway.sensors.binding import Wish, bind, unbind
+from sensor_gateway.sensors.binding import Wish, bind, option, unbind
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "gateway.example.toml"
 ONE, TWO = "C0:00:00:00:00:01", "C0:00:00:00:00:02"
@@ -50,6 +50,21 @@ def test_a_second_block_stands_behind_the_first_and_unbinding_takes_it_out_again
     assert "\n\n[web]" in config.read_text()
     unbind(config, TWO.lower()).write()
     assert load_settings(config).sensors == load_settings_of(before, config)
+
+
+def test_options_are_written_by_their_kind_beside_those_that_stand_there(config: Path) -> None:
+    config.write_text(
+        '[[sensors]]\nid = "clip-1"\nwearer = "w-001"\naddress = ""\noptions = { record = true } # kept\n'
+    )
+    told = dict(option(text) for text in ("chip=bmi160", "acc_range_g=4", "serial=174630000192"))
+    bind(config, Wish(ONE, "w-001", "metamotion", rate_hz=100.0, options=told)).write()
+    (sensor,) = load_settings(config).sensors
+    assert sensor.options == {"record": True, "chip": "bmi160", "acc_range_g": 4, "serial": "174630000192"}
+    assert comments(config.read_text()) == ["# kept"]
+    with pytest.raises(ConfigError, match="did you mean 'chip'"):
+        bind(config, Wish(TWO, "w-002", "metamotion", options=dict([option("chp=bmi160")])))
+    with pytest.raises(ValueError, match="write KEY=VALUE"):
+        option("chip")
 
 
 def load_settings_of(text: str, beside: Path) -> tuple[object, ...]:
