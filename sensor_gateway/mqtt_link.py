@@ -168,6 +168,12 @@ class Link:
         if s.subscribe:
             self.subscribe(s.subscribe)
 
+    def certificate_ends_s(self) -> int | None:
+        """Until when the broker's certificate holds [s since 1970]; None without TLS."""
+        socket = self._client.socket()
+        shown = socket.getpeercert() if isinstance(socket, ssl.SSLSocket) else None
+        return ssl.cert_time_to_seconds(str(shown["notAfter"])) if shown else None
+
     def subscribe(self, subscriptions: Sequence[str]) -> None:
         """Subscribe (or again: the broker then sends what it has retained) and wait until the broker has confirmed it."""
         properties = Properties(PacketTypes.SUBSCRIBE)  # type: ignore[no-untyped-call]  # paho leaves it unannotated
@@ -228,10 +234,8 @@ class Link:
     def publish(self, topic: str, payload: bytes, retain: bool = False) -> int:
         """Hand a message over with QoS 1; its id comes back in `Heard.published` or `Heard.refused`."""
         if self._largest is not None and len(topic) + len(payload) + PACKET_BYTES > self._largest:  # paho does not look
-            raise LinkError(
-                f"{self._where} takes packets of at most {self._largest} bytes, and a message to {topic} has "
-                f"{len(payload)}; raise its 'max_packet_size'"
-            )
+            most = f"{self._where} takes packets of at most {self._largest} bytes"
+            raise LinkError(f"{most}, and a message to {topic} has {len(payload)}; raise its 'max_packet_size'")
         info = self._client.publish(topic, payload, qos=1, retain=retain)
         if info.rc not in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_QUEUE_SIZE):
             raise LinkError(self._lost(info.rc))
@@ -248,8 +252,8 @@ class Link:
         while self._client.socket() is not None and time.monotonic() < deadline:
             if self._client.loop(0.05) != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 break
-        # A client closes its sockets when it is deleted, and while it knows us it waits for a search for cyclic garbage: in a
-        # service that is hours away, and each attempt at a broker that refuses would hold two more descriptors until then.
+        # A client closes its sockets when it is deleted. While it knows us that waits for a search for cyclic garbage, in a service
+        # for hours, and each attempt at a broker that refuses would hold two more descriptors until then.
         client = self._client
         client.on_connect = client.on_disconnect = client.on_subscribe = client.on_publish = client.on_message = None
 
@@ -289,7 +293,7 @@ class Link:
 
 def _certificate_remedy(error: ssl.SSLCertVerificationError, host: str) -> str:
     if error.verify_code in _WRONG_TIME:
-        return "check this machine's clock, then renew the broker's certificate ('tiltline init-stack --rotate')"
+        return "check this machine's clock; else make a new certificate ('Certificates end' in docs/operations.md)"
     if error.verify_code in _WRONG_NAME:
-        return f"set 'mqtt.host' to a name in the broker's certificate, or make one for {host} ('tiltline init-stack --name')"
+        return f"set 'mqtt.host' to a name in the broker's certificate, or make one for {host} (tiltline init-stack --name)"
     return "point 'mqtt.ca_file' at the broker's CA"

@@ -12,7 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from processing.types import NS_PER_S
 from sensor_gateway.bridge.bridge import session_of
+from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import ConfigError, Settings
 from sensor_gateway.health.finding import Finding
 from sensor_gateway.mqtt_link import Link, LinkError, LinkSettings
@@ -21,6 +23,8 @@ from sensor_gateway.sinks.influx import InfluxDownError, InfluxWriter
 from sensor_gateway.wire import topics
 
 _PATIENCE_S: Final = 5.0
+RENEW_DAYS: Final = 60
+"""A clinic is not visited every month."""
 
 
 def is_bridge(settings: Settings) -> bool:
@@ -51,13 +55,19 @@ def _broker(settings: Settings, base: Path, reads: Sequence[str]) -> Finding:
     mqtt = settings.mqtt
     own = f"tiltline-doctor-{secrets.token_hex(6)}"  # under the gateway's own name the broker would hang up on the gateway
     try:
-        Link.connect(LinkSettings(mqtt, base, own, reads)).close()
+        link = Link.connect(LinkSettings(mqtt, base, own, reads))
+        ends_s = link.certificate_ends_s()
+        link.close()
     except (LinkError, ConfigError) as e:
         return _problem("broker", str(e), "see the broker's log")
     seen = f"{mqtt.host}:{mqtt.port} lets '{mqtt.username}' in"
-    if not mqtt.tls:
+    if ends_s is None:
         return Finding("broker", "note", f"{seen}, without TLS", "set mqtt.tls = true outside a test")
-    return Finding("broker", "ok", f"{seen}, over TLS")
+    left = (ends_s - SystemClock().utc_ns() // NS_PER_S) // 86_400
+    if left < RENEW_DAYS:
+        remedy = "make a new one in time: 'Certificates end' in docs/operations.md"
+        return Finding("broker", "note", f"{seen}, over TLS; its certificate ends in {left} days", remedy)
+    return Finding("broker", "ok", f"{seen}, over TLS; its certificate holds for {left} days")
 
 
 def _database(settings: Settings, base: Path) -> Finding:

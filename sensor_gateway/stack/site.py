@@ -68,7 +68,8 @@ def put_certificates(folder: Folder, plan: SitePlan, rotate: bool) -> None:
         certificate, key = make_authority(plan.site)
         folder.put("certs/ca.crt", certificate, PUBLIC)
         folder.put("certs/ca.key", key, 0o400)
-    if rotate and not ca_key.exists():
+    whole = all((folder.root / "certs" / f"{name}.{part}").exists() for name in SERVERS for part in ("crt", "key"))
+    if not ca_key.exists() and (rotate or not whole):
         raise ValueError(
             f"{ca_key} is not here; put the authority's key back while the server certificates are renewed"
         )

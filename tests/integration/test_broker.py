@@ -20,7 +20,8 @@ import pytest
 from processing.types import Metric
 from sensor_gateway.bridge.bridge import Bridge
 from sensor_gateway.clock import SystemClock
-from sensor_gateway.config import Influx, Mqtt, Settings, Site
+from sensor_gateway.config import Influx, Mqtt, Sensor, Settings, Site
+from sensor_gateway.health.servers import server_findings
 from sensor_gateway.mqtt_link import Link, LinkError, LinkSettings, Refused
 from sensor_gateway.sinks.mqtt import MqttSink
 from sensor_gateway.spool.database import Spool
@@ -146,7 +147,10 @@ def shown(tmp_path: Path) -> Iterator[Callable[..., Mqtt]]:
 @pytest.mark.parametrize(
     ("certificate", "said"),
     [
-        ({"began": timedelta(days=-9), "ends": timedelta(hours=-1)}, "expired; check this machine's clock, then renew"),
+        (
+            {"began": timedelta(days=-9), "ends": timedelta(hours=-1)},
+            "expired; check this machine's clock; else make a new certificate",
+        ),
         ({"began": timedelta(hours=1)}, "not yet valid; check this machine's clock"),
         ({"address": "10.1.2.3"}, "set 'mqtt.host' to a name in the broker's certificate, or make one for 127.0.0.1"),
     ],
@@ -173,6 +177,19 @@ def test_a_broker_that_refuses_for_days_costs_no_descriptors(broker: Mosquitto) 
         assert len(list(Path("/proc/self/fd").iterdir())) == before
     finally:
         gc.enable()
+
+
+def test_the_doctor_logs_in_and_sees_when_the_certificate_ends(broker: Mosquitto) -> None:
+    settings = Settings(site=Site(), sensors=(Sensor("clip-1", "w-001"),), mqtt=mqtt(broker))
+    (found,) = server_findings(settings, broker.folder)
+    assert found.state == "note"
+    assert "lets 'gw-1' in, over TLS; its certificate ends in" in found.seen
+    (broker.folder / "wrong.password").write_text("wrong")
+    wrong = replace(settings, mqtt=replace(settings.mqtt, password_file="wrong.password"))
+    (found,) = server_findings(wrong, broker.folder)
+    assert (found.state, found.remedy) == ("problem", "check user and password")
+    (_, found) = server_findings(replace(settings, site=Site(gateway="gw-9")), broker.folder)
+    assert (found.state, "logs in for gateway 'gw-9'" in found.seen) == ("note", True)
 
 
 def test_two_with_one_name_hear_of_each_other(broker: Mosquitto) -> None:

@@ -78,6 +78,11 @@ def test_rotation_renews_doors_and_keeps_settings_further_gateways_and_the_autho
     status, _, errors = tiltline("init-stack", str(folder), "--rotate")
     assert status == 1
     assert "put the authority's key back" in errors
+    (folder / "certs" / "server.crt").unlink()
+    status, _, errors = tiltline("init-stack", str(folder))
+    assert (status, "put the authority's key back" in errors) == (1, True), (
+        "it cannot make what is missing, and says so"
+    )
 
 
 def test_the_certificate_is_for_the_named_hosts_and_signed_by_the_authority(tmp_path: Path) -> None:
