@@ -190,7 +190,7 @@ def test_a_shared_export_under_other_labels_is_named_until_it_is_gone(
     relabelled.write_text(relabelled.read_text().replace(HER, "p-07").replace(LONGER, "p-08"))
     assert run_erase(config, "--yes") == 1
     found = json.loads(capsys.readouterr().out)["residues"]
-    assert any("exports.ndjson" in one for one in found)
+    assert f"{relabelled.parent}: an export made with her data; delete it" in found
     shutil.rmtree(tmp_path / "both")
     assert run_erase(config, "--yes") == 0
 
