@@ -1,4 +1,5 @@
-"""A simulated day at 100 Hz from its journal to the store and to a file of raw samples, by the commands a person would give.
+"""A simulated day at 100 Hz from its journal to the store, to a file of raw samples and to one of angles with steps, transfers and
+bouts beside it, by the commands a person would give.
 
 The day is lived once by `tiltline run`, as fast as it can. Beside it, on the same samples: plain VQF, and pyarrow alone writing the
 same table.
@@ -19,6 +20,7 @@ from vqf import VQF
 
 from processing.batch import BLOCK_S
 from sensor_gateway.bench.machine import measured
+from sensor_gateway.export.journal import DERIVED
 from sensor_gateway.status.status import SPOOL_FILE, STORE_FILE
 
 WEARER: Final = "w-001"
@@ -50,7 +52,7 @@ def live(folder: Path, hours: float, seed: int) -> Path:
 
 
 def bench(folder: Path, hours: float = 24.0, seed: int = 1, progress: Progress | None = None) -> dict[str, Any]:
-    """Journal to store, journal to raw samples, size of the journal. Raises `BenchError`."""
+    """Journal to store, journal to raw samples and to angles, size of the journal. Raises `BenchError`."""
     tell = progress or (lambda _: None)
     live(folder, hours, seed)
     tell(0.5)
@@ -58,6 +60,10 @@ def bench(folder: Path, hours: float = 24.0, seed: int = 1, progress: Progress |
     replayed = measured("replay", "--config", config, "--out", str(again), "--json")
     tell(0.75)
     exported = measured("export", "--config", config, "--kind", "raw", "--out", str(raw), "--json")
+    tell(0.85)
+    angles = measured(
+        "export", "--config", config, "--kind", ",".join(DERIVED), "--out", str(folder / "angles"), "--json"
+    )
     tell(0.95)
     table = pq.read_table(raw / "raw.parquet")
     plain_s, bare_s = _plain_vqf(table), _bare(table, folder / "bare.parquet")
@@ -71,6 +77,7 @@ def bench(folder: Path, hours: float = 24.0, seed: int = 1, progress: Progress |
         "journal_to_store": replayed.plain | {"ratio_to_plain_vqf": round(replayed.cpu_s / plain_s, 2)},
         "bare_parquet_cpu_s": round(bare_s, 2),
         "journal_to_raw": exported.plain | {"ratio_to_bare_parquet": round(exported.cpu_s / bare_s, 2)},
+        "journal_to_angles": angles.plain | {"ratio_to_plain_vqf": round(angles.cpu_s / plain_s, 2)},
     }
 
 

@@ -42,6 +42,7 @@ def _day(found: Row) -> list[str]:
         f"  plain VQF            {found['plain_vqf_cpu_s']:8.2f} CPU s",
         f"  journal to raw       {_cost(found['journal_to_raw'], 'bare Parquet')}",
         f"  bare Parquet         {found['bare_parquet_cpu_s']:8.2f} CPU s",
+        f"  journal to angles    {_cost(found['journal_to_angles'], 'plain VQF')}   samples, steps, transfers, bouts",
     ]
 
 

@@ -22,7 +22,7 @@ from sensor_gateway.recording.recording import RecordingError
 
 ROWS: Final = {
     "core": "a simulated day through the numeric core, causal and looking back, beside plain VQF",
-    "day": "the day from its journal into a store and into raw samples, beside plain VQF and pyarrow alone",
+    "day": "the day from its journal into a store, into raw samples and into angles, beside plain VQF and pyarrow alone",
     "month": "30 days in a store: the page's view and an export to Parquet, beside SQLite and pyarrow alone",
     "journal": "size of the journal of real recordings; needs --reference (or TILTLINE_REFERENCE)",
     "peers": "the same recordings through mobgap's and scikit-digital-health's gait pipelines; `make bench-peers`",

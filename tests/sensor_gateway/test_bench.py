@@ -60,6 +60,7 @@ def test_a_day_goes_through_store_and_files(capsys: pytest.CaptureFixture[str]) 
     for row, peer in (
         (day["journal_to_store"], day["plain_vqf_cpu_s"]),
         (day["journal_to_raw"], day["bare_parquet_cpu_s"]),
+        (day["journal_to_angles"], day["plain_vqf_cpu_s"]),
         (month["metrics_to_parquet"], month["bare_parquet_cpu_s"]),
     ):
         assert row["cpu_s"] > peer
