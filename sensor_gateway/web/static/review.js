@@ -2,13 +2,15 @@
 import { $, ask, asked, chooseWearer, guarded, locale, rater, say, time } from './desk.js';
 
 const RULES = { tilt_dose: 'Tilt over the last hour', sustained_tilt: 'Tilt for ten minutes', static_posture: 'One position for long' };
+const SOURCES = { therapist: 'set by a therapist', neutral: 'the starting value', personal: "the wearer's own last days", personal_capped: 'the highest without a therapist' };
 const VERDICTS = { useful: 'useful', not_useful: 'not useful', wrong_posture: 'another posture' };
 const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone ?? '';
+const Z95 = 1.96; // standard errors either side
 let flags = [];
 let at = 0;
 let wanted = asked.get('event');
 
-const degrees = (value) => (value == null ? null : `${value.toFixed(1)}°`);
+const degrees = (value) => (value == null ? null : `${value.toFixed(1).replace('-', '−')}°`);
 const item = (text) => Object.assign(document.createElement('li'), { textContent: text });
 
 function facts(flag) {
@@ -17,7 +19,7 @@ function facts(flag) {
   const unit = flag.unit === 's' ? 'min' : flag.unit ?? '';
   const shown = (value) => (value == null ? null : `${Math.round((flag.unit === 's' ? value / 60 : value) * 10) / 10} ${unit}`.replace('deg*min', 'degree-minutes'));
   return [['Posture', flag.posture && flag.posture[0].toUpperCase() + flag.posture.slice(1)], ['When', span], ['Found', shown(flag.value)], ['Limit', shown(flag.limit)], ['Tilt, and its spread', tilt],
-    ['Tilt limit', degrees(flag.threshold_deg)], ['Limit from', flag.threshold_source?.replaceAll('_', ' ')]].filter(([, value]) => value != null && value !== '');
+    ['Tilt limit', degrees(flag.threshold_deg)], ['Limit from', SOURCES[flag.threshold_source] ?? flag.threshold_source]].filter(([, value]) => value != null && value !== '');
 }
 
 function chain(flag) {
@@ -28,7 +30,7 @@ function chain(flag) {
   if (flag.prompt) told.push(flag.answer ? `Answer: ${flag.answer.replaceAll('_', ' ')}.` : 'No answer yet.');
   for (const done of flag.exercises) told.push(`Done: ${done.exercise_name}, ${done.sets} × ${done.reps}.`);
   for (const response of flag.responses) {
-    const span = response.delta_deg == null ? '' : ` (${(response.delta_deg - 2 * response.se_deg).toFixed(1)}° to ${(response.delta_deg + 2 * response.se_deg).toFixed(1)}°)`;
+    const span = response.delta_deg == null ? '' : ` Measured to lie between ${degrees(response.delta_deg - Z95 * response.se_deg)} and ${degrees(response.delta_deg + Z95 * response.se_deg)}.`;
     told.push(`${response.text}${span}`);
   }
   for (const verdict of flag.verdicts) told.push(`Verdict by ${verdict.rater}, ${time(verdict.t_ms)}: ${VERDICTS[verdict.verdict]}.${verdict.note ? ` ${verdict.note}` : ''}`);
