@@ -1,5 +1,6 @@
 """An adapter and a device as BlueZ shows them on a bus. No postponed annotations here: they are the D-Bus signatures."""
 
+from dbus_fast import DBusError
 from dbus_fast.constants import PropertyAccess
 from dbus_fast.service import ServiceInterface, dbus_method, dbus_property
 
@@ -7,7 +8,7 @@ from dbus_fast.service import ServiceInterface, dbus_method, dbus_property
 class FakeAdapter(ServiceInterface):
     def __init__(self) -> None:
         super().__init__("org.bluez.Adapter1")
-        self.powered, self.removed = True, []
+        self.powered, self.blocked, self.removed = True, False, []
 
     @dbus_property(access=PropertyAccess.READ)
     def Address(self) -> "s":  # noqa: F821, N802
@@ -23,6 +24,8 @@ class FakeAdapter(ServiceInterface):
 
     @Powered.setter
     def Powered(self, on: "b") -> None:  # noqa: F821, N802
+        if self.blocked:
+            raise DBusError("org.bluez.Error.Blocked", "Blocked through rfkill")
         self.powered = on
 
     @dbus_method()

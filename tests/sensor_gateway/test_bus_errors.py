@@ -12,9 +12,11 @@ import pytest
 from bleak.exc import BleakDBusError
 from dbus_fast.aio import MessageBus
 
+from sensor_gateway.radio.adapter import Radio
 from sensor_gateway.radio.bus_errors import BLOCKED, BUS_FULL, NO_RIGHTS, NO_SERVICE, in_words
 from sensor_gateway.radio.host import BlueZ, HostError
-from sensor_gateway.radio.link import text_of
+from sensor_gateway.radio.link import Backends, LinkError, text_of
+from tests.sensor_gateway.fake_bluez import FakeAdapter
 
 _CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -71,6 +73,24 @@ async def test_a_bus_that_is_full_is_told_so(bus: Callable[..., str]) -> None:
     with pytest.raises(HostError, match=BUS_FULL):
         await BlueZ(address).adapters()
     first.disconnect()
+
+
+@pytest.mark.anyio
+async def test_an_adapter_that_is_off_is_switched_on_unless_the_machine_blocks_it(bus: Callable[..., str]) -> None:
+    address = bus()
+    service = await MessageBus(bus_address=address).connect()
+    adapter = FakeAdapter()
+    service.export("/org/bluez/hci1", adapter)
+    await service.request_name("org.bluez")
+    radio = Radio("", Backends(host=BlueZ(address)))
+    adapter.powered = False
+    assert await radio.name() == ""  # bleak takes the first that is on
+    assert adapter.powered
+    adapter.powered, adapter.blocked = False, True
+    with pytest.raises(LinkError, match=f"cannot be switched on: {BLOCKED}") as told:
+        await radio.name()
+    assert told.value.kind == "adapter"
+    service.disconnect()
 
 
 def test_what_bleak_raises_is_put_into_words_where_somebody_can_mend_it() -> None:
