@@ -142,7 +142,12 @@ def test_the_bridges_books_and_lag(tmp_path: Path) -> None:
 def test_status_of_a_running_and_a_stopped_gateway(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = str(folder.parent / "gateway.toml")
     assert cli.main(["status", "--config", config]) == 0
-    assert "gateway: not running\n" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "gateway: not running\n" in said
+    assert "derived" not in said
+    (folder / "derived").mkdir()
+    for name in ("stricter", "retro"):
+        (folder / "derived" / f"{name}.db").touch()
     write(folder / "status-gateway.json", replace(a_report(folder), pid=2**22 + 1))
     assert cli.main(["status", "--config", config]) == 1, "it has run here, and is gone"
     assert "gateway: not running; start it" in capsys.readouterr().out
@@ -151,9 +156,11 @@ def test_status_of_a_running_and_a_stopped_gateway(folder: Path, capsys: pytest.
     state = json.loads(capsys.readouterr().out)["gateway"]
     assert (state["running"], state["pid"], state["unbalanced"]) == (True, os.getpid(), [])
     assert state["sensors"][0]["link"] == "lost"
+    assert state["derivations"] == ["retro", "stricter"]
     assert state["refusals"] == {"page": {}, "command": {"expired": 1, "signature": 2}}
     assert cli.main(["status", "--config", config]) == 1
     said = capsys.readouterr().out
+    assert "derived beside the store: retro, stricter ('tiltline replay --list' says how)\n" in said
     assert "refused since the start, page: nothing\n" in said
     assert "refused since the start, command: expired 1, signature 2\n" in said
     assert state["sensors"][0]["data_age_s"] == pytest.approx(3, abs=3)
