@@ -95,6 +95,7 @@ def hours_worn(text: str, *, width: int = 4, decimals: int = 0) -> Panel:
 def posture_bars(
     title: str, description: str, every: str, divisor: int, unit: str, *, local_days: bool, width: int
 ) -> Panel:
+    """Stacked bars of the time in each posture per ``every``; ``divisor`` turns seconds into ``unit``."""
     columns = {POSTURE_LOOKS[p][0]: f"{EPOCH.call('sum', f'{p}_s')} / {divisor}" for p in POSTURES}
     return time_series(
         title,

@@ -119,4 +119,5 @@ def _doubt(refs: References, p: ContextParams) -> float:
 
 
 def gauss2(angle: float, sd: float) -> float:
+    """Density of a direction ``angle`` away from its mean, with standard deviation ``sd`` to every side (same unit; per its square)."""
     return math.exp(-0.5 * (angle / sd) ** 2) / (2.0 * math.pi * sd * sd)

@@ -76,6 +76,7 @@ def read_history(store: Records, wearer: str, notes: Sequence[Note]) -> WearerHi
 
 
 def in_force(t: Told) -> bool:
+    """Whether the event puts an alignment in force: others tell why one was refused."""
     return t.type == "alignment" and t.data.get("outcome") == "in force"
 
 

@@ -254,6 +254,7 @@ def _encode_equal(
 
 
 def check_frame_options(batch: int, acc_range_g: int, gyr_range_dps: int) -> None:
+    """Raises ValueError naming the option that no frame can carry, and what it may be."""
     if not 1 <= batch <= BATCH_MAX:
         raise ValueError(f"batch is {batch}; a notification holds 1 to {BATCH_MAX} samples")
     if acc_range_g not in ACC_RANGES_G:

@@ -161,6 +161,7 @@ def plain(report: Report) -> dict[str, Any]:
 
 
 def write(path: Path, report: Report) -> None:
+    """Put the report in the place of the last one, whole; not forced onto the disk, since the next comes in seconds."""
     fresh = path.with_suffix(".new")
     fresh.write_text(json.dumps(plain(report)), encoding="utf-8")
     fresh.replace(path)

@@ -48,6 +48,7 @@ class Truth:
 
 
 def facts_of(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
+    """What a reference recording's Parquet metadata says of it (key ``recording``, JSON); empty where it says nothing."""
     facts = json.loads((metadata or {}).get(b"recording", b"{}"))
     return facts if isinstance(facts, dict) else {}
 

@@ -216,6 +216,7 @@ def message_record(message: Message) -> Record:
 
 
 def encode_durable(spool: str, up_to: int, bridge: str | None = None) -> bytes:
+    """The payload of `Durable`."""
     return _ENCODER.encode(Durable(VERSION, spool, up_to, bridge))
 
 
@@ -231,6 +232,7 @@ def decode_durable(payload: bytes) -> Durable:
 
 
 def encode_status(status: Status) -> bytes:
+    """The payload of `Status`."""
     return _ENCODER.encode(status)
 
 

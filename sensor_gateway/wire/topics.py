@@ -39,6 +39,7 @@ class RecordTopic:
 
 
 def record(site: str, gateway: str, wearer: str, kind: str) -> str:
+    """Where records of one kind of a wearer go."""
     return f"{ROOT}/{site}/{gateway}/{wearer}/{kind}"
 
 
