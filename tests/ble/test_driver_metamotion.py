@@ -161,4 +161,3 @@ async def test_a_board_with_the_other_chip_is_told_apart_from_one_that_does_not_
         await b.until(lambda: b.session.stats.last_failure == "unread")
         assert "set its option 'chip' to 'bmi270'" in b.session.stats.alarm
         assert "check driver and options" in b.session.stats.alarm
-        assert b.central.host.forgotten == []

@@ -38,6 +38,11 @@ def test_a_sensor_is_forgotten_each_third_time_and_then_somebody_is_called() -> 
         alarms.append(ladder.alarm("connect", "no", float(i)))
     assert [i + 1 for i, f in enumerate(forget) if f] == [FORGET_AFTER, 2 * FORGET_AFTER]
     assert [bool(a) for a in alarms] == [False] * (LIMITS.alarm_failures - 1) + [True]
+    assert ladder.bond_too
+    ladder.healed()
+    assert not ladder.bond_too
+    assert not any(ladder.failed("unread", 0.0) for _ in range(LIMITS.alarm_failures)), "it was understood well enough"
+    assert "driver and options" in ladder.alarm("unread", "another chip", 0.0)
     ladder.healed()
     assert not ladder.failed("missing", 100.0)
     assert ladder.alarm("missing", "gone", 100.0 + LIMITS.alarm_s - 1) == ""
