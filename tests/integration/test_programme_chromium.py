@@ -137,6 +137,8 @@ def test_steps_that_the_rule_proposed_are_decided_at_a_running_gateway(browser: 
         expect(page.locator("#said")).to_have_text("Declined.", timeout=60_000)
         expect(page.locator("#proposals-card")).to_be_hidden()
         expect(page.locator("#history li")).to_have_count(5)
+        expect(page.locator("#history li", has_text="Declined: Glute squeeze")).to_contain_text("(by pt-7)")
+        expect(page.locator("#history li", has_text="Accepted: Bridge with knees apart")).to_have_count(1)
         page.goto(f"{url}#/exercises")  # as the wearer hears of it
         expect(page.locator("#programme-next")).to_contain_text("Single-leg bridge")
         assert complaints == []

@@ -2,6 +2,7 @@
 import { $, ask, chooseWearer, guarded, locale, rater, say, time } from './desk.js';
 
 const DOSES = [['sets', 'Sets', 1, 10], ['reps', 'Times', 1, 100], ['hold_s', 'Hold, s', 0, 120]];
+const OUTCOMES = { open: 'Proposed', accepted: 'Accepted', declined: 'Declined', withdrawn: 'Withdrawn' };
 const SOON_MS = 1000; // a change goes through the gateway's journal before it can be read again
 const TRIES = 20;
 let library = new Map();
@@ -79,7 +80,8 @@ function proposal(one) {
 
 function entry(one) {
   if (one.type === 'programme') return `Version ${one.version} by ${one.editor}, from ${dayName(one.effective)} on: ${one.entries.map(about).join('; ') || 'no exercise'}.`;
-  return `${one.text}${one.editor ? ` (${one.editor})` : ''}`;
+  const told = one.from && one.to ? `${OUTCOMES[one.outcome]}: ${about(one.from)} becomes ${about(one.to)}.` : one.text;
+  return `${told}${one.editor ? ` (by ${one.editor})` : ''}`;
 }
 
 async function load() {
