@@ -55,6 +55,18 @@ def typed(text: str) -> Iterator[list[str]]:
                 yield words[1:cut]
 
 
+def source_of(module: str) -> str:
+    """The text of what ``python -m module`` runs; empty where there is no such module."""
+    inside = ROOT / module.replace(".", "/")
+    found = [path for path in (inside.with_suffix(".py"), inside / "__main__.py") if path.exists()]
+    return found[0].read_text(encoding="utf-8") if found else ""
+
+
+def unknown_options(rest: str, source: str) -> set[str]:
+    """Options in the rest of a command's line that the module does not name."""
+    return {word for word in re.findall(r"(?<!\S)--[a-z][a-z-]*", rest) if f'"{word}"' not in source}
+
+
 @ALL
 def test_a_command_in_a_block_is_one_that_the_program_takes(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words in typed(page.read_text(encoding="utf-8")):
@@ -80,9 +92,12 @@ def test_what_a_page_names_in_the_repository_is_there(page: Path) -> None:
     code = written(text)
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"(?:^|[ (])make ([a-z-]+)", code, re.MULTILINE)) <= targets
-    for module in re.findall(r"python3? -m ((?:dashboards|processing|sensor_gateway|tests)[\w.]*)", code):
-        inside = ROOT / module.replace(".", "/")
-        assert inside.with_suffix(".py").exists() or (inside / "__main__.py").exists(), module
+    for module, rest in re.findall(
+        r"python3? -m ((?:dashboards|processing|sensor_gateway|tests)[\w.]*)([^\n|#>]*)", code
+    ):
+        source = source_of(module)
+        assert source, module
+        assert unknown_options(rest, source) == set(), module
     for path in re.findall(rf"(?:^|[ `])((?:{FOLDERS})/[\w./*-]*\w)", code, re.MULTILINE):
         assert list(ROOT.glob(path)), path
 
@@ -114,4 +129,6 @@ def test_planted_mistakes_are_found() -> None:
     assert list(typed(block)) == [["export", "--store", "x", "--no-such", "y"]]
     with pytest.raises((SystemExit, argparse.ArgumentError)):
         parser_of("export").parse_args(["--store", "x", "--no-such", "y"])
+    assert unknown_options(" --wearers 4 --no-such 1", source_of("tests.scale.live")) == {"--no-such"}
+    assert source_of("tests.scale.no_such") == ""
     assert written("a `make test` b\n```sh\nmake fast\n```\n").split("\n")[:2] == ["make test", "make fast"]
