@@ -122,6 +122,21 @@ def rotate_by(q: F64, v: F64) -> F64:
     return out
 
 
+def matrices(q: F64) -> F64:
+    """Unit quaternions (n, 4) as rotation matrices by element (3, 3, n): row, column, sample."""
+    w, x, y, z = columns(q)
+    a, b, c = 2.0 * x, 2.0 * y, 2.0 * z
+    xx, yy, zz, xy, xz, yz = x * a, y * b, z * c, x * b, x * c, y * c
+    wx, wy, wz = w * a, w * b, w * c
+    return np.array(
+        [
+            [1.0 - yy - zz, xy - wz, xz + wy],
+            [xy + wz, 1.0 - zz - xx, yz - wx],
+            [xz - wy, yz + wx, 1.0 - xx - yy],
+        ]
+    )
+
+
 def between_z(up: F64) -> F64:
     """Shortest turn (n, 4) that carries directions (n, 3), of any length and not straight down, onto +z."""
     length = np.sqrt(up[:, 0] * up[:, 0] + up[:, 1] * up[:, 1] + up[:, 2] * up[:, 2])

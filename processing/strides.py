@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from processing.features.gait import Step
-from processing.features.gait_bouts import LEAST_STEPS, MDC_OBLIQUITY_ASYMMETRY_DEG, walking_strides
+from processing.features.gait_bouts import LEAST_STEPS, MDC_OBLIQUITY_ASYMMETRY_DEG, sided_obliquity_deg
 from processing.rules.asymmetry import StrideDay
 from processing.types import NS_PER_S, SecondBlock
 
@@ -111,12 +111,10 @@ class StrideStage:
         if not around:
             return
         t, tilt, obliquity, valid = (np.concatenate(x) for x in zip(*around, strict=True))
-        for stride in walking_strides(steps, t, tilt, obliquity, valid, self._rate_hz):
-            if stride.left is None or stride.right is None:
-                continue
+        for stride in sided_obliquity_deg(steps, t, tilt, obliquity, valid, self._rate_hz):
             self._strides += 1
-            for side, one in zip(self._sides, (stride.left, stride.right), strict=True):
-                tenths = round(1000 * one.obliquity_range_deg) // _BIN_MDEG
+            for side, range_deg in zip(self._sides, stride, strict=True):
+                tenths = round(1000 * range_deg) // _BIN_MDEG
                 side[tenths] = side.get(tenths, 0) + 1
 
     def _forget(self, now_ns: int) -> None:

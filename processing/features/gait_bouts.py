@@ -95,12 +95,21 @@ def walking_bouts(
     return [_bout(bout, samples) for bout in _parted(steps)]
 
 
-def walking_strides(
+def sided_obliquity_deg(
     steps: Sequence[Step], t_utc_ns: I64, anterior_tilt_deg: F64, obliquity_deg: F64, valid: Bool, rate_hz: float
-) -> list[Stride]:
-    """The strides of all `walking_bouts`, for those who ask for nothing else."""
+) -> list[tuple[float, float]]:
+    """Ranges of obliquity while the left and while the right leg bears the weight, of those strides of all `walking_bouts` whose sides are
+    known; for those who ask for nothing else.
+    """
     samples = _samples(t_utc_ns, anterior_tilt_deg, obliquity_deg, valid, rate_hz)
-    return [stride for bout in _parted(steps) for stride in _strides(bout, samples)]
+    found: list[tuple[float, float]] = []
+    for bout in _parted(steps):
+        spans = _spans(bout, samples)
+        low, high = spans.extremes(samples.angles[1])
+        for i in filter(spans.sided, range(0, len(bout) - 2, 2)):
+            one, other = high[i] - low[i], high[i + 1] - low[i + 1]
+            found.append((one, other) if bout[i].side == "left" else (other, one))
+    return found
 
 
 def _parted(steps: Sequence[Step]) -> list[Sequence[Step]]:
@@ -116,40 +125,47 @@ class _Samples:
     angles: tuple[F64, F64]
     rate_hz: float
 
-    def between(self, times: list[int]) -> _Spans:
-        """What lies between each of ``times`` and the next."""
-        at = np.searchsorted(self.t_utc_ns, times)
-        tilt, obliquity = (_extremes(angle, at) for angle in self.angles)
-        return _Spans(times, at.tolist(), tilt, obliquity, self.rate_hz)
-
-
-def _extremes(values: F64, at: I64) -> tuple[list[float], list[float]]:
-    """Least and greatest of the rows from each of ``at`` to the next; of none the infinities that any value replaces."""
-    held = np.flatnonzero(at[1:] - at[:-1])
-    least, greatest = np.full(len(at) - 1, math.inf), np.full(len(at) - 1, -math.inf)
-    if len(held):
-        least[held] = np.minimum.reduceat(values[: at[-1]], at[held])
-        greatest[held] = np.maximum.reduceat(values[: at[-1]], at[held])
-    return least.tolist(), greatest.tolist()
-
 
 @dataclass(frozen=True, slots=True)
 class _Spans:
-    """The first sample from each of some times on, and the least and greatest angles from each of them to the next."""
+    """What lies between the steps of a bout: their times and the first sample from each on (k,), and from which of them on enough
+    samples are valid until the next step (``half``) and until the one after it (``whole``).
+    """
 
-    times: list[int]
-    at: list[int]
-    tilt_deg: tuple[list[float], list[float]]
-    obliquity_deg: tuple[list[float], list[float]]
-    rate_hz: float
+    steps: Sequence[Step]
+    times: I64
+    at: I64
+    half: list[bool]
+    whole: list[bool]
 
-    def ranges(self, i: int, j: int) -> SideRange | None:
-        """From time i to time j; None where too few samples are valid."""
-        seconds = (self.times[j] - self.times[i]) / NS_PER_S
-        if self.at[j] - self.at[i] < max(2.0, _MIN_COVERAGE * seconds * self.rate_hz):
-            return None
-        tilt, obliquity = (max(high[i:j]) - min(low[i:j]) for low, high in (self.tilt_deg, self.obliquity_deg))
-        return SideRange(tilt, obliquity, seconds)
+    def sided(self, i: int) -> bool:
+        """Whether it is known which leg bore the weight in either half of the stride from step i."""
+        first, then, last = (step.side for step in self.steps[i : i + 3])
+        in_turn = (first, then) in _IN_TURN and last in (first, "unknown")
+        return in_turn and self.whole[i] and self.half[i] and self.half[i + 1]
+
+    def extremes(self, values: F64) -> tuple[list[float], list[float]]:
+        """Least and greatest of ``values`` from each step to the next; of none the infinities that any value replaces."""
+        at = self.at
+        held = np.flatnonzero(at[1:] - at[:-1])
+        least, greatest = np.full(len(at) - 1, math.inf), np.full(len(at) - 1, -math.inf)
+        if len(held):
+            least[held] = np.minimum.reduceat(values[: at[-1]], at[held])
+            greatest[held] = np.maximum.reduceat(values[: at[-1]], at[held])
+        return least.tolist(), greatest.tolist()
+
+
+def _spans(steps: Sequence[Step], samples: _Samples) -> _Spans:
+    times = np.array([s.t_utc_ns for s in steps])
+    at = np.searchsorted(samples.t_utc_ns, times)
+
+    def covered(k: int) -> list[bool]:
+        seconds = (times[k:] - times[:-k]) / NS_PER_S
+        enough = np.maximum(2.0, _MIN_COVERAGE * seconds * samples.rate_hz)
+        found: list[bool] = (at[k:] - at[:-k] >= enough).tolist()
+        return found
+
+    return _Spans(steps, times, at, covered(1), covered(2))
 
 
 def _samples(t_utc_ns: I64, anterior_tilt_deg: F64, obliquity_deg: F64, valid: Bool, rate_hz: float) -> _Samples:
@@ -185,19 +201,22 @@ def _bout(steps: Sequence[Step], samples: _Samples) -> WalkingBout:
 
 
 def _strides(steps: Sequence[Step], samples: _Samples) -> list[Stride]:
-    spans = samples.between([s.t_utc_ns for s in steps])
+    spans = _spans(steps, samples)
+    tilt, obliquity = (spans.extremes(angle) for angle in samples.angles)
+    times = spans.times.tolist()
+
+    def ranges(i: int, j: int) -> SideRange:
+        of_tilt, of_obliquity = (max(high[i:j]) - min(low[i:j]) for low, high in (tilt, obliquity))
+        return SideRange(of_tilt, of_obliquity, (times[j] - times[i]) / NS_PER_S)
+
     strides = []
     for i in range(0, len(steps) - 2, 2):
-        whole = spans.ranges(i, i + 2)
-        if whole is None:
+        if not spans.whole[i]:
             continue
-        first, then, last = steps[i].side, steps[i + 1].side, steps[i + 2].side
         left = right = None
-        if (first, then) in _IN_TURN and last in (first, "unknown"):
-            halves = spans.ranges(i, i + 1), spans.ranges(i + 1, i + 2)
-            if None not in halves:
-                left, right = halves if first == "left" else halves[::-1]
-        strides.append(
-            Stride(steps[i].t_utc_ns, whole.duration_s, whole.tilt_range_deg, whole.obliquity_range_deg, left, right)
-        )
+        if spans.sided(i):
+            halves = ranges(i, i + 1), ranges(i + 1, i + 2)
+            left, right = halves if steps[i].side == "left" else halves[::-1]
+        whole = ranges(i, i + 2)
+        strides.append(Stride(times[i], whole.duration_s, whole.tilt_range_deg, whole.obliquity_range_deg, left, right))
     return strides

@@ -24,7 +24,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from vqf import BasicVQF
 
-from processing.frames import rotate_by
+from processing.frames import matrices, rotate_by
 from processing.types import F64, GRAVITY_MPS2
 
 _LOOK_S: Final = 0.5
@@ -112,10 +112,10 @@ class Opening:
         dt, n = 1.0 / self.rate_hz, len(seen)
         gyr = np.ascontiguousarray(seen[:, :3])
         turn = BasicVQF(dt).updateBatch(gyr, np.zeros((n, 3)))["quat6D"]
-        to_frame = np.stack([rotate_by(turn, np.broadcast_to(axis, (n, 3))) for axis in _AXES], axis=2)
         force = np.cumsum(rotate_by(turn, seen[:, 3:]), axis=0) * dt
-        once = np.cumsum(to_frame, axis=0) * dt
-        twice = np.cumsum(once, axis=0) * dt
+        by_element = matrices(turn)
+        sums = np.cumsum(by_element, axis=2) * dt
+        to_frame, once, twice = (_by_sample(x) for x in (by_element, sums, np.cumsum(sums, axis=2) * dt))
         every = max(1, round(_GRID_S * self.rate_hz))
         at = np.arange(every - 1, n, every)
         t = (at + 1) * dt
@@ -147,6 +147,11 @@ class Opening:
     def restore(self, state: list[Any]) -> None:
         self.rows, self.held, self.over, self._bias, self._covariance, samples = state
         self._samples = list(samples)
+
+
+def _by_sample(elements: F64) -> F64:
+    """Matrices by element (3, 3, n) one after the other (n, 3, 3)."""
+    return np.ascontiguousarray(np.moveaxis(elements, 2, 0))
 
 
 def _crossing(s: F64) -> F64:

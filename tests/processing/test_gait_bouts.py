@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from processing.features.gait import Step
-from processing.features.gait_bouts import MDC_SECONDS, WalkingBout, walking_bouts, walking_strides
+from processing.features.gait_bouts import MDC_SECONDS, WalkingBout, sided_obliquity_deg, walking_bouts
 from processing.types import NS_PER_S
 from tests.processing.walker import T0_S, Foot, angles, evenly
 
@@ -83,7 +83,7 @@ def test_a_short_bout_needs_a_larger_difference() -> None:
     assert long.mdc_factor() == 1.0
 
 
-def test_strides_by_themselves_are_those_of_the_bouts_and_their_ranges_those_of_their_samples() -> None:
+def test_ranges_of_strides_are_those_of_their_samples_and_sided_ones_by_themselves_those_of_the_bouts() -> None:
     feet = [*evenly(2.0, 12, 0.55), *evenly(12.0, 9, 0.5)]
     t = np.arange(0, feet[-1].t_s + 2, 1 / RATE_HZ)
     tilt, obliquity = angles(t, feet, 3.0, 4.0)
@@ -91,9 +91,11 @@ def test_strides_by_themselves_are_those_of_the_bouts_and_their_ranges_those_of_
     valid = (t < 4.0) | (t > 5.0)
     steps = steps_of(feet)
     two = walking_bouts(steps, t_ns, tilt, obliquity, valid, RATE_HZ)
-    strides = walking_strides(steps, t_ns, tilt, obliquity, valid, RATE_HZ)
     assert len(two) == 2
-    assert strides == [stride for bout in two for stride in bout.strides]
+    strides = [stride for bout in two for stride in bout.strides]
+    sided = [(s.left.obliquity_range_deg, s.right.obliquity_range_deg) for s in strides if s.left and s.right]
+    assert sided
+    assert sided_obliquity_deg(steps, t_ns, tilt, obliquity, valid, RATE_HZ) == sided
     assert 0 < len(two[0].strides) < 5  # the second without samples has cost some
     for stride in strides:
         end_ns = stride.t_utc_ns + round(stride.duration_s * NS_PER_S)
