@@ -351,7 +351,7 @@ def test_the_stream_carries_each_fresh_frame_at_once_and_ends_with_the_server(da
                 await asyncio.wait_for(_until(lambda: hub.subscribers == 0), 60)  # the server saw the reader leave
                 still_open = asyncio.ensure_future(_read_all(client, f"{url}api/live"))
                 await asyncio.wait_for(_until(lambda: hub.subscribers == 1), 60)
-            assert await asyncio.wait_for(still_open, 60) >= 0
+            await asyncio.wait_for(still_open, 60)  # a server that goes down ends its streams
         return tilts
 
     assert asyncio.run(main()) == [float(i) for i in range(1, 20)]
