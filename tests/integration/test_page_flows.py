@@ -181,11 +181,13 @@ def test_pain_note_and_an_exercise_reach_the_diary_and_the_day(browser: Browser,
     expect(page.locator("#programme .picture svg")).to_have_count(3)
     page.get_by_role("button", name="I did it: Bridge with knees apart").click()
     expect(page.locator("#programme .result").nth(1)).to_have_text("Noted. Well done.")
+    expect(page.get_by_role("button", name="I did it: Bridge with knees apart")).to_be_focused()
     page.locator("#library summary").first.click()
     expect(page.locator("#library .picture svg").first).to_be_visible()
     assert page.locator("#library > li").count() >= 12
     visit.open("today")
     expect(page.locator("#entries")).to_contain_text("Done: Bridge with knees apart", timeout=SOON_MS)
+    expect(page.locator("#programme .result").nth(1)).to_have_text("Noted. Well done.")  # also once the day has it
     expect(page.locator("#timeline .did.pain")).to_have_count(1)
     assert page.locator("#timeline .did.exercise").count() >= 1
     assert [e["score"] for e in events(site, "pain")] == [3]

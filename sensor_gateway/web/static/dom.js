@@ -27,6 +27,7 @@ export const listItems = (lines) => (lines ?? []).map((line) => make("li", "", l
 
 // Sends a form's entry and says how it went; the button cannot be pressed twice meanwhile.
 export async function sending(button, result, work, failed) {
+  const focused = document.activeElement === button;
   if (button) button.disabled = true;
   result.classList.remove("bad");
   try {
@@ -36,4 +37,5 @@ export async function sending(button, result, work, failed) {
     result.classList.add("bad");
   }
   if (button) button.disabled = false;
+  if (focused && document.activeElement === document.body) button.focus(); // a disabled button loses it
 }

@@ -6,6 +6,7 @@ import { dose, locale, said, t } from "./text.js";
 
 const failed = (error) => t("error.not_saved", { reason: error.message });
 let library = null;
+let drawn = "";
 let programme = null;
 let canLog = false;
 
@@ -100,6 +101,9 @@ export async function loadProgramme() {
     if (!programme) $("programme-text").textContent = t("error.generic", { reason: error.message });
     return;
   }
+  const now = JSON.stringify([programme, canLog]);
+  if (now === drawn) return; // asked again after each entry: what was just noted stays where it was told, and so does the focus
+  drawn = now;
   const n = programme.entries.length;
   $("programme-text").textContent = n ? t("exercises.text", { n }) : t("exercises.empty");
   $("programme").replaceChildren(...programme.entries.map(card));
