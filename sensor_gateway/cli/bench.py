@@ -50,7 +50,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=float, choices=(50.0, 100.0, 200.0), help="Hz (default: 100)")
     parser.add_argument("--mode", choices=get_args(Mode), help="default: online, then retro")
     parser.add_argument("--seed", type=int, default=1, help="which simulated day (default: %(default)s)")
-    parser.add_argument("--reference", type=Path, help="folder of folders of real recordings, for the rows journal and peers")
+    parser.add_argument(
+        "--reference", type=Path, help="folder of folders of real recordings, for the rows journal and peers"
+    )
     parser.add_argument("--json", action="store_true", help="print the figures for a machine")
 
 
