@@ -87,6 +87,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 extra = "research" if name in ("process", "import", "export", "validate") else "gateway"
                 print(f"tiltline {name}: needs the package {e.name}; pip install 'tiltline[{extra}]'", file=sys.stderr)
                 return 1
+            except KeyboardInterrupt:  # on a slow machine loading takes long enough to think better of it
+                return 130
             module.configure(command)
     args = parser.parse_args(words)
     if module is None:
