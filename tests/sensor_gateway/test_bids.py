@@ -128,7 +128,7 @@ def test_the_span_holds_and_refusals_say_why(tmp_path: Path, store: Store) -> No
     assert rows == {"raw": 50, "tilt": 1, "events": 0}
     with pytest.raises(ExportError, match="is not empty"):
         write_bids(tmp_path / "ds", ["w-001"], [], store, ALL)
-    with pytest.raises(ExportError, match="^w-1, w1: have the same letters and digits"):
+    with pytest.raises(ExportError, match=r"^w-1, w1: have the same letters and digits"):
         write_bids(tmp_path / "a", ["w-1", "w1"], [], store, ALL)
     with pytest.raises(ExportError, match="nothing lies in this span"):
         write_bids(tmp_path / "b", ["w-001"], [], store, (0, 1))
