@@ -42,6 +42,8 @@ _CHIP_DELAY_SAMPLES: Final = 0.375
 _LEAST_AHEAD: Final = 0.1
 """Samples below which the delay is left alone."""
 _TURNED_COS: Final = math.cos(math.radians(30.0))
+_TURN_S: Final = 0.25
+"""In less nobody's pelvis turns by so much: that would be 120 °/s."""
 _PLAIN: Final = 0.3
 """Share of gravity by which a reading may differ from its size and still be taken for it."""
 _AVERAGING: Final = float("nan")
@@ -141,7 +143,7 @@ class OrientationFilter:
         self._opening.broken()
         state = self._vqf.state
         gravity, reading = state["lastAccLp"], rotate_by(np.array([state["gyrQuat"]]), first_acc[None])[0].tolist()
-        if _turned(gravity, reading):
+        if gap_s >= _TURN_S and _turned(gravity, reading):
             low_pass = self._average(reading, 0.0)
         else:
             low_pass = self._average(gravity, self.params.prior_s / (1.0 + gap_s))
