@@ -97,11 +97,15 @@ if [ ! -w /dev/kvm ] ||
   speed=(-accel tcg -cpu max -icount "shift=0,sleep=on")
   echo "KVM is not usable here: the machine is emulated; the trial takes longer, its times are in its own clock" >&2
 fi
-timeout --foreground "${TIMEOUT:-1800}" "${machine[@]}" "${speed[@]}" \
+limit=${TIMEOUT:-1800} ended=0
+timeout --foreground "$limit" "${machine[@]}" "${speed[@]}" \
   -append "console=ttyS0 quiet loglevel=3 systemd.show_status=no panic=-1 mitigations=off tiltline.accelerator=$accelerator" \
   -drive "file=$cache/$suite/root.squashfs,if=virtio,format=raw,readonly=on" -device virtio-rng-pci \
   -virtfs "local,path=$packages,mount_tag=packages,security_model=none,readonly=on" \
-  -virtfs "local,path=$share,mount_tag=share,security_model=none,multidevs=remap" </dev/null
+  -virtfs "local,path=$share,mount_tag=share,security_model=none,multidevs=remap" </dev/null || ended=$?
+[ "$ended" != 124 ] || {
+  echo "Not finished in $limit s of this machine, which says nothing of the bars; on a busy one: TIMEOUT=3600 make bluez" >&2
+  exit 2; }
 [ ! -e "$share/pycache.new" ] || mv "$share/pycache.new" "$compiled"
 [ -e "$share/result.json" ] || { echo "The virtual machine ended without a result; its last words stand above" >&2; exit 2; }
 mkdir -p artifacts && cp "$share/result.json" "$results" && cp "$share/gateway.log" "${results%.json}.log"
