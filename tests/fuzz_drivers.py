@@ -1,8 +1,8 @@
 """Every decoder against a great many random and mutated payloads: ``python -m tests.fuzz_drivers --count 1000000``.
 
-Per driver it holds that `feed` never raises, that what comes out is whole and finite (`driver_fuzz.check`), that each payload
+Per driver it holds that `feed` never raises, that what comes out is whole and finite (`fuzz.check`), that each payload
 which was neither decoded nor kept for reassembly is refused with a reason, that the driver holds no more than its bound, and
-that the process does not grow. CI runs the same in a short seeded form (`tests/sensor_gateway/test_fuzz_drivers.py`).
+that the process does not grow. CI runs the same in a short seeded form (`tests/sensor_gateway/drivers/test_fuzz.py`).
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ from sensor_gateway.drivers.reasons import kind_of
 from sensor_gateway.drivers.witmotion import NOTIFY_UUID as WIT_UUID
 from sensor_gateway.drivers.witmotion import WitMotionDriver
 from tests.ble.support.flash import Flash
-from tests.sensor_gateway import test_dot_recording as dot_rec
-from tests.sensor_gateway import test_driver_capture2go as c2g
-from tests.sensor_gateway import test_driver_metamotion as mm
-from tests.sensor_gateway import test_driver_movella_dot as dot
-from tests.sensor_gateway import test_driver_movesense as ms
-from tests.sensor_gateway import test_driver_polar as polar
-from tests.sensor_gateway import test_driver_witmotion as wit
-from tests.sensor_gateway.driver_fuzz import check
+from tests.sensor_gateway.drivers import test_capture2go as c2g
+from tests.sensor_gateway.drivers import test_dot_recording as dot_rec
+from tests.sensor_gateway.drivers import test_metamotion as mm
+from tests.sensor_gateway.drivers import test_movella_dot as dot
+from tests.sensor_gateway.drivers import test_movesense as ms
+from tests.sensor_gateway.drivers import test_polar as polar
+from tests.sensor_gateway.drivers import test_witmotion as wit
+from tests.sensor_gateway.drivers.fuzz import check
 
 WARM_UP = 20_000
 GROWTH_MB = 24.0

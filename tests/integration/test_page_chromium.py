@@ -25,7 +25,7 @@ from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.web.app import create_app, serve
 from tests.integration.page_site import CHROMIUM, VIEWS, Visitor
-from tests.sensor_gateway.web_day import SENSOR, WEARER, second, seed_until
+from tests.sensor_gateway.web.web_day import SENSOR, WEARER, second, seed_until
 
 pytestmark = [
     pytest.mark.browser,

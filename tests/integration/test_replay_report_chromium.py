@@ -13,7 +13,7 @@ from sensor_gateway.alignments.changes import AlignmentChange
 from sensor_gateway.replay import report
 from sensor_gateway.replay.diff import diff
 from tests.integration.page_site import AXE_RUN, CHROMIUM
-from tests.sensor_gateway.test_replay_diff import T0, flag, head, metric, store
+from tests.sensor_gateway.replay.test_diff import T0, flag, head, metric, store
 
 pytestmark = [
     pytest.mark.browser,

@@ -16,7 +16,7 @@ from sensor_gateway.report.page import day_page
 from sensor_gateway.report.pdf import print_pdf
 from sensor_gateway.report.words import degrees
 from sensor_gateway.sinks.store import Store
-from tests.sensor_gateway.web_day import WEARER, seed, utc_ns
+from tests.sensor_gateway.web.web_day import WEARER, seed, utc_ns
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -16,7 +16,7 @@ from sensor_gateway.clock import SystemClock
 from sensor_gateway.stack.site import SitePlan, init_stack
 from tests.integration.page_site import CHROMIUM, FLAGS
 from tests.integration.servers import Process, answers, free_port
-from tests.sensor_gateway.web_day import WEARER, seed_until
+from tests.sensor_gateway.web.web_day import WEARER, seed_until
 
 pytestmark = [
     pytest.mark.browser,

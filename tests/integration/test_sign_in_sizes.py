@@ -17,7 +17,7 @@ from sensor_gateway.web.app import Access, create_app
 from sensor_gateway.web.guard import PageLimits
 from sensor_gateway.web.tokens import Tokens
 from tests.integration.page_site import ARTIFACTS, AXE_RUN, CHROMIUM, SIZES, serving
-from tests.sensor_gateway.web_day import SENSOR, WEARER, seed_until
+from tests.sensor_gateway.web.web_day import SENSOR, WEARER, seed_until
 
 pytestmark = [
     pytest.mark.browser,

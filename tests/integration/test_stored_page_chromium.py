@@ -17,7 +17,7 @@ from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.web.app import create_app
 from tests.integration.page_site import AXE_RUN, CHROMIUM, serving
-from tests.sensor_gateway.web_day import SENSOR, WEARER, ZONE, records, seed
+from tests.sensor_gateway.web.web_day import SENSOR, WEARER, ZONE, records, seed
 
 pytestmark = [
     pytest.mark.browser,

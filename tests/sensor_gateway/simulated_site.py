@@ -10,7 +10,7 @@ from processing.types import NS_PER_S
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.demo import Demo, DemoOptions
 from sensor_gateway.gateway import Hooks
-from tests.sensor_gateway.test_alignment_cli import TOML
+from tests.sensor_gateway.cli.test_alignment import TOML
 
 START_NS: Final = 1_772_438_400 * NS_PER_S
 _SPAN: Final = {"start": "2026-03-02T08:00:00Z", "until": "2026-03-02T08:30:00Z", "speed": 0.0, "bow_rounds": 1}

@@ -28,8 +28,8 @@ from sensor_gateway.sinks.store import Store
 from sensor_gateway.web.app import create_app
 from sensor_gateway.web.trends import day_row
 from sensor_gateway.web.views import day_view
-from tests.sensor_gateway.test_web_api import SetClock, run
-from tests.sensor_gateway.web_day import SENSOR, WEARER, seed, utc_ns
+from tests.sensor_gateway.web.test_api import SetClock, run
+from tests.sensor_gateway.web.web_day import SENSOR, WEARER, seed, utc_ns
 
 DAY = date(2026, 3, 10)
 BERLIN = ZoneInfo("Europe/Berlin")
