@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -87,6 +89,7 @@ async def drops(n: int, each: int) -> dict[str, list[int]]:
 
         return sink
 
+    gc.collect()  # what an earlier test in this process let go may not close its descriptors while they are counted
     tasks_before = len(asyncio.all_tasks())
     for clip in clips:
         await clip.power_on()
@@ -127,7 +130,7 @@ async def drops(n: int, each: int) -> dict[str, list[int]]:
 
 def constant(counts: dict[str, list[int]]) -> None:
     # The first round warms up what is made once (a thread for names, a bus); from then on nothing may grow.
-    assert max(counts["descriptors"][1:]) == min(counts["descriptors"][1:]), counts["descriptors"]
+    assert all(b <= a for a, b in pairwise(counts["descriptors"][1:])), counts["descriptors"]
     # Tasks come and go on a busy machine; one left behind by each drop would lift every later round above all earlier ones.
     half = len(counts["tasks"]) // 2
     assert min(counts["tasks"][half:]) <= max(counts["tasks"][:half]), counts["tasks"]
