@@ -386,14 +386,15 @@ def test_a_day_open_does_not_grow(browser: Browser, site: Site) -> None:
         counters = session.send("Memory.getDOMCounters")
         return float(used), float(counters["nodes"]), float(counters["jsEventListeners"])
 
-    heap0, nodes0, listeners0 = after(2)
-    heap1, nodes1, listeners1 = after(22)
-    grown = {"heap_bytes": heap1 - heap0, "nodes": nodes1 - nodes0, "listeners": listeners1 - listeners0}
+    first, second, third = after(2), after(11), after(11)
+    # What keeps growing grows in both halves; a view that a crowded machine loads late comes once.
+    halves = [[b - a for a, b in zip(one, other, strict=True)] for one, other in ((first, second), (second, third))]
+    grown = dict(zip(("heap_bytes", "nodes", "listeners"), map(min, *halves), strict=True))
     ARTIFACTS.mkdir(parents=True, exist_ok=True)
-    (ARTIFACTS / "memory-24h.json").write_text(json.dumps(grown | {"heap_at_2h": heap0}))
-    assert grown["heap_bytes"] < 1_000_000, grown
-    assert grown["nodes"] < 500, grown
-    assert grown["listeners"] < 50, grown
+    (ARTIFACTS / "memory-24h.json").write_text(json.dumps(grown | {"heap_at_2h": first[0]}))
+    assert grown["heap_bytes"] < 500_000, grown
+    assert grown["nodes"] < 250, grown
+    assert grown["listeners"] < 25, grown
     visit.close()
 
 
