@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.integration.page_site import CHROMIUM, FLAGS
 from tests.integration.servers import Stack
+
+expect.set_options(timeout=30_000)  # ms; the usual five seconds are not enough on a crowded machine
 
 
 @pytest.fixture
