@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from processing.synthetic import RadioModel
 from processing.types import F64
+from sensor_gateway.bench.labelled import ACTIVITIES, is_labelled, read_labelled
 from sensor_gateway.bench.machine import BenchError
 from sensor_gateway.drivers.base import Received
 from sensor_gateway.drivers.open_profile import DATA_UUID, OpenProfileDriver, encode_frames
@@ -27,8 +27,6 @@ from sensor_gateway.spool.block import Source
 from sensor_gateway.validation.peers import even
 
 RATE_HZ: Final = 100.0
-_ACTIVITIES: Final = {"lying": (6,), "sitting": (4,), "standing": (5,), "walking": (1,), "stairs": (2, 3)}
-"""Of the recordings that name what is done: the numbers in their column ``label`` (those of HAPT)."""
 MIXED: Final = {"lying": 8.0, "sitting": 9.0, "standing": 4.0, "walking": 2.5, "stairs": 0.5}
 """Hours of a day that is more active than most; the clip is worn all night."""
 _DAY_SAMPLES: Final = round(86_400 * RATE_HZ)
@@ -43,9 +41,9 @@ def bench(reference: Path, progress: Callable[[float], None] | None = None) -> d
         folders.setdefault(path.parent.name, []).append(path)
     if not folders:
         raise BenchError(f"{reference}: no recordings (*/*.parquet) there; name the folder with --reference")
-    labelled = [p for paths in folders.values() for p in paths if "label" in pq.read_schema(p).names]
+    labelled = [p for paths in folders.values() for p in paths if is_labelled(p)]
     parts: dict[str, tuple[list[Path], tuple[int, ...]]] = {name: (paths, ()) for name, paths in folders.items()}
-    parts |= {name: (labelled, labels) for name, labels in _ACTIVITIES.items() if labelled}
+    parts |= {name: (labelled, labels) for name, labels in ACTIVITIES.items() if labelled}
     sizes: dict[str, float] = {}
     minutes: dict[str, float] = {}
     for i, (name, (paths, labels)) in enumerate(parts.items()):
@@ -86,12 +84,10 @@ def _minutes(paths: Sequence[Path], labels: Sequence[int]) -> Iterator[list[tupl
 
 def _samples(path: Path, labels: Sequence[int]) -> tuple[F64, F64]:
     """Acceleration and rate at 100 Hz at most; with ``labels`` only where one of them holds."""
-    recording = read_recording(path, None)
     if not labels:
+        recording = read_recording(path, None)
         _, acc, gyr = even(replace(recording, rate_hz=min(RATE_HZ, recording.rate_hz)))
         return acc, gyr
-    label = pq.read_table(path, columns=["label"]).column(0).to_numpy()
-    if len(label) != len(recording.acc_mps2):
-        raise BenchError(f"{path}: rows were left out of it, so its labels do not fit")
+    recording, label = read_labelled(path)
     chosen = np.isin(label, labels)
     return recording.acc_mps2[chosen], recording.gyr_rps[chosen]

@@ -1,6 +1,6 @@
 """24 hours of real signals out of recordings that are minutes long: what a benchmark takes where a simulated day flatters somebody.
 
-Recordings that name what is done (column ``label`` as HAPT has it) follow one another `PASSES` times, each turned so that its wearer
+Recordings that name what is done (column ``label`` as HAPT names it) follow one another `PASSES` times, each turned so that its wearer
 stands upright in the same axes, and brought to one rate. That is a day's walking, stairs and changes of posture, and more. Their sitting and
 lying are drawn out until the day is full: a rest goes forth and back in time, its rates reversed with it, so that nothing jumps inside it.
 From one recording to the next the signal does jump, as where a clip is handed on; all who are compared meet the same jumps.
@@ -14,18 +14,16 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from processing.frames import between_z, conjugate, multiply, rotate_by
 from processing.types import F64, I64, NS_PER_S
+from sensor_gateway.bench.labelled import ACTIVITIES, is_labelled, read_labelled
 from sensor_gateway.bench.machine import BenchError
-from sensor_gateway.recording.recording import read_recording
 from sensor_gateway.validation.peers import even
 
 PASSES: Final = 3
 """With HAPT's 30 shared recordings: 2.9 hours on foot and some 540 changes of posture."""
-_STANDING: Final = 5
-_RESTS: Final = (4, 6)  # sitting, lying
+_RESTS: Final = (*ACTIVITIES["sitting"], *ACTIVITIES["lying"])
 
 
 def lived_day(folder: Path, hours: float, rate_hz: float, up: F64) -> tuple[F64, F64]:
@@ -56,19 +54,16 @@ def lived_day(folder: Path, hours: float, rate_hz: float, up: F64) -> tuple[F64,
 
 
 def _upright(path: Path, rate_hz: float, up: F64) -> tuple[F64, F64, I64] | None:
-    if "label" not in pq.read_schema(path).names:
+    if not is_labelled(path):
         return None
-    recording = read_recording(path, None)
-    label = pq.read_table(path, columns=["label"]).column(0).to_numpy()
-    if len(label) != len(recording.acc_mps2):
-        raise BenchError(f"{path}: rows were left out of it, so its labels do not fit")
-    standing = recording.acc_mps2[label == _STANDING]
+    recording, label = read_labelled(path)
+    standing = recording.acc_mps2[np.isin(label, ACTIVITIES["standing"])]
     if not len(standing):
         return None
     t_s, acc, gyr = even(replace(recording, rate_hz=rate_hz))
     turn = multiply(conjugate(between_z(up[None])), between_z(standing.mean(axis=0)[None]))
     at = np.searchsorted(recording.t_utc_ns / NS_PER_S, t_s, side="right") - 1
-    return rotate_by(turn, acc), rotate_by(turn, gyr), label[at].astype(np.int64)
+    return rotate_by(turn, acc), rotate_by(turn, gyr), label[at]
 
 
 def _drawn_out(acc: F64, gyr: F64, label: I64, factor: float) -> Iterator[tuple[F64, F64]]:
