@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +85,7 @@ def load_tokens(web: Web, base: Path) -> Tokens | None:
     if not web.enabled:
         return None
     if not web.tokens:
-        if not web.on_loopback:
+        if not is_loopback(web.host):
             raise ConfigError(
                 f"key 'web.host' is {web.host!r}, which others can reach, and the page has no tokens; add "
                 '[[web.tokens]] blocks (role = "wearer", wearer = "...", file = "..."; or role = "therapist", '
@@ -104,3 +105,11 @@ def load_tokens(web: Web, base: Path) -> Tokens | None:
             raise ConfigError(f"key '{key}.file': {token.file!r} holds the token of another block; give each its own")
         held.append((token.role, token.wearer or None, secret))
     return Tokens(held)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens there."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
