@@ -71,7 +71,7 @@ class _Chart:
             value = -(-self.low // step) * step
             while value <= self.high:
                 self.line([(self.t0, value), (self.t1, value)], "#e4e8ec", width=0.8)
-                self.text(LEFT - 8, self.y(value) + 4, f"{value + 0.0:g}{unit}", _MUTED, "end")
+                self.text(LEFT - 8, self.y(value) + 4, f"{value + 0.0:g}{unit}".replace("-", "−"), _MUTED, "end")
                 value += step
 
     def legend(self, entries: Sequence[tuple[str, str]]) -> None:
