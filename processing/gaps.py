@@ -34,9 +34,22 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class Within:
+    """The samples of m groups of k (`grouping.py`), a column each: times (m, k), rates (m, k, 3), and which were received (m, k)."""
+
+    t_utc_ns: I64
+    gyr_rps: F64
+    real: Bool
+
+    def part(self, lo: int, hi: int) -> Within:
+        """Those of groups lo to hi."""
+        return Within(self.t_utc_ns[lo:hi], self.gyr_rps[lo:hi], self.real[lo:hi])
+
+
+@dataclass(frozen=True, slots=True)
 class Filled:
-    """Samples ready for the filter. ``real`` marks received ones; before row ``breaks[i]`` the filter must re-level
-    (``breaks`` belong to ``gaps``).
+    """Rows ready for the filter: samples, or groups of them. ``real`` marks received ones; before row ``breaks[i]`` the filter must
+    re-level (``breaks`` belong to ``gaps``). ``clipped`` marks rows under the sway of a reading at the end of its range.
     """
 
     t_utc_ns: I64
@@ -45,16 +58,22 @@ class Filled:
     real: Bool | None  # None: all of them
     breaks: list[int]
     gaps: list[Gap]
+    clipped: Bool | None = None  # None: none of them
+    within: Within | None = None  # None: not asked for, or rows are samples
 
     def snapshot(self) -> dict[str, Any]:
         gaps = [[g.from_ns, g.to_ns, g.missing] for g in self.gaps]
-        arrays = [self.t_utc_ns, self.acc_mps2, self.gyr_rps, self.real]
-        return {"arrays": arrays, "breaks": self.breaks, "gaps": gaps}
+        arrays = [self.t_utc_ns, self.acc_mps2, self.gyr_rps, self.real, self.clipped]
+        w = self.within
+        within = None if w is None else [w.t_utc_ns, w.gyr_rps, w.real]
+        return {"arrays": arrays, "breaks": self.breaks, "gaps": gaps, "within": within}
 
     @classmethod
     def restored(cls, state: dict[str, Any]) -> Filled:
-        t, acc, gyr, real = state["arrays"]
-        return cls(t, acc, gyr, real, list(state["breaks"]), [Gap(*g) for g in state["gaps"]])
+        t, acc, gyr, real, clipped = state["arrays"]
+        within = None if state["within"] is None else Within(*state["within"])
+        gaps = [Gap(*g) for g in state["gaps"]]
+        return cls(t, acc, gyr, real, list(state["breaks"]), gaps, clipped, within)
 
 
 NOTHING: Final = Filled(np.empty(0, np.int64), np.empty((0, 3)), np.empty((0, 3)), None, [], [])
@@ -145,17 +164,33 @@ def join(parts: list[Filled]) -> Filled:
     for p in parts:
         breaks += [offset + b for b in p.breaks]
         offset += len(p.t_utc_ns)
-    real = None
-    if any(p.real is not None for p in parts):
-        real = np.concatenate([np.ones(len(p.t_utc_ns), bool) if p.real is None else p.real for p in parts])
+    within = None
+    if parts[0].within is not None:
+        kept = [p.within for p in parts if p.within is not None]
+        within = Within(
+            np.concatenate([w.t_utc_ns for w in kept]),
+            np.concatenate([w.gyr_rps for w in kept]),
+            np.concatenate([w.real for w in kept]),
+        )
     return Filled(
         np.concatenate([p.t_utc_ns for p in parts]),
         np.concatenate([p.acc_mps2 for p in parts]),
         np.concatenate([p.gyr_rps for p in parts]),
-        real,
+        _joined_marks([p.real for p in parts], parts, unmarked=True),
         breaks,
         [g for p in parts for g in p.gaps],
+        _joined_marks([p.clipped for p in parts], parts, unmarked=False),
+        within,
     )
+
+
+def _joined_marks(marks: list[Bool | None], parts: list[Filled], *, unmarked: bool) -> Bool | None:
+    if all(m is None for m in marks):
+        return None
+    out: Bool = np.concatenate(
+        [np.full(len(p.t_utc_ns), unmarked) if m is None else m for m, p in zip(marks, parts, strict=True)]
+    )
+    return out
 
 
 def cut(filled: Filled, lo: int, hi: int) -> Filled:
@@ -168,4 +203,6 @@ def cut(filled: Filled, lo: int, hi: int) -> Filled:
         None if filled.real is None else filled.real[lo:hi],
         [b - lo for b, _ in inside],
         [g for _, g in inside],
+        None if filled.clipped is None else filled.clipped[lo:hi],
+        None if filled.within is None else filled.within.part(lo, hi),
     )

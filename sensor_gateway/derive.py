@@ -76,11 +76,15 @@ def recipe(sensor: Sensor, study: Study, driver: Driver, worn: Alignment | None 
 class Deriver:
     """Driver and pipeline of one sensor between two journal entries. Not thread-safe."""
 
-    def __init__(self, recipe: Recipe, corrections: Mapping[int, Alignment] | None = None) -> None:
-        """``corrections``: alignments by the instant from which they hold instead of what came into force then."""
+    def __init__(
+        self, recipe: Recipe, corrections: Mapping[int, Alignment] | None = None, *, every_sample: bool = False
+    ) -> None:
+        """``corrections``: alignments by the instant from which they hold instead of what came into force then. ``every_sample``: as
+        `processing.pipeline.Pipeline`.
+        """
         self._driver = recipe.driver
         self._driver.reset()
-        self._pipeline = Pipeline(recipe.setup, recipe.study)
+        self._pipeline = Pipeline(recipe.setup, recipe.study, every_sample=every_sample)
         self._pipeline.correct(corrections or {})
         self._batches: list[ImuBatch] = []
         self._ended = True  # nothing to finish yet
