@@ -17,6 +17,8 @@ from dashboards.researcher import research
 from dashboards.therapist import client_day, client_weeks, cohort, review
 
 DEFAULT_DIRECTORY: Final = Path(__file__).parent / "grafana"
+OLDER: Final = "json/tiltline-*.json"
+"""Dashboards of before, by now without a source; nothing else in a folder is touched, as it may be a Grafana's own."""
 
 
 def generated() -> dict[str, str]:
@@ -29,11 +31,10 @@ def generated() -> dict[str, str]:
 
 
 def stale(directory: Path) -> list[str]:
-    """Relative paths whose file is absent, differs, or is not generated any more."""
+    """Relative paths whose file is absent, differs, or is not generated any more; files of others are left alone."""
     wanted = generated()
-    present = {
-        str(p.relative_to(directory)): p.read_text(encoding="utf-8") for p in directory.rglob("*") if p.is_file()
-    }
+    ours = {p for name in (*wanted, OLDER) for p in directory.glob(name) if p.is_file()}
+    present = {str(p.relative_to(directory)): p.read_text(encoding="utf-8") for p in ours}
     return sorted(name for name in wanted.keys() | present.keys() if wanted.get(name) != present.get(name))
 
 

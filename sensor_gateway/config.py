@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -65,6 +66,14 @@ class Web:
     certificate: str = ""  # PEM files: with both the page speaks HTTPS
     key: str = ""
     tokens: tuple[WebToken, ...] = ()
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine reaches the page."""
+        try:
+            return self.host == "localhost" or ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
 
 @dataclass(frozen=True, slots=True)

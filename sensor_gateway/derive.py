@@ -27,6 +27,11 @@ from sensor_gateway.drivers.base import Battery, Driver, EndOfStream, Received, 
 from sensor_gateway.spool.block import Logged
 from sensor_gateway.spool.journal import CONTROL
 
+STATE: Final = 2
+"""What a state means; 1 had no number. Raise it with every change of what driver or pipeline hold or compute: a state from before
+is then refused and the journal computed again, instead of going on from numbers that meant something else.
+"""
+
 BROKEN: Final = ("searching", "connecting", "lost", "no_adapter")
 """Link states after which nothing continues what came before; a stalled link may."""
 
@@ -36,6 +41,7 @@ class SnapshotError(ValueError):
 
 
 class _State(msgspec.Struct, array_like=True):
+    version: int
     pipeline: bytes
     driver: dict[str, int]
     ended: bool
@@ -161,12 +167,14 @@ class Deriver:
 
     def snapshot(self) -> bytes:
         """State after the last entry fed."""
-        return msgspec.msgpack.encode(_State(self._pipeline.snapshot(), self._driver.snapshot(), self._ended))
+        return msgspec.msgpack.encode(_State(STATE, self._pipeline.snapshot(), self._driver.snapshot(), self._ended))
 
     def restore(self, blob: bytes) -> None:
         """Continue where `snapshot` was taken; raises `SnapshotError` where the bytes do not fit this version."""
         try:
             state = msgspec.msgpack.decode(blob, type=_State)
+            if state.version != STATE:
+                raise ValueError(f"written as version {state.version}, this Tiltline has {STATE}")
             self._pipeline.restore(state.pipeline)
             self._driver.restore(state.driver)
         except (msgspec.DecodeError, ValueError, KeyError, TypeError, AttributeError, IndexError) as e:

@@ -34,7 +34,7 @@ from sensor_gateway.drivers.base import Received, Transport, worn_as
 from sensor_gateway.drivers.registry import transport_factory
 from sensor_gateway.entries import addressed, resume, told_by
 from sensor_gateway.group import Group
-from sensor_gateway.line import SensorLine
+from sensor_gateway.line import CATCH_UP_ENTRIES, SensorLine
 from sensor_gateway.live import LiveHub
 from sensor_gateway.radio.pool import RadioContext, Radios
 from sensor_gateway.runner import FEW_SENSORS, EndedError, Runner
@@ -57,6 +57,9 @@ log = logging.getLogger(__name__)
 FLUSH_S: Final = 5.0
 COMMAND_S: Final = 10.0
 RECENT_ENTRIES: Final = 36_000  # an hour of ten notifications a second
+_BEHIND: Final = (
+    "{}: {} journal entries are still to be computed, as after an update or a new study; its live values follow"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +262,7 @@ class Gateway:
         troubles = [t for sink in self.sinks if isinstance(t := getattr(sink, "trouble", None), str)]
         troubles += [t for t in (self.receiver and self.receiver.trouble,) if t]
         troubles += [t for r in self.runners.values() for t in (r.stopped_by, r.withheld, r.line.broken) if t]
+        troubles += [_BEHIND.format(s, n) for s, r in self.runners.items() if (n := r.line.behind) > CATCH_UP_ENTRIES]
         links = {sensor: r.link for sensor, r in self.runners.items() if r.link is not None}
         now_ns, signs, books = self.clock.utc_ns(), vitals(folder, self._watch), gateway_books(folder)
         names = ("gateway", site.id, site.gateway, os.getpid(), self._began_ns, now_ns)

@@ -74,6 +74,8 @@ class Group:
         except SpoolFullError:
             self._journal.reload()
             raise
+        for line, _ in work:
+            line.catch_up()
         try:
             with self._spool.together():
                 found = [line.compute(logged) for (line, _), logged in zip(work, entries, strict=True)]

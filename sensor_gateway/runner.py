@@ -66,9 +66,10 @@ class Runner:
         self._setup = line.recipe.setup
         self._source = Source(line.recipe.driver.id, line.recipe.driver.version)
         self._pending: list[tuple[Source, Received]] = []
-        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._waiters: list[tuple[int, bool, asyncio.Future[None]]] = []
+        """From which count taken on, and whether only where nothing before is left to compute."""
         self._taken = 0
-        self._ending = False
+        self._ending = self._leaving = False
         self._more = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -107,15 +108,15 @@ class Runner:
             raise EndedError(self._setup.sensor)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._append([self._control(control, t_utc_ns)])
-        self._waiters.append((self._taken + len(self._pending), done))
+        self._waiters.append((self._taken + len(self._pending), False, done))
         self._hurry.set()
         await done
 
     async def caught_up(self) -> None:
         """Return once all that was taken so far is computed and its records are in the outbox."""
-        if self._pending:
+        if self._pending or self.line.behind:
             done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiters.append((self._taken + len(self._pending), done))
+            self._waiters.append((self._taken + len(self._pending), True, done))
             self._hurry.set()
             await done
 
@@ -128,24 +129,34 @@ class Runner:
         self._more.set()
 
     async def run(self, transport: Transport) -> None:
-        """Deliver from the transport until it ends or this is cancelled; what was received is computed before returning."""
+        """Deliver from the transport until it ends or this is cancelled; what was received is journaled before returning, and
+        computed but where this is cancelled while the journal is ahead (`SensorLine.behind`): then the next start goes on.
+        """
         self._teller = transport if isinstance(transport, HasTelemetry) else None
         work = asyncio.create_task(self._work(), name=f"line-{self._setup.sensor}")
         source = asyncio.create_task(transport.run(self.put, self.on_link), name=f"transport-{self._setup.sensor}")
         try:
             await asyncio.wait({work, source}, return_when=asyncio.FIRST_COMPLETED)
+            self._end()
+            await asyncio.wait({work})
+        except asyncio.CancelledError:
+            self._leaving = True
+            raise
         finally:
             source.cancel()
             ended = (await asyncio.gather(source, return_exceptions=True))[0]
-            self._ending = True
-            self._more.set()
-            self._hurry.set()
+            self._end()
             await work
             await self._in_thread_close()
-            for _, waiter in self._waiters:
+            for _, _, waiter in self._waiters:
                 waiter.set_exception(EndedError(self._setup.sensor))
         if isinstance(ended, Exception):
             raise ended
+
+    def _end(self) -> None:
+        self._ending = True
+        self._more.set()
+        self._hurry.set()
 
     async def _in_thread_close(self) -> None:
         try:
@@ -155,8 +166,9 @@ class Runner:
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._pending or not self._ending:
-            await self._more.wait()
+        while self._pending or not self._ending or (self.line.behind and not self._leaving):
+            if not self.line.behind:
+                await self._more.wait()
             began_ns, taken_ns = self._clock.mono_ns(), self._clock.utc_ns()
             items = self._pending[:GROUP_ENTRIES]
             try:
@@ -182,6 +194,8 @@ class Runner:
                 self._publish(samples)
             if len(self._pending) < GROUP_ENTRIES:
                 self._room.set()
+                if self.line.behind:
+                    continue
                 newest_ns = 0 if samples is None or not len(samples.t_utc_ns) else int(samples.t_utc_ns[-1])
                 await self._pause((self._clock.mono_ns() - began_ns) / NS_PER_S, next_turn_ns(taken_ns, newest_ns))
 
@@ -200,10 +214,13 @@ class Runner:
 
     def _settle(self, done: int) -> None:
         self._taken += done
-        for due, waiter in self._waiters:
-            if due <= self._taken and not waiter.done():
+        left = []
+        for due, computed, waiter in self._waiters:
+            if due > self._taken or (computed and self.line.behind):
+                left.append((due, computed, waiter))
+            elif not waiter.done():
                 waiter.set_result(None)
-        self._waiters = [(due, waiter) for due, waiter in self._waiters if due > self._taken]
+        self._waiters = left
         if not self._pending and not self._ending:
             self._more.clear()
 

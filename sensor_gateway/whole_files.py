@@ -23,9 +23,11 @@ def half_written(path: Path) -> Path:
 def write_whole(path: Path, data: bytes, mode: int | None = None, owner: int | None = None) -> None:
     """Put ``data`` in the file's place in one step, durably, and never readable by others on the way.
 
-    The old file's permissions stay, those of a new one are 0600, unless ``mode`` is given; ``owner`` gets it as user and group.
+    The old file's permissions stay, those of a new one are 0600, unless ``mode`` is given. ``owner`` gets it as user and group;
+    without one the old file's owner keeps it, or what root writes the gateway's own user could not read any more.
     """
-    keep = mode if mode is not None else (path.stat().st_mode & 0o777 if path.exists() else 0o600)
+    old = path.stat() if path.exists() else None
+    keep = mode if mode is not None else (old.st_mode & 0o777 if old else 0o600)
     new = half_written(path)
     new.unlink(missing_ok=True)
     try:
@@ -35,6 +37,8 @@ def write_whole(path: Path, data: bytes, mode: int | None = None, owner: int | N
             os.fsync(file.fileno())
         if owner is not None:
             os.chown(new, owner, owner)
+        elif old and os.geteuid() == 0:
+            os.chown(new, old.st_uid, old.st_gid)
         new.chmod(keep)
         new.replace(path)
     except BaseException:

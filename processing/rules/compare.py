@@ -11,6 +11,7 @@ from math import isqrt
 from typing import Final, TypeAlias
 
 from processing.rules.base import EPOCH_S
+from processing.rules.explain import degrees
 from processing.types import Json
 
 LEAST_EPOCHS: Final = 5 * 60 // EPOCH_S
@@ -70,7 +71,7 @@ def in_words(group: str, found: Compared) -> str:
         return f"Too little was measured in one posture before and after {after} to compare."
     if found.outcome == UNCHANGED:
         return (
-            f"No measurable change of tilt in {found.posture} after {after} ({delta / 1000:+.1f}°; up to "
+            f"No measurable change of tilt in {found.posture} after {after} ({degrees(delta / 1000)}; up to "
             f"{limit / 1000:.1f}° can be chance)."
         )
     way = "less" if delta < 0 else "more"

@@ -103,7 +103,9 @@ def baseline_report(closed: ClosedDay, baselines: Baselines, alignment_id: str) 
             "day_median_deg": _deg(closed.medians_mdeg.get(posture)),
             "day_eligible_s": closed.epochs.get(posture, 0) * EPOCH_S,
         }
-    habits = [f"{p} {t.median_mdeg / 1000:+.1f}°" for p, t in baselines.thresholds.items() if t.median_mdeg is not None]
+    habits = [
+        f"{p} {degrees(t.median_mdeg / 1000)}" for p, t in baselines.thresholds.items() if t.median_mdeg is not None
+    ]
     usual = f"Usual tilt from neutral: {', '.join(habits)}." if habits else "Not enough days yet for a usual tilt."
     return {
         "day": closed.day,
@@ -112,6 +114,12 @@ def baseline_report(closed: ClosedDay, baselines: Baselines, alignment_id: str) 
         "postures": postures,
         "text": usual,
     }
+
+
+def degrees(value: float) -> str:
+    """A signed angle as people read it, rounded to a tenth; a true minus sign, and no sign on a zero."""
+    text = f"{value:+.1f}".replace("-", "−")
+    return ("0.0" if text in ("+0.0", "−0.0") else text) + "°"
 
 
 def _deg(mdeg: int | None) -> float | None:

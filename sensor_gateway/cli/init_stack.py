@@ -61,6 +61,11 @@ def run(args: argparse.Namespace) -> int:
     print(f"made: {', '.join(out.made) or 'nothing'}")
     if out.kept:
         print(f"kept: {', '.join(out.kept)}")
+    if not (args.folder.resolve().parent / "docker-compose.yml").exists():
+        print(
+            "docker-compose.yml comes with the repository, not with pip: put this folder beside it. Dashboards for a Grafana of "
+            "your own: python -m dashboards --out FOLDER"
+        )
     if args.add:
         print("Next: docs/operations.md, 'A further gateway' and 'A further site'.")
         return 0

@@ -98,7 +98,7 @@ class MetaMotionDriver:
 
     def start(self) -> Sequence[Step]:
         """Tear down all that an earlier session left (else nothing streams), ask for chip and battery, set up, start."""
-        logger = ([], []) if self._recording is None else (recording.ask(), recording.prepare(self._chip))
+        logger = ([], []) if self._recording is None else (recording.ask(self._chip), recording.prepare(self._chip))
         commands = (*tear_down(self._chip), *logger[0], *ask_chip(), ASK_BATTERY, *self._set_up, *logger[1], *run())
         return tuple(Step(COMMAND_UUID, command) for command in commands)
 

@@ -31,7 +31,8 @@ _REMOVE_ALL: Final = (bytes([0x09, 0x08]), bytes([0x0A, 0x05]), bytes([0x0B, 0x0
 @dataclass(frozen=True, slots=True)
 class Chip:
     """``single``, ``packed``: data registers by module; ``implementation``: how the sensor's answer names the chip;
-    ``acc_ranges``: codes by range [g]; ``acc_mode``: filter bits beside the rate.
+    ``acc_ranges``: codes by range [g]; ``acc_mode``: filter bits beside the rate; ``log_in_pages``: the board keeps the newest log
+    entries in memory, and none of them can be read, until their page is full or is told to be written.
     """
 
     single: dict[int, int]
@@ -39,12 +40,13 @@ class Chip:
     implementation: dict[int, int]
     acc_ranges: dict[int, int]
     acc_mode: int
+    log_in_pages: bool = False
 
 
 CHIPS: Final = MappingProxyType(
     {
         "bmi160": Chip({ACC: 4, GYRO: 5}, {ACC: 0x1C, GYRO: 7}, {ACC: 1, GYRO: 0}, {2: 3, 4: 5, 8: 8, 16: 12}, 0x20),
-        "bmi270": Chip({ACC: 4, GYRO: 4}, {ACC: 5, GYRO: 5}, {ACC: 4, GYRO: 1}, {2: 0, 4: 1, 8: 2, 16: 3}, 0xA0),
+        "bmi270": Chip({ACC: 4, GYRO: 4}, {ACC: 5, GYRO: 5}, {ACC: 4, GYRO: 1}, {2: 0, 4: 1, 8: 2, 16: 3}, 0xA0, True),
     }
 )
 

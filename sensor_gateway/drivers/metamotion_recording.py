@@ -22,6 +22,7 @@ from sensor_gateway.drivers.metamotion_log import LOG_DATA, TICK_NS, Halves, dec
 LOGGING: Final = 0x0B
 EVENT: Final = 0x0A
 CLEAR: Final = (bytes([LOGGING, 0x0D, 1]), bytes([LOGGING, 0x09]) + b"\xff" * 4)
+FLUSH: Final = bytes([LOGGING, 0x10, 1])
 ASK_TIME: Final = bytes([LOGGING, 0x84])
 ASK_LENGTH: Final = bytes([LOGGING, 0x85])
 TOLD_TIME, TOLD_LENGTH, TOLD_LOGGER, TOLD_PROGRESS, TOLD_PAGE = 0x84, 0x85, 0x02, 0x08, 0x0D
@@ -33,6 +34,7 @@ _ON_BREAK: Final = (bytes([EVENT, 0x02, 0x11, 0x0A, 0xFF, LOGGING, 0x01, 1]), by
 _READ: Final = bytes([LOGGING, 0x06])
 _CONFIRM_PAGE: Final = bytes([LOGGING, 0x0E])
 _LOGGERS: Final = {ACC: (0, 1), GYRO: (2, 3)}  # in the order in which they are made, after all were removed
+_OURS: Final = frozenset(number for pair in _LOGGERS.values() for number in pair)
 _HALF_SIZES: Final = (0x60, 0x24)  # four bytes from the first, two from the fifth
 _WAITING: Final = 64  # samples of one stream that wait for the other
 _MODULE: Final = {ACC: "acc", GYRO: "gyr"}
@@ -43,9 +45,9 @@ Dated = tuple[I64, F64, F64]
 """Times (n,) [ns of the gateway's monotonic clock], raw accelerations and angular rates (n, 3)."""
 
 
-def ask() -> list[bytes]:
-    """What the board is asked on connecting, before anything new is set up."""
-    return [*_TELL, ASK_TIME, ASK_LENGTH]
+def ask(chip: Chip) -> list[bytes]:
+    """What the board is asked on connecting, once logging is off and before anything new is set up."""
+    return [*([FLUSH] if chip.log_in_pages else []), *_TELL, ASK_TIME, ASK_LENGTH]
 
 
 def prepare(chip: Chip) -> list[bytes]:
@@ -115,6 +117,7 @@ class Recording:
         except ValueError as e:
             return str(e)
         self._got += len(entries)
+        entries = [e for e in entries if e.logger in _OURS]  # the rest of a page that was not full is none
         if any(e.reset_uid != self._ref_uid for e in entries):
             return "logged before the board was restarted: nothing tells when that was"
         if self._uid != self._ref_uid:

@@ -12,6 +12,7 @@ from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from processing.rules.explain import degrees
 from processing.types import NS_PER_S, Event
 from sensor_gateway.explain.recompute import Check, RecomputeError, recompute
 from sensor_gateway.sinks.base import Owned
@@ -190,7 +191,7 @@ def _baseline(found: Mapping[str, Any], version: str | None) -> str:
     if found["median_mdeg"] is None:
         return f"none yet for this posture ({found['days']} days)."
     return (
-        f"usual tilt {found['median_mdeg'] / 1000:+.1f}° from neutral, spread (MAD) {found['mad_mdeg'] / 1000:.1f}°, "
+        f"usual tilt {degrees(found['median_mdeg'] / 1000)} from neutral, spread (MAD) {found['mad_mdeg'] / 1000:.1f}°, "
         f"{found['days']} days, version {version}."
     )
 

@@ -6,7 +6,6 @@ Secrets are read to be used and never shown.
 from __future__ import annotations
 
 import platform
-import socket
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +17,7 @@ from sensor_gateway.config import Settings
 from sensor_gateway.health.bluetooth import bluetooth_findings
 from sensor_gateway.health.data_folder import folder_findings
 from sensor_gateway.health.finding import Finding
+from sensor_gateway.health.page import page_finding
 from sensor_gateway.health.servers import is_bridge, server_findings
 from sensor_gateway.health.time_sync import kernel_says_synchronised, time_finding
 from sensor_gateway.spool.database import is_taken
@@ -33,7 +33,7 @@ def examine(settings: Settings, base: Path) -> Iterator[Finding]:
     yield from folder_findings(folder)
     yield time_finding(SystemClock().utc_ns() / NS_PER_S, kernel_says_synchronised())
     if settings.web.enabled and not is_bridge(settings):
-        yield _port(settings.web.host, settings.web.port, is_taken(folder / SPOOL_FILE))
+        yield page_finding(settings.web, base, is_taken(folder / SPOOL_FILE))
     if any(s.driver not in ("synthetic", "replay") for s in settings.sensors):
         yield from bluetooth_findings(settings)
     if not settings.sensors:
@@ -72,19 +72,3 @@ def _versions() -> Finding:
             "packages", "problem", f"{seen}; missing {', '.join(missing)}", "pip install 'tiltline[gateway]'"
         )
     return Finding("packages", "ok", seen)
-
-
-def _port(host: str, port: int, running: bool) -> Finding:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as s:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            s.bind((host, port))
-        except OSError as e:
-            if running:
-                return Finding("page", "ok", f"{host}:{port} is in use, and a gateway runs on this data folder")
-            return Finding("page", "problem", f"{host}:{port} is taken ({e.strerror})", "choose another web.port")
-    if host not in ("127.0.0.1", "::1", "localhost"):
-        return Finding(
-            "page", "note", f"the page listens on {host}", "keep it on 127.0.0.1 or put a proxy with a log-in before it"
-        )
-    return Finding("page", "ok", f"http://{host}:{port} is free")

@@ -16,15 +16,13 @@ from processing.types import NS_PER_S
 from sensor_gateway.bridge.bridge import session_of
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.config import ConfigError, Settings
-from sensor_gateway.health.finding import Finding
+from sensor_gateway.health.finding import RENEW_DAYS, Finding, problem
 from sensor_gateway.mqtt_link import Link, LinkError, LinkSettings
 from sensor_gateway.secrets import INFLUX_VARIABLE, read_secret
 from sensor_gateway.sinks.influx import InfluxDownError, InfluxWriter
 from sensor_gateway.wire import topics
 
 _PATIENCE_S: Final = 5.0
-RENEW_DAYS: Final = 60
-"""A clinic is not visited every month."""
 
 
 def is_bridge(settings: Settings) -> bool:
@@ -59,7 +57,7 @@ def _broker(settings: Settings, base: Path, reads: Sequence[str]) -> Finding:
         ends_s = link.certificate_ends_s()
         link.close()
     except (LinkError, ConfigError) as e:
-        return _problem("broker", str(e), "see the broker's log")
+        return problem("broker", str(e), "see the broker's log")
     seen = f"{mqtt.host}:{mqtt.port} lets '{mqtt.username}' in"
     if ends_s is None:
         return Finding("broker", "note", f"{seen}, without TLS", "set mqtt.tls = true outside a test")
@@ -81,11 +79,5 @@ def _database(settings: Settings, base: Path) -> Finding:
         finally:
             writer.close()
     except (InfluxDownError, ConfigError) as e:
-        return _problem("database", str(e), "see the database's log")
+        return problem("database", str(e), "see the database's log")
     return Finding("database", "ok", f"{influx.url} takes the token for '{influx.bucket}'")
-
-
-def _problem(check: str, said: str, otherwise: str) -> Finding:
-    """A sentence of the form "what is wrong; what to do" in its two parts."""
-    seen, _, remedy = said.partition("; ")
-    return Finding(check, "problem", seen, remedy or otherwise)

@@ -9,10 +9,11 @@ from typing import Final
 
 import numpy as np
 
+from processing.rules.explain import degrees
 from processing.types import NS_PER_S, Epoch, Event
 from sensor_gateway.report.figures import MINUTE_NS, DayFigures, WeekFigures
 from sensor_gateway.report.minutes import OwnRange, main_posture
-from sensor_gateway.report.words import degrees, say
+from sensor_gateway.report.words import say
 
 WIDTH: Final = 900
 LEFT, RIGHT, TOP = 46, 12, 30

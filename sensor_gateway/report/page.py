@@ -12,11 +12,12 @@ from importlib.resources import files
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from processing.rules.explain import degrees
 from processing.types import NS_PER_S, POSTURES
 from sensor_gateway.report.charts import day_chart, week_chart
 from sensor_gateway.report.figures import DayFigures, WeekFigures
 from sensor_gateway.report.told import DASH, clip, flags, gaps, log, responses
-from sensor_gateway.report.words import degrees, duration, from_neutral, say
+from sensor_gateway.report.words import duration, from_neutral, say
 
 QUESTIONS: Final = (1, 2, 3)
 

@@ -9,9 +9,10 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from processing.rules.compare import INSUFFICIENT
+from processing.rules.explain import degrees
 from processing.types import NS_PER_S, Event
 from sensor_gateway.report.figures import DayFigures, Followed
-from sensor_gateway.report.words import catalogue, clock, degrees, dose, duration, say
+from sensor_gateway.report.words import catalogue, clock, dose, duration, say
 
 DASH: Final = "–"
 MOST_LISTED: Final = 8

@@ -34,12 +34,6 @@ def say(key: str, language: str = "en", **values: object) -> str:
     return escape(catalogue(language)[key].format(**values))
 
 
-def degrees(value: float) -> str:
-    """A signed angle, rounded to a tenth; a true minus sign."""
-    text = f"{value:+.1f}".replace("-", "−")
-    return ("0.0" if text in ("+0.0", "−0.0") else text) + "°"
-
-
 def from_neutral(value: float) -> str:
     """An angle in words, forward or back of neutral, in whole degrees as on the page."""
     whole = _whole(abs(round(value, 2)))

@@ -213,13 +213,14 @@ class Store:
         )
         return [Owned(row[0], row[1], _event(row[2:])) for row in found]
 
-    def newest(self, wearer: str, types: tuple[str, ...], limit: int = 1) -> list[Event]:
-        """The newest events of these types, newest first."""
+    def newest(self, wearer: str, types: tuple[str, ...], limit: int = 1, since_ns: int = 0) -> list[Event]:
+        """The newest events of these types, newest first; none from before ``since_ns``."""
         names = ", ".join(f.name for f in KINDS["event"])
         marks = ", ".join("?" * len(types))
         rows = self._all(
-            f"SELECT {names} FROM event WHERE wearer = ? AND type IN ({marks}) ORDER BY t_utc_ns DESC, event_id LIMIT ?",
-            (wearer, *types, limit),
+            f"SELECT {names} FROM event WHERE wearer = ? AND t_utc_ns >= ? AND type IN ({marks}) "
+            "ORDER BY t_utc_ns DESC, event_id LIMIT ?",
+            (wearer, since_ns, *types, limit),
         )
         return [_event(row) for row in rows]
 

@@ -19,9 +19,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from processing.coaching.controls import VERDICTS, Verdict, VerdictWord
-from processing.types import Event
+from processing.types import NS_PER_S, Event
 from sensor_gateway.explain.svg import draw
 from sensor_gateway.sinks.store import Store
+from sensor_gateway.web.api_coaching import open_proposals
 from sensor_gateway.web.desk import Desk, body_of
 from sensor_gateway.web.explain import answers_of, flag_views
 from sensor_gateway.web.shape import View, ms
@@ -29,6 +30,7 @@ from sensor_gateway.web.shape import View, ms
 REVIEWED = ("flag", "prompt", "suppressed", "answer", "exercise", "response", "verdict")
 MOST_EVENTS = 5000
 MOST_FLAGS = 200
+WAITING_NS = 28 * 86_400 * NS_PER_S
 
 
 class ReviewBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -55,9 +57,13 @@ class ReviewApi:
         ]
 
     async def wearers(self, request: Request) -> Response:
-        """Whose flags there may be."""
+        """Whose flags there may be, and what of the last four weeks waits for the therapist."""
         self._desk.therapist(request)
-        return JSONResponse({"wearers": await run_in_threadpool(self._desk.source.wearers)})
+        known = await run_in_threadpool(self._desk.source.wearers)
+        since_ns = self._desk.clock.utc_ns() - WAITING_NS
+        nothing: dict[str, View] = {}
+        found = await self._desk.read(lambda store: {w: waiting(store, w, since_ns) for w in known}, nothing)
+        return JSONResponse({"wearers": known, "waiting": found})
 
     async def picture(self, request: Request) -> Response:
         """The minutes behind a flag, drawn from the flag's own record."""
@@ -96,6 +102,16 @@ class ReviewApi:
             raise HTTPException(422, f"{str(e)[:1].upper()}{str(e)[1:]}.") from None
         await self._desk.send(found[0], verdict)
         return JSONResponse({"event_id": body.event_id, "verdict": body.verdict}, 202)
+
+
+def waiting(store: Store, wearer: str, since_ns: int) -> View:
+    """How many flags have no verdict yet, and how many proposed steps no decision."""
+    events = store.newest(wearer, ("flag", "verdict", "proposal"), MOST_EVENTS, since_ns)
+    judged = {e.data.get("flag_event_id") for e in events if e.type == "verdict"}
+    return {
+        "flags": sum(e.type == "flag" and e.event_id not in judged for e in events),
+        "proposals": len(open_proposals([e for e in events if e.type == "proposal"])),
+    }
 
 
 def flag_owner(store: Store, event_id: str) -> tuple[str, str] | None:

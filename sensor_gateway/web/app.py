@@ -13,6 +13,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -120,6 +121,7 @@ async def serve(
 ) -> None:
     """Serve until cancelled, then end open streams and stop. Port 0 takes a free one; ``on_ready`` gets the address.
 
+    Where all addresses of the machine are listened on, that is its name in the home's network, which a phone can open.
     ``tls`` are certificate and key. Raises ``OSError`` naming the address when it is taken, or the files that fail.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -133,6 +135,9 @@ async def serve(
                 e.errno, f"the page cannot listen on {host}:{port} ({e.strerror}); choose another 'web.port'"
             ) from None
         shown = f"[{host}]" if family == socket.AF_INET6 else host
+        if ip_address(listener.getsockname()[0]).is_unspecified:
+            name = socket.gethostname()
+            shown = name if "." in name else f"{name}.local"
         config = uvicorn.Config(
             app,
             log_config=None,

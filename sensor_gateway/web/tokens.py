@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +84,7 @@ def load_tokens(web: Web, base: Path) -> Tokens | None:
     if not web.enabled:
         return None
     if not web.tokens:
-        if not is_loopback(web.host):
+        if not web.on_loopback:
             raise ConfigError(
                 f"key 'web.host' is {web.host!r}, which others can reach, and the page has no tokens; add "
                 '[[web.tokens]] blocks (role = "wearer", wearer = "...", file = "..."; or role = "therapist", '
@@ -105,11 +104,3 @@ def load_tokens(web: Web, base: Path) -> Tokens | None:
             raise ConfigError(f"key '{key}.file': {token.file!r} holds the token of another block; give each its own")
         held.append((token.role, token.wearer or None, secret))
     return Tokens(held)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what listens there."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -81,6 +81,23 @@ def python(packages: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_the_wheel_holds_every_file_of_the_packages(light: Path) -> None:
+    source = light.parent / "source"
+    packed = [
+        p for name in ("processing", "sensor_gateway", "dashboards") for p in (source / name).rglob("*") if p.is_file()
+    ]
+    assert [str(p.relative_to(source)) for p in packed if not (light / p.relative_to(source)).is_file()] == []
+
+
+def test_the_dashboards_come_with_the_wheel(light: Path) -> None:
+    """Those that were packed are current, and one command writes them for a Grafana elsewhere."""
+    packed = python(light, "-m", "dashboards", "--check")
+    assert packed.returncode == 0, packed.stderr
+    written = python(light, "-m", "dashboards", "--out", "grafana")
+    assert written.returncode == 0, written.stderr
+    assert len(list((light.parent / "grafana").rglob("tiltline*"))) == 7
+
+
 def test_the_arithmetic_runs_on_numpy_scipy_and_vqf_alone(light: Path) -> None:
     done = python(light, "-c", USE)
     assert done.returncode == 0, done.stderr

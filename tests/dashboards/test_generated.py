@@ -50,12 +50,22 @@ def test_check_reports_a_changed_an_absent_and_a_left_over_file(
     changed, absent = (tmp_path / name for name in sorted(generated())[:2])
     changed.write_text("{}")
     absent.unlink()
-    (tmp_path / "json" / "old.json").write_text("{}")
+    (tmp_path / "json" / "tiltline-old.json").write_text("{}")
     assert main(["--out", str(tmp_path), "--check"]) == 1
     message = capsys.readouterr().err
-    assert all(str(name) in message for name in (changed.name, absent.name, "json/old.json"))
+    assert all(str(name) in message for name in (changed.name, absent.name, "json/tiltline-old.json"))
     assert main(["--out", str(tmp_path)]) == 0
     assert stale(tmp_path) == []
+
+
+def test_a_folder_of_a_grafana_keeps_what_others_put_there(tmp_path: Path) -> None:
+    others = [tmp_path / name for name in ("grafana.db", "json/clinic.json", "provisioning/datasources/ours.yaml")]
+    for other in others:
+        other.parent.mkdir(parents=True, exist_ok=True)
+        other.write_bytes(b"\xff not ours")
+    assert main(["--out", str(tmp_path)]) == 0
+    assert main(["--out", str(tmp_path), "--check"]) == 0
+    assert all(other.read_bytes() == b"\xff not ours" for other in others)
 
 
 @ALL

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from pathlib import Path
 from queue import Queue
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Dialog, expect
 
 from processing.coaching import library
 from processing.coaching.book import entries_as_json
@@ -85,6 +86,49 @@ def test_a_programme_is_changed_and_kept_with_who_did_it(
     assert complaints == []
     ARTIFACTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=ARTIFACTS / f"programme-{size}-{scheme}.png", full_page=True)
+    page.context.close()
+
+
+def test_unsaved_changes_are_not_lost_without_being_asked(browser: Browser, site: tuple[str, Store]) -> None:
+    """Another wearer, or leaving the page: the therapist is asked; no keeps what was typed, yes drops it."""
+    url, _ = site
+    page, complaints = opened(browser, "light", "desktop")
+    waits = {
+        "wearers": [WEARER, "w-002"],
+        "waiting": {WEARER: {"flags": 9, "proposals": 2}, "w-002": {"flags": 9, "proposals": 0}},
+    }
+    page.route("**/api/review/wearers", lambda route: route.fulfill(json=waits))
+    asked: list[str] = []
+    answer = [False]
+
+    def dialog(shown: Dialog) -> None:
+        asked.append(shown.type)
+        shown.accept() if answer[0] else shown.dismiss()
+
+    page.on("dialog", dialog)
+    page.goto(f"{url}programme.html?wearer={WEARER}")
+    rows, wearer = page.locator("#rows > li"), page.locator("#wearer")
+    expect(rows).not_to_have_count(0)
+    expect(wearer.locator("option")).to_have_text([f"{WEARER} (2)", "w-002"])
+    before = rows.count()
+    page.get_by_role("button", name="Add an exercise").click()
+    wearer.select_option("w-002")
+    expect(wearer).to_have_value(WEARER)
+    expect(rows).to_have_count(before + 1)
+    assert asked == ["confirm"]
+
+    answer[0] = True
+    wearer.select_option("w-002")
+    expect(page).to_have_url(f"{url}programme.html?wearer=w-002")
+    expect(page.locator(".desk-nav a").first).to_have_attribute("href", re.compile("wearer=w-002"))
+    wearer.select_option(WEARER)  # nothing is unsaved: nothing is asked
+    expect(rows).to_have_count(before)
+    assert asked == ["confirm", "confirm"]
+    page.get_by_role("button", name="Add an exercise").click()
+    page.reload()
+    expect(rows).to_have_count(before)
+    assert asked == ["confirm", "confirm", "beforeunload"]
+    assert complaints == []
     page.context.close()
 
 

@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import sync_playwright
 
+from processing.rules.explain import degrees
 from sensor_gateway.report.figures import day_figures
 from sensor_gateway.report.page import day_page
 from sensor_gateway.report.pdf import print_pdf
-from sensor_gateway.report.words import degrees
 from sensor_gateway.sinks.store import Store
 from tests.sensor_gateway.web.web_day import WEARER, seed, utc_ns
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.cohort.cohort import CohortDesk, CohortOptions, seed
@@ -88,6 +88,25 @@ def test_a_flag_is_reached_by_its_link_seen_and_judged(
     ARTIFACTS.mkdir(parents=True, exist_ok=True)
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
     page.screenshot(path=ARTIFACTS / f"review-{size}-{scheme}.png", full_page=True)
+    page.context.close()
+
+
+def test_a_note_stays_with_its_flag_and_keys_go_on_where_they_were(browser: Browser, site: tuple[str, Store]) -> None:
+    url, store = site
+    page, complaints = opened(browser, "light", "desktop")
+    page.goto(f"{url}review.html?wearer=w-099")
+    expect(page.locator("#said")).to_have_text("There is no wearer w-099 here; this is w-001.")
+    page.fill("#rater", "pt-7")
+    page.fill("#note", "only of w-001")
+    page.select_option("#wearer", "w-002")
+    expect(page).to_have_url(f"{url}review.html?wearer=w-002")
+    expect(page.locator("#note")).to_have_value("")
+    page.fill("#note", "stood at the stove")
+    page.get_by_role("button", name="Not useful").press("Enter")
+    expect(page.locator("#chain li").last).to_contain_text("stood at the stove")
+    expect(page.get_by_role("button", name="Not useful")).to_be_focused()
+    assert store.newest("w-002", ("verdict",))[0].data["note"] == "stood at the stove"
+    assert complaints == []
     page.context.close()
 
 

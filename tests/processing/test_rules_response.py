@@ -11,7 +11,8 @@ from dataclasses import replace
 import pytest
 
 from processing.coaching import rule_engine
-from processing.rules.compare import CHANGED, INSUFFICIENT, UNCHANGED, compare
+from processing.rules.compare import CHANGED, INSUFFICIENT, UNCHANGED, compare, in_words
+from processing.rules.explain import degrees
 from processing.rules.study import PromptRule, Study, TiltRule, study_hash
 from processing.types import RuleEpoch
 from tests.processing.rules_sim import K0, NO_STATIC, OPEN_GATE, engine_of, epoch, of_type, run, stretch, text_of
@@ -99,6 +100,17 @@ def test_changed_means_more_than_two_standard_errors_too():
     assert found.limit_mdeg is not None
     assert found.limit_mdeg > 12_000
     assert found.outcome == UNCHANGED
+
+
+@pytest.mark.parametrize(
+    ("delta_mdeg", "said"), [(-1800, "(−1.8°; up to"), (1800, "(+1.8°; up to"), (-40, "(0.0°; up to")]
+)
+def test_a_sentence_writes_signed_degrees_as_people_do(delta_mdeg: int, said: str) -> None:
+    before = [(i, "standing", 8000) for i in range(60)]
+    after = [(100 + i, "standing", 8000 + delta_mdeg) for i in range(60)]
+    sentence = in_words("exercise", compare(["standing"], before, after))
+    assert said in sentence
+    assert degrees(delta_mdeg / 1000) in sentence
 
 
 def test_five_minutes_on_each_side_in_one_posture_or_nothing_is_said():

@@ -120,6 +120,15 @@ def test_no_secret_is_printed_by_any_command(tmp_path: Path) -> None:
     assert json.loads(said[1][1])["made"] == []
 
 
+def test_a_folder_without_the_compose_file_beside_it_is_told_where_that_is(tmp_path: Path) -> None:
+    """Whoever installed with pip has the commands, not the stack."""
+    _, out, _ = tiltline("init-stack", str(tmp_path / "stack"))
+    assert "docker-compose.yml comes with the repository" in out
+    (tmp_path / "docker-compose.yml").touch()
+    _, out, _ = tiltline("init-stack", str(tmp_path / "stack"))
+    assert "docker-compose.yml" not in out
+
+
 def test_names_that_are_no_pseudonyms_are_refused(tmp_path: Path) -> None:
     for option in ("--site", "--gateway", "--wearer"):
         status, _, errors = tiltline("init-stack", str(tmp_path / "stack"), option, "Jane Doe")

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
+import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sensor_gateway.cli import main
-from sensor_gateway.config import Adapter, RadioSettings, Sensor, Settings
+from sensor_gateway.config import Adapter, RadioSettings, Sensor, Settings, Web, WebToken
 from sensor_gateway.health.bluetooth import bluetooth_findings
-from sensor_gateway.health.finding import Finding
+from sensor_gateway.health.finding import RENEW_DAYS, Finding
+from sensor_gateway.health.page import page_finding
 from sensor_gateway.health.time_sync import kernel_says_synchronised, time_finding
 from sensor_gateway.radio.host import AdapterInfo, HostError
 from sensor_gateway.spool.database import Spool
+from tests.architecture.test_house import ROOT
 
 ONE, TWO = "00:1A:7D:DA:71:01", "00:1A:7D:DA:71:02"
 SENSORS = tuple(Sensor(f"clip-{i}", f"w-{i}", address=f"D4:22:CD:00:00:0{i}") for i in range(1, 6))
@@ -205,3 +210,33 @@ def test_a_page_that_is_up_is_no_problem(tmp_path: Path, capsys: pytest.CaptureF
         assert seen()["state"] == "ok"
         spool.close()
         assert (seen()["state"], seen()["remedy"]) == ("problem", "choose another web.port")
+
+
+def test_a_page_that_others_reach_needs_tokens_and_had_better_speak_tls(tmp_path: Path) -> None:
+    others = Web(host="0.0.0.0", port=0)
+    assert page_finding(others, tmp_path, False).state == "problem"
+    token = WebToken("wearer", "w-001.token", "w-001")
+    signed = replace(others, tokens=(token,))
+    absent = page_finding(signed, tmp_path, False)
+    assert (absent.state, "w-001.token" in absent.seen) == ("problem", True)
+    write(tmp_path / "w-001.token", "a" * 64)
+    assert "read along" in page_finding(signed, tmp_path, False).seen
+    secret = replace(signed, certificate="page.crt", key="page.key")
+    assert "page.crt" in page_finding(secret, tmp_path, False).seen
+    for days, state in ((825, "ok"), (RENEW_DAYS - 1, "note")):
+        selfsigned(tmp_path, days)
+        assert page_finding(secret, tmp_path, False).state == state
+    other = tmp_path / "other"
+    other.mkdir()
+    selfsigned(other, 825)
+    (other / "page.key").replace(tmp_path / "page.key")
+    assert page_finding(secret, tmp_path, False).state == "problem"
+    assert "a" * 64 not in repr([page_finding(web, tmp_path, False) for web in (signed, secret)])
+
+
+def selfsigned(folder: Path, days: int) -> None:
+    """By the line of docs/operations.md."""
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    [line] = re.findall(r"openssl req -x509 .*?\n(?!  )", page.replace("\\\n", " "))
+    line = line.replace("-days 825", f"-days {days}")
+    subprocess.run(["bash", "-ec", line], cwd=folder, check=True, capture_output=True)

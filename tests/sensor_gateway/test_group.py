@@ -91,7 +91,7 @@ async def _play(site: Site, seed: int, fill: bool) -> tuple[int, int]:
         site.outbox.reload()
         for line in site.lines:
             line.begin_again()
-            await asyncio.get_running_loop().run_in_executor(executor, line.ready)
+            await asyncio.get_running_loop().run_in_executor(executor, line.ingest, [])
     return refused[0], refused[1]
 
 

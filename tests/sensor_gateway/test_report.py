@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from processing.rules.explain import degrees
 from processing.types import NS_PER_S, POSTURES, Event
 from sensor_gateway.cli import main
 from sensor_gateway.cohort.minutes import nothing
@@ -22,7 +23,7 @@ from sensor_gateway.config import Sensor, Settings, Site
 from sensor_gateway.report.charts import apart
 from sensor_gateway.report.figures import day_figures, week_figures
 from sensor_gateway.report.page import content_policy, day_page, week_page
-from sensor_gateway.report.words import catalogue, degrees, dose, duration, from_neutral
+from sensor_gateway.report.words import catalogue, dose, duration, from_neutral
 from sensor_gateway.sinks.base import Owned
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.web.app import create_app

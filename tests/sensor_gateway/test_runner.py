@@ -126,7 +126,7 @@ def test_a_crash_between_journal_and_outbox_is_made_good(tmp_path: Path, undistu
     gateway.journal.append("clip-1", items[400:], durable=True)
     gateway.crash()
     gateway = Gateway(tmp_path)
-    gateway.line.open()
+    gateway.line.ingest([])
     # The minute's device reports hang on entries that this crash never wrote.
     assert [r for r in gateway.records() if not isinstance(r, DeviceReport)] == [
         r for r in undisturbed if not isinstance(r, DeviceReport)
@@ -148,7 +148,7 @@ def test_a_full_disk_pauses_and_loses_nothing(tmp_path: Path, undisturbed: list[
             gateway.spool.query("PRAGMA max_page_count = 1000000")
             gateway.line.ingest(items[at : at + 20])
     gateway.spool.query("PRAGMA max_page_count = 1000000")
-    gateway.line.open()
+    gateway.line.ingest([])
     assert refused > 0
     assert gateway.records() == undisturbed
 
@@ -175,7 +175,7 @@ def test_what_was_journaled_but_not_computed_is_the_new_runs(
     items = script()
     study = None if broken_snapshot else Study(version="2")
     gateway = Gateway(tmp_path)
-    gateway.line.open()
+    gateway.line.ingest([])
     for at in range(0, computed, 10):
         gateway.line.ingest(items[at : at + 10])
     before = gateway.records()
@@ -190,7 +190,7 @@ def test_what_was_journaled_but_not_computed_is_the_new_runs(
         gateway.outbox.run("clip-1", "w-001", gateway.line.recipe.hash, gateway.journal.last_seq("clip-1"))
         gateway.crash()
     gateway = Gateway(tmp_path, study)
-    gateway.line.open()
+    gateway.line.ingest([])
     gateway.line.ingest(items[800:])
     after = gateway.records()
     assert after[: len(before)] == before

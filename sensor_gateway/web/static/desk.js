@@ -42,20 +42,40 @@ export function rater() {
   return name;
 }
 
-export async function chooseWearer(load) {
+// Who there is, and of each how much of `kind` ("flags", "proposals") waits.
+async function whom(kind) {
+  const { wearers, waiting } = await ask('api/review/wearers');
+  return wearers.map((id) => [id, waiting[id]?.[kind] ? `${id} (${waiting[id][kind]})` : id]);
+}
+
+// `mayLeave` asks before another wearer is shown, where something would be lost.
+export async function chooseWearer(kind, load, mayLeave = () => true) {
   $('rater').value = localStorage.getItem(RATER) ?? '';
-  let wearers;
+  let found;
   try {
-    ({ wearers } = await ask('api/review/wearers'));
+    found = await whom(kind);
   } catch (error) {
     document.body.classList.add('refused'); // nothing here can be used
     throw error;
   }
-  $('wearer').replaceChildren(...wearers.map((id) => new Option(id, id, false, id === asked.get('wearer'))));
+  const [select, wanted] = [$('wearer'), asked.get('wearer')];
+  select.replaceChildren(...found.map(([id, text]) => new Option(text, id, false, id === wanted)));
+  let shown = select.value;
+  const own = () => new URLSearchParams({ wearer: shown });
   const links = () => {
-    for (const link of document.querySelectorAll('.desk-nav a')) link.search = new URLSearchParams({ wearer: $('wearer').value });
+    for (const link of document.querySelectorAll('.desk-nav a')) link.search = own();
   };
-  $('wearer').addEventListener('change', guarded(() => (links(), load())));
+  const change = async () => {
+    if (!mayLeave(shown)) return void (select.value = shown);
+    shown = select.value;
+    history.replaceState(null, '', `?${own()}`); // loaded again, or kept as a bookmark, it is the same wearer
+    links();
+    await load();
+    const counts = new Map(await whom(kind)); // what was decided meanwhile does not wait any more
+    for (const option of select.options) option.text = counts.get(option.value) ?? option.value;
+  };
+  select.addEventListener('change', guarded(change));
   links();
   await load();
+  if (wanted && wanted !== shown) say(`There is no wearer ${wanted} here; this is ${shown}.`);
 }

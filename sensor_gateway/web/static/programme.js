@@ -96,9 +96,10 @@ async function load() {
 
 // What was sent is shown once it can be read back, so that nothing looks saved that is not.
 async function sent(path, body, method, done) {
-  const buttons = [...document.querySelectorAll('main button')];
+  const held = [...document.querySelectorAll('main :is(button, select, input)')]; // what is typed meanwhile would be lost
+  const pressed = document.activeElement;
   const before = JSON.stringify(programme);
-  for (const button of buttons) button.disabled = true;
+  for (const one of held) one.disabled = true;
   try {
     await ask(address(path), body, method);
     say('Saving …');
@@ -109,7 +110,8 @@ async function sent(path, body, method, done) {
     await load();
     say(JSON.stringify(programme) === before ? 'The gateway took it but has not written it yet; load this page again in a moment.' : done, true);
   } finally {
-    for (const button of buttons) button.disabled = false;
+    for (const one of held) one.disabled = false;
+    (pressed.isConnected ? pressed : $('programme')).focus(); // what cannot be pressed loses it
   }
 }
 
@@ -138,4 +140,6 @@ $('add').addEventListener('click', () => {
   $('rows').append(line);
   line.querySelector('select').focus();
 });
-guarded(() => chooseWearer(load))();
+addEventListener('beforeunload', (event) => programme && changed() && event.preventDefault());
+const mayLeave = (wearer) => !programme || !changed() || confirm(`You have changed exercises of ${wearer} and not saved them. Drop these changes?`);
+guarded(() => chooseWearer('proposals', load, mayLeave))();

@@ -74,6 +74,7 @@ async function load(keep) {
   const found = await ask(`api/review?${new URLSearchParams({ wearer: $('wearer').value, state: wanted ? 'all' : $('state').value })}`);
   if (wanted) $('state').value = 'all';
   flags = found.flags;
+  $('note').value = ''; // it was about the flag before
   const index = flags.findIndex((flag) => flag.event_id === (keep ?? wanted));
   if (wanted && index < 0) say('This flag is not among the newest ones of this wearer; here are those.');
   wanted = null;
@@ -82,21 +83,24 @@ async function load(keep) {
   show();
 }
 
-async function judge(verdict) {
+async function judge(pressed) {
+  const { verdict } = pressed.dataset;
   const flag = flags[at];
   const name = rater();
   if (!name) return;
   const buttons = [...$('verdicts').children];
   for (const button of buttons) button.disabled = true;
   try {
-    await ask('api/review', { event_id: flag.event_id, verdict, rater: name, note: $('note').value.trim() });
+    const note = $('note').value.trim();
+    await ask('api/review', { event_id: flag.event_id, verdict, rater: name, note });
     say(`Saved: ${VERDICTS[verdict]}.`, true);
     $('note').value = '';
     flag.verdict = verdict;
-    flag.verdicts.push({ verdict, rater: name, t_ms: Date.now(), note: '' });
+    flag.verdicts.push({ verdict, rater: name, t_ms: Date.now(), note });
     show();
   } finally {
     for (const button of buttons) button.disabled = false;
+    pressed.focus(); // a button that cannot be pressed loses it
   }
 }
 
@@ -111,7 +115,6 @@ const go = (steps) => () => {
 $('before').addEventListener('click', go(-1));
 $('after').addEventListener('click', go(1));
 $('verdicts').addEventListener('click', guarded(async (event) => {
-  const { verdict } = event.target.dataset;
-  if (verdict) await judge(verdict);
+  if (event.target.dataset.verdict) await judge(event.target);
 }));
-guarded(() => chooseWearer(() => load()))();
+guarded(() => chooseWearer('flags', () => load()))();

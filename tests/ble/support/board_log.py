@@ -6,16 +6,19 @@ from struct import pack, unpack
 
 TICK_S = 48 / 32768
 PAGE = 200  # entries
+FLASH_PAGE = 512
 
 
 class BoardLog:
     """``tick`` counts from the board's restart; `measured` is called with every sample of a sensor, whoever listens.
 
     ``capacity``: entries; when it is full what came first stays. ``reads``: entries that it still sends, then it falls silent.
+    ``in_pages``: entries of a page that is not full are told of and read only once it was flushed.
     """
 
-    def __init__(self, uid: int = 3, capacity: int = 10**9) -> None:
-        self.uid, self.capacity = uid, capacity
+    def __init__(self, uid: int = 3, capacity: int = 10**9, in_pages: bool = True) -> None:
+        self.uid, self.capacity, self.in_pages = uid, capacity, in_pages
+        self._unwritten: list[tuple[int, int, int, int]] = []
         self.entries: list[tuple[int, int, int, int]] = []  # uid, logger, tick, value
         self.loggers: list[tuple[int, int, int, int]] = []  # module, register, offset, length
         self.events: list[bytes] = []
@@ -28,7 +31,7 @@ class BoardLog:
     def restart(self) -> None:
         """Switched off and on: the flash keeps its entries, nothing else."""
         self.uid = (self.uid + 1) % 8
-        self.loggers, self.events, self.enabled, self._left = [], [], False, []
+        self.loggers, self.events, self.enabled, self._left, self._unwritten = [], [], False, [], []
 
     def disconnected(self) -> None:
         """What the events say is carried out."""
@@ -38,9 +41,16 @@ class BoardLog:
 
     def measured(self, module: int, register: int, axes: bytes, tick: int) -> None:
         for number, (of, reg, offset, length) in enumerate(self.loggers):
-            if self.enabled and (of, reg) == (module, register) and len(self.entries) < self.capacity:
+            room = len(self.entries) + len(self._unwritten) < self.capacity
+            if self.enabled and (of, reg) == (module, register) and room:
                 value = int.from_bytes(axes[offset : offset + length], "little")
-                self.entries.append((self.uid, number, tick, value))
+                self._unwritten.append((self.uid, number, tick, value))
+                if not self.in_pages or len(self._unwritten) == FLASH_PAGE:
+                    self._write()
+
+    def _write(self) -> None:
+        self.entries += self._unwritten
+        self._unwritten = []
 
     def command(self, value: bytes, tick: int) -> list[bytes]:
         """The messages that answer a command."""
@@ -60,6 +70,10 @@ class BoardLog:
             case 0x0B, 0x02:
                 self.loggers.append((value[2], value[3], value[5] & 0x1F, (value[5] >> 5) + 1))
                 return [bytes([0x0B, 0x02, len(self.loggers) - 1])]
+            case 0x0B, 0x10:
+                assert self.in_pages
+                assert not self.enabled
+                self._write()
             case 0x0B, 0x84:
                 return [b"\x0b\x84" + pack("<IB", tick, self.uid)]
             case 0x0B, 0x85:
@@ -71,7 +85,7 @@ class BoardLog:
                 self._page = 0
             case 0x0B, 0x09:
                 assert value[2:] == b"\xff" * 4
-                self.entries = []
+                self.entries, self._unwritten = [], []
             case 0x0B, 0x0A:
                 self.loggers = []
         return []

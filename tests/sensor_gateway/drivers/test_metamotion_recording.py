@@ -28,7 +28,7 @@ class World:
 
     def __init__(self, chip: Literal["bmi160", "bmi270"] = "bmi270", capacity: int = 10**9) -> None:
         self.chip, self.now_ns, self.boot_ns = chip, T0_NS, T0_NS - 77 * S
-        self.log = BoardLog(capacity=capacity)
+        self.log = BoardLog(capacity=capacity, in_pages=chip == "bmi270")
         self.make = lambda: MetaMotionDriver(100, chip=chip, record=True)
         self.ear = self.make()
         self.journal: list[tuple[bytes, int] | None] = []
@@ -140,6 +140,23 @@ def test_minutes_away_are_read_dated_and_cleared(chip: Literal["bmi160", "bmi270
     assert np.diff(utc).max() < 3 * S / TRUE_HZ
     assert len(utc) > 0.999 * 240 * TRUE_HZ
     assert clock.late.used + clock.late.repeated == len(t)
+
+
+@pytest.mark.parametrize("chip", ["bmi160", "bmi270"])
+def test_a_second_away_is_read_whole_though_it_fills_no_page_of_the_log(chip: Literal["bmi160", "bmi270"]) -> None:
+    w = begin(chip=chip)
+    w.away(1)
+    w.pass_by(20)
+    t, true = w.late()
+    assert len(t) == pytest.approx(TRUE_HZ, abs=4)
+    assert np.abs(t - true).max() < 20e6
+    assert not w.reasons()
+
+
+def test_the_blank_rest_of_a_page_is_passed_over() -> None:
+    w = begin()
+    w.hear(b"\x0b\x07" + b"\xff" * 18)
+    assert not w.reasons()
 
 
 def test_what_was_logged_after_the_board_told_its_tick_is_dated_after_it() -> None:

@@ -31,9 +31,8 @@ from sensor_gateway.export.manifest import check_manifest
 from sensor_gateway.privacy.exports import erase_exports
 from sensor_gateway.privacy.retention import retain
 from sensor_gateway.process import process_file
-from sensor_gateway.status.status import SPOOL_FILE
 from tests.scale.identity import Case, synthetic
-from tests.sensor_gateway.export.small_blocks import in_small_blocks
+from tests.sensor_gateway.export.lived import Lived
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("export_journal")]
 
@@ -48,38 +47,26 @@ def run(*words: str | Path) -> int:
 
 
 @dataclass(frozen=True)
-class Lived:
+class TwoSensors(Lived):
     """A gateway that has lived the same quarter of an hour over midnight UTC with two sensors."""
 
-    folder: Path
     cases: tuple[Case, Case]
     midnight_ns: int
 
-    @property
-    def config(self) -> Path:
-        return self.folder / "gateway.toml"
-
-    @property
-    def spool(self) -> Path:
-        return self.folder / "data" / SPOOL_FILE
-
 
 @pytest.fixture(scope="module")
-def lived(tmp_path_factory: pytest.TempPathFactory) -> Lived:
+def lived(tmp_path_factory: pytest.TempPathFactory) -> TwoSensors:
     folder = tmp_path_factory.mktemp("lived")
     made = synthetic(folder, 1, 0.25, seed=4)
     midnight_ns = (made.start_utc_ns // DAY_NS + 1) * DAY_NS
     start_ns = midnight_ns - 500 * NS_PER_S
-    cases = tuple(replace(made, number=n, start_utc_ns=start_ns) for n in (1, 2))
-    sensors = "".join(case.toml().replace("options = {", "options = { speed = 0.0,") for case in cases)
-    (folder / "gateway.toml").write_text(f'[site]\ndata_dir = "data"\n{sensors}[web]\nenabled = false\n')
-    assert run("run", "--config", folder / "gateway.toml", "--until-done") == 0
-    lived = Lived(folder, (cases[0], cases[1]), midnight_ns)
-    in_small_blocks(lived.spool)
+    first, second = (replace(made, number=n, start_utc_ns=start_ns) for n in (1, 2))
+    lived = TwoSensors(folder, (first, second), midnight_ns)
+    lived.live(lived.cases)
     return lived
 
 
-def test_tables_are_those_of_process_bit_for_bit(lived: Lived, tmp_path: Path) -> None:
+def test_tables_are_those_of_process_bit_for_bit(lived: TwoSensors, tmp_path: Path) -> None:
     case = lived.cases[1]
     process_file(case.path, tmp_path / "processed", case.options("online"))
     out = tmp_path / "out"
@@ -97,7 +84,7 @@ def test_tables_are_those_of_process_bit_for_bit(lived: Lived, tmp_path: Path) -
 
 
 @pytest.fixture(scope="module")
-def whole(lived: Lived, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(lived: TwoSensors, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Everything of it, plainly exported."""
     out = tmp_path_factory.mktemp("whole")
     export(lived, out, "--kind", "all")
@@ -105,7 +92,7 @@ def whole(lived: Lived, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def mine(lived: Lived, tmp_path: Path) -> Lived:
+def mine(lived: TwoSensors, tmp_path: Path) -> TwoSensors:
     """The gateway's folder, to be changed."""
     shutil.copytree(lived.folder, tmp_path / "mine")
     (tmp_path / "mine" / "data" / registry.FILE).unlink(missing_ok=True)  # exports of the other tests
@@ -118,7 +105,7 @@ def forget_after(spool: Path, t_utc_ns: int) -> None:
         db.execute("DELETE FROM journal WHERE last_rx_utc_ns > ?", (t_utc_ns,))
 
 
-def export(lived: Lived, out: Path, *words: str | Path) -> dict[str, Any]:
+def export(lived: TwoSensors, out: Path, *words: str | Path) -> dict[str, Any]:
     assert run("export", "--config", lived.config, "--out", out, *words) == 0
     assert check_manifest(out) == []
     manifest: dict[str, Any] = json.loads((out / "manifest.json").read_text())
@@ -143,7 +130,7 @@ def same(table: str, days: Path, whole: Path) -> None:
     pd.testing.assert_frame_equal(by_day(days, table)[list(want.columns)], want, check_exact=True)
 
 
-def test_a_span_is_the_part_of_the_whole_and_csv_holds_the_same(lived: Lived, whole: Path, tmp_path: Path) -> None:
+def test_a_span_is_the_part_of_the_whole_and_csv_holds_the_same(lived: TwoSensors, whole: Path, tmp_path: Path) -> None:
     words = ("--kind", ",".join(OF_JOURNAL))
     at = str(np.datetime64(lived.midnight_ns, "ns"))[:19] + "Z"
     export(lived, tmp_path / "until", *words, "--to", at)
@@ -157,7 +144,7 @@ def test_a_span_is_the_part_of_the_whole_and_csv_holds_the_same(lived: Lived, wh
 
 
 def test_by_day_is_the_plain_export_for_every_reader_and_a_second_run_writes_nothing(
-    lived: Lived, whole: Path, tmp_path: Path
+    lived: TwoSensors, whole: Path, tmp_path: Path
 ) -> None:
     days = tmp_path / "days"
     files = export(lived, days, "--kind", "all", "--by-day")["files"]
@@ -179,7 +166,7 @@ def test_by_day_is_the_plain_export_for_every_reader_and_a_second_run_writes_not
             )
 
 
-def test_a_journal_that_grows_changes_only_what_is_new(mine: Lived, whole: Path, tmp_path: Path) -> None:
+def test_a_journal_that_grows_changes_only_what_is_new(mine: TwoSensors, whole: Path, tmp_path: Path) -> None:
     """As the archive of a running gateway: the bout at the end of a run is not over, and its file says so."""
     days, full = tmp_path / "days", tmp_path / "full.db"
     words = ("--kind", ",".join(OF_JOURNAL), "--by-day")
@@ -194,7 +181,7 @@ def test_a_journal_that_grows_changes_only_what_is_new(mine: Lived, whole: Path,
         same(table, days, whole)
 
 
-def test_days_that_are_past_are_left_alone_but_for_samples_that_came_late(lived: Lived, tmp_path: Path) -> None:
+def test_days_that_are_past_are_left_alone_but_for_samples_that_came_late(lived: TwoSensors, tmp_path: Path) -> None:
     """Four days of two minutes each."""
     rows = pq.read_table(lived.cases[0].path).to_pandas()
     part = rows[rows["t_s"] < 120]
@@ -203,10 +190,7 @@ def test_days_that_are_past_are_left_alone_but_for_samples_that_came_late(lived:
     pd.concat(pieces).to_parquet(tmp_path / "days.parquet", index=False)
     case = replace(lived.cases[0], path=tmp_path / "days.parquet", start_utc_ns=lived.midnight_ns + 3600 * NS_PER_S)
     mine = replace(lived, folder=tmp_path)
-    sensor = case.toml().replace("options = {", "options = { speed = 0.0,")
-    mine.config.write_text(f'[site]\ndata_dir = "data"\n{sensor}[web]\nenabled = false\n')
-    assert run("run", "--config", mine.config, "--until-done") == 0
-    in_small_blocks(mine.spool)
+    mine.live([case])
     shutil.copy(mine.spool, tmp_path / "full.db")
     forget_after(mine.spool, lived.midnight_ns + 3 * DAY_NS)  # three days
     out, words = tmp_path / "out", ("--kind", ",".join(OF_JOURNAL))
@@ -230,7 +214,7 @@ def test_days_that_are_past_are_left_alone_but_for_samples_that_came_late(lived:
 
 
 def test_what_retention_has_taken_is_named_and_an_archive_keeps_it(
-    mine: Lived, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    mine: TwoSensors, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ("--kind", ",".join(OF_JOURNAL))
     days = tmp_path / "days"
@@ -277,7 +261,7 @@ def test_what_retention_has_taken_is_named_and_an_archive_keeps_it(
 
 
 def test_an_archive_of_a_journal_shorter_than_its_rhythm_keeps_the_beginning_of_the_day(
-    mine: Lived, whole: Path, tmp_path: Path
+    mine: TwoSensors, whole: Path, tmp_path: Path
 ) -> None:
     words = ("--kind", ",".join(OF_JOURNAL))
     days, full = tmp_path / "days", tmp_path / "full.db"
@@ -293,7 +277,7 @@ def test_an_archive_of_a_journal_shorter_than_its_rhythm_keeps_the_beginning_of_
     assert len(by_day(days, "raw")) == len(plain(whole, "raw"))
 
 
-def test_renamed_and_moved_the_tables_still_fit_together(lived: Lived, whole: Path, tmp_path: Path) -> None:
+def test_renamed_and_moved_the_tables_still_fit_together(lived: TwoSensors, whole: Path, tmp_path: Path) -> None:
     hide = ("--kind", "all", "--shift-days", "random", "--remap-ids", "--key", tmp_path / "key.json")
     export(lived, tmp_path / "veiled", *hide)
     export(lived, tmp_path / "days", *hide, "--by-day")
@@ -318,7 +302,7 @@ def test_renamed_and_moved_the_tables_still_fit_together(lived: Lived, whole: Pa
     assert len(joined) == len(samples[samples["second"] <= metrics["t_utc_ns"].max()])
 
 
-def test_an_erased_wearer_leaves_every_table(mine: Lived, tmp_path: Path) -> None:
+def test_an_erased_wearer_leaves_every_table(mine: TwoSensors, tmp_path: Path) -> None:
     hers, others = (case.wearer for case in mine.cases)
     for name, words in (("plain", ()), ("days", ("--by-day",))):
         out = tmp_path / name
@@ -333,7 +317,7 @@ def test_an_erased_wearer_leaves_every_table(mine: Lived, tmp_path: Path) -> Non
 
 
 def test_options_that_do_not_go_together_get_one_sentence(
-    mine: Lived, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    mine: TwoSensors, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
     asked = ("export", "--config", mine.config, "--kind", "samples", "--out", out)
@@ -349,7 +333,7 @@ def test_options_that_do_not_go_together_get_one_sentence(
     assert "no journal there" in capsys.readouterr().err
 
 
-def test_killed_at_any_moment_the_next_run_completes_it(mine: Lived, whole: Path, tmp_path: Path) -> None:
+def test_killed_at_any_moment_the_next_run_completes_it(mine: TwoSensors, whole: Path, tmp_path: Path) -> None:
     days = tmp_path / "days"
     words = ["export", "--config", str(mine.config), "--kind", "all", "--by-day", "--out", str(days)]
     for least in (1, 16):
@@ -367,7 +351,7 @@ def test_killed_at_any_moment_the_next_run_completes_it(mine: Lived, whole: Path
 
 
 def test_a_disk_that_takes_no_more_leaves_one_sentence_and_nothing_half_written(
-    mine: Lived, whole: Path, tmp_path: Path
+    mine: TwoSensors, whole: Path, tmp_path: Path
 ) -> None:
     days = tmp_path / "days"
     words = ["export", "--config", str(mine.config), "--kind", "all", "--by-day", "--out", str(days)]

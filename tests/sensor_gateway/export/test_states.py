@@ -20,13 +20,12 @@ from sensor_gateway import cli
 from sensor_gateway.config import Retention, load_settings
 from sensor_gateway.export.journal import DERIVED
 from sensor_gateway.export.states import STATES, States
-from sensor_gateway.gateway import SPOOL_FILE
 from sensor_gateway.privacy.files import erase_states
 from sensor_gateway.privacy.retention import retain
 from sensor_gateway.replay.journal_samples import span_of
 from sensor_gateway.replay.rederive import SpoolReader, recipe_of
 from tests.scale.identity import synthetic
-from tests.sensor_gateway.export.small_blocks import in_small_blocks
+from tests.sensor_gateway.export.lived import Lived
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("export_states")]
 
@@ -35,19 +34,10 @@ WORDS = ("--kind", ",".join(DERIVED))
 
 
 @dataclass(frozen=True)
-class Lived:
+class ThreeDays(Lived):
     """A gateway that lived three days of thirteen minutes each: more than is read from a journal at once."""
 
-    folder: Path
     first_ns: int
-
-    @property
-    def config(self) -> Path:
-        return self.folder / "gateway.toml"
-
-    @property
-    def spool(self) -> Path:
-        return self.folder / "data" / SPOOL_FILE
 
     @property
     def states(self) -> list[Path]:
@@ -71,7 +61,7 @@ class Lived:
 
 
 @pytest.fixture(scope="module")
-def lived(tmp_path_factory: pytest.TempPathFactory) -> Lived:
+def lived(tmp_path_factory: pytest.TempPathFactory) -> ThreeDays:
     folder = tmp_path_factory.mktemp("lived")
     made = synthetic(folder, 1, 0.25, seed=4)
     part = pq.read_table(made.path).to_pandas().query("t_s < 780")
@@ -80,22 +70,19 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Lived:
     )
     first_ns = made.start_utc_ns // DAY_NS * DAY_NS
     case = replace(made, path=folder / "days.parquet", start_utc_ns=first_ns + 3600 * NS_PER_S)
-    sensor = case.toml().replace("options = {", "options = { speed = 0.0,")
-    (folder / "gateway.toml").write_text(f'[site]\ndata_dir = "data"\n{sensor}[web]\nenabled = false\n')
-    assert cli.main(["run", "--config", str(folder / "gateway.toml"), "--until-done"]) == 0
-    lived = Lived(folder, first_ns)
-    in_small_blocks(lived.spool)
+    lived = ThreeDays(folder, first_ns)
+    lived.live([case])
     return lived
 
 
 @pytest.fixture(scope="module")
-def whole(lived: Lived, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(lived: ThreeDays, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the journal holds, computed from its beginning; it leaves states."""
     return lived.export(tmp_path_factory.mktemp("whole"))
 
 
 @pytest.fixture
-def mine(lived: Lived, whole: Path, tmp_path: Path) -> Lived:
+def mine(lived: ThreeDays, whole: Path, tmp_path: Path) -> ThreeDays:
     """The gateway's folder with its states, to be changed."""
     shutil.copytree(lived.folder, tmp_path / "mine")
     return replace(lived, folder=tmp_path / "mine")
@@ -106,12 +93,12 @@ def change(spool: Path, sql: str) -> None:
         assert db.execute(sql).rowcount > 0
 
 
-def forget_a_part(mine: Lived) -> None:
+def forget_a_part(mine: ThreeDays) -> None:
     """Entries in the midst of the first day are gone: whoever passes by them computes something else."""
     change(mine.spool, "DELETE FROM journal WHERE first_seq > 100 AND last_seq < 300")
 
 
-def test_what_follows_a_day_begins_where_it_ended(mine: Lived, whole: Path, tmp_path: Path) -> None:
+def test_what_follows_a_day_begins_where_it_ended(mine: ThreeDays, whole: Path, tmp_path: Path) -> None:
     assert [path.stem for path in mine.states] == [mine.day(0), mine.day(1)]
     assert {path.stat().st_mode & 0o777 for path in mine.states} == {0o600}
     forget_a_part(mine)
@@ -124,7 +111,7 @@ def test_what_follows_a_day_begins_where_it_ended(mine: Lived, whole: Path, tmp_
             assert len(want) or table == "transfers", table
 
 
-def test_a_new_day_in_an_archive_goes_on_from_the_state(mine: Lived, whole: Path, tmp_path: Path) -> None:
+def test_a_new_day_in_an_archive_goes_on_from_the_state(mine: ThreeDays, whole: Path, tmp_path: Path) -> None:
     for path in mine.states:
         path.unlink()
     shutil.copy(mine.spool, tmp_path / "full.db")
@@ -143,16 +130,16 @@ def test_a_new_day_in_an_archive_goes_on_from_the_state(mine: Lived, whole: Path
         pd.testing.assert_frame_equal(found, want, check_exact=True, check_dtype=len(want) > 0)
 
 
-def torn(mine: Lived) -> None:
+def torn(mine: ThreeDays) -> None:
     newest = mine.states[-1]
     newest.write_bytes(newest.read_bytes()[:-100])
 
 
-def lost(mine: Lived) -> None:
+def lost(mine: ThreeDays) -> None:
     mine.states[-1].unlink()
 
 
-def of_other_entries(mine: Lived) -> None:
+def of_other_entries(mine: ThreeDays) -> None:
     """The journal under the newest state holds something else now, as after a power cut."""
     seq = mine.before(mine.first_ns + 2 * DAY_NS)
     assert seq is not None
@@ -162,7 +149,7 @@ def of_other_entries(mine: Lived) -> None:
 
 @pytest.mark.parametrize("spoil", [torn, lost, of_other_entries])
 def test_a_state_that_cannot_be_used_is_passed_over_for_an_earlier_one(
-    mine: Lived, spoil: Callable[[Lived], None]
+    mine: ThreeDays, spoil: Callable[[ThreeDays], None]
 ) -> None:
     first, second = (mine.before(mine.first_ns + d * DAY_NS) for d in (1, 2))
     assert first is not None
@@ -174,7 +161,7 @@ def test_a_state_that_cannot_be_used_is_passed_over_for_an_earlier_one(
     assert mine.before(mine.first_ns + 2 * DAY_NS, Study(version="another")) is None
 
 
-def test_a_folder_that_takes_no_states_costs_the_export_nothing(mine: Lived, whole: Path, tmp_path: Path) -> None:
+def test_a_folder_that_takes_no_states_costs_the_export_nothing(mine: ThreeDays, whole: Path, tmp_path: Path) -> None:
     shutil.rmtree(mine.folder / "data" / STATES)
     (mine.folder / "data" / STATES).write_text("not a folder")
     out = mine.export(tmp_path / "out")
@@ -182,7 +169,7 @@ def test_a_folder_that_takes_no_states_costs_the_export_nothing(mine: Lived, who
         assert (out / f"{table}.parquet").read_bytes() == (whole / f"{table}.parquet").read_bytes()
 
 
-def test_states_go_with_their_wearer_and_with_the_journal(mine: Lived) -> None:
+def test_states_go_with_their_wearer_and_with_the_journal(mine: ThreeDays) -> None:
     data, state = mine.folder / "data", mine.states[0]
     hers = state.parent.parent
     shutil.copytree(hers, hers.with_name("w-777"))

@@ -312,9 +312,9 @@ def test_every_string_the_page_asks_for_is_in_the_catalogue() -> None:
 
 
 @asynccontextmanager
-async def served(app: object) -> AsyncIterator[str]:
+async def served(app: object, host: str = "127.0.0.1") -> AsyncIterator[str]:
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    task = asyncio.ensure_future(serve(app, "127.0.0.1", 0, on_ready=ready.set_result))  # type: ignore[arg-type]
+    task = asyncio.ensure_future(serve(app, host, 0, on_ready=ready.set_result))  # type: ignore[arg-type]
     try:
         yield await asyncio.wait_for(ready, 60)
     finally:
@@ -381,6 +381,25 @@ async def _until(condition: Callable[[], bool]) -> None:
 async def _read_all(client: httpx.AsyncClient, url: str) -> int:
     async with client.stream("GET", url) as response:
         return sum([len(part) async for part in response.aiter_bytes()])
+
+
+def test_a_page_on_all_addresses_is_told_under_a_name_that_it_answers_to(day: tuple[Path, int]) -> None:
+    path, end = day
+
+    async def asked() -> tuple[httpx.URL, int]:
+        async with (
+            served(create_app(path, None, SETTINGS, SetClock(end)), "0.0.0.0") as told,
+            httpx.AsyncClient() as client,
+        ):
+            url = httpx.URL(told)
+            answer = await client.get(
+                url.copy_with(host="127.0.0.1"), headers={"host": url.netloc.decode()}, timeout=60
+            )
+            return url, answer.status_code
+
+    url, status = asyncio.run(asked())
+    assert url.host.startswith(socket.gethostname().lower())
+    assert status == 200
 
 
 def test_a_taken_port_is_named() -> None:

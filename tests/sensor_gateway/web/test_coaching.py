@@ -232,6 +232,8 @@ def test_the_review_shows_each_flag_with_its_chain_and_takes_verdicts(desk: Desk
         queue = (await client.get("/api/review")).json()
         assert queue["flags"]
         assert queue["precision"] == {}
+        waits = (await client.get("/api/review/wearers")).json()["waiting"]
+        assert waits == {WEARER: {"flags": len(queue["flags"]), "proposals": 0}}
         flag = queue["flags"][0]
         assert {"rule", "text", "value", "limit", "outcome", "exercises", "responses", "verdicts"} <= flag.keys()
         prompted = next(f for f in queue["flags"] if f["prompt"])
@@ -241,6 +243,7 @@ def test_the_review_shows_each_flag_with_its_chain_and_takes_verdicts(desk: Desk
             assert (await client.post("/api/review", json=body)).status_code == 202
         left = (await client.get("/api/review")).json()
         assert prompted["event_id"] not in {f["event_id"] for f in left["flags"]}
+        assert (await client.get("/api/review/wearers")).json()["waiting"][WEARER]["flags"] == len(left["flags"])
         shown = (await client.get("/api/review?state=all")).json()
         mine = next(f for f in shown["flags"] if f["event_id"] == prompted["event_id"])
         assert [v["verdict"] for v in mine["verdicts"]] == ["not_useful", "useful"]

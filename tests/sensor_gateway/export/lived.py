@@ -1,12 +1,39 @@
-"""A journal in blocks of a few seconds, for tests that take a part of it away."""
+"""A gateway that has lived recordings, and its journal in blocks of a few seconds, for tests that take a part of it away."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
+from sensor_gateway import cli
+from sensor_gateway.gateway import SPOOL_FILE
 from sensor_gateway.spool import block
+from tests.scale.identity import Case
+
+
+@dataclass(frozen=True)
+class Lived:
+    """Where such a gateway keeps what."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "gateway.toml"
+
+    @property
+    def spool(self) -> Path:
+        return self.folder / "data" / SPOOL_FILE
+
+    def live(self, cases: Iterable[Case]) -> None:
+        """Run it over the recordings, at once and to their end."""
+        sensors = "".join(case.toml().replace("options = {", "options = { speed = 0.0,") for case in cases)
+        self.config.write_text(f'[site]\ndata_dir = "data"\n{sensors}[web]\nenabled = false\n')
+        assert cli.main(["run", "--config", str(self.config), "--until-done"]) == 0
+        in_small_blocks(self.spool)
 
 
 def in_small_blocks(spool: Path, entries: int = 20) -> None:
