@@ -83,6 +83,7 @@ class GroupStage:
         groups = _Groups(self.size, first, None if (count == self.size).all() else count)
         rate, force = self._reduced(held, groups)
         real = None if held.real is None else np.logical_or.reduceat(held.real, first)
+        received = count if held.real is None else np.add.reduceat(held.real.astype(np.int64), first)
         return Filled(
             held.t_utc_ns[first + count - 1],
             force.T,
@@ -91,21 +92,24 @@ class GroupStage:
             np.searchsorted(first, held.breaks).tolist(),
             held.gaps,
             None if held.clipped is None else np.logical_or.reduceat(held.clipped, first),
+            None if (received == self.size).all() else received / self.size,
             self._members(held, groups) if self.within else None,
         )
 
     def _reduced(self, held: Filled, groups: _Groups) -> tuple[F64, F64]:
         """Rate and specific force (3, m), taken together from the last sample of each group back to its first."""
-        m = len(groups.first)
-        turn, force = np.zeros((3, m)), np.zeros((3, m))  # turn: sum of rates, in samples
-        for j in range(self.size - 1, -1, -1):
-            w, f = (np.stack([groups.member(x[:, k], j) for k in range(3)]) for x in (held.gyr_rps, held.acc_mps2))
-            has = groups.has(j)
-            if has is not None:
-                w, f = w * has, f * has
+        turn, force = self._readings(held, groups, self.size - 1)  # turn: sum of rates, in samples
+        for j in range(self.size - 2, -1, -1):
+            w, f = self._readings(held, groups, j)
             force += f - self.sample_s * _cross(turn, f)
             turn += w + 0.5 * self.sample_s * _cross(w, turn)
         return turn / self.size, force / (self.size if groups.counts is None else groups.counts)
+
+    def _readings(self, held: Filled, groups: _Groups, j: int) -> tuple[F64, F64]:
+        """Rate and specific force (3, m) of the j-th samples, nothing where a group has none."""
+        has = groups.has(j)
+        w, f = (np.stack([groups.member(x[:, k], j) for k in range(3)]) for x in (held.gyr_rps, held.acc_mps2))
+        return (w, f) if has is None else (w * has, f * has)
 
     def _members(self, held: Filled, groups: _Groups) -> Within:
         times, rates, real = [], [], []

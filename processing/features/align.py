@@ -49,9 +49,11 @@ class AlignStage:
             gap_at[i] = True
             valid[i:] &= t[i:] >= self._settled_from_ns
         clipped = np.zeros(len(t), dtype=bool) if filled.clipped is None else filled.clipped
+        share = np.ones(len(t)) if filled.share is None else filled.share
         if filled.real is not None:
             t, acc, gyr, q_es = t[filled.real], acc[filled.real], gyr[filled.real], q_es[filled.real]
             valid, gap_at, clipped = valid[filled.real], gap_at[filled.real], clipped[filled.real]
+            share = share[filled.real]
         rows = self.alignment.r_ps
         if len(t) and self.calibrator is not None:
             rows, acc = self.rows_at(int(t[0])), self.calibrator.at(int(t[0])).apply(acc)
@@ -61,7 +63,7 @@ class AlignStage:
         valid &= ~np.isnan(tilt)
         acc_up = component(acc, up_s) - GRAVITY_MPS2
         acc_p, gyr_p = rotate(rows, acc), rotate(rows, gyr)
-        return AlignedBatch(t, acc_p, gyr_p, up_p, acc_up, tilt, obliquity, valid, gap_at, clipped), q_es
+        return AlignedBatch(t, acc_p, gyr_p, up_p, acc_up, tilt, obliquity, valid, gap_at, clipped, share), q_es
 
     def rows_at(self, t_utc_ns: int) -> Rows:
         """Sensor to pelvis for samples corrected as holds at a time: the neutral pose stays zero."""
