@@ -99,17 +99,27 @@ class GroupStage:
     def _reduced(self, held: Filled, groups: _Groups) -> tuple[F64, F64]:
         """Rate and specific force (3, m), taken together from the last sample of each group back to its first."""
         turn, force = self._readings(held, groups, self.size - 1)  # turn: sum of rates, in samples
+        twist = np.empty_like(turn)
         for j in range(self.size - 2, -1, -1):
             w, f = self._readings(held, groups, j)
-            force += f - self.sample_s * _cross(turn, f)
-            turn += w + 0.5 * self.sample_s * _cross(w, turn)
-        return turn / self.size, force / (self.size if groups.counts is None else groups.counts)
+            force += f
+            force -= _cross(turn, f, self.sample_s, out=twist)
+            _cross(w, turn, 0.5 * self.sample_s, out=twist)
+            turn += w
+            turn += twist
+        turn /= self.size
+        force /= self.size if groups.counts is None else groups.counts
+        return turn, force
 
     def _readings(self, held: Filled, groups: _Groups, j: int) -> tuple[F64, F64]:
         """Rate and specific force (3, m) of the j-th samples, nothing where a group has none."""
-        has = groups.has(j)
-        w, f = (np.stack([groups.member(x[:, k], j) for k in range(3)]) for x in (held.gyr_rps, held.acc_mps2))
-        return (w, f) if has is None else (w * has, f * has)
+        has, found = groups.has(j), []
+        for readings in (held.gyr_rps, held.acc_mps2):
+            out = np.empty((3, len(groups.first)))
+            for k in range(3):
+                out[k] = groups.member(readings[:, k], j)
+            found.append(out if has is None else out * has)
+        return found[0], found[1]
 
     def _members(self, held: Filled, groups: _Groups) -> Within:
         times, rates, real = [], [], []
@@ -123,6 +133,12 @@ class GroupStage:
         return Within(np.stack(times, axis=1), np.stack(rates, axis=1), np.stack(real, axis=1))
 
 
-def _cross(a: F64, b: F64) -> F64:
-    """Column by column (3, m)."""
-    return np.stack([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])
+def _cross(a: F64, b: F64, factor: float, *, out: F64) -> F64:
+    """``factor`` a × b, column by column (3, m)."""
+    part = np.empty(a.shape[1])
+    for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+        np.multiply(a[j], b[k], out=out[i])
+        np.multiply(a[k], b[j], out=part)
+        out[i] -= part
+        out[i] *= factor
+    return out
