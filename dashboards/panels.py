@@ -149,7 +149,10 @@ def status_history(
     decimals: int = 0,
     min_interval: str = "1d",
 ) -> Panel:
-    """A heat map: a row per series, a cell per bucket, coloured by ``steps``; a bucket without data has no cell."""
+    """A heat map: a row per series, a cell per bucket, coloured by ``steps``; a bucket without data has no cell.
+
+    Twenty rows at a time: of a clinic's forty all at once, neither names nor numbers could be read.
+    """
     return Panel(
         type="status-history",
         title=title,
@@ -161,6 +164,7 @@ def status_history(
         options={
             "rowHeight": 0.9,
             "colWidth": 0.95,
+            "perPage": 20,
             "showValue": "auto",
             "legend": {**_LEGEND, "showLegend": False},
             "tooltip": {"mode": "single", "sort": "none"},

@@ -7,7 +7,7 @@ from typing import Final
 from dashboards.influxql import DEVICE, EPOCH, EVENT, RECEIVED, TILT, of_type, worn_hours
 from dashboards.model import Dashboard, Override, Panel, Query
 from dashboards.panels import stat, status_history, table
-from dashboards.shared import about, hidden, hours_worn, named, rule_column, wearers
+from dashboards.shared import about, hidden, hours_worn, named, rule_column, type_column, wearers
 
 RESEARCH_UID: Final = "tiltline-research"
 DICTIONARY: Final = "docs/data_dictionary.md"
@@ -116,7 +116,8 @@ def _kinds() -> Panel:
         sort_by=(("Events", True),),
         overrides=(
             hidden("Time"),
-            *named(type="Type", wearer="Wearer"),
+            type_column(),
+            *named(wearer="Wearer"),
         ),
     )
 

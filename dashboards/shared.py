@@ -29,6 +29,35 @@ RULE_WORDS: Final[Mapping[str, str]] = {
     "asymmetry": "left and right differ",
 }
 """Rule → the words of the review page."""
+EVENT_WORDS: Final[Mapping[str, str]] = {
+    "flag": "flag",
+    "episode_start": "tilt past its limit",
+    "episode_end": "tilt no longer past it",
+    "prompt": "prompt",
+    "suppressed": "kept quiet",
+    "alignment": "neutral pose",
+    "wear_on": "worn from here",
+    "wear_off": "taken off",
+    "gap": "samples missing",
+    "clock": "sensor's clock",
+    "mount": "clip moved",
+    "answer": "answer",
+    "response": "tilt before and after",
+    "baseline": "usual tilt",
+    "hint": "worth a look",
+    "link": "connection",
+    "calibration": "sensor's own error",
+    "pain": "pain",
+    "note": "note",
+    "exercise": "exercise done",
+    "mode": "prompts on or off",
+    "red_flag": "health questions",
+    "programme": "programme",
+    "proposal": "step proposed",
+    "verdict": "verdict",
+    "strides": "left and right",
+}
+"""Type of event → how tables name it."""
 VERDICT_WORDS: Final[Mapping[str, str]] = {
     "useful": "useful",
     "not_useful": "not useful",
@@ -73,13 +102,18 @@ def rule_column() -> Override:
     return Override("rule", {"displayName": "Rule", "custom.width": 190, **words(RULE_WORDS)})
 
 
+def type_column() -> Override:
+    """What kind of event it is, in words."""
+    return Override("type", {"displayName": "What", "custom.width": 190, **words(EVENT_WORDS)})
+
+
 def event_columns() -> Sequence[Override]:
     """The columns of a list of events."""
     return (
         Override("Time", {"custom.width": 180}),
         Override("wearer", {"displayName": "Wearer", "custom.width": 110}),
         Override("sensor", {"displayName": "Sensor", "custom.width": 150}),
-        Override("type", {"displayName": "What", "custom.width": 130}),
+        type_column(),
         rule_column(),
         Override("summary", {"displayName": "Reason"}),
         Override("event_id", {"displayName": "Event id", "custom.width": 170}),

@@ -51,10 +51,14 @@ def _refuse_unknown_keys(raw: object, kind: Any, where: str, path: str) -> None:
 
 
 def read_toml(path: Path, remedy: str = "check the path") -> dict[str, Any]:
-    """The file's content; raises `ConfigError` where it is absent (with this ``remedy``) or not TOML."""
+    """The file's content; raises `ConfigError` where it is absent (with this ``remedy``), cannot be read or is not TOML."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; {remedy}") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path}: is a folder; name the file in it") from None
+    except OSError as e:
+        raise ConfigError(f"{path}: cannot be read ({e.strerror}); run this as the user whose file it is") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
         raise ConfigError(f"{path}: not valid TOML: {e}") from None

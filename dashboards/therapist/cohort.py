@@ -198,7 +198,7 @@ def _map(title: str, description: str, query: str, unit: str, steps: Thresholds,
         [Query(query, alias="$tag_wearer")],
         unit=unit,
         width=8,
-        height=9,
+        height=12,
         steps=steps,
         decimals=decimals,
     )

@@ -47,7 +47,8 @@ function framesOf(panel, theme) {
 }
 
 function Cells({ frames, width, height, zone, panel }) {
-  const rows = frames.flatMap((frame) => frame.fields.filter((f) => f.type !== FieldType.time).map((field) => [field, frame.fields[0].values]));
+  const all = frames.flatMap((frame) => frame.fields.filter((f) => f.type !== FieldType.time).map((field) => [field, frame.fields[0].values]));
+  const rows = all.slice(0, panel.options?.perPage ?? all.length);
   const left = 84;
   const times = [...new Set(rows.flatMap(([, t]) => t))].sort((a, b) => a - b);
   const w = (width - left) / Math.max(1, times.length);

@@ -76,7 +76,7 @@ def append(folder: Path, make: Callable[[int], N]) -> N:
 
     Several processes may enter notes at a time.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / FILE
     with path.open("a+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

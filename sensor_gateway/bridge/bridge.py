@@ -62,7 +62,7 @@ class Bridge:
         token = read_secret(settings.influx.token_file, INFLUX_VARIABLE, base, "influx.token_file")
         self._settings, self._clock = settings, clock or SystemClock()
         self._folder = base / settings.site.data_dir
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:  # two bridges would take the broker's session from each other, and an erasure must find none at work
             self._guard = take_guard(self._folder / DATABASE_FILE, "tiltline bridge")
         except SpoolError as e:

@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "export": "write records and raw samples as CSV, Parquet or Motion-BIDS",
     "backup": "copy a gateway's or bridge's data while it runs, with hashes",
     "restore": "check a backup and put it in the place of the data folder",
+    "salvage": "a damaged journal without a backup: what can be read in a new one, and what is lost",
     "retain": "delete what is older than the configuration keeps it; the gateway does so daily",
     "consent": "enter, withdraw and show what a wearer has agreed to; the running gateway heeds it",
     "names": "which person a pseudonym stands for, in a file only its owner may read",

@@ -116,6 +116,7 @@ EXAMPLES: Final[Mapping[str, Mapping[str, str]]] = {
         "tiltline backup /media/usb/2026-03-01 --config gateway.toml --verify": "is it whole?",
     },
     "restore": {"tiltline restore /media/usb/2026-03-01 --config gateway.toml": ""},
+    "salvage": {"tiltline salvage --config gateway.toml --dry-run": "what could be read, and what is lost"},
     "retain": {"tiltline retain --config gateway.toml --dry-run": "what would go"},
     "consent": {
         "tiltline consent w-001 grant --text 2026-03 --config gateway.toml": "",

@@ -205,7 +205,7 @@ def _replay(job: _Job, spool: SpoolReader, store: Store) -> int:
         print(json.dumps(said | {"derivation": {"name": job.name, "store": str(store.path) if kept else None}}))
         return 0 if good else 1
     for name, told in said.items():
-        print(f"{name}: {', '.join(f'{key} {value}' for key, value in told.items())}")
+        print(f"{name}: {', '.join(f'{key} {value}' for key, value in told.items() if value != '')}")
     if kept:
         print(f"{job.name}: {store.path}")
         print(

@@ -7,6 +7,9 @@ rate has the sensor's own bias estimate removed already. Quaternions are left as
 
 The clock counts nanoseconds and can be set to UTC. It is set only where it does not show UTC: each setting is off by
 the radio's delay, and a clock that is moved at every reconnection would be worse than one that runs.
+
+What waited in the FIFO since an earlier connection comes first, and it has holes: dated by the samples around it, it would look like
+a clock that was restarted. So after a reconnection samples out of the FIFO count only once it was cleared, as in the vendor's SDK.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ RATES_HZ: Final = {200: 1, 100: 2, 50: 3, 25: 4}
 SET_MODE: Final = 0x0120
 START: Final = 0x0150
 STOP_AND_CLEAR: Final = 0x0158
+CLEARED: Final = 0x0159
 SET_TIME: Final = 0x0170
 REAL_TIME: Final = 0x0160
 STOP_REAL_TIME: Final = 0x0163
@@ -56,6 +60,7 @@ _PERIOD_NS: Final = {1: 5_000_000, 2: 10_000_000, 3: 20_000_000, 4: 40_000_000, 
 _LAYOUT: Final = {0x22: (8, 163), 0x23: (8, 115), 0x24: (1, 37), 0x25: (1, 31)}  # header's high part: samples, bytes
 _EARLY_NS: Final = 10 * NS_PER_S  # a clock that is set leaps by so much that the timebase surely sees another clock
 _LATE_NS: Final = 600 * NS_PER_S  # a full FIFO behind a bad radio
+_CLEARS_NS: Final = 3 * NS_PER_S  # a journal may begin behind the answer
 
 
 _CLEAR: Final = Step(WRITE_UUID, encode(STOP_AND_CLEAR))
@@ -88,6 +93,9 @@ class Capture2GoDriver:
         self._file_next = _NOWHERE
         self._battery = -1
         self._on_utc = False
+        self._clears = (
+            0  # samples are not to be trusted until it was cleared, or until then: 0 no, 1 from the next payload on
+        )
 
     @property
     def capabilities(self) -> Capabilities:
@@ -133,18 +141,25 @@ class Capture2GoDriver:
         """Forget unfinished frames, and the battery level so that it is told again; the sensor's clock runs on."""
         self._rest, self._battery = b"", -1
         self._file_rest, self._file_next = b"", _NOWHERE
+        self._clears = 1
         if self._recording is not None:
             self._recording.connection_lost()
 
     def snapshot(self) -> dict[str, int]:
         """Unfinished frames, battery level [percent], whether the clock shows UTC."""
-        own = {"battery": self._battery, "on_utc": int(self._on_utc), "file_next": self._file_next}
+        own = {
+            "battery": self._battery,
+            "on_utc": int(self._on_utc),
+            "file_next": self._file_next,
+            "clears": self._clears,
+        }
         return own | pack_bytes("rest", self._rest) | pack_bytes("file_rest", self._file_rest)
 
     def restore(self, state: dict[str, int]) -> None:
         """Take `snapshot`'s values back."""
         self._rest = unpack_bytes("rest", state)
         self._battery, self._on_utc = state["battery"], bool(state["on_utc"])
+        self._clears = state.get("clears", 0)
         # A snapshot from before there were recordings has none of these.
         self._file_next = state.get("file_next", _NOWHERE)
         self._file_rest = unpack_bytes("file_rest", state) if "file_rest_bytes" in state else b""
@@ -155,6 +170,10 @@ class Capture2GoDriver:
             return [Rejected(f"characteristic {uuid} carries no data of a Capture2Go", payload)]
         if not payload or payload[0] < 0xFF - _REAL_TIME_MAX:
             return [Rejected("a notification begins with fc to ff, the number of real-time frames", payload)]
+        if self._clears == 1:
+            self._clears = rx_mono_ns + _CLEARS_NS
+        elif rx_mono_ns > self._clears:
+            self._clears = 0
         at = 1
         found: list[Package | bytes] = []
         for _ in range(0xFF - payload[0]):
@@ -165,7 +184,18 @@ class Capture2GoDriver:
             found += whole
             at = end
         more, self._rest = split(self._rest + payload[at:])
-        return self._decode_all(found + more, rx_mono_ns, rx_utc_ns)
+        return self._decode_all(found + self._trusted(more), rx_mono_ns, rx_utc_ns)
+
+    def _trusted(self, found: list[Package | bytes]) -> list[Package | bytes]:
+        """What came out of the FIFO, without samples from before it was cleared."""
+        out: list[Package | bytes] = []
+        for item in found:
+            header = item.header if isinstance(item, Package) else 0
+            if header == CLEARED:
+                self._clears = 0
+            if not (self._clears and header >> 4 in _LAYOUT):
+                out.append(item)
+        return out
 
     def _decode_all(self, found: list[Package | bytes], rx_mono_ns: int, rx_utc_ns: int) -> list[Decoded]:
         out: list[Decoded] = []

@@ -167,6 +167,8 @@ class MovesenseDriver:
         # NaN fails these comparisons too.
         if not ((np.abs(acc) <= _ACC_LIMIT_MPS2).all() and (np.abs(gyr) <= _GYR_LIMIT_DPS).all()):
             return Rejected("values that no range of the sensor reaches", body)
+        if t == self._t_last:
+            return Rejected("a message came twice", body)
         ticks = t + np.rint(np.arange(n) * self._measured_period_ms(t)).astype(np.int64)
         self._t_last, self._n_last = t, n
         return ImuBatch(ticks % (1 << 32), None, *rx, acc, gyr * (math.pi / 180))

@@ -154,6 +154,8 @@ class PolarDriver:
             return [Rejected(str(e), payload)]
         if not (np.abs(values) <= _LIMIT[kind]).all():  # NaN fails this too
             return [Rejected("values that no range of the sensor reaches", payload)]
+        if t == self._t_last[kind]:
+            return [Rejected("a message came twice", payload)]
         ticks = self._times(kind, t, len(values))
         if kind == ACC:
             joined = self._join.add_acc(ticks, values * GRAVITY_MPS2)

@@ -16,6 +16,7 @@ OP_START: Final = 0x02
 OP_STOP: Final = 0x03
 SDK_MODE_ON: Final = bytes([OP_START, 0x09])
 ANSWER: Final = 0xF0
+ENDED: Final = 0x01
 FACTOR: Final = 5
 
 _ALREADY: Final = 6
@@ -48,6 +49,8 @@ def stop_command(kind: int) -> bytes:
 
 def read_answer(payload: bytes) -> tuple[int, int]:
     """Measurement and the factor's 32 bits (0: none told). Raises `FrameError` where the sensor refused or made no sense."""
+    if payload[:1] == bytes([ENDED]):
+        raise FrameError("the sensor has stopped measuring by itself; was it laid into the charger?")
     if len(payload) < 4 or payload[0] != ANSWER:
         raise FrameError("no answer of the control point")
     op, kind, status = payload[1:4]

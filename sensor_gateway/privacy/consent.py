@@ -35,7 +35,7 @@ class Consent:
 
 def enter(folder: Path, consent: Consent) -> None:
     """Append an entry, durably. Raises ``OSError``."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / CONSENT_FILE).open("a+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)

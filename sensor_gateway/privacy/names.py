@@ -51,6 +51,6 @@ def put(folder: Path, wearer: str, name: str | None) -> None:
         names.pop(wearer, None)
     else:
         names[wearer] = name.strip()
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     text = json.dumps(dict(sorted(names.items())), indent=2, ensure_ascii=False) + "\n"
     write_whole(folder / NAMES_FILE, text.encode(), 0o600)

@@ -43,8 +43,8 @@ def day_page(day: DayFigures, zone: ZoneInfo, made_ns: int, name: str | None = N
         _section("after.title", responses([day], zone)),
         _section("gaps.title", gaps(day, zone)),
         _section("clip.title", clip_told) if clip_told else "",
+        _questions(),  # within the columns: under them it alone would often take a second sheet
         "</div>",
-        _questions(),
     ]
     return _document(title, _head(title, lead, name or day.wearer, made_ns, zone), "".join(body), _foot([day]))
 

@@ -22,6 +22,7 @@ from influxdb_client.rest import ApiException
 from urllib3.exceptions import HTTPError
 
 from sensor_gateway.config import Influx
+from sensor_gateway.sinks.influx_admin import one_line
 from sensor_gateway.wire.line import Queued
 
 _CONTENT: Final = (400, 413, 422)
@@ -123,7 +124,7 @@ def _said(error: ApiException) -> str:
     try:
         answer = json.loads(body)
     except ValueError:
-        return body.strip()[:200]
+        return one_line(body)
     said = answer.get("message") or answer.get("error") if isinstance(answer, dict) else None
     return str(said or body)[:400]
 

@@ -7,6 +7,7 @@ InfluxQL through its v1 endpoint) and on InfluxDB 1.
 from __future__ import annotations
 
 import json
+import re
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -18,6 +19,8 @@ from sensor_gateway.config import Influx
 
 FIRST: Final = "1970-01-01T00:00:00Z"
 LAST: Final = "2200-01-01T00:00:00Z"
+_PASSING: Final = (502, 503, 504)
+_TAG: Final = re.compile(r"<[^>]*>")
 
 
 class RemoteError(Exception):
@@ -83,14 +86,19 @@ class Database:
             (r["error"] for r in answer.get("results", []) if "error" in r), None
         )  # fmt: skip
         if status != 200 or error or "results" not in answer:
-            raise RemoteError(self._refusal(status, str(error or said[:200])))
+            raise RemoteError(self._refusal(status, str(error or said)))
         return answer
 
     def _refusal(self, status: int, said: str) -> str:
         hint = ""
         if status in (401, 403):
-            hint = "; the bridge's own token may only write: give one that may read and delete with --influx-token-file"
-        return f"{self._settings.url} answers {status} ({said}){hint}"
+            hint = (
+                "; name a token that may read and delete (the bridge's may only write): 'influx.token_file' of the file "
+                "given, or --influx-token-file of 'tiltline erase'"
+            )
+        elif status in _PASSING:
+            hint = "; it does not run, or not yet: start it and try again"
+        return f"{self._settings.url} answers {status} ({one_line(said) or 'no reason given'}){hint}"
 
     def _send(self, method: str, path: str, body: bytes | None) -> tuple[int, str]:
         url = self._settings.url.rstrip("/") + path
@@ -105,6 +113,11 @@ class Database:
             return e.code, e.read().decode(errors="replace")
         except OSError as e:
             raise RemoteError(f"{self._settings.url} does not answer ({e}); start it and try again") from e
+
+
+def one_line(said: str) -> str:
+    """What a server said, without a proxy's HTML."""
+    return " ".join(_TAG.sub(" ", said).split())[:200]
 
 
 def _rfc3339(t_utc_ns: int) -> str:

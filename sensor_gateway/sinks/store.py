@@ -64,7 +64,7 @@ class Store:
             raise StoreError(f"{path}: no store there yet; start 'tiltline run' or check 'site.data_dir'")
         uri = f"{path.absolute().as_uri()}?mode={'ro' if readonly else 'rwc'}"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             db = sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None, timeout=10)
         except (OSError, sqlite3.Error) as e:
             raise StoreError(f"{path}: cannot be opened ({e}); check the folder and its permissions") from e

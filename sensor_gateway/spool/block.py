@@ -19,6 +19,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from sensor_gateway.drivers.base import Received
+from sensor_gateway.sqlite_faults import DAMAGED
 
 U8 = NDArray[np.uint8]
 U16 = NDArray[np.uint16]
@@ -175,7 +176,7 @@ def _opened(block: bytes) -> _Opened:
             for i, t in enumerate(b.tables)
         ]
     except (msgspec.DecodeError, zstandard.ZstdError, ValueError) as e:
-        raise e if isinstance(e, BlockError) else BlockError(f"damaged block: {e}") from e
+        raise e if isinstance(e, BlockError) else BlockError(f"damaged block ({e}); {DAMAGED}") from e
     return _Opened(which, mono, utc, tables)
 
 

@@ -52,7 +52,7 @@ class Spool:
         self._together = False
         self._torn = False  # a part of what is together has failed
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._guard = take_guard(self.path)
             self._db = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=10)
             self._reader = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=10)

@@ -1,1 +1,1 @@
-"""From one release to the next, and back onto a new disk: migrations, backup, restore."""
+"""From one release to the next, and back onto a new disk: migrations, backup, restore, salvage."""

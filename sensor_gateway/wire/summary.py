@@ -59,4 +59,6 @@ def _word(data: Mapping[str, Json], key: str, otherwise: str) -> str:
 
 def _number(data: Mapping[str, Json], key: str) -> str:
     value = data.get(key)
-    return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else "some"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "some"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.1f}"

@@ -13,7 +13,8 @@ import pytest
 from dashboards.__main__ import DEFAULT_DIRECTORY, generated, main, stale
 from dashboards.influxql import EPOCH, EVENT, Source, of_type
 from dashboards.model import DATA_SOURCE_UID
-from processing.dictionary import INFLUX, STATES
+from dashboards.shared import EVENT_WORDS
+from processing.dictionary import EVENT_TYPES, INFLUX, STATES
 
 DASHBOARDS: dict[str, dict[str, Any]] = {
     Path(name).stem: json.loads(text) for name, text in generated().items() if name.startswith("json/")
@@ -40,6 +41,10 @@ def queries(dashboard: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def test_the_committed_files_are_those_the_code_generates() -> None:
     assert stale(DEFAULT_DIRECTORY) == [], "run `python -m dashboards` and commit the result"
+
+
+def test_every_type_of_event_has_its_words() -> None:
+    assert EVENT_WORDS.keys() == EVENT_TYPES.keys()
 
 
 def test_check_reports_a_changed_an_absent_and_a_left_over_file(

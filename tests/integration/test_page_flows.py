@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +15,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from processing.synthetic import Wearer, day_script, render
 from sensor_gateway.drivers.synthetic import SyntheticSensor
 from sensor_gateway.sinks.store import Store
-from tests.integration.page_site import ARTIFACTS, AXE_RUN, CHROMIUM, VIEWS, Site, Visitor, live_site
+from tests.integration.page_site import ARTIFACTS, AXE_RUN, CHROMIUM, FLAGS, VIEWS, Site, Visitor, live_site
 
 pytestmark = [
     pytest.mark.browser,
@@ -311,6 +312,56 @@ def test_every_view_fits_its_screen_and_asks_nobody_else(browser: Browser, site:
         visit.shot(view)
     assert visit.hosts == {urlsplit(site.url).netloc}
     assert visit.complaints == []
+    visit.close()
+
+
+CUT = """() => [...document.querySelectorAll('.card, .notice, .tabs')].flatMap((card) => {
+  const edge = card.getBoundingClientRect();
+  return [...card.querySelectorAll(':not(svg *)')].filter((e) => !e.closest('.scroll, .hidden') && e.getClientRects().length)
+    .filter((e) => e.getBoundingClientRect().right > edge.right + 1).map((e) => `${e.tagName} ${e.textContent.slice(0, 30)}`);
+})"""
+
+
+def test_letters_twice_as_large_fit_a_small_phone_and_charts_grow_with_them(browser: Browser, site: Site) -> None:
+    large = browser.browser_type.launch(executable_path=CHROMIUM, args=[*FLAGS, "--blink-settings=defaultFontSize=32"])
+    visit = Visitor(large, site.url)
+    visit.page.set_viewport_size({"width": 320, "height": 568})
+    for view in VIEWS:
+        visit.open(view)
+        assert visit.sideways() == 0, view
+        assert visit.page.evaluate(CUT) == [], view
+    tab = visit.page.locator("#tabs a").first
+    assert float(tab.evaluate("e => parseFloat(getComputedStyle(e).fontSize)")) > 28
+    assert tab.evaluate("e => getComputedStyle(e.parentElement).position") == "static", "no bar over half of the screen"
+    visit.page.set_viewport_size({"width": 640, "height": 900})
+    visit.open("trends")
+    expect(visit.page.locator("#trend-tilt .label").first).to_be_visible()
+    visit.open("today")
+    label = visit.page.locator("#timeline .label").first
+    expect(label).to_be_visible()
+    assert label.evaluate("e => e.getBoundingClientRect().height") > 24
+    shown = visit.page.evaluate("""() => {
+      const [line, cursor] = ["#timeline .cursor-line", "#cursor"].map((s) => document.querySelector(s));
+      const { left, width } = cursor.getBoundingClientRect();
+      return [line.getBoundingClientRect().x, left + 13 + (cursor.value / cursor.max) * (width - 26)];
+    }""")
+    assert abs(shown[0] - shown[1]) < 3, "the thumb stands under the time that is told"
+    visit.close()
+    large.close()
+
+
+def test_the_exercises_print_as_one_sheet_with_their_steps(browser: Browser, site: Site) -> None:
+    visit = Visitor(browser, site.url, "desktop", "dark", "exercises")
+    expect(visit.page.locator("#programme .picture svg")).to_have_count(3)
+    sheet = visit.page.pdf(format="A4", margin=dict.fromkeys(("top", "right", "bottom", "left"), "12mm"))
+    told = subprocess.run(["pdftotext", "-", "-"], input=sheet, capture_output=True, check=True).stdout.decode()
+    assert told.count("\f") == 1
+    words = " ".join(told.split())
+    assert "as if holding a coin" in words
+    assert "ask your therapist" in words
+    assert "All exercises" not in words
+    assert "Answer now" not in words
+    assert visit.page.locator("#programme details[open]").count() == 0
     visit.close()
 
 

@@ -50,6 +50,17 @@ def test_file_and_pdf_show_the_numbers_offline(tmp_path: Path) -> None:
             assert box["width"] > 250
             context.close()
         browser.close()
+        large = p.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--blink-settings=defaultFontSize=32"]
+        )
+        page = large.new_page(viewport={"width": 320, "height": 568})
+        page.goto(page_file.as_uri())
+        small = page.evaluate(
+            "[...document.querySelectorAll('p, li, td')].filter(e => parseFloat(getComputedStyle(e).fontSize) < 25).length"
+        )
+        assert small == 0, "words grow with the reader's letters"
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        large.close()
     print_pdf(html, pdf_file)
     assert pdf_file.read_bytes().startswith(b"%PDF")
     pdftotext = shutil.which("pdftotext")
@@ -57,3 +68,4 @@ def test_file_and_pdf_show_the_numbers_offline(tmp_path: Path) -> None:
         pytest.skip("pdftotext (poppler-utils) is not installed: the text of the PDF was not read")
     text = subprocess.run([pdftotext, str(pdf_file), "-"], capture_output=True, text=True, check=True).stdout
     assert all(number in text for number in wanted)
+    assert text.count("\f") == 1, "a usual day is one sheet"

@@ -40,6 +40,18 @@ def site(tmp_path: Path) -> Iterator[tuple[str, date]]:
         yield url, day
 
 
+def test_a_browser_too_old_for_the_script_is_told(site: tuple[str, date], browser: Browser) -> None:
+    url, _ = site
+    page = browser.new_page()
+    page.goto(url)
+    expect(page.locator("#who-title")).to_be_visible()
+    expect(page.locator("#stays-empty")).to_have_css("display", "none")
+    page.route("**/app.js", lambda route: route.fulfill(body="no browser reads this", content_type="text/javascript"))
+    page.goto(f"{url}?again")
+    expect(page.locator("#stays-empty")).to_be_visible()
+    page.close()
+
+
 def figures(path: Path, day: date) -> tuple[str, str]:
     """Wear time and the day's middle as its report says them."""
     store = Store.open(path, readonly=True)

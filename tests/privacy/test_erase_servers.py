@@ -17,7 +17,8 @@ from sensor_gateway.config import Influx, load_settings
 from sensor_gateway.mqtt_link import Link
 from sensor_gateway.privacy.remote import Database, RemoteError
 from sensor_gateway.privacy.sqlite_files import owner_of_line
-from tests.integration.servers import PASSWORDS, TOKEN, Stack, wait_until
+from sensor_gateway.sinks.influx import InfluxDownError, InfluxWriter
+from tests.integration.servers import PASSWORDS, TOKEN, Shim, Stack, free_port, wait_until
 from tests.integration.test_delivery import START, write_recording
 from tests.privacy.world import make_world, others
 
@@ -191,3 +192,18 @@ def test_the_database_says_why_it_refuses(stack: Stack, tmp_path: Path) -> None:
     assert Database(Influx(url=stack.shim.url), TOKEN).points(HER) == 0
     with pytest.raises(RemoteError, match="--influx-token-file"):
         Database(Influx(url=stack.shim.url), "wrong").points(HER)
+
+
+def test_a_proxys_page_is_told_in_one_line(tmp_path: Path) -> None:
+    shim = Shim(tmp_path, free_port())  # no database behind it
+    shim.start()
+    try:
+        settings = Influx(url=shim.url)
+        with pytest.raises(RemoteError, match=r"answers 502 \(502 Bad Gateway [^<\n]*\); it does not run"):
+            Database(settings, TOKEN).points(HER)
+        writer = InfluxWriter(settings, TOKEN)
+        with pytest.raises(InfluxDownError, match=r"answers 502 \(502 Bad Gateway [^<\n]*\)$"):
+            writer.check()
+        writer.close()
+    finally:
+        shim.stop()

@@ -8,6 +8,7 @@ import json
 import sqlite3
 import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,22 @@ def test_names_lie_in_a_file_that_is_closed_to_others(tmp_path: Path, capsys: py
     put(data, OTHER, "Else")
     put(data, HER, None)
     assert read(data) == {OTHER: "Else"}
+
+
+@pytest.mark.parametrize(
+    "made_by",
+    [
+        lambda folder: Spool(folder / "spool.db").close(),
+        lambda folder: Store.open(folder / "store.db").close(),
+        lambda folder: enter(folder, Consent(HER, "recording", "granted", START_NS)),
+        lambda folder: put(folder, HER, "A Name"),
+    ],
+    ids=["journal", "store", "consent", "names"],
+)
+def test_a_new_data_folder_is_closed_to_others(made_by: Callable[[Path], None], tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    made_by(folder)
+    assert folder.stat().st_mode & 0o077 == 0
 
 
 def test_all_that_is_held_on_one_wearer_and_nothing_of_others(

@@ -78,6 +78,14 @@ def test_absent_files_name_the_example(tmp_path: Path) -> None:
         load_settings(tmp_path / "none.toml")
 
 
+def test_a_folder_and_a_file_of_another_user_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is a folder"):
+        load_settings(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_settings(tmp_path / "file" / "gateway.toml")
+
+
 def test_defaults_need_no_file() -> None:
     assert load_study(None) == Study()
     assert Settings().web.enabled

@@ -198,6 +198,14 @@ def test_event_lines_escape_their_strings_and_carry_type_and_rule_as_tags() -> N
     assert no_rule.startswith("event,sensor=clip-1,site=home,type=gap,wearer=w-001 ")
 
 
+def test_numbers_in_a_sentence_are_written_as_people_do() -> None:
+    """A night without samples is no 2.88e+06, and a limit has one decimal."""
+    gap = Event(T0, "id", "gap", None, {"missing_samples": 2_880_000})
+    assert summary(gap) == "Samples are missing: 2,880,000."
+    start = Event(T0, "id", "episode_start", None, {"threshold_deg": 10.677})
+    assert summary(start) == "Tilt rose above the threshold of 10.7°."
+
+
 @pytest.mark.parametrize("type_", EVENT_TYPES)
 def test_every_event_type_has_a_sentence_whatever_its_data(type_: str) -> None:
     for data in ({}, {"text": ""}, {"reason": 5, "threshold_deg": "x", "missing": True}, {"outcome": "refused"}):

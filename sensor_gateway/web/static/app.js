@@ -1,7 +1,7 @@
 // Starts the page and keeps it going: live events in, pictures out, the day again when something happened.
 import { $, make } from "./dom.js";
 import { setUpDiary, showDiary } from "./diary.js";
-import { allowExercises, loadProgramme } from "./exercises.js";
+import { allowExercises, loadProgramme, setUpPrint } from "./exercises.js";
 import { loadHealth, setUpHealth } from "./health.js";
 import { get, link, listen } from "./net.js";
 import { setUpNotify } from "./notify.js";
@@ -80,6 +80,7 @@ async function start() {
   drawDial();
   setUpPrompt();
   setUpToday();
+  setUpPrint();
   setUpTrends();
   setUpDiary();
   setUpNotify();

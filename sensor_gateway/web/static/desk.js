@@ -63,7 +63,7 @@ export async function chooseWearer(kind, load, mayLeave = () => true) {
   let shown = select.value;
   const own = () => new URLSearchParams({ wearer: shown });
   const links = () => {
-    for (const link of document.querySelectorAll('.desk-nav a')) link.search = own();
+    for (const link of document.querySelectorAll('.desk-nav a, .of-wearer')) link.search = own();
   };
   const change = async () => {
     if (!mayLeave(shown)) return void (select.value = shown);

@@ -25,6 +25,9 @@ export function add(parent, name, attributes, text) {
 
 export const listItems = (lines) => (lines ?? []).map((line) => make("li", "", line));
 
+// How much larger than usual the reader's letters are, as far as `room` [px] allows: charts grow with them.
+export const letters = (room) => Math.max(1, Math.min(parseFloat(getComputedStyle(document.documentElement).fontSize) / 16, room / 220));
+
 // Sends a form's entry and says how it went; the button cannot be pressed twice meanwhile.
 export async function sending(button, result, work, failed) {
   const focused = document.activeElement === button;

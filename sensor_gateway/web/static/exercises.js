@@ -111,4 +111,16 @@ export async function loadProgramme() {
   if (!$("library").children.length) $("library").replaceChildren(...[...library.values()].map(libraryItem));
 }
 
+// On paper nothing can be opened: what the steps are is printed with the own programme.
+export function setUpPrint() {
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = [...$("programme").querySelectorAll("details:not([open])")];
+    for (const one of opened) one.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const one of opened) one.open = false;
+  });
+}
+
 export const allowExercises = (allowed) => (canLog = allowed);

@@ -1,5 +1,5 @@
 // Draws one day: flags on top, tilt with its spread and the own range, postures below. Gaps stay empty.
-import { add } from "./dom.js";
+import { add, letters } from "./dom.js";
 import { clock } from "./text.js";
 
 // Height tells the posture as well as colour does: the more upright and active, the taller.
@@ -15,6 +15,7 @@ const MIN_BIN_PX = 2;
 const UPRIGHT = new Set(["standing", "walking", "running", "stairs"]);
 const LEFT = 42; // room for the degrees, and half a thumb of the cursor below
 const RIGHT = 13;
+const THUMB = 13; // half of the cursor's thumb [px]: its middle stands under the time
 
 // The hours worth showing: from the first minute to the last (today: to now), at least four.
 export function span(day) {
@@ -154,8 +155,10 @@ function drawPostures(svg, day, x, top) {
   }
 }
 
-// Returns what the cursor needs: the span, and functions between time and place.
-export function drawDay(svg, day, width) {
+// Draws into `room` [px]. Returns what the cursor needs: the span, its margins, and functions between time and place.
+export function drawDay(svg, day, room) {
+  const scale = letters(room);
+  const width = room / scale;
   const height = width > 560 ? 250 : 216;
   const plot = height - TOP - STRIP - AXIS - 10;
   const shown = span(day);
@@ -165,20 +168,20 @@ export function drawDay(svg, day, width) {
   const size = [1, 2, 3, 5, 10, 15, 30].find((n) => n * perMinute >= MIN_BIN_PX) ?? 30;
   const of = kinds(day);
   const lists = ["seat", "feet"].map((kind) => [kind, bins(day, size, of, kind)]);
-  const scale = scaleY(lists.flatMap(([, list]) => list), day.range, plot);
+  const degrees = scaleY(lists.flatMap(([, list]) => list), day.range, plot);
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  svg.setAttribute("width", width);
-  svg.setAttribute("height", height);
+  svg.setAttribute("width", room);
+  svg.setAttribute("height", height * scale);
   svg.replaceChildren();
   const title = add(svg, "title", { id: "timeline-title" });
   const { low_deg, high_deg } = day.range ?? {};
   if (day.range) {
-    const top = scale.y(high_deg);
-    add(svg, "rect", { class: "own-band", x: LEFT, y: top, width: width - LEFT, height: scale.y(low_deg) - top });
+    const top = degrees.y(high_deg);
+    add(svg, "rect", { class: "own-band", x: LEFT, y: top, width: width - LEFT, height: degrees.y(low_deg) - top });
   }
-  drawGrid(svg, width, scale);
-  drawFlags(svg, day, x, scale.y, width);
-  for (const [kind, list] of lists) drawTilt(svg, list, kind, x, scale.y);
+  drawGrid(svg, width, degrees);
+  drawFlags(svg, day, x, degrees.y, width);
+  for (const [kind, list] of lists) drawTilt(svg, list, kind, x, degrees.y);
   const strip = TOP + plot + 8;
   add(svg, "path", { class: "grid", d: `M${LEFT} ${strip + STRIP}H${width}` });
   drawPostures(svg, day, x, strip);
@@ -186,6 +189,6 @@ export function drawDay(svg, day, width) {
   drawHours(svg, x, shown, width, strip + STRIP);
   const cursor = add(svg, "path", { class: "cursor-line", d: "" });
   const move = (time) => cursor.setAttribute("d", `M${x(time)} ${TOP}V${strip + STRIP}`);
-  const timeAt = (px) => shown.from + ((px - LEFT) / inner) * (shown.to - shown.from);
-  return { ...shown, move, timeAt, title };
+  const timeAt = (px) => shown.from + ((px / scale - LEFT) / inner) * (shown.to - shown.from);
+  return { ...shown, move, timeAt, title, margins: [LEFT, RIGHT].map((edge) => edge * scale - THUMB) };
 }

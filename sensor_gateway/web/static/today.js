@@ -62,6 +62,7 @@ function redraw() {
   const flags = day.flags.length ? t("today.chart_flags", { n: day.flags.length }) : "";
   chart.title.textContent = t("today.chart", { summary: summary(), flags });
   const cursor = $("cursor");
+  [cursor.parentElement.style.marginLeft, cursor.parentElement.style.marginRight] = chart.margins.map((px) => `${px}px`);
   cursor.max = String((chart.to - chart.from) / MINUTE - 1);
   if (looked === null || looked < chart.from || looked >= chart.to) looked = null;
   look(looked ?? day.minutes.t_ms.at(-1));

@@ -1,5 +1,5 @@
 // Week and month: tilt against the own baseline, wear time, and what was done. Days without data stay empty; no streaks.
-import { $, add, make, svg } from "./dom.js";
+import { $, add, letters, make, svg } from "./dom.js";
 import { get, link } from "./net.js";
 import { degrees, duration, locale, number, postureName, t } from "./text.js";
 
@@ -73,10 +73,11 @@ function room() {
 }
 
 function frame(id, height, label) {
-  const [chart, width] = [$(id), room()];
+  const [chart, scale] = [$(id), letters(room())];
+  const width = room() / scale;
   chart.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  chart.setAttribute("width", width);
-  chart.setAttribute("height", height);
+  chart.setAttribute("width", width * scale);
+  chart.setAttribute("height", height * scale);
   chart.replaceChildren(svg("title", { id: `${id}-name` }, label));
   const slot = (width - LEFT) / data.days.length;
   return { chart, width, slot, x: (i) => LEFT + (i + 0.5) * slot };

@@ -13,6 +13,7 @@ from processing.clock.notes import TimebaseParams
 from processing.types import ImuBatch
 from sensor_gateway.drivers.base import Advert, Battery, Decoded, Rejected
 from sensor_gateway.drivers.capture2go import (
+    CLEARED,
     GET_STATUS,
     NOTIFY_UUID,
     SERVICE_UUID,
@@ -160,7 +161,21 @@ def test_a_disconnect_ends_a_frame_that_was_begun() -> None:
     driver = Capture2GoDriver()
     feed(driver, NOTIFY_UUID, b"\xff" + PACKED_6D[:50])
     driver.reset()
-    assert len(batches(feed(driver, NOTIFY_UUID, b"\xff" + PACKED_6D))) == 1
+    assert len(batches(feed(driver, NOTIFY_UUID, b"\xff" + encode(CLEARED) + PACKED_6D))) == 1
+
+
+def test_after_a_reconnection_samples_count_once_the_buffer_was_cleared() -> None:
+    driver, waited = Capture2GoDriver(), b"\xff" + PACKED_6D
+    assert len(batches(feed(driver, NOTIFY_UUID, waited))) == 1
+    driver.reset()
+    assert batches(feed(driver, NOTIFY_UUID, waited)) == []
+    other = restored(driver, Capture2GoDriver())
+    assert feed(other, NOTIFY_UUID, waited + STATUS_87) == [Battery(87.0)]
+    assert len(batches(feed(other, NOTIFY_UUID, b"\xff" + PACKED_6D + encode(CLEARED) + PACKED_6D * 2))) == 2
+    assert len(batches(feed(other, NOTIFY_UUID, waited))) == 1
+    # A journal that begins behind the answer, and a sensor that gives none.
+    assert batches(driver.feed(NOTIFY_UUID, waited, RX_MONO_NS + 2 * 10**9, RX_UTC_NS)) == []
+    assert len(batches(driver.feed(NOTIFY_UUID, waited, RX_MONO_NS + 4 * 10**9, RX_UTC_NS))) == 1
 
 
 @pytest.mark.parametrize(

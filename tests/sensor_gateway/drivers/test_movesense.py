@@ -97,6 +97,15 @@ def test_times_follow_the_measured_period_and_fall_back_to_the_nominal_one() -> 
     assert wrapped.tolist() == [(1 << 32) - 20, (1 << 32) - 1, 18, 38]
 
 
+def test_a_message_that_comes_twice_counts_once() -> None:
+    driver = MovesenseDriver(52)
+    for t in (1000, 1080):
+        one(driver, HEAD + message(t, 4))
+        (twice,) = feed(driver, NOTIFY_UUID, HEAD + message(t, 4))
+        assert isinstance(twice, Rejected)
+        assert "twice" in twice.reason
+
+
 def test_imu9_leaves_the_magnetometer_aside() -> None:
     driver = MovesenseDriver(104, "IMU9")
     payload = message(5, 8, vectors=3)

@@ -167,12 +167,23 @@ def test_the_factor_comes_from_the_answer_and_outlives_a_reset() -> None:
 @pytest.mark.parametrize(
     ("answer", "word"),
     [("f002050d00", "charger"), ("f002020a00", "MTU"), ("f002020300", "does not support"), ("f002026300", "status 99"),
-     ("0f05", "no answer"), ("f00202000007", "cut off"), ("f002020000050200", "cut off")],
+     ("0f05", "no answer"), ("010205", "by itself"), ("f00202000007", "cut off"), ("f002020000050200", "cut off")],
 )  # fmt: skip
 def test_refused_commands_say_why(answer: str, word: str) -> None:
     (refused,) = feed(PolarDriver(), CONTROL_UUID, bytes.fromhex(answer))
     assert isinstance(refused, Rejected)
     assert word in refused.reason
+
+
+def test_a_message_that_comes_twice_counts_once() -> None:
+    driver, numbers = PolarDriver(), np.full((3, 3), 100)
+    first, later = frame(ACC, S, numbers), frame(ACC, 2 * S, numbers)
+    assert feed(driver, DATA_UUID, first) == feed(driver, DATA_UUID, later) == []
+    (twice,) = feed(driver, DATA_UUID, later)
+    assert isinstance(twice, Rejected)
+    assert "twice" in twice.reason
+    # What waited for the other stream was not given up.
+    assert batches(feed(driver, DATA_UUID, frame(GYRO, S, numbers)))
 
 
 def test_nothing_to_stop_and_already_started_are_no_faults() -> None:
