@@ -1,4 +1,4 @@
-"""Timed samples to records: gaps, orientation, alignment, angles, context, metrics, epochs, rules.
+"""Timed samples to records: intake, orientation, alignment, angles, context, metrics, epochs, rules.
 
 The order in which records leave is fixed by the second they belong to, never by how samples were chunked. `Core` knows no
 sensor clock and no delivery; `pipeline.py` adds those. Longer than other modules: the order of all stages is told in one place.
@@ -22,7 +22,7 @@ from processing.context.transfers import Transfer
 from processing.epochs import RULE_EPOCH_S, MinuteEpochs, RuleEpochs, seconds_of
 from processing.features.align import AlignStage
 from processing.features.gait import Step
-from processing.features.samples import samples_of
+from processing.features.samples import joined, samples_of
 from processing.features.seconds import AlignedBatch, SecondStage
 from processing.features.shaking import shaken_seconds
 from processing.features.tilt import SecondTilt, TiltParams, second_tilt
@@ -150,7 +150,7 @@ class Core:
             restless = False
             while left is not None:
                 left, restless = self._take_next(left, restless, samples, out, ends=ends and i == len(parts))
-        return replace(out, samples=_join(samples))
+        return replace(out, samples=joined(samples))
 
     def _take_next(
         self, part: Oriented, restless: bool, samples: list[Samples], out: CoreOutput, *, ends: bool
@@ -343,10 +343,3 @@ def _parted(part: Oriented, rows: int) -> tuple[Oriented, Oriented | None]:
     if rows == len(q):
         return part, None
     return Oriented(cut(filled, 0, rows), q[:rows]), Oriented(cut(filled, rows, len(q)), q[rows:])
-
-
-def _join(parts: Sequence[Samples]) -> Samples | None:
-    if len(parts) <= 1:
-        return parts[0] if parts else None
-    names = ("t_utc_ns", "q_es", "anterior_tilt_deg", "obliquity_deg", "valid")
-    return Samples(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))

@@ -6,6 +6,8 @@ gyroscope's bias is left in them: over a group it turns some hundredths of a deg
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from processing.features.seconds import AlignedBatch
@@ -33,3 +35,11 @@ def samples_of(filled: Filled, aligned: AlignedBatch, q_es: F64, rows: Rows, chi
     tilt, obliquity = tilt_and_obliquity_deg(rotate(rows, up_in_sensor(q)))
     valid = np.repeat(aligned.valid, size)[received] & ~np.isnan(tilt)
     return Samples(t, q, tilt, obliquity, valid)
+
+
+def joined(parts: Sequence[Samples]) -> Samples | None:
+    """Consecutive pieces as one; None where there is none."""
+    if len(parts) <= 1:
+        return parts[0] if parts else None
+    names = ("t_utc_ns", "q_es", "anterior_tilt_deg", "obliquity_deg", "valid")
+    return Samples(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
