@@ -23,9 +23,10 @@ from processing.features.gait_retro import RetroGait
 from processing.features.seconds import SecondStage
 from processing.features.shaking import shaken_seconds
 from processing.features.tilt import SecondTilt
-from processing.gaps import Filled, GapParams, GapStage
+from processing.gaps import Filled
+from processing.intake import Intake
 from processing.mount_search import MountChange, joined
-from processing.orientation.causal import CausalOrientation, OrientationParams, Oriented
+from processing.orientation.causal import CausalOrientation, Oriented
 from processing.orientation.retro import RetroOrientation
 from processing.rules.study import Study
 from processing.steps import on_feet, seconds_down
@@ -92,7 +93,11 @@ def process_recording(
 
     ``on_samples`` gets each piece of per-sample results as it becomes final; ``progress`` the samples taken so far.
     """
-    core = Core(replace(setup, estimate="settled" if mode == "settled" else "online"), study)
+    core = Core(
+        replace(setup, estimate="settled" if mode == "settled" else "online"),
+        study,
+        every_sample=on_samples is not None,
+    )
     give = on_samples or _ignore
     taken = 0
     all_out = CoreOutput([], None)
@@ -105,7 +110,7 @@ def process_recording(
     for chunk in chunks if retro is None else whole_blocks(chunks, _RETRO_STEP_S):
         taken += len(chunk)
         if retro is not None:
-            retro.take(core.gaps.update(chunk))
+            retro.take(core.intake.update(chunk))
         else:
             if held is not None:
                 _keep(core.update(held), all_out, give)
@@ -113,19 +118,19 @@ def process_recording(
         if progress is not None:
             progress(taken)
     _keep(core.finish(held) if retro is None else retro.finish(), all_out, give)
-    c = core.gaps.counters
+    c = core.intake.counters
     counters = {"samples": taken, "missing": c.missing, "bridged": c.bridged, "not_finite": c.not_finite}
     return ProcessResult(all_out.records, all_out.steps, all_out.transfers, counters)
 
 
 def standing_in(chunks: Iterable[TimedBatch], rate_hz: float, alignment: Alignment, second: I64) -> Bool:
     """Which of the UTC seconds ``second`` (m,) surely hold standing, judged over the whole recording without a neutral pose."""
-    gaps, orientation = GapStage(GapParams(rate_hz)), CausalOrientation(OrientationParams(rate_hz))
-    aligner, seconds = AlignStage(alignment), SecondStage(rate_hz)
-    context = RetroContext(rate_hz=rate_hz)
+    intake = Intake(rate_hz)
+    orientation, context = CausalOrientation(intake.orientation), RetroContext(rate_hz=intake.rate_hz)
+    aligner, seconds = AlignStage(alignment), SecondStage(intake.rate_hz)
     at: list[I64] = [np.empty(0, np.int64)]
-    for chunk in chunks:
-        for part in orientation.update(gaps.update(chunk)):
+    for filled in intake.through(chunks):
+        for part in orientation.update(filled):
             block = seconds.update(aligner.update(part.filled, part.q_es)[0])
             if block is not None:
                 context.add(block)
@@ -179,11 +184,10 @@ class _RetroRun:
     ) -> None:
         self.core, self.give = core, give
         self.alignments = list(alignments)
-        rate = core.setup.rate_hz
-        self.orientation = RetroOrientation(OrientationParams(rate))
+        self.orientation = RetroOrientation(core.intake.orientation)
         core.align.calibrator = self.orientation.calibrator
         known = any(a.has_neutral for a in (core.setup.alignment, *(a for _, a in alignments)))
-        self.context = RetroContext(rate_hz=rate, neutral_known=known)
+        self.context = RetroContext(rate_hz=core.intake.rate_hz, neutral_known=known)
         self.gait = RetroGait()
         self.held: list[_Held] = []
 
@@ -228,6 +232,7 @@ class _RetroRun:
         self.held.append(_Held(light, angles, shaken, tilt, self.core.align.alignment))
 
     def finish(self) -> CoreOutput:
+        self.take(self.core.intake.update(None, last=True))
         self._take_oriented(self.orientation.finish())
         self._hold(self.core.seconds.update(None, last=True))
         records: list[Record] = []

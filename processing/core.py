@@ -1,4 +1,4 @@
-"""Timed samples to records: gaps, orientation, alignment, angles, context, metrics, epochs, rules.
+"""Timed samples to records: intake, orientation, alignment, angles, context, metrics, epochs, rules.
 
 The order in which records leave is fixed by the second they belong to, never by how samples were chunked. `Core` knows no
 sensor clock and no delivery; `pipeline.py` adds those. Longer than other modules: the order of all stages is told in one place.
@@ -22,14 +22,16 @@ from processing.context.transfers import Transfer
 from processing.epochs import RULE_EPOCH_S, MinuteEpochs, RuleEpochs, seconds_of
 from processing.features.align import AlignStage
 from processing.features.gait import Step
-from processing.features.seconds import SecondStage
+from processing.features.samples import joined, samples_of
+from processing.features.seconds import AlignedBatch, SecondStage
 from processing.features.shaking import shaken_seconds
 from processing.features.tilt import SecondTilt, TiltParams, second_tilt
 from processing.frames import tilt_and_obliquity_deg
-from processing.gaps import Filled, GapParams, GapStage, cut
+from processing.gaps import Filled, cut
+from processing.intake import Intake
 from processing.metrics import metrics_of
 from processing.notices import Notices
-from processing.orientation.causal import CausalOrientation, OrientationParams, Oriented
+from processing.orientation.causal import CausalOrientation, Oriented
 from processing.orientation.settled import SettledOrientation
 from processing.rules.dose import DoseMeter
 from processing.rules.study import Study, study_hash
@@ -54,7 +56,7 @@ Estimate = Literal["online", "settled"]
 """Causal orientation, or one that waits up to 10 s for what follows (`orientation/settled.py`)."""
 
 _NOT_WORN = POSTURE_CODE["not_worn"]
-_PLAIN = ("gaps", "orientation", "align", "wearing", "seconds", "context", "steps", "strides", "coach", "dose")
+_PLAIN = ("intake", "orientation", "align", "wearing", "seconds", "context", "steps", "strides", "coach", "dose")
 _STAGES = {name: name for name in _PLAIN} | {
     "rule_epochs": "_rule_epochs",
     "minutes": "_minutes",
@@ -89,11 +91,11 @@ class CoreOutput:
 class Core:
     """Params / State / update over all stages; see the module."""
 
-    def __init__(self, setup: CoreSetup, study: Study) -> None:
+    def __init__(self, setup: CoreSetup, study: Study, *, every_sample: bool = False) -> None:
+        """``every_sample``: outputs have the angles of all received samples, not of the rows that are computed with."""
         self.setup, self.study, self.study_hash = setup, study, study_hash(study)
-        rate = setup.rate_hz
-        self.gaps = GapStage(GapParams(rate))
-        params = OrientationParams(rate)
+        self.intake = Intake(setup.rate_hz, every_sample=every_sample)
+        rate, params = self.intake.rate_hz, self.intake.orientation
         self.orientation: CausalOrientation | SettledOrientation = (
             CausalOrientation(params) if setup.estimate == "online" else SettledOrientation(params)
         )
@@ -117,14 +119,14 @@ class Core:
 
     def update(self, timed: TimedBatch, *, live: bool = False) -> CoreOutput:
         """Take samples later than all before; gives what became final. ``live`` asks for causal angles at once."""
-        filled = self.gaps.update(timed)
+        filled = self.intake.update(timed)
         out = self.update_filled(filled)
         if live and isinstance(self.orientation, SettledOrientation):
             return replace(out, live=self._causal(filled, self.orientation.causal))
         return replace(out, live=out.samples) if live else out
 
     def update_filled(self, filled: Filled) -> CoreOutput:
-        """As `update`, of samples that `gaps` has seen."""
+        """As `update`, of samples that `intake` has seen."""
         return self._take(self.orientation.update(filled))
 
     def finish(self, timed: TimedBatch | None = None) -> CoreOutput:
@@ -132,7 +134,7 @@ class Core:
 
         ``timed`` are its last samples if they have not been taken yet: their last second then needs no round of its own.
         """
-        parts = [] if timed is None else self.orientation.update(self.gaps.update(timed))
+        parts = self.orientation.update(self.intake.update(timed, last=True))
         out = self._take([*parts, *self.orientation.finish()], ends=True)
         self._take_block(self.seconds.update(None, last=True), out)
         out.steps.extend(self.steps.finish())
@@ -148,7 +150,7 @@ class Core:
             restless = False
             while left is not None:
                 left, restless = self._take_next(left, restless, samples, out, ends=ends and i == len(parts))
-        return replace(out, samples=_join(samples))
+        return replace(out, samples=joined(samples))
 
     def _take_next(
         self, part: Oriented, restless: bool, samples: list[Samples], out: CoreOutput, *, ends: bool
@@ -198,7 +200,7 @@ class Core:
                     stage.restore(state)
                 return found_ns
         self._announce(piece)
-        samples.append(Samples(aligned.t_utc_ns, q, aligned.anterior_tilt_deg, aligned.obliquity_deg, aligned.valid))
+        samples.append(self._samples(piece.filled, aligned, q))
         if block is not None:
             self._take_heard(block, context, out)
         return None
@@ -224,7 +226,11 @@ class Core:
         self._announce(part)
         aligned, q = self.align.update(part.filled, part.q_es)
         block = self.seconds.update(aligned, last=last)
-        return block, Samples(aligned.t_utc_ns, q, aligned.anterior_tilt_deg, aligned.obliquity_deg, aligned.valid)
+        return block, self._samples(part.filled, aligned, q)
+
+    def _samples(self, filled: Filled, aligned: AlignedBatch, q_es: F64) -> Samples:
+        rows = self.align.rows_at(int(filled.t_utc_ns[0])) if len(filled.t_utc_ns) else self.align.alignment.r_ps
+        return samples_of(filled, aligned, q_es, rows, self.setup.rate_hz)
 
     def _announce(self, part: Oriented) -> None:
         """Tell what samples bring with them: holes, corrections, the alignment at the start."""
@@ -337,10 +343,3 @@ def _parted(part: Oriented, rows: int) -> tuple[Oriented, Oriented | None]:
     if rows == len(q):
         return part, None
     return Oriented(cut(filled, 0, rows), q[:rows]), Oriented(cut(filled, rows, len(q)), q[rows:])
-
-
-def _join(parts: Sequence[Samples]) -> Samples | None:
-    if len(parts) <= 1:
-        return parts[0] if parts else None
-    names = ("t_utc_ns", "q_es", "anterior_tilt_deg", "obliquity_deg", "valid")
-    return Samples(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))

@@ -35,16 +35,17 @@ _UPRIGHT: Final = frozenset(POSTURE_CODE.values()) - {POSTURE_CODE["lying"], _NO
 
 
 class Seconds(NamedTuple):
-    """m judged seconds in columns: posture codes, confidence, how many samples were valid and settling, whether a vehicle shook.
+    """m judged seconds in columns: posture codes, confidence, how many rows were valid (by how much of them was received) and settling,
+    whether a vehicle shook.
 
-    ``tilt_deg`` and ``obliquity_deg`` hold the angles of valid samples: of second i the rows ``at[i]:at[i + 1]``. What lies
+    ``tilt_deg`` and ``obliquity_deg`` hold the angles of valid rows: of second i the rows ``at[i]:at[i + 1]``. What lies
     before ``at[0]`` and after ``at[m]`` belongs to others.
     """
 
     second: list[int]
     posture: list[int]
     confidence: list[float]
-    valid: list[int]
+    valid: list[int] | list[float]
     settling: list[int]
     shaken: list[bool]
     at: list[int]
@@ -112,12 +113,12 @@ def _joined(parts: Sequence[Seconds]) -> Seconds:
     return Seconds(second, posture, confidence, valid, settling, shaken, at, tilt, obliquity)
 
 
-def seconds_of(block: SecondBlock, context: ContextBlock, valid: I64, settling: I64, shaken: Bool) -> Seconds:
-    """The judged seconds of a block; ``valid``, ``settling`` (m,) count samples, ``shaken`` (m,) tells of a vehicle."""
+def seconds_of(block: SecondBlock, context: ContextBlock, valid: I64 | F64, settling: I64, shaken: Bool) -> Seconds:
+    """The judged seconds of a block; ``valid``, ``settling`` (m,) as `SecondTilt` has them, ``shaken`` (m,) tells of a vehicle."""
     tilt, obliquity, at = block.anterior_tilt_deg, block.obliquity_deg, block.start
     if not block.valid.all():
         tilt, obliquity = tilt[block.valid], obliquity[block.valid]
-        at = np.concatenate(([0], np.cumsum(valid)))
+        at = np.concatenate(([0], np.cumsum(block.valid)))[block.start]
     return Seconds(
         block.second.tolist(),
         context.posture.tolist(),

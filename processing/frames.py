@@ -109,6 +109,15 @@ def multiply(p: F64, q: F64) -> F64:
     return out
 
 
+def turned_by(turn_rad: F64) -> F64:
+    """Unit quaternions (n, 4) of rotation vectors (n, 3) [rad]."""
+    half = 0.5 * np.sqrt(np.sum(turn_rad * turn_rad, axis=1))
+    out = np.empty((len(turn_rad), 4))
+    out[:, 0] = np.cos(half)
+    out[:, 1:] = 0.5 * np.sinc(half / np.pi)[:, None] * turn_rad
+    return out
+
+
 def rotate_by(q: F64, v: F64) -> F64:
     """Turn vectors (n, 3) by unit quaternions (n, 4)."""
     w, x, y, z = q[:, 0], q[:, 1], q[:, 2], q[:, 3]

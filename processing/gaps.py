@@ -9,11 +9,14 @@ Samples that are not finite are dropped here and thereby become a gap.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from processing.types import F64, I64, NS_PER_S, Bool, TimedBatch
+
+T = TypeVar("T", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +37,23 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class Within:
+    """The samples of m groups of k (`grouping.py`), a column each: times (m, k), rates (m, k, 3), and which were received (m, k)."""
+
+    t_utc_ns: I64
+    gyr_rps: F64
+    real: Bool
+
+    def part(self, lo: int, hi: int) -> Within:
+        """Those of groups lo to hi."""
+        return Within(self.t_utc_ns[lo:hi], self.gyr_rps[lo:hi], self.real[lo:hi])
+
+
+@dataclass(frozen=True, slots=True)
 class Filled:
-    """Samples ready for the filter. ``real`` marks received ones; before row ``breaks[i]`` the filter must re-level
-    (``breaks`` belong to ``gaps``).
+    """Rows ready for the filter: samples, or groups of them. ``real`` marks received ones; before row ``breaks[i]`` the filter must
+    re-level (``breaks`` belong to ``gaps``). ``clipped`` marks rows under the sway of a reading at the end of its range;
+    ``share`` (n,) is how much of a row was received, 0..1.
     """
 
     t_utc_ns: I64
@@ -45,16 +62,23 @@ class Filled:
     real: Bool | None  # None: all of them
     breaks: list[int]
     gaps: list[Gap]
+    clipped: Bool | None = None  # None: none of them
+    share: F64 | None = None  # None: all of each row that is real
+    within: Within | None = None  # None: not asked for, or rows are samples
 
     def snapshot(self) -> dict[str, Any]:
         gaps = [[g.from_ns, g.to_ns, g.missing] for g in self.gaps]
-        arrays = [self.t_utc_ns, self.acc_mps2, self.gyr_rps, self.real]
-        return {"arrays": arrays, "breaks": self.breaks, "gaps": gaps}
+        arrays = [self.t_utc_ns, self.acc_mps2, self.gyr_rps, self.real, self.clipped, self.share]
+        w = self.within
+        within = None if w is None else [w.t_utc_ns, w.gyr_rps, w.real]
+        return {"arrays": arrays, "breaks": self.breaks, "gaps": gaps, "within": within}
 
     @classmethod
     def restored(cls, state: dict[str, Any]) -> Filled:
-        t, acc, gyr, real = state["arrays"]
-        return cls(t, acc, gyr, real, list(state["breaks"]), [Gap(*g) for g in state["gaps"]])
+        t, acc, gyr, real, clipped, share = state["arrays"]
+        within = None if state["within"] is None else Within(*state["within"])
+        gaps = [Gap(*g) for g in state["gaps"]]
+        return cls(t, acc, gyr, real, list(state["breaks"]), gaps, clipped, share, within)
 
 
 NOTHING: Final = Filled(np.empty(0, np.int64), np.empty((0, 3)), np.empty((0, 3)), None, [], [])
@@ -145,16 +169,39 @@ def join(parts: list[Filled]) -> Filled:
     for p in parts:
         breaks += [offset + b for b in p.breaks]
         offset += len(p.t_utc_ns)
-    real = None
-    if any(p.real is not None for p in parts):
-        real = np.concatenate([np.ones(len(p.t_utc_ns), bool) if p.real is None else p.real for p in parts])
+    within = None
+    if parts[0].within is not None:
+        kept = [p.within for p in parts if p.within is not None]
+        within = Within(
+            np.concatenate([w.t_utc_ns for w in kept]),
+            np.concatenate([w.gyr_rps for w in kept]),
+            np.concatenate([w.real for w in kept]),
+        )
     return Filled(
         np.concatenate([p.t_utc_ns for p in parts]),
         np.concatenate([p.acc_mps2 for p in parts]),
         np.concatenate([p.gyr_rps for p in parts]),
-        real,
+        _joined_column([p.real for p in parts], parts, otherwise=True),
         breaks,
         [g for p in parts for g in p.gaps],
+        _joined_column([p.clipped for p in parts], parts, otherwise=False),
+        _joined_column([p.share for p in parts], parts, otherwise=1.0),
+        within,
+    )
+
+
+def _joined_column(
+    columns: list[NDArray[T] | None], parts: list[Filled], *, otherwise: bool | float
+) -> NDArray[T] | None:
+    """A column that pieces may lack; None where all do."""
+    given = [c for c in columns if c is not None]
+    if not given:
+        return None
+    return np.concatenate(
+        [
+            np.full(len(p.t_utc_ns), otherwise, given[0].dtype) if c is None else c
+            for c, p in zip(columns, parts, strict=True)
+        ]
     )
 
 
@@ -168,4 +215,7 @@ def cut(filled: Filled, lo: int, hi: int) -> Filled:
         None if filled.real is None else filled.real[lo:hi],
         [b - lo for b, _ in inside],
         [g for _, g in inside],
+        None if filled.clipped is None else filled.clipped[lo:hi],
+        None if filled.share is None else filled.share[lo:hi],
+        None if filled.within is None else filled.within.part(lo, hi),
     )

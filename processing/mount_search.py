@@ -21,13 +21,10 @@ from processing.alignment.static import Alignment, record
 from processing.context.stage import ContextStage
 from processing.features.align import AlignStage
 from processing.features.seconds import SecondStage
-from processing.gaps import GapParams, GapStage
-from processing.orientation.causal import CausalOrientation, OrientationParams
-from processing.types import I64, NS_PER_S, Bool, SecondBlock, TimedBatch
+from processing.intake import Intake
+from processing.orientation.causal import CausalOrientation
+from processing.types import NS_PER_S, SecondBlock, TimedBatch
 from processing.wearing import holding
-
-HALVED_FROM_HZ = 80.0
-"""Below, pairs of samples would be too few for steps; at 50 Hz orientation is as accurate as at 100."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +42,10 @@ def find_mounts(
 
     ``chosen``: from which UTC instant [ns] on a person put another one in force, in order of time.
     """
-    pieces = long_chunks(chunks)
-    if rate_hz >= HALVED_FROM_HZ:
-        # How a clip sits is a question of seconds: half the samples answer it in hardly more than half the time.
-        pieces, rate_hz = pairs(pieces, rate_hz), rate_hz / 2
-    gaps, orientation = GapStage(GapParams(rate_hz)), CausalOrientation(OrientationParams(rate_hz))
-    aligner, seconds = AlignStage(alignment), SecondStage(rate_hz)
-    context, slip = ContextStage(rate_hz=rate_hz, neutral_known=alignment.has_neutral), SlipStage()
+    intake = Intake(rate_hz)
+    orientation = CausalOrientation(intake.orientation)
+    aligner, seconds = AlignStage(alignment), SecondStage(intake.rate_hz)
+    context, slip = ContextStage(rate_hz=intake.rate_hz, neutral_known=alignment.has_neutral), SlipStage()
     notes: list[SlipNote] = []
     waiting = list(chosen)
 
@@ -60,8 +54,8 @@ def find_mounts(
             # The clip's own axes are compared, so an alignment may stay whatever is found.
             notes.extend(slip.update(block, context.update(block), aligner.alignment))
 
-    for chunk in pieces:
-        for part in orientation.update(gaps.update(chunk)):
+    for filled in intake.through(long_chunks(chunks)):
+        for part in orientation.update(filled):
             for piece, new, complete in holding(part, waiting):
                 if complete:
                     take(seconds.update(None, last=True))
@@ -72,36 +66,6 @@ def find_mounts(
                 take(seconds.update(aligner.update(piece.filled, piece.q_es)[0]))
     take(seconds.update(None, last=True))
     return backdated(notes, alignment, [from_ns for from_ns, _ in chosen])
-
-
-def pairs(chunks: Iterable[TimedBatch], rate_hz: float) -> Iterator[TimedBatch]:
-    """Means of two samples each, at half the rate; never over a hole, whose last odd sample is left out."""
-    rest: TimedBatch | None = None
-    for chunk in chunks:
-        batch = chunk if rest is None else joined([rest, chunk])
-        n = len(batch)
-        if not n:
-            continue
-        one, other, odd = _couples(np.diff(batch.t_utc_ns) > 1.5 / rate_hz * NS_PER_S)
-        rest = _part(batch, slice(n - 1, n)) if odd else None
-        t, acc, gyr = batch.t_utc_ns, batch.acc_mps2, batch.gyr_rps
-        mid = t[one] + (t[other] - t[one]) // 2
-        yield TimedBatch(mid, (acc[one] + acc[other]) / 2, (gyr[one] + gyr[other]) / 2)
-
-
-def _couples(breaks: Bool) -> tuple[slice | I64, slice | I64, bool]:
-    """First and second rows of the pairs among n samples with ``breaks`` (n - 1,) between them; whether the last is left over."""
-    n = len(breaks) + 1
-    if not breaks.any():
-        return slice(0, n - n % 2, 2), slice(1, n, 2), n % 2 == 1
-    starts = np.concatenate([[0], np.flatnonzero(breaks) + 1])
-    place = np.arange(n) - np.repeat(starts, np.diff(np.append(starts, n)))
-    first = np.flatnonzero((place[:-1] % 2 == 0) & ~breaks)
-    return first, first + 1, bool(place[-1] % 2 == 0)
-
-
-def _part(batch: TimedBatch, rows: slice) -> TimedBatch:
-    return TimedBatch(batch.t_utc_ns[rows], batch.acc_mps2[rows], batch.gyr_rps[rows])
 
 
 def long_chunks(chunks: Iterable[TimedBatch], samples: int = 30_000) -> Iterator[TimedBatch]:

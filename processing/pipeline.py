@@ -106,9 +106,11 @@ class Told:
 class Pipeline:
     """See the module. Bit-identical for any grouping of batches and any snapshot and restore between them."""
 
-    def __init__(self, setup: StreamSetup, study: Study) -> None:
+    def __init__(self, setup: StreamSetup, study: Study, *, every_sample: bool = False) -> None:
+        """``every_sample``: parts have the angles of all received samples (`Core`)."""
         self.setup = setup
-        self.core = Core(CoreSetup(setup.wearer, setup.sensor, setup.rate_hz, setup.alignment, setup.estimate), study)
+        of_stream = CoreSetup(setup.wearer, setup.sensor, setup.rate_hz, setup.alignment, setup.estimate)
+        self.core = Core(of_stream, study, every_sample=every_sample)
         self.timebase = StretchTimebase(TimebaseParams(), setup.clock, setup.seq_bits, setup.rate_hz)
         self._ordinal = 0
         self._received = 0
@@ -145,13 +147,13 @@ class Pipeline:
         """
         timed, notes, dated = self.timebase.update_stretch(stretch, [t.row for t in told])
         self._note(notes)
-        before, received = self.core.gaps.counters.missing, self._received
-        filled = NOTHING if timed is None else self.core.gaps.update(timed)
+        before, received = self.core.intake.counters.missing, self._received
+        filled = NOTHING if timed is None else self.core.intake.update(timed)
         out = self.core.update_filled(filled) if timed is not None else CoreOutput([], None)
         records = out.records
         for t, samples in zip(told, dated, strict=True):
             seen_ns = None if timed is None or not samples else int(timed.t_utc_ns[samples - 1])
-            holes = sum(gap.missing for gap in filled.gaps if seen_ns is not None and gap.to_ns <= seen_ns)
+            holes = sum(gap.missing for gap in self.core.intake.found if seen_ns is not None and gap.to_ns <= seen_ns)
             self._received = received + t.row
             records = records + self._hear(t.status, t.t_utc_ns, before + holes)
         self._received = received + len(stretch.sizes)
@@ -182,7 +184,7 @@ class Pipeline:
         elif isinstance(control, COACH_CONTROLS):
             records += self.core.coach.control(control, t_utc_ns)
         else:
-            records += self._hear(control, t_utc_ns, self.core.gaps.counters.missing)
+            records += self._hear(control, t_utc_ns, self.core.intake.counters.missing)
         return self._number(records)
 
     def finish(self) -> Output:

@@ -112,7 +112,8 @@ class SecondBlock:
     in pelvis axes; ``acc_up_mps2`` (n,): vertical acceleration with gravity removed. Only complete seconds come, each once
     and in order, and every update gives the same result however they are grouped. ``gap_before`` (m,) is true where the
     signal was interrupted since the previous second (`gaps.py`); ``clipped`` (m,) where readings stood at the end of their
-    range now or shortly before (`clipping.py`), None for nowhere.
+    range now or shortly before (`clipping.py`), None for nowhere. A row is a sample or a group of them (`grouping.py`), of which
+    ``share`` (n,) was received, None for all; ``rate_hz`` is that of rows.
     """
 
     second: I64
@@ -128,10 +129,11 @@ class SecondBlock:
     gap_before: Bool
     rate_hz: float
     clipped: Bool | None = None
+    share: F64 | None = None
 
     @property
     def count(self) -> I64:
-        """Samples of each second (m,)."""
+        """Rows of each second (m,)."""
         return self.start[1:] - self.start[:-1]
 
 

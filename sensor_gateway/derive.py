@@ -27,7 +27,7 @@ from sensor_gateway.drivers.base import Battery, Driver, EndOfStream, Received, 
 from sensor_gateway.spool.block import Logged
 from sensor_gateway.spool.journal import CONTROL
 
-STATE: Final = 2
+STATE: Final = 3
 """What a state means; 1 had no number. Raise it with every change of what driver or pipeline hold or compute: a state from before
 is then refused and the journal computed again, instead of going on from numbers that meant something else.
 """
@@ -82,11 +82,15 @@ def recipe(sensor: Sensor, study: Study, driver: Driver, worn: Alignment | None 
 class Deriver:
     """Driver and pipeline of one sensor between two journal entries. Not thread-safe."""
 
-    def __init__(self, recipe: Recipe, corrections: Mapping[int, Alignment] | None = None) -> None:
-        """``corrections``: alignments by the instant from which they hold instead of what came into force then."""
+    def __init__(
+        self, recipe: Recipe, corrections: Mapping[int, Alignment] | None = None, *, every_sample: bool = False
+    ) -> None:
+        """``corrections``: alignments by the instant from which they hold instead of what came into force then. ``every_sample``: as
+        `processing.pipeline.Pipeline`.
+        """
         self._driver = recipe.driver
         self._driver.reset()
-        self._pipeline = Pipeline(recipe.setup, recipe.study)
+        self._pipeline = Pipeline(recipe.setup, recipe.study, every_sample=every_sample)
         self._pipeline.correct(corrections or {})
         self._batches: list[ImuBatch] = []
         self._ended = True  # nothing to finish yet

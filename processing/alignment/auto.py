@@ -20,8 +20,8 @@ from processing.alignment.gait_window import HOP_S, WINDOW_S, GaitWindow, Window
 from processing.alignment.static import Mount
 from processing.alignment.walking import MIN_SIGN, WalkingHeading, heading_of
 from processing.frames import up_in_sensor
-from processing.gaps import GapParams, GapStage
-from processing.orientation.causal import CausalOrientation, OrientationParams
+from processing.intake import Intake
+from processing.orientation.causal import CausalOrientation
 from processing.types import F64, I64, NS_PER_S, Bool, TimedBatch
 
 
@@ -90,15 +90,12 @@ def _spread(x: F64, first: I64, count: I64) -> F64:
 
 def survey(chunks: Iterable[TimedBatch], rate_hz: float) -> Survey:
     """Go through a recording (strictly increasing times) with gaps and causal orientation handled as everywhere."""
-    gaps, orientation, stage = (
-        GapStage(GapParams(rate_hz)),
-        CausalOrientation(OrientationParams(rate_hz)),
-        SurveyStage(),
-    )
+    intake, stage = Intake(rate_hz), SurveyStage()
+    orientation = CausalOrientation(intake.orientation)
     held: list[F64] = []
     times = np.empty(0, np.int64)
-    for chunk in chunks:
-        for part in orientation.update(gaps.update(chunk)):
+    for filled in intake.through(chunks):
+        for part in orientation.update(filled):
             new = [part.filled.acc_mps2, part.filled.gyr_rps, up_in_sensor(part.q_es)]
             held = [np.concatenate(pair) for pair in zip(held, new, strict=True)] if held else new
             times = np.concatenate([times, part.filled.t_utc_ns])
@@ -115,10 +112,11 @@ def oriented(chunks: Iterable[TimedBatch], rate_hz: float, from_utc_ns: int) -> 
     """Specific force, rate and causal up in sensor axes (n, 3) of the samples from ``from_utc_ns`` on; what is before settles
     the filter.
     """
-    gaps, orientation = GapStage(GapParams(rate_hz)), CausalOrientation(OrientationParams(rate_hz))
+    intake = Intake(rate_hz)
+    orientation = CausalOrientation(intake.orientation)
     held: list[tuple[F64, F64, F64]] = [(np.empty((0, 3)), np.empty((0, 3)), np.empty((0, 3)))]
-    for chunk in chunks:
-        for part in orientation.update(gaps.update(chunk)):
+    for filled in intake.through(chunks):
+        for part in orientation.update(filled):
             keep = part.filled.t_utc_ns >= from_utc_ns
             held.append((part.filled.acc_mps2[keep], part.filled.gyr_rps[keep], up_in_sensor(part.q_es)[keep]))
     acc, gyr, up = (np.concatenate(column) for column in zip(*held, strict=True))

@@ -6,13 +6,12 @@ An alignment with a neutral pose holds what the uncorrected sensor read in it. O
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from processing.alignment.static import Alignment
-from processing.features.clipping import ClipStage
 from processing.features.seconds import AlignedBatch
 from processing.frames import Rows, component, rotate, tilt_and_obliquity_deg, up_in_sensor
 from processing.gaps import Filled
@@ -31,13 +30,12 @@ class AlignStage:
     alignment: Alignment
     calibrator: Calibrator | None = None
     settle_s: float = 2.0
-    clips: ClipStage = field(default_factory=ClipStage)
     _turned: tuple[Alignment, Correction, Rows] | None = None  # the last answer of `rows`
     _settled_from_ns: int = 0
     _started: bool = False
 
     def update(self, filled: Filled, q_es: F64) -> tuple[AlignedBatch, F64]:
-        """Received samples only (bridged rows have served the filter), and their quaternions (n, 4)."""
+        """Received rows only (bridged ones have served the filter), and their quaternions (n, 4)."""
         t, acc, gyr = filled.t_utc_ns, filled.acc_mps2, filled.gyr_rps
         hold_ns = round(self.settle_s * NS_PER_S)
         valid = np.ones(len(t), dtype=bool)
@@ -50,11 +48,12 @@ class AlignStage:
             self._settled_from_ns = int(t[i]) + hold_ns
             gap_at[i] = True
             valid[i:] &= t[i:] >= self._settled_from_ns
+        clipped = np.zeros(len(t), dtype=bool) if filled.clipped is None else filled.clipped
+        share = np.ones(len(t)) if filled.share is None else filled.share
         if filled.real is not None:
             t, acc, gyr, q_es = t[filled.real], acc[filled.real], gyr[filled.real], q_es[filled.real]
-            valid, gap_at = valid[filled.real], gap_at[filled.real]
-        marked = self.clips.update(t, acc, gyr)
-        clipped = np.zeros(len(t), dtype=bool) if marked is None else marked
+            valid, gap_at, clipped = valid[filled.real], gap_at[filled.real], clipped[filled.real]
+            share = share[filled.real]
         rows = self.alignment.r_ps
         if len(t) and self.calibrator is not None:
             rows, acc = self.rows_at(int(t[0])), self.calibrator.at(int(t[0])).apply(acc)
@@ -64,7 +63,7 @@ class AlignStage:
         valid &= ~np.isnan(tilt)
         acc_up = component(acc, up_s) - GRAVITY_MPS2
         acc_p, gyr_p = rotate(rows, acc), rotate(rows, gyr)
-        return AlignedBatch(t, acc_p, gyr_p, up_p, acc_up, tilt, obliquity, valid, gap_at, clipped), q_es
+        return AlignedBatch(t, acc_p, gyr_p, up_p, acc_up, tilt, obliquity, valid, gap_at, clipped, share), q_es
 
     def rows_at(self, t_utc_ns: int) -> Rows:
         """Sensor to pelvis for samples corrected as holds at a time: the neutral pose stays zero."""
@@ -101,11 +100,10 @@ class AlignStage:
         return [] if self.calibrator is None else self.calibrator.take_new()
 
     def snapshot(self) -> dict[str, Any]:
-        return {"settled_from_ns": self._settled_from_ns, "started": self._started, "clips": self.clips.snapshot()}
+        return {"settled_from_ns": self._settled_from_ns, "started": self._started}
 
     def restore(self, state: dict[str, Any]) -> None:
         self._settled_from_ns, self._started = state["settled_from_ns"], state["started"]
-        self.clips.restore(state["clips"])
 
 
 def _kept_zero(r_ps: Rows, correction: Correction) -> Rows:

@@ -5,8 +5,11 @@ rise, the smoothed time derivative of ``vertical - 0.75 anterior`` acceleration 
 within 0.02 s of the contact, where the acceleration's own peak comes 0.09-0.14 s late and wanders with speed. The weight is
 not critical (0.5 to 1.5 serve as well). Horizontal axes are the pelvis axes levelled by "up", so a clip that leans does no harm.
 
-Samples are averaged in cells of 40 ms on the UTC grid, so that lost packets, sampling rate and chunking do not matter: every
-result depends on the cells around it only. Missing cells up to ``BRIDGE_CELLS`` are drawn straight; a longer hole ends the signal.
+Rows are averaged in cells of 40 ms on the UTC grid, so that lost packets, sampling rate and chunking do not matter: every
+result depends on the cells around it only. At some 50 rows a second a cell holds two of them, now and then one or three. A row tells
+of the time since the row before it, so the first one of a cell is shared with the cell before where both lie in one second: counted whole,
+rows of 52 or 57 Hz make the time from step to step 6 or 7 ms uncertain, shared 3 ms. A single sample tells of its own moment, so half
+a row is added to what is found. Missing cells up to ``BRIDGE_CELLS`` are drawn straight; a longer hole ends the signal.
 """
 
 from __future__ import annotations
@@ -18,10 +21,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from processing.runs import first_rows, lengths, rises
-from processing.types import F64, GRAVITY_MPS2, I64, SecondBlock
+from processing.types import F64, GRAVITY_MPS2, I64, NS_PER_S, SecondBlock
 
 CELL_NS: Final = 40_000_000
 CELL_S: Final = CELL_NS / 1e9
+_CELLS_A_SECOND: Final = NS_PER_S // CELL_NS
 BRIDGE_CELLS: Final = 25
 """A hole of up to a second holds at most two steps; beyond it the rhythm is lost anyway."""
 REACH_CELLS: Final = 8
@@ -58,11 +62,13 @@ class RiseStage:
     _end: int = 0  # absolute number of the cell that comes next
     _braking: F64 = field(default_factory=lambda: np.empty(0))
     _lateral: F64 = field(default_factory=lambda: np.empty(0))
+    _half_row_ns: int = 0
 
     def update(self, block: SecondBlock) -> list[Candidate]:
         """Candidates that became certain, in order of time. Holes are found by time, not by ``gap_before``."""
         if not len(block.t_utc_ns):
             return []
+        self._half_row_ns = round(0.5 * _row_ns(block))
         cell, braking, lateral = _cells(block)
         before = cell[0] - 1 if not len(self._braking) else self._end - 1
         hole = rises(cell, before) - 1
@@ -118,14 +124,20 @@ class RiseStage:
         inner = rise[1:-1]
         peak = np.flatnonzero((inner >= MIN_RISE_MPS3) & (inner > rise[:-2]) & (inner >= rise[2:]))
         first = end - len(braking) + REACH_CELLS
-        return _candidates(first, rise, lateral, peak)
+        return _candidates(first * CELL_NS + self._half_row_ns, rise, lateral, peak)
 
     def snapshot(self) -> dict[str, Any]:
-        return {"end": self._end, "braking": self._braking.copy(), "lateral": self._lateral.copy()}
+        signal = {"braking": self._braking.copy(), "lateral": self._lateral.copy()}
+        return {"end": self._end, "half_row_ns": self._half_row_ns, **signal}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self._end = int(state["end"])
+        self._end, self._half_row_ns = int(state["end"]), int(state["half_row_ns"])
         self._braking, self._lateral = np.array(state["braking"]), np.array(state["lateral"])
+
+
+def _row_ns(block: SecondBlock) -> float:
+    """The time that a row tells of, a cell at most."""
+    return min(float(CELL_NS), NS_PER_S / block.rate_hz)
 
 
 def _cells(block: SecondBlock) -> tuple[I64, F64, F64]:
@@ -133,15 +145,24 @@ def _cells(block: SecondBlock) -> tuple[I64, F64, F64]:
     cell = block.t_utc_ns // CELL_NS
     at = first_rows(cell)
     n = lengths(at, len(cell))
+    number = cell[at]
+    early = np.maximum(0.0, 1.0 - (block.t_utc_ns[at] - number * CELL_NS) / _row_ns(block))
+    lent = np.append(np.where((np.diff(number) == 1) & (number[1:] % _CELLS_A_SECOND != 0), early[1:], 0.0), 0.0)
+    early = np.minimum(early, n + lent - 0.5)  # something is left of every cell
+    weight = n - early + lent
+
+    def mean(x: F64) -> F64:
+        first = x[at]
+        out: F64 = (np.add.reduceat(x, at) - early * first + lent * np.append(first[1:], 0.0)) / weight
+        return out
+
     forward, rightward = block.up_p[:, 0][at], block.up_p[:, 2][at]
-    vertical = np.add.reduceat(block.acc_up_mps2, at) / n
-    anterior = np.add.reduceat(block.acc_p_mps2[:, 0], at) / n
-    right = np.add.reduceat(block.acc_p_mps2[:, 2], at) / n
-    weight = vertical + GRAVITY_MPS2
+    vertical, anterior, right = (mean(x) for x in (block.acc_up_mps2, block.acc_p_mps2[:, 0], block.acc_p_mps2[:, 2]))
+    upward = vertical + GRAVITY_MPS2
     # Levelled: what lies along up is taken out, and the rest scaled to the axis' horizontal part (not below 1/5: lying).
-    anterior = (anterior - weight * forward) / np.sqrt(np.maximum(1.0 - forward * forward, 0.04))
-    right = (right - weight * rightward) / np.sqrt(np.maximum(1.0 - rightward * rightward, 0.04))
-    return cell[at], vertical - _ANTERIOR_WEIGHT * anterior, right
+    anterior = (anterior - upward * forward) / np.sqrt(np.maximum(1.0 - forward * forward, 0.04))
+    right = (right - upward * rightward) / np.sqrt(np.maximum(1.0 - rightward * rightward, 0.04))
+    return number, vertical - _ANTERIOR_WEIGHT * anterior, right
 
 
 def _derivative(x: F64, count: int) -> F64:
@@ -155,13 +176,13 @@ def _derivative(x: F64, count: int) -> F64:
     return total / _WEIGHTS_S
 
 
-def _candidates(first_cell: int, rise: F64, lateral: F64, peak: I64) -> list[Candidate]:
+def _candidates(first_ns: int, rise: F64, lateral: F64, peak: I64) -> list[Candidate]:
     """The peaks' times between cells by a parabola through three of them; the sway around each."""
     if not len(peak):
         return []
     a, b, c = rise[peak], rise[peak + 1], rise[peak + 2]
     offset = 0.5 * (a - c) / (a - 2.0 * b + c)
-    t_utc_ns = (first_cell + peak) * CELL_NS + np.rint((0.5 + offset) * CELL_NS).astype(np.int64)
+    t_utc_ns = first_ns + peak * CELL_NS + np.rint((0.5 + offset) * CELL_NS).astype(np.int64)
     before, after = (np.add.reduce(lateral[cells + peak], axis=0) for cells in (_BEFORE, _AFTER))
     sway = (before - after) / len(_BEFORE)
     return list(starmap(Candidate, zip(t_utc_ns.tolist(), b.tolist(), sway.tolist(), strict=True)))

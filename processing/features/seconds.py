@@ -18,7 +18,7 @@ from processing.types import F64, I64, NS_PER_S, Bool, SecondBlock
 @dataclass(frozen=True, slots=True)
 class AlignedBatch:
     """Per-sample quantities in pelvis axes; see `SecondBlock` for the meaning. ``gap_at`` marks the first sample after
-    an interruption, ``clipped`` those under the sway of a reading at the end of its range.
+    an interruption, ``clipped`` those under the sway of a reading at the end of its range; ``share`` is how much of each was received.
     """
 
     t_utc_ns: I64
@@ -31,6 +31,7 @@ class AlignedBatch:
     valid: Bool
     gap_at: Bool
     clipped: Bool
+    share: F64
 
     def arrays(self) -> list[Any]:
         return [getattr(self, name) for name in _NAMES]
@@ -47,6 +48,7 @@ _NAMES = (
     "valid",
     "gap_at",
     "clipped",
+    "share",
 )
 
 
@@ -77,12 +79,26 @@ class SecondStage:
         head = [a[:cut] for a in arrays]
         second = second[:cut]
         first = first_rows(second)
-        t, acc, gyr, up, acc_up, tilt, obliquity, valid, gap_at, marked = head
+        t, acc, gyr, up, acc_up, tilt, obliquity, valid, gap_at, marked, share = head
         gap_before = np.logical_or.reduceat(gap_at, first)
         clipped = np.logical_or.reduceat(marked, first) if marked.any() else None
+        received = None if (share == 1.0).all() else share
         start = np.append(first, cut)
         return SecondBlock(
-            second[first], start, t, acc, gyr, up, acc_up, tilt, obliquity, valid, gap_before, self.rate_hz, clipped
+            second[first],
+            start,
+            t,
+            acc,
+            gyr,
+            up,
+            acc_up,
+            tilt,
+            obliquity,
+            valid,
+            gap_before,
+            self.rate_hz,
+            clipped,
+            received,
         )
 
     def snapshot(self) -> list[Any]:

@@ -34,8 +34,8 @@ class TiltParams:
 
 @dataclass(frozen=True, slots=True)
 class SecondTilt:
-    """Per second, each (m,): NaN where no valid sample; coverage and quality 0..1; ``valid`` and ``settling`` count samples;
-    ``acc_spread_mps2`` is the root mean square of the specific force about its mean.
+    """Per second, each (m,): NaN where no valid row; coverage and quality 0..1; ``valid`` counts rows by how much of them was
+    received, ``settling`` counts rows; ``acc_spread_mps2`` is the root mean square of the specific force about its mean.
     """
 
     anterior_tilt_deg: F64
@@ -43,7 +43,7 @@ class SecondTilt:
     uncertainty_deg: F64
     coverage: F64
     quality: F64
-    valid: I64
+    valid: I64 | F64
     settling: I64
     acc_spread_mps2: F64
 
@@ -60,13 +60,14 @@ def second_tilt(
     first = block.start[:-1]
     count = block.count
     tilt, obliquity = block.anterior_tilt_deg, block.obliquity_deg
-    valid = np.add.reduceat(block.valid.astype(np.int64), first)
-    settling = np.zeros_like(valid)
+    rows = np.add.reduceat(block.valid.astype(np.int64), first)
+    settling = np.zeros_like(rows)
     if not block.valid.all():
         settling = np.add.reduceat((~np.isnan(tilt) & ~block.valid).astype(np.int64), first)
         tilt, obliquity = np.where(block.valid, tilt, 0.0), np.where(block.valid, obliquity, 0.0)
-    divisor = np.where(valid > 0, valid, np.nan)
+    divisor = np.where(rows > 0, rows, np.nan)
     tilt, obliquity = np.add.reduceat(tilt, first) / divisor, np.add.reduceat(obliquity, first) / divisor
+    valid = rows if block.share is None else np.add.reduceat(np.where(block.valid, block.share, 0.0), first)
     # A sensor clock a little slow gives 99 samples in a second of 100: that is full coverage.
     coverage = np.minimum(1.0, valid / max(1.0, np.floor(block.rate_hz * 0.98)))
 

@@ -52,9 +52,12 @@ _AVERAGING: Final = float("nan")
 
 @dataclass(frozen=True, slots=True)
 class OrientationParams:
-    """Filter constants: times [s], rates [deg/s], accelerations [m/s²]."""
+    """Filter constants: times [s], rates [deg/s], accelerations [m/s²]. Rows come at ``rate_hz``, of a chip that samples at
+    ``chip_rate_hz`` (None: the same).
+    """
 
     rate_hz: float
+    chip_rate_hz: float | None = None
     tau_acc_s: float = 4.5
     retro_tau_acc_s: float = 5.0
     rest_gyr_dps: float = 1.2
@@ -67,9 +70,10 @@ class OrientationParams:
 
     @property
     def ahead(self) -> float:
-        """Samples by which orientation is carried forward to make up for the chip's own delay; see the module."""
-        left = _CHIP_DELAY_S * self.rate_hz + _CHIP_DELAY_SAMPLES - 0.5
-        return left if left >= _LEAST_AHEAD else 0.0
+        """Rows by which orientation is carried forward to make up for the chip's own delay; see the module."""
+        chip_rate_hz = self.chip_rate_hz or self.rate_hz
+        left = _CHIP_DELAY_S * chip_rate_hz + _CHIP_DELAY_SAMPLES - 0.5
+        return left * self.rate_hz / chip_rate_hz if left >= _LEAST_AHEAD else 0.0
 
     def vqf(self, *, retro: bool = False) -> dict[str, float]:
         """Parameters under the library's names."""

@@ -91,7 +91,7 @@ class JournalTables:
         now = states.before(wanted[0], span)
         exact = now is not None or not self._is_cut(sensor)
         if now is None:
-            now = Computing(LongDeriver(self.recipe(sensor)), BoutStage(), span.start)
+            now = Computing(LongDeriver(self.recipe(sensor), every_sample=True), BoutStage(), span.start)
         left = range(now.next_seq, span.stop)
         before: list[Frames] = []
         for stretch in long_stretches(JournalReader(spool).read_frames(sensor.id, left.start), left):

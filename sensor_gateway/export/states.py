@@ -84,7 +84,7 @@ class States:
         return found is not None and _arrival(found, 0) == (state.seq, state.rx_mono_ns, state.rx_utc_ns)
 
     def _restored(self, state: _State) -> Computing:
-        deriver, bouts = LongDeriver(self._recipe), BoutStage()
+        deriver, bouts = LongDeriver(self._recipe, every_sample=True), BoutStage()
         deriver.restore(state.deriver)
         bouts.restore(state.bouts)
         return Computing(deriver, bouts, state.seq + 1, state.newest_ns)

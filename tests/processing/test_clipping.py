@@ -7,8 +7,8 @@ import pytest
 
 from processing.alignment.static import align, parse_mount
 from processing.batch import blocks, process_recording
+from processing.clipping import ClipStage
 from processing.core import CoreSetup
-from processing.features.clipping import ClipStage
 from processing.rules.study import Study
 from processing.snapshot import dump, load
 from processing.types import GRAVITY_MPS2, NS_PER_S, Metric, Samples, TimedBatch

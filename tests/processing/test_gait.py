@@ -51,6 +51,16 @@ def test_an_even_walk_is_found_step_by_step(find, rate_hz: float, step_s: float)
 
 
 @WAYS
+@pytest.mark.parametrize("rate_hz", [48.0, 50.0, 52.0, 57.0, 100.0, 286.0])
+def test_a_step_is_dated_alike_at_any_rate(find, rate_hz: float) -> None:
+    """Counted whole in the cell that they are in, rows of 50 Hz come 10 ms late, and those of 48 Hz leave 4.5 ms between even steps."""
+    feet = evenly(4.0, 60, 0.641)
+    late_s = times(find([walk(feet, 60, rate_hz=rate_hz)])) - [f.t_s for f in feet]
+    assert abs(late_s.mean()) < 0.002
+    assert np.diff(late_s).std() < 0.003
+
+
+@WAYS
 def test_a_clip_that_leans_finds_the_same_steps(find) -> None:
     feet = evenly(4.0, 20)
     upright, leaning = find([walk(feet, 20)]), find([walk(feet, 20, lean_deg=35.0)])

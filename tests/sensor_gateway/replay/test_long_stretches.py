@@ -147,7 +147,7 @@ def keyed(records: Sequence[Record]) -> list[tuple[str, str]]:
 def state_of(deriver: Deriver) -> dict[str, object]:
     """Clock, counts, holes, what the device said; the core may keep the same samples in other pieces."""
     state = snapshot.load(msgspec.msgpack.decode(deriver.snapshot())[1])
-    return {name: state[name] for name in ("timebase", "counts", "status")} | {"gaps": state["core"]["gaps"]}
+    return {name: state[name] for name in ("timebase", "counts", "status")} | {"gaps": state["core"]["intake"]["gaps"]}
 
 
 def check(entries: Sequence[tuple[Source, Received]], driver: Driver, seed: int) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """Readings at the end of a sensor's range: found by what a range does to a signal, since few sensors say how far theirs goes.
 
-Called by `features/align.py` on what the sensor reported. A clipped axis repeats one extreme value exactly; noise never lets a real
+Called by `intake.py` on what the sensor reported. A clipped axis repeats one extreme value exactly; noise never lets a real
 signal do that for three samples, so three equal readings beyond the smallest range any chip has are the mark. A clipped
 gyroscope has lost an angle nobody knows, a clipped accelerometer has pulled gravity aside; the filter needs its time constant to find
 back, so what follows is doubted as long.
