@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from processing.rules.study import Study
-from processing.types import Record
+from processing.types import Metric, Record
 from sensor_gateway import derive
 from sensor_gateway.clock import SystemClock
 from sensor_gateway.drivers.open_profile import OpenProfileDriver
-from sensor_gateway.group import GROUP_LINES, Group
-from sensor_gateway.line import SensorLine
+from sensor_gateway.group import GROUP_LINES, TURN_PIECES, Group
+from sensor_gateway.line import CATCH_UP_ENTRIES, SensorLine
 from sensor_gateway.spool.database import Spool, SpoolFullError
 from sensor_gateway.spool.journal import Journal
 from sensor_gateway.spool.outbox import Outbox, SinkView
@@ -144,3 +144,32 @@ def test_more_than_a_group_holds_takes_turns(tmp_path: Path) -> None:
 
     assert all(samples is not None for samples in asyncio.run(play()))
     assert len(site.records()) == GROUP_LINES + 3
+
+
+def test_journals_that_are_ahead_are_computed_one_after_the_other(tmp_path: Path) -> None:
+    old = [(OPEN, r) for r in frames(CATCH_UP_ENTRIES // 10 * 2)]
+    new = [(OPEN, r) for r in frames(60, old[-1][1].rx_utc_ns, seed=9)]
+    site = Site(tmp_path)
+    for number, line in enumerate(site.lines):
+        line.ingest(old[:10])
+        site.journal.append(f"clip-{number}", old[10:], durable=True)
+    site.spool.close()
+    site = Site(tmp_path)
+
+    async def play() -> list[list[int]]:
+        behind = []
+        with ThreadPoolExecutor(1) as executor:
+            group = Group(site.spool, site.journal, site.outbox, executor)
+            for at in range(0, len(new), 20):
+                await asyncio.gather(*(group.ingest(line, new[at : at + 20]) for line in site.lines))
+                assert {site.journal.last_rx_utc_ns(f"clip-{n}") for n in range(SENSORS)} == {new[at + 19][1].rx_utc_ns}
+                behind.append([line.behind for line in site.lines])
+        return behind
+
+    behind = asyncio.run(play())
+    assert behind[0].count(max(behind[0])) == SENSORS - TURN_PIECES
+    assert behind[-1] == [0] * SENSORS
+    seconds = [sum(isinstance(r, Metric) for r in records) for records in site.records().values()]
+    assert len(set(seconds)) == 1
+    assert seconds[0] >= (len(old) + len(new)) // 10 - 5
+    site.spool.close()
