@@ -18,6 +18,7 @@ from sensor_gateway.explain.recompute import EPOCH_NS, TiltEpoch, stretches, til
 WIDTH: Final = 920
 HEIGHT: Final = 380
 LEFT, RIGHT, TOP, BOTTOM = 64, 24, 64, 56
+HEAD: Final = 50
 _INK, _MUTED, _TILT, _LIMIT, _OWN, _EPISODE = "#1f2933", "#66727f", "#1769aa", "#b4540a", "#5b8c5a", "#fbe3c8"
 _TICKS_S: Final = (60, 300, 600, 900, 1800, 3600, 7200, 14400)
 _STEPS_DEG: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
@@ -84,28 +85,31 @@ class _Chart:
             self.text(x + 17, HEIGHT - 14, said, _MUTED)
             x += 32 + 6.4 * len(said)
 
-    def svg(self, title: str, about: str) -> str:
-        """The document; ``title`` and ``about`` also serve who cannot see it."""
+    def svg(self, title: str, about: str, headed: bool) -> str:
+        """The document; ``title`` and ``about`` also serve who cannot see it. Not ``headed``: cut above the drawing."""
+        top = 0 if headed else HEAD
+        height = HEIGHT - top
         head = (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 {top} {WIDTH} {height}" width="{WIDTH}" height="{height}" '
             f'role="img" font-family="sans-serif"><title>{escape(title)}</title><desc>{escape(about)}</desc>'
             f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>'
         )
-        first, dot, _ = title.partition(". ")  # what follows stands in <title>
-        self.text(LEFT, 26, first + dot.strip(), size=16)
-        self.text(LEFT, 46, about, _MUTED)
+        if headed:
+            first, dot, _ = title.partition(". ")  # what follows stands in <title>
+            self.text(LEFT, 26, first + dot.strip(), size=16)
+            self.text(LEFT, 46, about, _MUTED)
         return "\n".join([head, *self.parts, "</svg>", ""])
 
 
-def draw(flag: Event, zone: tzinfo) -> str:
-    """A flag or hint as SVG text; times in ``zone``."""
+def draw(flag: Event, zone: tzinfo, *, headed: bool = True) -> str:
+    """A flag or hint as SVG text; times in ``zone``. Not ``headed`` where its sentence stands beside it anyway."""
     if flag.rule == "asymmetry":
         chart = _days(flag.data, zone)
     elif flag.rule == "static_posture":
         chart = _stretch(flag.data, zone)
     else:
         chart = _tilt(flag.data, zone)
-    return chart.svg(str(flag.data["text"]), f"{flag.rule}, {flag.type} {flag.event_id}")
+    return chart.svg(str(flag.data["text"]), f"{flag.rule}, {flag.type} {flag.event_id}", headed)
 
 
 def _tilt(data: Mapping[str, Any], zone: tzinfo) -> _Chart:

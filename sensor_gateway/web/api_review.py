@@ -75,7 +75,7 @@ class ReviewApi:
             zone = ZoneInfo(request.query_params.get("tz") or self._desk.study.timezone)
         except (KeyError, ValueError, OSError):
             raise HTTPException(400, "Use tz=Area/City, e.g. tz=Europe/Berlin.") from None
-        drawn = draw(owned.record, zone)
+        drawn = draw(owned.record, zone, headed=False)
         return Response(drawn, media_type="image/svg+xml")
 
     async def queue(self, request: Request) -> Response:

@@ -79,6 +79,14 @@ def test_the_week_holds_every_rule_and_every_flag_stands_a_second_reading() -> N
         drawn = ET.fromstring(draw(stored, UTC))
         assert drawn.tag == f"{SVG}svg"
         assert drawn.findtext(f"{SVG}title") == stored.data["text"]
+        shown = [text.text for text in drawn.iter(f"{SVG}text")]
+        bare = ET.fromstring(
+            draw(stored, UTC, headed=False)
+        )  # on the review page the sentence stands above the picture
+        assert [text.text for text in bare.iter(f"{SVG}text")] == shown[:-2]
+        assert bare.findtext(f"{SVG}title") == stored.data["text"]
+        top = float(bare.attrib["viewBox"].split()[1])
+        assert all(float(text.attrib["y"]) > top + 10 for text in bare.iter(f"{SVG}text")), "nothing is cut through"
 
 
 def test_the_command_tells_the_whole_chain(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
