@@ -18,12 +18,8 @@ expect.set_options(timeout=30_000)  # ms; the usual five seconds are not enough 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
     """Broker, database and shim, running."""
-    servers = Stack(tmp_path)
-    try:
-        servers.start()
+    with Stack(tmp_path).running() as servers:
         yield servers
-    finally:
-        servers.close()
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -329,6 +329,15 @@ class Stack:
         for server in (self.broker, self.influx, self.shim):
             server.start()
         self.influx.create("tiltline")
+
+    @contextmanager
+    def running(self) -> Iterator[Stack]:
+        """All of it, and what was added meanwhile, until the block ends."""
+        try:
+            self.start()
+            yield self
+        finally:
+            self.close()
 
     def mqtt_toml(self, user: str) -> str:
         return (

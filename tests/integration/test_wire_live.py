@@ -124,11 +124,8 @@ def site(folder: Path) -> Iterator[Stack]:
         (broker / f"{user}.password").write_text(f"{user}-secret")
     access = site_access("home", SiteUsers()) + gateway_access("home", "gw-1", ["w-001", "w-002"])
     (broker / "acl").write_text(f"{access}\nuser watcher\ntopic read #\n")
-    try:
-        stack.start()
+    with stack.running():
         yield stack
-    finally:
-        stack.close()
 
 
 def gateway_of(stack: Stack, recording: Path, port: int) -> Tiltline:

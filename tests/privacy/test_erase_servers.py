@@ -29,12 +29,8 @@ HER, OTHER = "w-001", "w-011"
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
-    servers = Stack(tmp_path)
-    try:
-        servers.start()
+    with Stack(tmp_path).running() as servers:
         yield servers
-    finally:
-        servers.close()
 
 
 def publish(stack: Stack, user: str, topic: str, payload: str, *options: str) -> None:
