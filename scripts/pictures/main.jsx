@@ -29,7 +29,7 @@ function fieldsOf(panel, frame, theme) {
     delete config.links;
     if (field.type === FieldType.time) config.unit = config.unit === 'dateTimeFromNow' ? 'dateTimeAsIso' : undefined;
     if (config.thresholds) config.thresholds = { ...config.thresholds, steps: config.thresholds.steps.map((s) => ({ ...s, value: s.value ?? -Infinity })) };
-    field.config = { ...config, custom: { ...config.custom, ...(field.type === FieldType.time ? {} : {}) } };
+    field.config = config;
     field.state = { displayName: config.displayName ?? field.name, seriesIndex: field.index };
     field.display = getDisplayProcessor({ field, theme, timeZone: 'utc' });
     field.getLinks = () => [];
