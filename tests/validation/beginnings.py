@@ -23,45 +23,35 @@ from scipy.spatial.transform import Rotation
 from vqf import VQF
 
 from processing.frames import up_in_sensor
-from processing.gaps import Filled, GapParams, GapStage, join
-from processing.orientation.causal import CausalOrientation, Estimator, OrientationParams
-from processing.orientation.retro import RetroOrientation
-from processing.orientation.settled import SettledOrientation
+from processing.gaps import GapParams, GapStage
 from processing.types import F64, NS_PER_S, TimedBatch
 from sensor_gateway.validation.datasets import KNOWN_SETS, Case, find
 from tests.validation.takes import Take, read
+from tests.validation.up import up_by
 
 LASTS_S: Final = 40.0
 LEAST_S: Final = 9.0
 BEGUN_NS: Final = 1_790_000_000 * NS_PER_S
 
 
-def estimate(estimator: Estimator, filled: Filled) -> F64:
-    """Up in sensor axes for each received sample."""
-    parts = estimator.update(filled) + estimator.finish()
-    return _received(np.concatenate([p.q_es for p in parts]), join([p.filled for p in parts]))
-
-
-def plain(filled: Filled, rate_hz: float) -> F64:
+def plain(batch: TimedBatch, rate_hz: float) -> F64:
+    """Up in sensor axes for each received sample, by VQF as it is."""
+    filled = GapStage(GapParams(rate_hz)).update(batch)
     gyr, acc = np.ascontiguousarray(filled.gyr_rps), np.ascontiguousarray(filled.acc_mps2)
-    return _received(VQF(1.0 / rate_hz).updateBatch(gyr, acc)["quat6D"], filled)
-
-
-def _received(q_es: F64, filled: Filled) -> F64:
-    up = up_in_sensor(q_es)
+    up = up_in_sensor(VQF(1.0 / rate_hz).updateBatch(gyr, acc)["quat6D"])
     return up if filled.real is None else up[filled.real]
 
 
-def rows(take: Take, part: slice, bias_rps: F64) -> Filled:
+def samples(take: Take, part: slice, bias_rps: F64) -> TimedBatch:
     t = BEGUN_NS + np.round(take.t_s[part] * NS_PER_S).astype(np.int64)
-    return GapStage(GapParams(take.rate_hz)).update(TimedBatch(t, take.acc[part], take.gyr[part] + bias_rps))
+    return TimedBatch(t, take.acc[part], take.gyr[part] + bias_rps)
 
 
 def truth(case: Case, take: Take) -> F64:
     """Up in sensor axes (n, 3)."""
     if "movement" in take.truth:
         return up_in_sensor(np.column_stack([take.truth[f"q_{c}"].astype(np.float64) for c in "wxyz"]))
-    back = estimate(RetroOrientation(OrientationParams(take.rate_hz)), rows(take, slice(None), np.zeros(3)))
+    back = up_by("retro", samples(take, slice(None), np.zeros(3)), take.rate_hz)
     if case.set != "neura_pelvis":
         return back
     table = pq.read_table(case.path)
@@ -94,18 +84,14 @@ def errors(case: Case, bias_dps: float) -> Iterator[dict[str, float]]:
     take = replace(take, acc=np.ascontiguousarray(take.acc), gyr=np.ascontiguousarray(take.gyr))
     up = truth(case, take)
     draw = np.random.default_rng(zlib.crc32(case.name.encode()))
-    params = OrientationParams(take.rate_hz)
     for begin in moments(take):
         lo, hi = np.searchsorted(take.t_s, [begin, begin + LASTS_S]).tolist()
         if take.t_s[hi - 1] - take.t_s[lo] < LEAST_S:
             continue
         direction = draw.normal(size=3)
-        filled = rows(take, slice(lo, hi), np.radians(bias_dps) * direction / np.sqrt(np.sum(direction**2)))
-        found = {
-            "online": estimate(CausalOrientation(params), filled),
-            "settled": estimate(SettledOrientation(params), filled),
-            "plain": plain(filled, take.rate_hz),
-        }
+        batch = samples(take, slice(lo, hi), np.radians(bias_dps) * direction / np.sqrt(np.sum(direction**2)))
+        found = {mode: up_by(mode, batch, take.rate_hz) for mode in ("online", "settled")}
+        found["plain"] = plain(batch, take.rate_hz)
         yield {name: rmse_deg(got, up[lo:hi]) for name, got in found.items()}
 
 

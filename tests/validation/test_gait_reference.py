@@ -25,8 +25,8 @@ from processing.features.gait import GaitStage, Step
 from processing.features.gait_bouts import MDC_OBLIQUITY_ASYMMETRY_DEG, walking_bouts
 from processing.features.gait_retro import RetroGait
 from processing.features.seconds import SecondStage
-from processing.gaps import GapParams, GapStage
-from processing.orientation.causal import CausalOrientation, OrientationParams
+from processing.intake import Intake
+from processing.orientation.causal import CausalOrientation
 from processing.orientation.retro import RetroOrientation
 from processing.types import F64, NS_PER_S, SecondBlock, TimedBatch
 from sensor_gateway.validation import measures
@@ -48,20 +48,17 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict]:
 
 
 def seconds(d: dict[str, np.ndarray], mount: str, *, retro: bool) -> list[SecondBlock]:
-    """The recording through gaps, orientation and alignment."""
+    """The recording through intake, orientation and alignment."""
     t = np.round(d["t_s"].astype(np.float64) * NS_PER_S).astype(np.int64)
     acc, gyr = (
         np.column_stack([d[c] for c in names]).astype(np.float64) for names in (("ax", "ay", "az"), ("gx", "gy", "gz"))
     )
-    params = OrientationParams(RATE_HZ)
-    orientation = RetroOrientation(params) if retro else CausalOrientation(params)
+    intake = Intake(RATE_HZ)
+    orientation = RetroOrientation(intake.orientation) if retro else CausalOrientation(intake.orientation)
     alignment = AlignStage(align(parse_mount(mount), None, given=True, mount_id="m", t_utc_ns=0))
-    stage = SecondStage(RATE_HZ)
-    filled = GapStage(GapParams(RATE_HZ)).update(TimedBatch(t, acc, gyr))
-    blocks = [
-        stage.update(alignment.update(o.filled, o.q_es)[0])
-        for o in [*orientation.update(filled), *orientation.finish()]
-    ]
+    stage = SecondStage(intake.rate_hz)
+    oriented = [o for filled in intake.through([TimedBatch(t, acc, gyr)]) for o in orientation.update(filled)]
+    blocks = [stage.update(alignment.update(o.filled, o.q_es)[0]) for o in [*oriented, *orientation.finish()]]
     return [b for b in [*blocks, stage.update(None, last=True)] if b is not None]
 
 
@@ -191,7 +188,7 @@ def test_strides_of_ten_people_look_like_walking() -> None:
             np.concatenate([getattr(b, k) for b in blocks])
             for k in ("t_utc_ns", "anterior_tilt_deg", "obliquity_deg", "valid")
         ]
-        bout = max(walking_bouts(ipol(name, "retro")[0], *arrays, RATE_HZ), key=lambda b: b.steps)
+        bout = max(walking_bouts(ipol(name, "retro")[0], *arrays, blocks[0].rate_hz), key=lambda b: b.steps)
         cadence.append(bout.cadence_per_min)
         tilt.append(bout.tilt_range_deg)
         obliquity.append(bout.obliquity_range_deg)

@@ -12,14 +12,11 @@ from functools import cache
 import numpy as np
 import pytest
 
-from processing.frames import rotate, up_in_sensor
-from processing.gaps import GapParams, GapStage, join
-from processing.orientation.causal import CausalOrientation, Estimator, OrientationParams
-from processing.orientation.retro import RetroOrientation
-from processing.orientation.settled import SettledOrientation
+from processing.frames import rotate
 from processing.synthetic import SensorModel, Wearer, bmi270, day_script, render, sample_times
 from processing.synthetic.motion import Truth
 from processing.types import NS_PER_S, POSTURE_CODE, TimedBatch
+from tests.validation.up import up_by
 
 pytestmark = pytest.mark.slow
 
@@ -52,17 +49,6 @@ def true_up(truth: Truth) -> np.ndarray:
     return np.column_stack([-np.cos(o) * np.sin(a), np.cos(o) * np.cos(a), np.sin(o)])
 
 
-def estimate(estimator: Estimator, timed: TimedBatch) -> tuple[np.ndarray, np.ndarray, list[int]]:
-    """Up in sensor axes for each received sample, which samples count as received, and the rows after a hole."""
-    gaps = GapStage(GapParams(RATE))
-    parts = estimator.update(gaps.update(timed)) + estimator.finish()
-    filled = join([p.filled for p in parts])
-    up = up_in_sensor(np.concatenate([p.q_es for p in parts]))
-    real = np.ones(len(up), dtype=bool) if filled.real is None else filled.real
-    breaks = (np.cumsum(real)[[b - 1 for b in filled.breaks]]).tolist() if filled.breaks else []
-    return up[real], real, breaks
-
-
 def error_deg(up: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.degrees(np.arccos(np.clip(np.sum(up * truth, axis=1), -1, 1)))
 
@@ -74,14 +60,9 @@ def rms(values: list[np.ndarray]) -> float:
 BARS = {"online": 0.55, "settled": 0.45, "retro": 0.40}
 
 
-def estimator(mode: str, params: OrientationParams | None = None) -> Estimator:
-    p = params or OrientationParams(RATE)
-    return {"online": CausalOrientation, "settled": SettledOrientation, "retro": RetroOrientation}[mode](p)
-
-
 @pytest.mark.parametrize("mode", list(BARS))
 def test_a_lively_part_of_the_day_stays_near_the_truth(mode: str) -> None:
-    errors = [error_deg(estimate(estimator(mode), day(s)[0])[0], day(s)[1]) for s in SEEDS]
+    errors = [error_deg(up_by(mode, day(s)[0], RATE), day(s)[1]) for s in SEEDS]
     print(f"{mode}: {rms(errors):.2f} deg RMSE over {len(SEEDS)} wearers")
     assert rms(errors) <= BARS[mode]
 
@@ -96,7 +77,7 @@ def test_walking_with_five_percent_lost_in_bursts(mode: str) -> None:
         for at in rng.integers(500, len(timed) - 50, round(0.05 * len(timed) / 50)):
             keep[at : at + 50] = False
         cut = TimedBatch(timed.t_utc_ns[keep], timed.acc_mps2[keep], timed.gyr_rps[keep])
-        up, _, _ = estimate(estimator(mode), cut)
+        up = up_by(mode, cut, RATE)
         walking = posture[keep] == POSTURE_CODE["walking"]
         errors.append(error_deg(up, truth[keep])[walking])
     print(f"{mode}: {rms(errors):.2f} deg RMSE walking, settling included")
@@ -110,7 +91,7 @@ def test_a_gyroscope_four_degrees_per_second_off(mode: str) -> None:
         timed, truth, _ = day(seed)
         bias = np.radians(4.0) * np.array([0.6, -0.64, 0.48])
         off = TimedBatch(timed.t_utc_ns, timed.acc_mps2, timed.gyr_rps + bias)
-        errors.append(error_deg(estimate(estimator(mode), off)[0], truth))
+        errors.append(error_deg(up_by(mode, off, RATE), truth))
     print(f"{mode}: {rms(errors):.2f} deg RMSE with 4 deg/s")
     assert rms(errors) <= 0.7
 
@@ -122,8 +103,8 @@ def test_clipped_samples_leave_no_lasting_trace() -> None:
     at = 60_000
     acc[at : at + 10] = 157.0
     gyr[at : at + 10] = -34.9
-    clean = error_deg(estimate(estimator("online"), timed)[0], truth)
-    hit = error_deg(estimate(estimator("online"), TimedBatch(timed.t_utc_ns, acc, gyr))[0], truth)
+    clean = error_deg(up_by("online", timed, RATE), truth)
+    hit = error_deg(up_by("online", TimedBatch(timed.t_utc_ns, acc, gyr), RATE), truth)
     after = slice(at + 6000, at + 12_000)
     assert np.sqrt(np.mean(hit[after] ** 2)) < np.sqrt(np.mean(clean[after] ** 2)) + 0.3
 
@@ -142,7 +123,7 @@ def test_a_recording_that_begins_amid_a_walk(mode: str, bar_deg: float) -> None:
             t = sample_times(START_NS, round(40 * RATE), RATE, first)
             truth = render(script, t)
             acc, gyr = model.measure(t, first, truth.acc_p_mps2, truth.gyr_p_rps)
-            up, _, _ = estimate(estimator(mode), TimedBatch(t, acc, gyr))
+            up = up_by(mode, TimedBatch(t, acc, gyr), RATE)
             errors.append(rms([error_deg(up, rotate(model.r_sp, true_up(truth)))]))
     print(f"{mode}: {np.mean(errors):.2f} deg, mean of {len(errors)} beginnings")
     assert len(errors) >= 20

@@ -17,12 +17,10 @@ from typing import Final
 
 import numpy as np
 
-from processing.orientation.causal import CausalOrientation, OrientationParams
-from processing.orientation.retro import RetroOrientation
-from processing.orientation.settled import SettledOrientation
 from processing.types import Bool
 from sensor_gateway.validation.datasets import Case, find
 from tests.validation import beginnings, takes
+from tests.validation.up import MODES, up_by
 
 _CHANGES: Final = (7, 8, 9, 10, 11, 12)
 _NO_BIAS: Final = np.zeros(3)
@@ -43,14 +41,9 @@ def errors(case: Case, hole_s: float) -> dict[str, float]:
     """By estimator the RMSE [deg] of one recording."""
     take = takes.read(case)
     up, keep = beginnings.truth(case, take), heard(take, hole_s)
-    filled = beginnings.rows(takes.rows(take, keep), slice(None), _NO_BIAS)
-    params = OrientationParams(take.rate_hz)
-    found = {
-        "online": beginnings.estimate(CausalOrientation(params), filled),
-        "settled": beginnings.estimate(SettledOrientation(params), filled),
-        "retro": beginnings.estimate(RetroOrientation(params), filled),
-        "plain": beginnings.plain(filled, take.rate_hz),
-    }
+    batch = beginnings.samples(takes.rows(take, keep), slice(None), _NO_BIAS)
+    found = {mode: up_by(mode, batch, take.rate_hz) for mode in MODES}
+    found["plain"] = beginnings.plain(batch, take.rate_hz)
     return {name: beginnings.rmse_deg(got, up[keep]) for name, got in found.items()}
 
 
