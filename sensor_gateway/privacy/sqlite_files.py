@@ -23,7 +23,8 @@ from sensor_gateway.bridge.queue import BridgeQueue
 from sensor_gateway.spool import block
 from sensor_gateway.spool.block import Logged
 from sensor_gateway.spool.books import delete
-from sensor_gateway.spool.journal import BLOCK_ENTRIES, CONTROL, Rows
+from sensor_gateway.spool.database import count
+from sensor_gateway.spool.journal import BLOCK_ENTRIES, CONTROL, DROPPED, Rows, absent
 
 NOBODY: Final = "-"
 """Stands for an erased wearer in the spool's table of runs, whose order says which entries are whose. No id looks like it."""
@@ -106,6 +107,7 @@ def erase_spool(path: Path, wearer: str) -> dict[str, int]:
     """Journal entries, outbox rows, snapshots and records set aside; how many of each."""
     done = {"journal_entries": 0, "outbox_rows": 0, "set_aside": 0, "runs": 0}
     with opened(path) as db, transaction(db):
+        before = absent(db)
         for sensor in sensors_of(db, wearer):
             spans = periods(db, sensor)
             # What is set aside carries no wearer: its time says whose it is, as long as the journal still shows the times.
@@ -113,6 +115,7 @@ def erase_spool(path: Path, wearer: str) -> dict[str, int]:
             for span in spans:
                 if span.wearer == wearer:
                     done["journal_entries"] += _cut(db, span)
+        count(db, DROPPED, absent(db) - before)
         for kind in KINDS:
             done["outbox_rows"] += delete(db, kind, "kind = ? AND wearer = ?", (kind, wearer))
         if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'snapshot'").fetchone():  # else of an earlier release

@@ -50,6 +50,12 @@ def first_entry(rows: Rows, sensor: str, wearer: str) -> int | None:
     return int(found[0][1]) if found and found[0][0] == wearer else None
 
 
+def absent(db: sqlite3.Connection) -> int:
+    """Entries that were numbered up to each sensor's newest and are not there: for the books they are dropped ones."""
+    newest = "SELECT sensor, max(last_seq) AS last, sum(last_seq - first_seq + 1) AS held FROM journal GROUP BY sensor"
+    return int(db.execute(f"SELECT coalesce(sum(last - held), 0) FROM ({newest})").fetchone()[0])
+
+
 class JournalReader:
     """Reads the journals of a spool."""
 

@@ -20,7 +20,8 @@ from typing import Any, Final
 from sensor_gateway.sinks.store import Store, StoreError
 from sensor_gateway.spool import block
 from sensor_gateway.spool.block import BlockError, Logged
-from sensor_gateway.spool.database import Spool, SpoolError, take_guard
+from sensor_gateway.spool.database import Spool, SpoolError, count, take_guard
+from sensor_gateway.spool.journal import DROPPED, absent
 from sensor_gateway.sqlite_faults import remedy
 from sensor_gateway.status.status import SPOOL_FILE, STORE_FILE
 from sensor_gateway.upgrade.pages import BEYOND, Cell, Pages, TornError
@@ -136,6 +137,7 @@ def _copy(
         db.executemany(f"INSERT INTO run ({_RUN_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", begun)
         rows = [(seq, *row[1:]) for seq, row in sorted(found.outbox.items())]
         db.executemany("INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?)", rows)
+        count(db, DROPPED, absent(db))
     return done
 
 

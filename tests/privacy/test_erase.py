@@ -27,6 +27,7 @@ from sensor_gateway.privacy.sqlite_files import owner_of_line, periods
 from sensor_gateway.spool.database import Spool
 from sensor_gateway.spool.journal import Journal
 from sensor_gateway.spool.outbox import Outbox
+from sensor_gateway.status.status import gateway_books
 from tests.privacy.world import HER, LONGER, OTHER, START_NS, make_world, others
 
 
@@ -113,6 +114,9 @@ def test_the_books_balance_and_the_gateway_goes_on(tmp_path: Path) -> None:
     with sqlite3.connect(spool.path) as db:
         assert [p.wearer for p in periods(db, "clip-1")] == [OTHER, "-", OTHER]
     spool.close()
+    assert {hop.name: hop.missing for hop in gateway_books(tmp_path / "data", count_all=True).hops} == dict.fromkeys(
+        ("journal", "pipeline", "store", "mqtt"), 0
+    )
     note = read_notes(tmp_path / "data")[0]
     assert (note.version, note.wearer) == (2, OTHER)
     offset = note.offset  # type: ignore[union-attr]
@@ -192,6 +196,21 @@ def test_a_shared_export_under_other_labels_is_named_until_it_is_gone(
     found = json.loads(capsys.readouterr().out)["residues"]
     assert f"{relabelled.parent}: an export made with her data; delete it" in found
     shutil.rmtree(tmp_path / "both")
+    assert run_erase(config, "--yes") == 0
+
+
+def test_a_damaged_export_is_named_and_stops_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = make_world(tmp_path)
+    damaged = tmp_path / "both-parquet" / "metrics.parquet"
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    assert run_erase(config, "--yes") == 1
+    found = json.loads(capsys.readouterr().out)["residues"]
+    assert any(one.startswith(f"{damaged}: cannot be searched") for one in found)
+    assert f"{damaged.parent}: an export made with her data; delete it" in found
+    assert {
+        Path(one.split(": ")[0]).is_relative_to(damaged.parent) for one in found if "exports.ndjson" not in one
+    } == {True}
+    shutil.rmtree(damaged.parent)
     assert run_erase(config, "--yes") == 0
 
 

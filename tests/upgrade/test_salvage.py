@@ -17,6 +17,7 @@ from sensor_gateway import cli
 from sensor_gateway.spool.block import Logged
 from sensor_gateway.spool.database import Spool
 from sensor_gateway.spool.journal import Journal
+from sensor_gateway.status.status import gateway_books
 from sensor_gateway.upgrade.salvage import SalvageError, salvage
 from tests.privacy.world import HER, OTHER, make_world
 from tests.sensor_gateway.test_runner import OPEN, Gateway, frames
@@ -125,6 +126,7 @@ def test_what_is_whole_is_kept_and_the_rest_is_named(
     assert not told["sound"]
     assert {name: (Path(told["aside"]) / name).read_bytes() for name in before} == before
 
+    assert [hop.missing for hop in gateway_books(data, count_all=True).hops] == [0, 0]
     found = entries(data / "spool.db")
     assert all(truth[seq] == entry for seq, entry in found.items())
     assert told["entries"] == {"clip-1": len(found)}
