@@ -175,7 +175,11 @@ def _bids(args: argparse.Namespace, settings: Settings | None, path: Path, span:
 
 
 def _allowed(folder: Path, out: Path, wearers: Sequence[str]) -> None:
-    """Enter the export, for an erasure to find; raises `ExportError` where a wearer has withdrawn consent to it."""
+    """Enter the export, for an erasure to find; raises `ExportError` where a wearer has withdrawn consent to it, or where a
+    file stands in its place, which an erasure would take for ours.
+    """
+    if out.exists() and not out.is_dir():
+        raise ExportError(f"{out}: is a file; name a folder with --out")
     closed = [why for w in wearers if (why := objection(folder, w, "export"))]
     if closed:
         raise ExportError("; ".join(closed) + "; name the other wearers with --wearer")

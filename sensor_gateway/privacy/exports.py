@@ -33,7 +33,8 @@ _BEGUN: Final = "erasing"
 def erase_exports(folder: Path, wearer: str) -> dict[str, int]:
     """Exports of the registry: those of this wearer alone are deleted, those of several written again without her.
 
-    A shared one that gives its wearers other labels cannot be told apart: it stays in the registry, where the search finds it.
+    A shared one that gives its wearers other labels cannot be told apart, and a damaged one not be read: it stays in the registry,
+    where the search finds it.
     """
     done = {"exports_deleted": 0, "exports_rewritten": 0, "export_rows": 0, "exports_not_found": 0}
     owners: dict[str, set[str]] = {}
@@ -53,7 +54,11 @@ def erase_exports(folder: Path, wearer: str) -> dict[str, int]:
             unclear.add(name)
         else:
             _begin(folder, wearer, name)
-            done["export_rows"] += _delete(path) if alone else _take_out(path, wearer)
+            try:
+                done["export_rows"] += _delete(path) if alone else _take_out(path, wearer)
+            except (ValueError, KeyError):
+                unclear.add(name)
+                continue
             done["exports_deleted" if alone else "exports_rewritten"] += 1
 
     def keep(line: bytes) -> bytes | None:

@@ -10,6 +10,7 @@ import gzip
 import re
 import sqlite3
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -44,6 +45,13 @@ def files_of(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def _search(path: Path, wearer: str) -> list[str]:
+    try:
+        return _residues(path, wearer)
+    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as e:
+        return [f"{path}: cannot be searched ({e}); look into it, or delete it"]
+
+
+def _residues(path: Path, wearer: str) -> list[str]:
     word = mentions(wearer)
     if word.search(path.name.encode()):
         return [f"{path}: the file's name"]

@@ -16,6 +16,7 @@ import pytest
 from processing.dictionary import DEVICE, EPOCH, EVENT, METRIC, SAMPLE, TABLES
 from processing.types import NS_PER_S, DeviceReport, Epoch, Event, Metric, Samples
 from sensor_gateway import cli
+from sensor_gateway.export import registry
 from sensor_gateway.export.csv_parquet import ROW_GROUP, open_table
 from sensor_gateway.export.dictionary_doc import dictionary_json, dictionary_markdown, influx_markdown
 from sensor_gateway.export.manifest import check_manifest
@@ -166,7 +167,7 @@ def test_wrong_selections_get_one_sentence(db: Path, tmp_path: Path, capsys: pyt
     assert run("export", "--store", db, "--from", "2026-03-02", "--to", "2026-03-01", "--out", out) == 2
     assert not out.exists()
     (tmp_path / "file").write_text("")
-    assert run("export", "--store", db, "--out", tmp_path / "file") == 1
+    assert run("export", "--store", db, "--out", tmp_path / "file" / "below") == 1
     assert "cannot be written" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         run("export", "--store", db, "--kind", "metrics,strides", "--out", out)
@@ -175,6 +176,18 @@ def test_wrong_selections_get_one_sentence(db: Path, tmp_path: Path, capsys: pyt
     assert "come from the journal" in capsys.readouterr().err
     assert run("export", "--store", db, "--to", "2020-01-01", "--out", out) == 0
     assert "no record lies in this span" in capsys.readouterr().err
+
+
+def test_a_file_in_the_place_of_the_folder_is_left_alone_and_never_taken_for_an_export(
+    db: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "mine.txt"
+    mine.write_text("mine")
+    known = registry.known(db.parent)
+    assert run("export", "--store", db, "--out", mine) == 1
+    assert f"{mine}: is a file; name a folder with --out" in capsys.readouterr().err
+    assert registry.known(db.parent) == known
+    assert mine.read_text() == "mine"
 
 
 def test_what_an_earlier_export_left_in_the_folder_is_told_and_what_a_killed_one_left_goes(
