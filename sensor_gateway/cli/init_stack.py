@@ -52,7 +52,13 @@ def run(args: argparse.Namespace) -> int:
         return 1
     try:
         out = add_gateway(args.folder, plan) if args.add else init_stack(args.folder, plan, rotate=args.rotate)
-    except (OSError, ValueError, TypeError) as e:
+    except OSError as e:
+        print(
+            f"tiltline init-stack: {e.filename}: cannot be used ({e.strerror}); name a folder of this user's",
+            file=sys.stderr,
+        )
+        return 1
+    except (ValueError, TypeError) as e:
         print(f"tiltline init-stack: {e}", file=sys.stderr)
         return 1
     if args.json:

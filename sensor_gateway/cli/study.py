@@ -42,8 +42,12 @@ def run(args: argparse.Namespace) -> int:
             return 0
         settings = load_settings(args.config)
         return _export(args, settings) if args.action == "export" else _import(args, settings)
-    except (ConfigError, OSError) as e:
+    except ConfigError as e:
         print(f"tiltline study: {e}", file=sys.stderr)
+        return 1
+    except OSError as e:
+        place = e.filename2 or e.filename
+        print(f"tiltline study: {place}: cannot be written ({e.strerror}); choose another place", file=sys.stderr)
         return 1
 
 

@@ -8,6 +8,7 @@ import json
 import ssl
 from pathlib import Path
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -127,6 +128,12 @@ def test_a_folder_without_the_compose_file_beside_it_is_told_where_that_is(tmp_p
     (tmp_path / "docker-compose.yml").touch()
     _, out, _ = tiltline("init-stack", str(tmp_path / "stack"))
     assert "docker-compose.yml" not in out
+
+
+def test_a_file_in_the_folders_place_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "stack").touch()
+    assert main(["init-stack", str(tmp_path / "stack")]) == 1
+    assert f"{tmp_path}/stack: cannot be used (File exists); name a folder" in capsys.readouterr().err
 
 
 def test_names_that_are_no_pseudonyms_are_refused(tmp_path: Path) -> None:

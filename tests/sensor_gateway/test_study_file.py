@@ -91,6 +91,8 @@ def test_out_of_one_site_and_into_another(tmp_path: Path, capsys: pytest.Capture
     (there / "study.toml").write_text('version = "old"\n')
     theirs = str(tmp_path / "theirs.toml")
     assert cli.main(["study", "export", "--config", str(site(here)), "--out", theirs]) == 0
+    assert cli.main(["study", "export", "--config", str(site(here)), "--out", str(here)]) == 1
+    assert f"{here}: cannot be written (Is a directory)" in capsys.readouterr().err
     assert cli.main(["study", "import", theirs, "--config", str(site(there)), "--dry-run"]) == 0
     out = capsys.readouterr().out
     for part in ("prompt.quiet_from", "22:00 -> 21:30", "retention.raw_days", "would change"):
