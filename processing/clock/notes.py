@@ -37,7 +37,6 @@ class TimebaseParams:
     acquire_s: float = 60.0  # a young line is off by tens of ms, which 500 ppm would need minutes to make good
     acquire_slew: float = 0.02
     reset_s: float = 5.0
-    began_s: float = 0.5  # off the line: less is the old clock after a wrap
     late_s: float = 60.0  # a backlog drains; what stays late this long is a clock that stood still
     hold_s: float = 1.0
     hold_improves_s: float = 0.1

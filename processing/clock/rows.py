@@ -45,7 +45,6 @@ class Rows:
         if wrap:  # the nearest count by the arrivals, whatever slope the line may have
             passed = gap / tick_ns
             follows &= np.abs(between - passed) + 2 * params.slope_limit * passed < wrap / 4
-        follows &= raw_first * tick_ns >= gap  # else it may have begun since
         follows[0] = False
         self._breaks = [*np.flatnonzero(~follows).tolist(), len(rx)]
         self._at = 0

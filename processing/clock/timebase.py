@@ -12,8 +12,7 @@ What a clock does wrong is found here and told as a `ClockNote`:
 * a counter that wraps is unwrapped by the time that passed at the gateway;
 * payloads seen before are dropped and counted;
 * a clock that went back, or that is more than 5 s off the line, was restarted: a new clock epoch begins, with its own
-  line. Old samples that a sensor had kept also come late, but they continue the count: they stay in the epoch. A clock
-  that shows less than the time since the last arrival has begun in between, however well it fits the line;
+  line. Old samples that a sensor had kept also come late, but they continue the count: they stay in the epoch;
 * a step of the gateway's UTC moves no record: the offset follows slowly, and the note says what is left.
 
 **Holding.** Where a line begins (a new epoch, or after a gap over a minute), samples wait until arrivals have stopped
@@ -182,10 +181,6 @@ class Timebase:
         s, p = self._s, self._p
         if gap_ns < 0:
             return "the gateway restarted"
-        if delay_s > p.began_s and int(batch.t_dev_ticks[0]) * self._tick_ns < gap_ns:
-            # It may have begun anew since, as well as have kept these. Kept ones come in a burst, and a line begins by waiting
-            # for the end of one; a new clock taken for the old one would date too early by the time away.
-            return "the sensor's clock has begun since"
         if abs(delay_s) <= p.reset_s:
             s.late_since = NEVER
             return None

@@ -193,16 +193,6 @@ def test_a_clock_that_stood_still_is_found() -> None:
     assert np.abs(late_ms(t, s.truth_ns))[-5000:].max() <= 60
 
 
-@pytest.mark.parametrize("away_s", [3, 30])
-def test_a_sensor_that_is_switched_off_and_on_just_after_it_was_switched_on_has_another_clock(away_s: int) -> None:
-    a, b = stream(0, 2, radio=PLAIN), stream(3, 60, radio=PLAIN, seed=0)
-    away = away_s * 10**9
-    s = a + Stream(shifted(b.batches, away, away), b.truth_ns + away)
-    t, notes = run(s.batches)
-    assert kinds(notes) == ["reset"]
-    assert np.abs(late_ms(t, s.truth_ns)).max() < 60
-
-
 def test_a_clock_that_jumps_ahead_begins_an_epoch() -> None:
     s = stream(0, 600, radio=PLAIN)
     jumped = [replace(b, t_dev_ticks=b.t_dev_ticks + 3_600_000_000) for b in s.batches[3000:]]

@@ -28,6 +28,9 @@ def digits(number: int) -> tuple[int, int, int]:
     return number % 1000, number // 1000 % 1000, number // 1_000_000
 
 
+UPTIME_S = 600.0  # since which a sensor has been on when its life begins
+
+
 class Make:
     """``acc``, ``gyr``: what a digit of a sample's number is worth [m/s²], [rad/s]. ``rate_off``: of the sampling, ``clock_off`` of the clock.
 
@@ -47,6 +50,8 @@ class Make:
         self.rate_off, self.clock_off = rate_off, clock_off
         self.subscribed: set[str] = set()
         self.switch_on()
+        self.boot_s -= UPTIME_S
+        self.boot()
 
     def switch_on(self) -> None:
         self.boot_s = self._due_s = self.now()
