@@ -47,8 +47,9 @@ KINDS: dict[str, tuple[type[Make], Callable[[], Driver]]] = {
     "polar": (makes_packed.Verity, lambda: PolarDriver(52)),
 }
 LONGEST_WAY_BACK_S = 120.0  # a minute of pause, half of it more by chance, a search and a start
-DATES_OFF_S = dict.fromkeys(KINDS, (0.1, 0.3)) | {"witmotion": (0.5, 8.0), "metamotion": (0.5, 8.0)}
-"""Of 99 of 100 samples, and of all. A sensor without a clock is dated too early by a loss, until that is seen (docs/devices.md)."""
+DATES_OFF_S = dict.fromkeys(KINDS, (0.1, 2.0)) | {"witmotion": (0.5, 8.0), "metamotion": (0.5, 8.0)}
+"""Of 99 of 100 samples, and of all: a line that begins in a fade is late by it until the fade is over. A sensor without a clock is
+dated too early by a loss, until that is seen (docs/devices.md)."""
 LEFT_OUT = {"witmotion": 10, "capture2go": 600}
 """Samples a connection: those at 10 Hz before the rate is set; those that waited from before until the buffer is cleared."""
 FAULTS = ("hang_up", "away", "fade", "stall", "reboot", "deaf", "mute", "unwilling", "late", "doubles", "burst")
