@@ -54,6 +54,11 @@ def spans_minutes(piece: Oriented) -> bool:
     return int(t[0]) // _MINUTE_NS != int(t[-1]) // _MINUTE_NS
 
 
+def ends_second(piece: Oriented, left: Oriented) -> bool:
+    """Whether nothing of the last second of ``piece`` is in ``left``, which follows it."""
+    return int(piece.filled.t_utc_ns[-1]) // NS_PER_S != int(left.filled.t_utc_ns[0]) // NS_PER_S
+
+
 class Wearing:
     """State of the alignment of one stream; sets ``align.alignment`` and tells ``notices``."""
 
