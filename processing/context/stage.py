@@ -23,15 +23,18 @@ _MOST_TRANSFERS: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """Seconds (m) before posture: movement, gait codes, probability that the clip is worn, whether it is worn again from here."""
+    """Seconds (m) before posture: movement as it came and over short holes, gait codes without stairs, probability that the clip is
+    worn, whether it is worn again from here.
+    """
 
     movement: Movement
+    unbroken: Movement
     gait: list[int]
     worn: list[float]
     put_on: list[bool]
 
     def evident(self) -> ContextBlock:
-        """Walking and a clip that nobody wears, as `ContextStage.judge` will name them; all else is `unknown`."""
+        """Walking, on stairs as well, and a clip that nobody wears: as `ContextStage.judge` will find. All else is `unknown`."""
         return evident_postures(self.gait, self.worn)
 
 
@@ -63,14 +66,14 @@ class ContextStage:
         """What a second shows by itself and by those just before it. `judge` must follow before the next block, or `restore`."""
         m = self._movement.update(block)
         unbroken = self._holes.update(m)
-        gait = self._climb.update(m, self._gait.update(unbroken))
-        return Begun(unbroken, gait, *self._wear.update(m))
+        return Begun(m, unbroken, self._gait.update(unbroken), *self._wear.update(m))
 
     def judge(self, begun: Begun) -> ContextBlock:
         """Posture code and confidence of each second: what the rests and movements so far make of it."""
-        beliefs = self._tracker.update(begun.movement, begun.gait, begun.put_on)
+        gait = self._climb.update(begun.movement, begun.gait)
+        beliefs = self._tracker.update(begun.unbroken, gait, begun.put_on)
         self._transfers = [*self._transfers, *transfers_of(self._tracker.take_steps())][-_MOST_TRANSFERS:]
-        return name_postures(beliefs, begun.gait, begun.worn, self.params)
+        return name_postures(beliefs, gait, begun.worn, self.params)
 
     def take_transfers(self) -> list[Transfer]:
         """Transfers found since the last call, in order."""
