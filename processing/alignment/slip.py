@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from copy import copy
 from typing import Any, Final
 
 import numpy as np
@@ -92,18 +93,20 @@ class SlipStage:
         before = self._last[0] if self._last is not None else heard.second[min(known, len(second) - 1)]
         hole = rises(second[known:], before) > self.params.gap_s
         eventful = (known + np.flatnonzero(fast[known:] | hole | (posture[known:] == _NOT_WORN))).tolist()
+        before_them = copy(self._windows)
+        ending = {w.second + WINDOW_S - 1: w for w in self._windows.update(cells, values)}
         notes: list[SlipNote] = []
         # What is found holds from a full minute on.
-        ends = [len(second)] if last_ns is None else [*(first_rows(second // 60)[1:].tolist()), len(second)]
+        ends = [] if last_ns is None else first_rows(second // 60)[1:].tolist()
         at = 0
-        for end in ends:
-            lo, hi = cells.searchsorted((heard.second[at] * CELLS_PER_S, (heard.second[end - 1] + 1) * CELLS_PER_S))
-            windows = self._windows.update(cells[lo:hi], values[lo:hi]) if lo < hi else []
-            ending = {w.second + WINDOW_S - 1: w for w in windows}
+        for end in [*ends, len(second)]:
             self._hear(heard, max(at, known), end, eventful, ending, notes)
             at = end
             from_ns = holds_from_ns(notes)
             if from_ns is not None and at < len(second) and heard.second[at] * NS_PER_S >= from_ns:
+                n = int(cells.searchsorted(heard.second[at] * CELLS_PER_S))
+                self._windows = before_them
+                self._windows.update(cells[:n], values[:n], judged=True)
                 break
         return notes
 
@@ -131,7 +134,7 @@ class SlipStage:
         """
         seconds = heard.second
         stops = set(eventful[bisect_left(eventful, first) : bisect_left(eventful, end)])
-        stops |= {bisect_left(seconds, second) for second in ending}
+        stops |= {row for second in ending if first <= (row := bisect_left(seconds, second)) < end}
         at = first
         for stop in [*sorted(stops), end]:
             if at < stop and not (self._fast or self._off):  # most of a day
