@@ -1,7 +1,7 @@
 """Which alignment holds from which sample: poses and movements on request, and what walking and handling tell of the clip.
 
 Stands in the core between orientation and angles, with an ear behind context: samples are cut where another alignment begins to
-hold, and `SlipStage` hears every judged second. What it finds takes effect at a full UTC minute (`alignment/mounts.py`), so
+hold, and `SlipStage` hears every second once steps and wear are known. What it finds takes effect at a full UTC minute (`alignment/mounts.py`), so
 pieces never cross one, and all that can change the next minute is judged before its first sample is aligned: when an
 alignment begins to hold does not depend on how samples came.
 """
@@ -133,7 +133,7 @@ class Wearing:
         return rows, ends
 
     def hear_if_still(self, block: SecondBlock, context: ContextBlock, last_ns: int) -> int | None:
-        """Hear judged seconds as `heard` does, unless they tell of something that holds from an instant up to ``last_ns``: then
+        """Hear seconds as `heard` does, unless they tell of something that holds from an instant up to ``last_ns``: then
         that instant, up to which they were heard.
         """
         notes = self._slip.update(block, context, self._align.alignment, last_ns)
