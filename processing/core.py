@@ -50,7 +50,7 @@ from processing.types import (
     SecondBlock,
     TimedBatch,
 )
-from processing.wearing import Wearing, spans_minutes
+from processing.wearing import Wearing, ends_second, spans_minutes
 
 Estimate = Literal["online", "settled"]
 """Causal orientation, or one that waits up to 10 s for what follows (`orientation/settled.py`)."""
@@ -169,13 +169,13 @@ class Core:
         self._begin(part)
         rows, pose_ends = wearing.reach(part, to_minute=restless)
         piece, left = _parted(part, rows)
-        last = ends and left is None and not pose_ends
+        last = not pose_ends and (ends if left is None else ends_second(piece, left))
         if not spans_minutes(piece):
             self._take_piece(piece, samples, out, last=last)
         elif (found_ns := self._take_minutes(piece, samples, out, last=last)) is not None:
             piece, left = _parted(part, int(np.searchsorted(part.filled.t_utc_ns, found_ns)))
             pose_ends, restless = False, True
-            self._take_piece(piece, samples, out)
+            self._take_piece(piece, samples, out, last=True)
         wearing.taken(piece, pose_ends=pose_ends)
         return left, restless
 
@@ -193,12 +193,13 @@ class Core:
         aligned, q = self.align.update(piece.filled, piece.q_es)
         block = self.seconds.update(aligned, last=last)
         if block is not None:
-            context = self.context.update(block)
-            found_ns = self.wearing.hear_if_still(block, context, int(piece.filled.t_utc_ns[-1]))
+            begun = self.context.begin(block)
+            found_ns = self.wearing.hear_if_still(block, begun.evident(), int(piece.filled.t_utc_ns[-1]))
             if found_ns is not None:
                 for stage, state in zip(stages, before, strict=True):
                     stage.restore(state)
                 return found_ns
+            context = self.context.judge(begun)
         self._announce(piece)
         samples.append(self._samples(piece.filled, aligned, q))
         if block is not None:

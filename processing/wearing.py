@@ -1,7 +1,7 @@
 """Which alignment holds from which sample: poses and movements on request, and what walking and handling tell of the clip.
 
 Stands in the core between orientation and angles, with an ear behind context: samples are cut where another alignment begins to
-hold, and `SlipStage` hears every judged second. What it finds takes effect at a full UTC minute (`alignment/mounts.py`), so
+hold, and `SlipStage` hears every second once steps and wear are known. What it finds takes effect at a full UTC minute (`alignment/mounts.py`), so
 pieces never cross one, and all that can change the next minute is judged before its first sample is aligned: when an
 alignment begins to hold does not depend on how samples came.
 """
@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from copy import copy
 from typing import Any, Final
 
 import numpy as np
 
 from processing.alignment.capture import Capture, Guidance, SetupStep
-from processing.alignment.mounts import PendingAlignments, SlipNote, restored
+from processing.alignment.mounts import PendingAlignments, SlipNote, holds_from_ns, restored
 from processing.alignment.slip import SlipStage
 from processing.alignment.static import Alignment
 from processing.context.stage import ContextStage
@@ -55,6 +54,11 @@ def spans_minutes(piece: Oriented) -> bool:
     return int(t[0]) // _MINUTE_NS != int(t[-1]) // _MINUTE_NS
 
 
+def ends_second(piece: Oriented, left: Oriented) -> bool:
+    """Whether nothing of the last second of ``piece`` is in ``left``, which follows it."""
+    return int(piece.filled.t_utc_ns[-1]) // NS_PER_S != int(left.filled.t_utc_ns[0]) // NS_PER_S
+
+
 class Wearing:
     """State of the alignment of one stream; sets ``align.alignment`` and tells ``notices``."""
 
@@ -64,6 +68,8 @@ class Wearing:
         self._slip = SlipStage()
         self._pending = PendingAlignments()
         self._last_ns: int | None = None  # of the newest sample taken
+        self._heard_until_ns = 0  # seconds before it were heard, though not all of them taken yet
+        self._restless_until_ns = 0  # a minute after the last finding began to hold: another often follows it
         self._corrections: dict[int, Alignment] = {}
         self._to_come: list[int] = []  # instants of corrections, from the next one on
         self.corrected: list[int] = []
@@ -104,14 +110,15 @@ class Wearing:
     def reach(self, part: Oriented, *, to_minute: bool) -> tuple[int, bool]:
         """How many rows of ``part`` come before something known changes what holds, and whether a neutral pose ends there.
 
-        What follows a pose stands on the new alignment. While one is taken, or where asked for, pieces end at full minutes as well.
+        What follows a pose stands on the new alignment. While one is taken, or where asked for as long as another finding is likely,
+        pieces end at full minutes as well.
         """
         t = part.filled.t_utc_ns
         first_ns = int(t[0])
         calibrator = self._align.calibrator
         corrections = [] if calibrator is None else [c.from_ns for c in calibrator.history]
         to_come = [ns for ns in (*corrections, *self._pending.instants, *self._to_come) if ns > first_ns]
-        if to_minute or self._capture.running:
+        if self._capture.running or (to_minute and first_ns < self._restless_until_ns):
             to_come.append((first_ns // _MINUTE_NS + 1) * _MINUTE_NS)
         rows = len(t)
         if to_come and min(to_come) <= t[-1]:
@@ -126,17 +133,16 @@ class Wearing:
         return rows, ends
 
     def hear_if_still(self, block: SecondBlock, context: ContextBlock, last_ns: int) -> int | None:
-        """Hear judged seconds as `heard` does, unless they tell of something that holds from an instant up to ``last_ns``: then
-        that instant, and they were not heard.
+        """Hear seconds as `heard` does, unless they tell of something that holds from an instant up to ``last_ns``: then
+        that instant, up to which they were heard.
         """
-        trial = copy(self._slip)
-        notes = trial.update(block, context, self._align.alignment)
-        from_ns = min((n.from_utc_ns for n in notes if n.alignment is not None), default=last_ns + 1)
-        if from_ns <= last_ns:
-            return from_ns
-        self._slip = trial
+        notes = self._slip.update(block, context, self._align.alignment, last_ns)
         self._tell(notes)
-        return None
+        from_ns = holds_from_ns(notes)
+        if from_ns is None or from_ns > last_ns:
+            return None
+        self._heard_until_ns = from_ns
+        return from_ns
 
     def end_pose(self, part: Oriented) -> None:
         """A pose that was over before the first sample of ``part`` holds from it."""
@@ -186,11 +192,14 @@ class Wearing:
                 self._notices.alignment(t_utc_ns, self._align.alignment)
 
     def heard(self, block: SecondBlock, context: ContextBlock) -> None:
-        """Judged seconds: has the clip moved, or is it known again how it sits?"""
-        self._tell(self._slip.update(block, context, self._align.alignment))
+        """Judged seconds: has the clip moved, or is it known again how it sits? None is heard twice."""
+        if int(block.second[-1]) * NS_PER_S >= self._heard_until_ns:
+            self._tell(self._slip.update(block, context, self._align.alignment))
 
     def _tell(self, notes: list[SlipNote]) -> None:
         self._pending.add(notes)
+        if (from_ns := holds_from_ns(notes)) is not None:
+            self._restless_until_ns = from_ns + _MINUTE_NS
         for note in notes:
             self._notices.add(note.found_utc_ns, EVENT_OF[note.kind], note.data())
 

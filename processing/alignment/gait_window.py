@@ -109,14 +109,14 @@ class WindowStage:
         self._cell: I64 = np.empty(0, np.int64)
         self._values: F64 = np.empty((0, 9))
 
-    def update(self, cell: I64, values: F64) -> list[GaitWindow]:
-        """Cells (k,), (k, 9) of complete seconds, later than all before; the windows that end with them."""
+    def update(self, cell: I64, values: F64, *, judged: bool = False) -> list[GaitWindow]:
+        """Cells (k,), (k, 9) of complete seconds, later than all before; the windows that end with them, unless ``judged`` already."""
         if not len(cell):
             return []
         self._cell, self._values = np.concatenate([self._cell, cell]), np.concatenate([self._values, values])
         seconds = cell // CELLS_PER_S
         last = seconds[first_rows(seconds)]
-        begin = last[(last + 1 - WINDOW_S) % HOP_S == 0] + 1 - WINDOW_S
+        begin = last[:0] if judged else last[(last + 1 - WINDOW_S) % HOP_S == 0] + 1 - WINDOW_S
         lo = np.searchsorted(self._cell, begin * CELLS_PER_S).tolist()
         hi = np.searchsorted(self._cell, (begin + WINDOW_S) * CELLS_PER_S).tolist()
         whole: list[tuple[int, F64]] = []

@@ -8,7 +8,7 @@ grouped. `PendingAlignments` holds it until then.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -74,6 +74,11 @@ def next_mount_id(mount_id: str, t_utc_ns: int) -> str:
 def effective_utc_ns(found_second: int) -> int:
     """The first full minute by which ``found_second`` has been judged however samples were grouped."""
     return ((found_second + 1) // 60 + 1) * 60 * NS_PER_S
+
+
+def holds_from_ns(notes: Sequence[SlipNote]) -> int | None:
+    """From when on the first alignment among them holds."""
+    return min((n.from_utc_ns for n in notes if n.alignment is not None), default=None)
 
 
 class PendingAlignments:

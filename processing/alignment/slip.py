@@ -22,8 +22,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.alignment.gait_window import WINDOW_S, GaitWindow, Three, WindowStage, cells_of
-from processing.alignment.mounts import Reason, SlipNote, effective_utc_ns, next_mount_id, restored
+from processing.alignment.gait_window import CELLS_PER_S, WINDOW_S, GaitWindow, Three, WindowStage, cells_of
+from processing.alignment.heard import Heard, turns_faster
+from processing.alignment.mounts import Reason, SlipNote, effective_utc_ns, holds_from_ns, next_mount_id, restored
 from processing.alignment.realign import (
     REALIGN_DEG,
     REALIGN_OTHER_PACE_DEG,
@@ -44,13 +45,14 @@ from processing.alignment.stretches import (
     vigour,
     wander_deg,
 )
-from processing.frames import Rows, columns, component, rotate, transposed
-from processing.runs import rises
+from processing.frames import Rows, columns, rotate, transposed
+from processing.runs import first_rows, rises
 from processing.snapshot import values
-from processing.types import F64, I64, NS_PER_S, POSTURE_CODE, Bool, ContextBlock, SecondBlock
+from processing.types import F64, I64, NS_PER_S, POSTURE_CODE, ContextBlock, SecondBlock
 
 _GAIT: Final = frozenset(POSTURE_CODE[p] for p in ("walking", "running", "stairs"))
 _WALKING, _STAIRS, _NOT_WORN = (POSTURE_CODE[p] for p in ("walking", "stairs", "not_worn"))
+_NO_CELLS: Final = np.empty(0, np.int64), np.empty((0, 9))
 
 
 class SlipStage:
@@ -74,47 +76,75 @@ class SlipStage:
         self._last: tuple[int, Three] | None = None
         self._fast: list[int] = []
 
-    def update(self, block: SecondBlock, context: ContextBlock, alignment: Alignment) -> list[SlipNote]:
-        """Findings of these seconds. ``alignment`` is the one in force for the block's last second."""
+    def update(
+        self, block: SecondBlock, context: ContextBlock, alignment: Alignment, last_ns: int | None = None
+    ) -> list[SlipNote]:
+        """Findings of these seconds. ``alignment`` is the one in force for the block's last second. Where a finding holds from an
+        instant up to ``last_ns`` on, the seconds from that instant on are not heard: they stand on another alignment.
+        """
         self._follow(alignment)
-        count = block.count
-        ending: dict[int, GaitWindow] = {}
-        # Few stairs are named as such: all walks stand the same test, and stretches whose up wanders fall out below.
-        walks = (context.posture == _WALKING) | (context.posture == _STAIRS)
-        if walks.any() and (use := np.repeat(walks, count) & block.valid).any():
-            t = block.t_utc_ns[use]
-            own = [self._in_sensor(t // NS_PER_S, x[use]) for x in (block.acc_p_mps2, block.gyr_p_rps, block.up_p)]
-            ending = {w.second + WINDOW_S - 1: w for w in self._windows.update(*cells_of(t, *own))}
-        mean_up_p = (np.add.reduceat(columns(block.up_p), block.start[:-1], axis=1) / count).T
-        fast = _turns_faster(block, count, self.params.handled_dps)
-        up = self._in_sensor(block.second, mean_up_p)
+        second, posture = block.second, context.posture
+        cells, values = self._cells_of_walks(block, posture)
+        mean_up_p = (np.add.reduceat(columns(block.up_p), block.start[:-1], axis=1) / block.count).T
+        fast = turns_faster(block, self.params.handled_dps)
+        heard = Heard(second.tolist(), posture.tolist(), fast.tolist(), self._in_sensor(second, mean_up_p))
         # A recording's neutral pose may come after the clip was put on: before it nothing is vouched for.
-        known = slice(int(np.searchsorted(block.second, self._from_second)), None)
-        return self._hear(block.second[known], context.posture[known], up[known], fast[known], ending)
+        known = bisect_left(heard.second, self._from_second)
+        before = self._last[0] if self._last is not None else heard.second[min(known, len(second) - 1)]
+        hole = rises(second[known:], before) > self.params.gap_s
+        eventful = (known + np.flatnonzero(fast[known:] | hole | (posture[known:] == _NOT_WORN))).tolist()
+        before_them = copy(self._windows)
+        ending = {w.second + WINDOW_S - 1: w for w in self._windows.update(cells, values)}
+        notes: list[SlipNote] = []
+        # What is found holds from a full minute on.
+        ends = [] if last_ns is None else first_rows(second // 60)[1:].tolist()
+        at = 0
+        for end in [*ends, len(second)]:
+            self._hear(heard, max(at, known), end, eventful, ending, notes)
+            at = end
+            from_ns = holds_from_ns(notes)
+            if from_ns is not None and at < len(second) and heard.second[at] * NS_PER_S >= from_ns:
+                n = int(cells.searchsorted(heard.second[at] * CELLS_PER_S))
+                self._windows = before_them
+                self._windows.update(cells[:n], values[:n], judged=True)
+                break
+        return notes
+
+    def _cells_of_walks(self, block: SecondBlock, posture: NDArray[np.int8]) -> tuple[I64, F64]:
+        """Cells in sensor axes of the seconds of walking."""
+        # Few stairs are named as such: all walks stand the same test, and stretches whose up wanders fall out below.
+        walks = (posture == _WALKING) | (posture == _STAIRS)
+        if not (walks.any() and (use := np.repeat(walks, block.count) & block.valid).any()):
+            return _NO_CELLS
+        t = block.t_utc_ns[use]
+        own = [self._in_sensor(t // NS_PER_S, x[use]) for x in (block.acc_p_mps2, block.gyr_p_rps, block.up_p)]
+        return cells_of(t, *own)
 
     def _hear(
-        self, second: I64, posture: NDArray[np.int8], up: F64, fast: Bool, ending: dict[int, GaitWindow]
-    ) -> list[SlipNote]:
-        """Pass seconds (m,), with the windows of walking that end in some; those in which nothing happens at once."""
-        notes: list[SlipNote] = []
-        if not len(second):
-            return notes
-        seconds, codes, turning = second.tolist(), posture.tolist(), fast.tolist()
-        before = seconds[0] if self._last is None else self._last[0]
-        hole = rises(second, before) > self.params.gap_s
-        eventful = set(np.flatnonzero(fast | hole | (posture == _NOT_WORN)).tolist())
-        eventful |= {bisect_left(seconds, end) for end in ending}
-        at = 0
-        for stop in [*sorted(eventful), len(seconds)]:
+        self,
+        heard: Heard,
+        first: int,
+        end: int,
+        eventful: list[int],
+        ending: dict[int, GaitWindow],
+        notes: list[SlipNote],
+    ) -> None:
+        """Pass seconds from row ``first`` up to ``end``, with the windows of walking that end in some; those in which nothing
+        happens at once.
+        """
+        seconds = heard.second
+        stops = set(eventful[bisect_left(eventful, first) : bisect_left(eventful, end)])
+        stops |= {row for second in ending if first <= (row := bisect_left(seconds, second)) < end}
+        at = first
+        for stop in [*sorted(stops), end]:
             if at < stop and not (self._fast or self._off):  # most of a day
                 at = stop
-                self._last = seconds[at - 1], three(up[at - 1].tolist())
-            while at < min(stop + 1, len(seconds)):
-                self._listen(seconds[at], codes[at], three(up[at].tolist()), turning[at], notes)
+                self._last = seconds[at - 1], heard.up_of(at - 1)
+            while at < min(stop + 1, end):
+                self._listen(seconds[at], heard.code[at], heard.up_of(at), heard.turning[at], notes)
                 if seconds[at] in ending:
                     self._walked(ending[seconds[at]], notes)
                 at += 1
-        return notes
 
     def _follow(self, alignment: Alignment) -> None:
         """Notice which alignment is in force; one that is not our own (a new neutral pose) starts everything afresh."""
@@ -274,12 +304,6 @@ class SlipStage:
         self._reference, self._fresh, self._anchor = self._fresh, [], None
         self._good_ns = found_ns
 
-    def __copy__(self) -> SlipStage:
-        """One that goes on from here by itself: windows and arrays are never changed, so only the lists are copied."""
-        other = SlipStage(self.params)
-        vars(other).update({k: copy(v) if isinstance(v, (list, WindowStage)) else v for k, v in vars(self).items()})
-        return other
-
     def snapshot(self) -> dict[str, Any]:
         """Plain data and arrays."""
         alignments = [None if a is None else values(a) for a in (self._latest, self._anchor)]
@@ -306,18 +330,3 @@ class SlipStage:
         self._good_ns, self._refused, self._off, last, fast = state["state"]
         self._last = None if last is None else (last[0], three(last[1]))
         self._fast = list(fast)
-
-
-def _turns_faster(block: SecondBlock, count: I64, least_dps: float) -> Bool:
-    """Whether gravity moves through the sensor at more than this rate (root mean square), per second (m,); turning round does not
-    count.
-    """
-    g, u, first = block.gyr_p_rps, block.up_p, block.start[:-1]
-    square = component(g, g)
-    altogether: Bool = np.degrees(np.sqrt(np.add.reduceat(square, first) / count)) > least_dps
-    if not altogether.any():
-        return altogether
-    about_up = component(g, u)
-    across = square - about_up * about_up
-    out: Bool = np.degrees(np.sqrt(np.maximum(np.add.reduceat(across, first) / count, 0.0))) > least_dps
-    return out

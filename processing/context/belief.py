@@ -10,8 +10,7 @@ Where up points in each posture stands in `references.py`;
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from processing.context.params import Belief, ContextParams
 from processing.context.references import (
@@ -39,8 +38,7 @@ _SPLIT: Final = ((0.0, 0.7, 0.3), (0.25, 0.0, 0.75), (0.1, 0.9, 0.0))
 times a day (Dall & Kerr 2010) and lie down a few times, mostly by way of sitting."""
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(NamedTuple):
     """A movement from one node (rest or walk) to the next.
 
     ``path_deg`` is the angle turned through on the way. ``rise_m`` is None where it could not be measured (a gap, or a movement too long). ``up_before`` and ``up_after`` are
@@ -103,7 +101,8 @@ def _priors(edge: Edge, p: ContextParams) -> list[list[float]]:
 def _plain(change: float) -> list[list[float]]:
     """Prior of each change where a share ``change`` changes."""
     kept = 1.0 - change
-    return [[kept if a == b else change * _SPLIT[a][b] for b in range(3)] for a in range(3)]
+    (_, a, b), (c, _, d), (e, f, _) = _SPLIT
+    return [[kept, change * a, change * b], [change * c, kept, change * d], [change * e, change * f, kept]]
 
 
 def _of_rise(rise_m: float, sd0: float, moving: bool, stray: float, p: ContextParams) -> list[list[float]]:

@@ -189,7 +189,8 @@ class Tracker:
             if s.count - s.since > LONGEST_CELLS:
                 self._split()
             elif s.quiet >= _EARLY_CELLS:
-                edge = self._edge(s.count - s.quiet, self._cells.mean(s.count - s.quiet, s.count), walk=False)
+                at = s.count - s.quiet
+                edge = self._edge(at, self._cells.mean(at, s.count), *self._inside(at), walk=False)
                 s.shown = apply(s.belief, edge_matrix(edge, self.refs, self.params))
         elif s.mode == START:
             s.shown = start_belief(s.belief, self._cells.mean(start, s.count).up, self.refs, self.params)
@@ -249,9 +250,8 @@ class Tracker:
             edge = Edge(0.0, 0.0, None, None, after.up, walk)
             self.steps.append(Step(edge, at, at, self._time_ns(at), s.last_second or 0, prior, None, starts=True))
         else:
-            edge = self._edge(at, after, walk=walk)
-            last = min(at + _MARGIN_CELLS, s.count - 1)
-            rest = self._cells.mean(last, s.count)
+            last, rest = (at, after) if walk else self._inside(at)
+            edge = self._edge(at, after, last, rest, walk=walk)
             whole = None if walk else whole_of(s.anchor, at, last, rest, self._cells, self._time_ns)
             self._commit(edge, s.since, at, whole)
         s.mode, s.quiet = WALK if walk else REST, 0
@@ -275,16 +275,20 @@ class Tracker:
             s.belief = self._rested(cell)
             s.still_s += (cell - s.since) * CELL_S
 
-    def _edge(self, end: int, after: Rest, *, walk: bool) -> Edge:
+    def _inside(self, at: int) -> tuple[int, Rest]:
+        """The rest that began at cell ``at``, less its margin: from which cell on, and its mean."""
+        last = min(at + _MARGIN_CELLS, self._s.count - 1)
+        return last, self._cells.mean(last, self._s.count)
+
+    def _edge(self, end: int, after: Rest, last: int, rest: Rest, *, walk: bool) -> Edge:
+        """The movement that ends at cell ``end``, measured up to cell ``last`` against the ``rest`` from there on."""
         s = self._s
         duration = (end - s.since) * CELL_S + s.extra_s
         moved = None
         if s.whole and s.before is not None and end > s.since:
             # A movement begins and ends more slowly than the threshold of rest can see.
             first = s.since if s.before_moving else s.since - _MARGIN_CELLS
-            last = end if walk else min(end + _MARGIN_CELLS, s.count - 1)
-            after = after if walk else self._cells.mean(last, s.count)
-            moved = self._cells.moved(first, last, Rest(s.residual, s.before), after)
+            moved, after = self._cells.moved(first, last, Rest(s.residual, s.before), rest), rest
         rise, path = (None, 0.0) if moved is None else (moved.rise_m, moved.path_deg)
         return Edge(duration, path, rise, s.before, after.up, walk, int(walk) + int(s.before_moving), lost_s=s.lost_s)
 

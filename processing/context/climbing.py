@@ -94,7 +94,7 @@ class ClimbStage:
         return out
 
     def _integrate(self, acc: F64, rest_mps2: float) -> None:
-        speed = self._speed_mps + np.cumsum(acc - rest_mps2) * CELL_S
+        speed = self._speed_mps + (acc - rest_mps2).cumsum() * CELL_S
         self._since_s += 1
         self._speed_mps = float(speed[-1])
         self._means = [*self._means[-1:], float(np.add.reduce(speed)) / CELLS_PER_S]

@@ -19,6 +19,11 @@ _OF_STEPS = {
 }
 _UNKNOWN, _NOT_WORN = POSTURE_CODE["unknown"], POSTURE_CODE["not_worn"]
 _NOT_WORN_CONFIDENCE = 0.9
+_BY_STEPS = tuple(
+    np.array([_OF_STEPS.get(steps, (_UNKNOWN, 1.0))[k] for steps in range(max(_OF_STEPS) + 1)], dtype=dtype)
+    for k, dtype in enumerate((np.int8, np.float64))
+)
+"""Codes and confidences by what the steps amount to; `unknown` where they decide nothing."""
 _SUREST = 0.98  # one second in fifty is wrong for reasons the model does not hold
 
 
@@ -46,3 +51,11 @@ def name_postures(beliefs: list[Belief], gait: list[int], worn: list[float], par
                 named.append((_UNKNOWN, 1.0 - best))
     codes, confidence = zip(*named, strict=True) if named else ((), ())
     return ContextBlock(np.array(codes, dtype=np.int8), np.array(confidence, dtype=np.float64))
+
+
+def evident_postures(gait: list[int], worn: list[float]) -> ContextBlock:
+    """As `name_postures` where steps and wear decide, whatever is believed; elsewhere `unknown` for certain."""
+    code, confidence = (column[gait] for column in _BY_STEPS)
+    off = np.array(worn) == 0.0
+    code[off], confidence[off] = _NOT_WORN, _NOT_WORN_CONFIDENCE
+    return ContextBlock(code, confidence)

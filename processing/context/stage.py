@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from processing.context.bouts import Tracker
 from processing.context.climbing import ClimbStage
 from processing.context.holes import HoleStage
 from processing.context.params import ContextParams
-from processing.context.postures import name_postures
+from processing.context.postures import evident_postures, name_postures
 from processing.context.references import References
 from processing.context.transfers import Transfer, transfers_of
 from processing.context.walking import GaitStage
 from processing.context.wear import WearStage
-from processing.features.movement import MovementStage
+from processing.features.movement import Movement, MovementStage
 from processing.types import ContextBlock, SecondBlock
 
 _MOST_TRANSFERS: Final = 1000
 """A stage whose transfers nobody takes must not grow for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Seconds (m) before posture: movement as it came and over short holes, gait codes without stairs, probability that the clip is
+    worn, whether it is worn again from here.
+    """
+
+    movement: Movement
+    unbroken: Movement
+    gait: list[int]
+    worn: list[float]
+    put_on: list[bool]
+
+    def evident(self) -> ContextBlock:
+        """Walking, on stairs as well, and a clip that nobody wears: as `ContextStage.judge` will find. All else is `unknown`."""
+        return evident_postures(self.gait, self.worn)
 
 
 class ContextStage:
@@ -43,13 +60,20 @@ class ContextStage:
 
     def update(self, block: SecondBlock) -> ContextBlock:
         """Posture code and confidence of each second of the block."""
+        return self.judge(self.begin(block))
+
+    def begin(self, block: SecondBlock) -> Begun:
+        """What a second shows by itself and by those just before it. `judge` must follow before the next block, or `restore`."""
         m = self._movement.update(block)
         unbroken = self._holes.update(m)
-        gait = self._climb.update(m, self._gait.update(unbroken))
-        worn, put_on = self._wear.update(m)
-        beliefs = self._tracker.update(unbroken, gait, put_on)
+        return Begun(m, unbroken, self._gait.update(unbroken), *self._wear.update(m))
+
+    def judge(self, begun: Begun) -> ContextBlock:
+        """Posture code and confidence of each second: what the rests and movements so far make of it."""
+        gait = self._climb.update(begun.movement, begun.gait)
+        beliefs = self._tracker.update(begun.unbroken, gait, begun.put_on)
         self._transfers = [*self._transfers, *transfers_of(self._tracker.take_steps())][-_MOST_TRANSFERS:]
-        return name_postures(beliefs, gait, worn, self.params)
+        return name_postures(beliefs, gait, begun.worn, self.params)
 
     def take_transfers(self) -> list[Transfer]:
         """Transfers found since the last call, in order."""

@@ -14,8 +14,7 @@ Plain double integration fails here; measured figures in `docs/validation.md`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -28,8 +27,7 @@ _FEW: Final = 8  # cells; so many numbers are added one by one either way, and t
 _MIN_TURN_SQ: Final = 0.0076  # (5 deg in rad)²: with less of a turn its direction is noise, and time serves as well
 
 
-@dataclass(frozen=True, slots=True)
-class Rest:
+class Rest(NamedTuple):
     """A moment of rest: mean residual of vertical acceleration [m/s²] and mean direction of up (pelvis axes, about unit)."""
 
     residual_mps2: float
@@ -73,8 +71,7 @@ def all_nearer_than(a: tuple[float, float, float], b: F64, cosine: float) -> Boo
     return near
 
 
-@dataclass(frozen=True, slots=True)
-class Displacement:
+class Displacement(NamedTuple):
     """Net rise [m], negative when the pelvis sank; the angle it turned through, there and back [deg]; and when the rise took
     place: from the first tenth of it to the last, in cells from the start of the movement.
     """

@@ -15,9 +15,6 @@ from processing.synthetic.script import Activity, Script, Transition, Wearer
 from processing.synthetic.tracks import Ramp, Track
 from processing.types import NS_PER_S
 
-BEFORE_SITTING_S: Final = 1.5
-"""Who has walked to a chair stands before it for a moment, back turned to it, and only then sits down."""
-
 _INITIAL: Final[Mapping[str, float]] = {
     "tilt_deg": 0.0,
     "obliquity_deg": 0.0,
@@ -108,9 +105,9 @@ class Pen:
             self.change("sitting", 2.5, tilt_deg, self.wearer.sitting_m - self.wearer.lying_m, sway_deg=0.3)
         else:
             self.upright()
-            if self.posture in GAITS:
+            if self.posture in GAITS and self.wearer.before_chair_s:
                 self.begin("standing", self.wearer.standing_tilt_deg)
-                self.wait(BEFORE_SITTING_S)
+                self.wait(self.wearer.before_chair_s)
             self.lean("sitting", tilt_deg, self.wearer.sitting_m - self.wearer.standing_m, sway_deg=0.3)
 
     def upright(self) -> None:

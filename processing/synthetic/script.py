@@ -20,6 +20,7 @@ class Wearer:
     """A wearer's habits. Tilts [deg] are relative to the neutral pose (+ = anterior), heights [m] are the clip's above ground.
 
     ``raised_deg`` bounds the tilt of the episodes the rules are there for; a wearer with (0, 0) has no such habit.
+    ``before_chair_s``: who has walked to a chair stands before it for so long, back turned to it, and only then sits down.
     ``bow_rounds``: how often the wearer bows three times after the neutral pose, as the guided set-up asks.
     """
 
@@ -32,6 +33,7 @@ class Wearer:
     standing_m: float = 0.95
     sitting_m: float = 0.55
     lying_m: float = 0.50
+    before_chair_s: float = 1.5
     bow_rounds: int = 0
 
 
