@@ -4,7 +4,7 @@
 No stage of the pipeline imports this package.
 """
 
-from processing.synthetic.day import NEUTRAL_S, day_script
+from processing.synthetic.day import NEUTRAL_S, ORDINARY_REST_S, day_script
 from processing.synthetic.motion import Truth, quaternion_ep, render, sample_times
 from processing.synthetic.radio import RadioModel
 from processing.synthetic.script import Activity, Script, Transition, Wearer
@@ -12,6 +12,7 @@ from processing.synthetic.sensor import SensorModel, bmi270, mount_rows
 
 __all__ = [
     "NEUTRAL_S",
+    "ORDINARY_REST_S",
     "Activity",
     "RadioModel",
     "Script",

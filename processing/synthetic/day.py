@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
+import numpy as np
+
 from processing.synthetic.pen import Pen
 from processing.synthetic.script import Script, Wearer
 
@@ -21,6 +23,15 @@ BOWS_AFTER_S: Final = 6.5
 BOW_S: Final = 3.2
 """A round of bows: a quiet stand, then three bows of this length."""
 LIVELY_S: Final = 600.0
+ORDINARY_REST_S: Final = 90.0
+"""`Wearer.rest_s` with which a day has some 9,000 steps in a hundred walks: healthy adults take 4,000 to 18,000 (Tudor-Locke 2011, Int J
+Behav Nutr Phys Act 8:79), elderly people walk ten seconds or longer 50 to 340 times a day (Urbanek 2015, arXiv:1505.04066)."""
+_FEW_STEPS: Final = 16.6
+_SPREAD: Final = 1.3
+"""Median and spread (of the logarithm) of steps in a row: 40 % of walks are shorter than 12 steps, 75 % than 40 (Orendurff 2008, J Rehabil
+Res Dev 45:1077)."""
+_MOST_STEPS: Final = 220.0
+"""A walk of two minutes is one in a hundred; longer ones are the day's own."""
 AWAKE_S: Final = 15.5 * 3600.0
 NIGHT_S: Final = 8.5 * 3600.0
 
@@ -127,7 +138,22 @@ class _Day(Pen):
         self.settle()
         self.begin("standing", tilt, raised=raised)
         self.ramp("tilt_deg", self.now_s, 2.5, tilt)
-        self.shift(seconds, tilt, spread_deg=0.8, every_s=45.0)
+        if not self.wearer.rest_s:
+            self.shift(seconds, tilt, spread_deg=0.8, every_s=45.0)
+            return
+        until_s = self.now_s + seconds
+        while self.now_s < min(until_s, self.hold_until_s):
+            rest_s = self.wearer.rest_s * float(np.exp(_SPREAD * self.rng.standard_normal()))
+            self.shift(min(rest_s, until_s - self.now_s), tilt, spread_deg=0.8, every_s=45.0)
+            if self.now_s < until_s:
+                self.few_steps()
+                self.begin("standing", tilt, raised=raised)
+                self.ramp("tilt_deg", self.now_s, 1.5, tilt)
+
+    def few_steps(self) -> None:
+        """A walk about the house or the office."""
+        steps = min(_FEW_STEPS * float(np.exp(_SPREAD * self.rng.standard_normal())), _MOST_STEPS)
+        self.move("walking", steps / self.wearer.step_hz)
 
     def move(self, kind: str, seconds: float) -> None:
         self.upright()

@@ -21,6 +21,7 @@ class Wearer:
 
     ``raised_deg`` bounds the tilt of the episodes the rules are there for; a wearer with (0, 0) has no such habit.
     ``before_chair_s``: who has walked to a chair stands before it for so long, back turned to it, and only then sits down.
+    ``rest_s``: on their feet, the wearer stands for so long (median) and then walks a few steps; 0: walks only when the day says so.
     ``bow_rounds``: how often the wearer bows three times after the neutral pose, as the guided set-up asks.
     """
 
@@ -34,6 +35,7 @@ class Wearer:
     sitting_m: float = 0.55
     lying_m: float = 0.50
     before_chair_s: float = 1.5
+    rest_s: float = 0.0
     bow_rounds: int = 0
 
 

@@ -20,7 +20,7 @@ from processing.batch import BLOCK_S, Mode, process_recording
 from processing.core import Core, CoreSetup
 from processing.mount_search import find_mounts
 from processing.rules.study import Study
-from processing.synthetic import NEUTRAL_S, Wearer, bmi270, day_script, render, sample_times
+from processing.synthetic import NEUTRAL_S, ORDINARY_REST_S, Wearer, bmi270, day_script, render, sample_times
 from processing.types import NS_PER_S, TimedBatch
 from sensor_gateway.bench.machine import peak_mb
 from sensor_gateway.recording.alignment import MOUNT_ID, NOMINAL_MOUNT
@@ -32,7 +32,7 @@ GROWTH_DAYS: Final = (1.0, 2.0, 4.0, 8.0)
 
 @dataclass(slots=True)
 class Day:
-    """Blocks of the simulated day as they are asked for, with the CPU time of making them and of plain VQF on them."""
+    """Blocks of a simulated day with many short walks as they are asked for, with the CPU time of making them and of plain VQF on them."""
 
     hours: float
     rate_hz: float
@@ -43,7 +43,7 @@ class Day:
     def blocks(self) -> Iterator[TimedBatch]:
         clock = time.process_time
         began = clock()
-        script = day_script(_START_NS, self.hours * 3600 + NEUTRAL_S, Wearer(seed=self.seed))
+        script = day_script(_START_NS, self.hours * 3600 + NEUTRAL_S, Wearer(self.seed, rest_s=ORDINARY_REST_S))
         sensor, plain = bmi270(self.seed), VQF(1 / self.rate_hz)
         total, size = round(self.hours * 3600 * self.rate_hz), round(BLOCK_S * self.rate_hz)
         for first in range(0, total, size):

@@ -10,7 +10,17 @@ import pytest
 
 from processing.alignment.functional import FunctionalHeading, functional_heading
 from processing.frames import rotate, up_in_sensor
-from processing.synthetic import NEUTRAL_S, Script, Wearer, bmi270, day_script, quaternion_ep, render, sample_times
+from processing.synthetic import (
+    NEUTRAL_S,
+    ORDINARY_REST_S,
+    Script,
+    Wearer,
+    bmi270,
+    day_script,
+    quaternion_ep,
+    render,
+    sample_times,
+)
 from processing.types import POSTURE_CODE
 
 START = 1_790_000_000_000_000_000
@@ -117,3 +127,25 @@ def test_a_wearer_bows_as_the_set_up_asks_and_then_goes_on_with_the_day(seed: in
 def test_a_day_without_duration_is_refused() -> None:
     with pytest.raises(ValueError, match="give a duration above 0"):
         day_script(START, 0.0)
+
+
+def test_an_ordinary_wearer_walks_often_and_mostly_briefly() -> None:
+    days = [day_script(START, 24 * 3600.0, Wearer(seed, rest_s=ORDINARY_REST_S)) for seed in range(1, 7)]
+    walks_s = [
+        [(a.stop_utc_ns - a.start_utc_ns) / 1e9 for a in day.activities if a.posture == "walking"] for day in days
+    ]
+    assert all(50 <= len(each) <= 340 for each in walks_s)
+    steps = [sum(each) * Wearer().step_hz for each in walks_s]
+    assert all(4_000 < n < 18_000 for n in steps)
+    brief = np.mean([s <= 30.0 for each in walks_s for s in each])
+    assert 0.5 < brief < 0.75
+
+
+def test_short_walks_are_those_of_the_truth() -> None:
+    script = day_script(START, 3600.0, Wearer(2, rest_s=30.0))
+    t = sample_times(START, 3600 * 50, 50.0)
+    truth = render(script, t)
+    assert np.array_equal(truth.posture, script.posture_codes((t - START) / 1e9))
+    vertical = np.abs(np.linalg.norm(truth.acc_p_mps2, axis=1) - 9.80665)
+    walking = truth.posture == POSTURE_CODE["walking"]
+    assert vertical[walking].mean() > 5.0 * vertical[truth.posture == POSTURE_CODE["standing"]].mean()
