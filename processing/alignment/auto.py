@@ -108,9 +108,9 @@ def survey(chunks: Iterable[TimedBatch], rate_hz: float) -> Survey:
     return stage.finish()
 
 
-def oriented(chunks: Iterable[TimedBatch], rate_hz: float, from_utc_ns: int) -> tuple[F64, F64, F64]:
-    """Specific force, rate and causal up in sensor axes (n, 3) of the samples from ``from_utc_ns`` on; what is before settles
-    the filter.
+def oriented(chunks: Iterable[TimedBatch], rate_hz: float, from_utc_ns: int) -> tuple[F64, F64, F64, float]:
+    """Specific force, rate and causal up in sensor axes (n, 3) of the rows from ``from_utc_ns`` on, and how many come in a second;
+    what is before settles the filter.
     """
     intake = Intake(rate_hz)
     orientation = CausalOrientation(intake.orientation)
@@ -120,7 +120,7 @@ def oriented(chunks: Iterable[TimedBatch], rate_hz: float, from_utc_ns: int) -> 
             keep = part.filled.t_utc_ns >= from_utc_ns
             held.append((part.filled.acc_mps2[keep], part.filled.gyr_rps[keep], up_in_sensor(part.q_es)[keep]))
     acc, gyr, up = (np.concatenate(column) for column in zip(*held, strict=True))
-    return acc, gyr, up
+    return acc, gyr, up, intake.rate_hz
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,11 +166,11 @@ class _Search:
         r = self.recording
         t0, t1 = (r.zero_utc_ns + round(s * NS_PER_S) for s in (move.from_s, move.to_s))
         until = int(np.searchsorted(r.t_utc_ns, t1))
-        acc, gyr, up = oriented(
+        acc, gyr, up, rate_hz = oriented(
             blocks(TimedBatch(r.t_utc_ns[:until], r.acc_mps2[:until], r.gyr_rps[:until])), r.rate_hz, t0
         )
         usual = parse_mount(NOMINAL_MOUNT).anterior
-        found = functional_heading(acc, gyr, up, r.rate_hz, move.movement, usual)
+        found = functional_heading(acc, gyr, up, rate_hz, move.movement, usual)
         if isinstance(found, str):
             raise _MountError(found)
         mount = Mount(found.up, found.anterior)

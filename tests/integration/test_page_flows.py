@@ -339,7 +339,8 @@ def test_letters_twice_as_large_fit_a_small_phone_and_charts_grow_with_them(brow
     visit.open("today")
     label = visit.page.locator("#timeline .label").first
     expect(label).to_be_visible()
-    assert label.evaluate("e => e.getBoundingClientRect().height") > 24
+    # The chart is drawn again whenever a second comes: a label read meanwhile is one that is no longer shown.
+    visit.page.wait_for_function("document.querySelector('#timeline .label').getBoundingClientRect().height > 24")
     shown = visit.page.evaluate("""() => {
       const [line, cursor] = ["#timeline .cursor-line", "#cursor"].map((s) => document.querySelector(s));
       const { left, width } = cursor.getBoundingClientRect();

@@ -109,9 +109,11 @@ def test_clipped_samples_leave_no_lasting_trace() -> None:
     assert np.sqrt(np.mean(hit[after] ** 2)) < np.sqrt(np.mean(clean[after] ** 2)) + 0.3
 
 
-@pytest.mark.parametrize(("mode", "bar_deg"), [("online", 1.5), ("settled", 0.9)])
+@pytest.mark.parametrize(("mode", "bar_deg"), [("online", 1.6), ("settled", 0.95)])
 def test_a_recording_that_begins_amid_a_walk(mode: str, bar_deg: float) -> None:
-    """Forty seconds each, begun 1, 4 and 8 s into walks. With the bias free from the first sample: 3.7 online, 1.5 settled; held 4.5 s: 1.7, 1.0."""
+    """Forty seconds each, begun 1, 4 and 8 s into walks as vigorous as people's. When simulated walks were smoother: 1.2 online, 0.8 settled; with
+    the bias free from the first sample 3.7, 1.5; held 4.5 s: 1.7, 1.0.
+    """
     errors = []
     for seed in range(10):
         script = day_script(START_NS, 900.0, Wearer(seed))

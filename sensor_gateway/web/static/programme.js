@@ -45,7 +45,7 @@ function row(entry) {
 
 const entries = () => [...$('rows').children].map((line) => Object.fromEntries([...line.querySelectorAll('select, input')].map((e) => [e.name, e.type === 'number' ? e.valueAsNumber : e.value])));
 
-const changed = () => JSON.stringify(entries()) !== shown;
+const changed = () => programme !== null && JSON.stringify(entries()) !== shown;
 
 function show() {
   const { version, editor, pending } = programme;
@@ -86,6 +86,7 @@ function entry(one) {
 
 async function load() {
   say('');
+  programme = null; // what was typed for another wearer is dropped by now, and not asked about again
   if (!library.size) library = new Map((await ask('api/exercises')).map((e) => [e.id, e]));
   programme = await ask(address('api/programme'));
   show();
@@ -140,6 +141,6 @@ $('add').addEventListener('click', () => {
   $('rows').append(line);
   line.querySelector('select').focus();
 });
-addEventListener('beforeunload', (event) => programme && changed() && event.preventDefault());
-const mayLeave = (wearer) => !programme || !changed() || confirm(`You have changed exercises of ${wearer} and not saved them. Drop these changes?`);
+addEventListener('beforeunload', (event) => changed() && event.preventDefault());
+const mayLeave = (wearer) => !changed() || confirm(`You have changed exercises of ${wearer} and not saved them. Drop these changes?`);
 guarded(() => chooseWearer('proposals', load, mayLeave))();
