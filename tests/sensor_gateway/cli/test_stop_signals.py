@@ -17,7 +17,18 @@ from tests.integration.servers import START_S, free_port, wait_until
 def test_hanging_up(tmp_path: Path, before: tuple[str, ...], ends: bool) -> None:
     config, log = tmp_path / "bridge.toml", tmp_path / "log"
     config.write_text(f'[site]\ndata_dir = "data"\n[mqtt]\nenabled = true\nport = {free_port()}\n')
-    command = ["env", "--default-signal=HUP", *before, sys.executable, "-m", "sensor_gateway.cli", "bridge", "--config", str(config), "--json"]
+    command = [
+        "env",
+        "--default-signal=HUP",
+        *before,
+        sys.executable,
+        "-m",
+        "sensor_gateway.cli",
+        "bridge",
+        "--config",
+        str(config),
+        "--json",
+    ]
     with log.open("wb") as said:
         bridge = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True)
     try:
