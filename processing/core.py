@@ -22,7 +22,7 @@ from processing.context.transfers import Transfer
 from processing.epochs import RULE_EPOCH_S, MinuteEpochs, RuleEpochs, seconds_of
 from processing.features.align import AlignStage
 from processing.features.gait import Step
-from processing.features.samples import joined, samples_of
+from processing.features.samples import every_sample, joined
 from processing.features.seconds import AlignedBatch, SecondStage
 from processing.features.shaking import shaken_seconds
 from processing.features.tilt import SecondTilt, TiltParams, second_tilt
@@ -230,8 +230,10 @@ class Core:
         return block, self._samples(part.filled, aligned, q)
 
     def _samples(self, filled: Filled, aligned: AlignedBatch, q_es: F64) -> Samples:
+        if filled.within is None:
+            return Samples(aligned.t_utc_ns, q_es, aligned.anterior_tilt_deg, aligned.obliquity_deg, aligned.valid)
         rows = self.align.rows_at(int(filled.t_utc_ns[0])) if len(filled.t_utc_ns) else self.align.alignment.r_ps
-        return samples_of(filled, aligned, q_es, rows, self.setup.rate_hz)
+        return every_sample(filled, filled.within, aligned, q_es, rows, self.setup.rate_hz)
 
     def _announce(self, part: Oriented) -> None:
         """Tell what samples bring with them: holes, corrections, the alignment at the start."""

@@ -76,18 +76,23 @@ class GroupStage:
         n = len(held.t_utc_ns)
         if not n:
             return held
+        if held.real is None and held.clipped is None and not held.breaks and n % self.size == 0:
+            groups = _Groups(self.size, np.arange(0, n, self.size), None)
+            within = self._members(held, groups) if self.within else None
+            acc, gyr = self._reduced(held, groups)
+            return Filled(held.t_utc_ns[self.size - 1 :: self.size], acc, gyr, None, [], [], within=within)
         edges = sorted({0, *held.breaks, n})
         parts = [np.arange(a, b, self.size) for a, b in zip(edges[:-1], edges[1:], strict=True)]
         first = parts[0] if len(parts) == 1 else np.concatenate(parts)
         count = np.diff(first, append=n)
         groups = _Groups(self.size, first, None if (count == self.size).all() else count)
-        rate, force = self._reduced(held, groups)
+        acc, gyr = self._reduced(held, groups)
         real = None if held.real is None else np.logical_or.reduceat(held.real, first)
         received = count if held.real is None else np.add.reduceat(held.real.astype(np.int64), first)
         return Filled(
             held.t_utc_ns[first + count - 1],
-            force.T,
-            rate.T,
+            acc,
+            gyr,
             None if real is None or real.all() else real,
             np.searchsorted(first, held.breaks).tolist(),
             held.gaps,
@@ -97,28 +102,30 @@ class GroupStage:
         )
 
     def _reduced(self, held: Filled, groups: _Groups) -> tuple[F64, F64]:
-        """Rate and specific force (3, m), taken together from the last sample of each group back to its first."""
+        """Specific force and rate (m, 3), taken together from the last sample of each group back to its first."""
         turn, force = self._readings(held, groups, self.size - 1)  # turn: sum of rates, in samples
-        twist = np.empty_like(turn)
         for j in range(self.size - 2, -1, -1):
             w, f = self._readings(held, groups, j)
-            force += f
-            force -= _cross(turn, f, self.sample_s, out=twist)
-            _cross(w, turn, 0.5 * self.sample_s, out=twist)
-            turn += w
-            turn += twist
-        turn /= self.size
-        force /= self.size if groups.counts is None else groups.counts
-        return turn, force
+            force[:3] += f[:3]
+            force[:3] -= _cross(turn, f, self.sample_s)
+            twist = _cross(w, turn, 0.5 * self.sample_s)
+            turn[:3] += w[:3]
+            turn[:3] += twist
+            turn[3:] = turn[:2]
+        turn[:3] /= self.size
+        force[:3] /= self.size if groups.counts is None else groups.counts
+        return force[:3].T, turn[:3].T
 
     def _readings(self, held: Filled, groups: _Groups, j: int) -> tuple[F64, F64]:
-        """Rate and specific force (3, m) of the j-th samples, nothing where a group has none."""
+        """Rate and specific force of the j-th samples, nothing where a group has none: by column x, y, z, x, y (5, m), for `_cross`."""
         has, found = groups.has(j), []
         for readings in (held.gyr_rps, held.acc_mps2):
-            out = np.empty((3, len(groups.first)))
-            for k in range(3):
-                out[k] = groups.member(readings[:, k], j)
-            found.append(out if has is None else out * has)
+            out = np.empty((5, len(groups.first)))
+            out[:3] = groups.member(readings, j).T
+            if has is not None:
+                out[:3] *= has
+            out[3:] = out[:2]
+            found.append(out)
         return found[0], found[1]
 
     def _members(self, held: Filled, groups: _Groups) -> Within:
@@ -126,19 +133,16 @@ class GroupStage:
         for j in range(self.size):
             has = groups.has(j)
             times.append(groups.member(held.t_utc_ns, j))
-            rate = np.stack([groups.member(held.gyr_rps[:, k], j) for k in range(3)], axis=1)
+            rate = groups.member(held.gyr_rps, j)
             rates.append(rate if has is None else rate * has[:, None])
             got = np.ones(len(groups.first), dtype=bool) if held.real is None else groups.member(held.real, j)
             real.append(got if has is None else got & has)
         return Within(np.stack(times, axis=1), np.stack(rates, axis=1), np.stack(real, axis=1))
 
 
-def _cross(a: F64, b: F64, factor: float, *, out: F64) -> F64:
-    """``factor`` a × b, column by column (3, m)."""
-    part = np.empty(a.shape[1])
-    for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
-        np.multiply(a[j], b[k], out=out[i])
-        np.multiply(a[k], b[j], out=part)
-        out[i] -= part
-        out[i] *= factor
+def _cross(a: F64, b: F64, factor: float) -> F64:
+    """``factor`` a × b (3, m), both with their first two columns again at the end."""
+    out: F64 = a[1:4] * b[2:5]
+    out -= a[2:5] * b[1:4]
+    out *= factor
     return out

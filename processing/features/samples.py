@@ -16,13 +16,12 @@ from processing.gaps import Filled, Within
 from processing.types import F64, Samples
 
 
-def samples_of(filled: Filled, aligned: AlignedBatch, q_es: F64, rows: Rows, chip_rate_hz: float) -> Samples:
-    """Received samples of ``filled``, of which ``aligned`` has the received rows and ``q_es`` (n, 4) their quaternions; where rows
-    keep no samples, those rows. ``rows``: sensor to pelvis as they were aligned.
+def every_sample(
+    filled: Filled, within: Within, aligned: AlignedBatch, q_es: F64, rows: Rows, chip_rate_hz: float
+) -> Samples:
+    """Received samples ``within`` the rows of ``filled``, of which ``aligned`` has the received rows and ``q_es`` (n, 4) their
+    quaternions. ``rows``: sensor to pelvis as they were aligned.
     """
-    within = filled.within
-    if within is None:
-        return Samples(aligned.t_utc_ns, q_es, aligned.anterior_tilt_deg, aligned.obliquity_deg, aligned.valid)
     if filled.real is not None:
         within = Within(within.t_utc_ns[filled.real], within.gyr_rps[filled.real], within.real[filled.real])
     size = within.t_utc_ns.shape[1]
