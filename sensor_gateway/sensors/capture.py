@@ -153,6 +153,8 @@ def read_capture(path: Path) -> Capture:
     """Raises `CaptureError` where the file is none."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
+        if not any(lines):
+            raise CaptureError(f"{path}: is no capture, it is empty; record it with `tiltline capture`")
         head = msgspec.json.decode(lines[0], type=Head)
         rows = msgspec.json.decode("[" + ",".join(lines[1:-1]) + "]", type=list[tuple[int, int, str]])
         expect = msgspec.json.decode(lines[-1], type=dict[str, Any])["expect"]
