@@ -1,7 +1,7 @@
 """Groups of samples as rows: fast sensors cost no more than slow ones. Called by `intake.py`.
 
 What a pelvis does is told by some 50 samples a second, and orientation from them is as good as from all (`docs/validation.md`). So samples
-from `GROUPED_FROM_HZ` on are taken in groups that follow each other without a hole; a group is one row, at the time of its last sample:
+from 96 Hz on are taken in groups that follow each other without a hole; a group is one row, at the time of its last sample:
 
 - its rate is the turn of all its samples, one after the other, over the time of a full group. Turns a, then b, are a + b + a × b / 2 up
   to third order (Bortz 1971, IEEE Trans Aerosp Electron Syst 7:61);
@@ -25,8 +25,7 @@ from processing.types import F64, I64, Bool
 T = TypeVar("T", bound=np.generic)
 
 LEAST_ROWS_HZ: Final = 48.0
-"""Groups are as large as leaves so many rows a second."""
-GROUPED_FROM_HZ: Final = 2.0 * LEAST_ROWS_HZ
+"""Groups are as large as leaves so many rows a second: pairs from twice as many samples on."""
 
 
 def group_size(rate_hz: float) -> int:
@@ -76,11 +75,6 @@ class GroupStage:
         n = len(held.t_utc_ns)
         if not n:
             return held
-        if held.real is None and held.clipped is None and not held.breaks and n % self.size == 0:
-            groups = _Groups(self.size, np.arange(0, n, self.size), None)
-            within = self._members(held, groups) if self.within else None
-            acc, gyr = self._reduced(held, groups)
-            return Filled(held.t_utc_ns[self.size - 1 :: self.size], acc, gyr, None, [], [], within=within)
         edges = sorted({0, *held.breaks, n})
         parts = [np.arange(a, b, self.size) for a, b in zip(edges[:-1], edges[1:], strict=True)]
         first = parts[0] if len(parts) == 1 else np.concatenate(parts)

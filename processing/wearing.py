@@ -68,6 +68,7 @@ class Wearing:
         self._slip = SlipStage()
         self._pending = PendingAlignments()
         self._last_ns: int | None = None  # of the newest sample taken
+        # No part of the state: the first matters within one update, the second only for how large pieces are.
         self._heard_until_ns = 0  # seconds before it were heard, though not all of them taken yet
         self._restless_until_ns = 0  # a minute after the last finding began to hold: another often follows it
         self._corrections: dict[int, Alignment] = {}

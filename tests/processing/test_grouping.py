@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 from processing.batch import process_recording
 from processing.core import Core, CoreSetup
 from processing.gaps import Filled
-from processing.grouping import GROUPED_FROM_HZ, LEAST_ROWS_HZ, GroupStage, group_size
+from processing.grouping import LEAST_ROWS_HZ, GroupStage, group_size
 from processing.intake import Intake
 from processing.rules.study import Study
 from processing.snapshot import dump, load
@@ -49,7 +49,7 @@ def rows(filled: list[Filled]) -> list[F64]:
 )
 def test_rows_come_at_about_fifty_a_second(rate_hz: float, size: int) -> None:
     assert group_size(rate_hz) == size
-    assert size == 1 or LEAST_ROWS_HZ <= rate_hz / size < GROUPED_FROM_HZ
+    assert size == 1 or LEAST_ROWS_HZ <= rate_hz / size < 2 * LEAST_ROWS_HZ
 
 
 @pytest.mark.parametrize("rate_hz", [100.0, 286.0, 400.0])
