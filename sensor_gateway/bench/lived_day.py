@@ -1,9 +1,9 @@
 """24 hours of real signals out of recordings that are minutes long: what a benchmark takes where a simulated day flatters somebody.
 
-Recordings that name what is done (column ``label`` as HAPT names it) follow one another `PASSES` times, each turned so that its wearer
-stands upright in the same axes, and brought to one rate. That is a day's walking, stairs and changes of posture, and more. Their sitting and
-lying are drawn out until the day is full: a rest goes forth and back in time, its rates reversed with it, so that nothing jumps inside it.
-From one recording to the next the signal does jump, as where a clip is handed on; all who are compared meet the same jumps.
+Recordings that name what is done (column ``label`` as HAPT names it) follow one another `PASSES` times, each brought to one rate and
+turned so that its walks are upright and straight ahead in the same axes: to all who are compared, the clip sits on one wearer. That is a day's
+walking, stairs and changes of posture, and more. Their sitting and lying are drawn out until the day is full: a rest goes forth and back in
+time, its rates reversed with it, so that nothing jumps inside it. From one recording to the next the signal does jump.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from typing import Final
 
 import numpy as np
 
-from processing.frames import between_z, conjugate, multiply, rotate_by
-from processing.types import F64, I64, NS_PER_S
+from processing.alignment.auto import auto_mount, survey
+from processing.alignment.static import Mount, align
+from processing.frames import Rows, rotate, transposed
+from processing.types import F64, I64, NS_PER_S, TimedBatch
 from sensor_gateway.bench.labelled import ACTIVITIES, is_labelled, read_labelled
 from sensor_gateway.bench.machine import BenchError
 from sensor_gateway.validation.peers import even
@@ -26,14 +28,15 @@ PASSES: Final = 3
 _RESTS: Final = (*ACTIVITIES["sitting"], *ACTIVITIES["lying"])
 
 
-def lived_day(folder: Path, hours: float, rate_hz: float, up: F64) -> tuple[F64, F64]:
-    """Specific force [m/s²] and rate [rad/s] (n, 3) of ``hours`` h, ``up`` (3,) being the axis that points up in standing.
+def lived_day(folder: Path, hours: float, rate_hz: float, mount: Mount) -> tuple[F64, F64]:
+    """Specific force [m/s²] and rate [rad/s] (n, 3) of ``hours`` h from a clip that sits as ``mount`` says.
 
-    Raises `BenchError` where the folder has no labelled recordings or more of them than fit.
+    Raises `BenchError` where the folder has no labelled recordings with walks or more of them than fit.
     """
-    sessions = [one for path in sorted(folder.glob("*.parquet")) if (one := _upright(path, rate_hz, up)) is not None]
+    paths = sorted(folder.glob("*.parquet"))
+    sessions = [one for path in paths if (one := _as_worn(path, rate_hz, mount)) is not None]
     if not sessions:
-        raise BenchError(f"{folder}: no recordings with a column 'label' and standing (5) in it")
+        raise BenchError(f"{folder}: no recordings with a column 'label' whose walks tell how the clip sat")
     total = round(hours * 3600 * rate_hz)
     labels = np.concatenate([label for *_, label in sessions])
     resting = PASSES * int(np.isin(labels, _RESTS).sum())
@@ -53,17 +56,23 @@ def lived_day(folder: Path, hours: float, rate_hz: float, up: F64) -> tuple[F64,
     return acc[:total], gyr[:total]
 
 
-def _upright(path: Path, rate_hz: float, up: F64) -> tuple[F64, F64, I64] | None:
+def _as_worn(path: Path, rate_hz: float, mount: Mount) -> tuple[F64, F64, I64] | None:
+    """A recording as if the clip had sat as ``mount`` says; None where it has no labels or its walks tell too little."""
     if not is_labelled(path):
         return None
     recording, label = read_labelled(path)
-    standing = recording.acc_mps2[np.isin(label, ACTIVITIES["standing"])]
-    if not len(standing):
-        return None
     t_s, acc, gyr = even(replace(recording, rate_hz=rate_hz))
-    turn = multiply(conjugate(between_z(up[None])), between_z(standing.mean(axis=0)[None]))
+    own = auto_mount(survey([TimedBatch(np.rint(t_s * NS_PER_S).astype(np.int64), acc, gyr)], rate_hz))
+    if isinstance(own, str):
+        return None
+    sat, sits = _pelvis_rows(own.mount), transposed(_pelvis_rows(mount))
     at = np.searchsorted(recording.t_utc_ns / NS_PER_S, t_s, side="right") - 1
-    return rotate_by(turn, acc), rotate_by(turn, gyr), label[at]
+    return rotate(sits, rotate(sat, acc)), rotate(sits, rotate(sat, gyr)), label[at]
+
+
+def _pelvis_rows(mount: Mount) -> Rows:
+    """What turns a clip's axes into those of the pelvis."""
+    return align(mount, None, given=True, mount_id="", t_utc_ns=0).r_ps
 
 
 def _drawn_out(acc: F64, gyr: F64, label: I64, factor: float) -> Iterator[tuple[F64, F64]]:

@@ -101,7 +101,7 @@ def _simulated(hours: float, seed: int) -> Material:
 
 def _lived(reference: Path, hours: float) -> Material:
     mount = parse_mount(NOMINAL_MOUNT)
-    acc, gyr = lived_day(reference / LIVED, hours, RATE_HZ, np.array(mount.up))
+    acc, gyr = lived_day(reference / LIVED, hours, RATE_HZ, mount)
     gravity = GRAVITY_MPS2 * np.array(mount.up)
     alignment = align(mount, gravity, given=True, mount_id=MOUNT_ID, t_utc_ns=_START_NS)
     t_ns = _START_NS + np.rint(np.arange(len(acc)) * NS_PER_S / RATE_HZ).astype(np.int64)
