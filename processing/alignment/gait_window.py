@@ -20,7 +20,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,8 +48,12 @@ _LEAD: Final = complex(np.exp(-1j * math.radians(95.0)))
 _WAVES: Final = np.exp(np.outer(_STEP_HZ, -2j * math.pi * _TIME_S))
 _WAVES_DOUBLE: Final = _WAVES * _WAVES
 _PARTS: Final = tuple(np.ascontiguousarray(x) for w in (_WAVES, _WAVES_DOUBLE) for x in (w.real, w.imag))
-_BINS: Final = np.arange(_BAND_BINS[0], _BAND_BINS[1] + 1)
-_BIN_HZ: Final = _BINS / WINDOW_S
+_BIN_HZ: Final = np.arange(_BAND_BINS[0], _BAND_BINS[1] + 1) / WINDOW_S
+_NEAR: Final = np.any([np.abs(_BIN_HZ - n * _STEP_HZ[:, None]) <= _LOBE_HZ for n in (1.0, 2.0)], axis=0)
+"""Bins (23,) that belong to the rhythm of each step frequency (101,)."""
+_GUIDES: Final = np.eye(3)
+_FIRST, _SECOND = np.array([(0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)]).T
+"""Rows and columns of a symmetric matrix's elements, as a window keeps them."""
 _AT_ONCE: Final = 64  # windows: what they take fits into a processor's cache
 
 
@@ -68,8 +72,7 @@ class WindowParams:
 Three = tuple[float, float, float]
 
 
-@dataclass(frozen=True, slots=True)
-class GaitWindow:
+class GaitWindow(NamedTuple):
     """One window in sensor axes. ``second`` its UTC start; ``up`` unit vector; ``step_hz`` the step frequency.
 
     ``scatter`` (xx, yy, zz, xy, xz, yz): even-minus-odd scatter over all scatter (-1..1 along any axis), ``weight`` how much the
@@ -90,15 +93,17 @@ class GaitWindow:
 
 
 def cells_of(t_utc_ns: I64, acc_mps2: F64, gyr_rps: F64, up: F64) -> tuple[I64, F64]:
-    """Means per cell: cell numbers (k,) and (k, 9) of acceleration, rate of turn and up, from samples (n,), (n, 3) each."""
+    """Means per cell: cell numbers (k,) and (9, k) of acceleration, rate of turn and up, from samples (n,), (n, 3) each."""
+    return cell_means(t_utc_ns, np.concatenate([columns(v) for v in (acc_mps2, gyr_rps, up)]))
+
+
+def cell_means(t_utc_ns: I64, values: F64) -> tuple[I64, F64]:
+    """As `cells_of`, from acceleration, rate of turn and up by component (9, n)."""
     cell = t_utc_ns // CELL_NS
     first = first_rows(cell)
-    out = np.empty((len(first), 9))
-    if len(first):
-        count = lengths(first, len(cell))
-        for k, vectors in enumerate((acc_mps2, gyr_rps, up)):
-            out[:, 3 * k : 3 * k + 3] = (np.add.reduceat(columns(vectors), first, axis=1) / count).T
-    return cell[first], out
+    if not len(first):
+        return cell, np.empty((9, 0))
+    return cell[first], np.add.reduceat(values, first, axis=1) / lengths(first, len(cell))
 
 
 class WindowStage:
@@ -107,65 +112,95 @@ class WindowStage:
     def __init__(self, params: WindowParams | None = None) -> None:
         self.params = params or WindowParams()
         self._cell: I64 = np.empty(0, np.int64)
-        self._values: F64 = np.empty((0, 9))
+        self._values: F64 = np.empty((9, 0))
 
     def update(self, cell: I64, values: F64, *, judged: bool = False) -> list[GaitWindow]:
-        """Cells (k,), (k, 9) of complete seconds, later than all before; the windows that end with them, unless ``judged`` already."""
+        """Cells (k,), (9, k) of complete seconds, later than all before; the windows that end with them, unless ``judged`` already."""
         if not len(cell):
             return []
-        self._cell, self._values = np.concatenate([self._cell, cell]), np.concatenate([self._values, values])
         seconds = cell // CELLS_PER_S
         last = seconds[first_rows(seconds)]
+        cell = np.concatenate([self._cell, cell])
+        values = np.concatenate([self._values, values], axis=1)
         begin = last[:0] if judged else last[(last + 1 - WINDOW_S) % HOP_S == 0] + 1 - WINDOW_S
-        lo = np.searchsorted(self._cell, begin * CELLS_PER_S).tolist()
-        hi = np.searchsorted(self._cell, (begin + WINDOW_S) * CELLS_PER_S).tolist()
-        whole: list[tuple[int, F64]] = []
-        for second, a, b in zip(begin.tolist(), lo, hi, strict=True):
-            cells = _completed(self._cell[a:b] - second * CELLS_PER_S, self._values[a:b], self.params.max_hole_cells)
-            if cells is not None:
-                whole.append((second, cells))
         found: list[GaitWindow] = []
-        for i in range(0, len(whole), _AT_ONCE):
-            some = whole[i : i + _AT_ONCE]
-            # Contiguous, so that every sum runs along its window.
-            full = np.ascontiguousarray(np.stack([x for _, x in some], axis=1))
-            found += windows_of([second for second, _ in some], full, self.params)
-        keep = int(np.searchsorted(self._cell, (int(last[-1]) + 2 - WINDOW_S) * CELLS_PER_S))
-        self._cell, self._values = self._cell[keep:].copy(), self._values[keep:].copy()
+        for i in range(0, len(begin), _AT_ONCE):
+            some = begin[i : i + _AT_ONCE]
+            a, b = cell.searchsorted((some[0] * CELLS_PER_S, (some[-1] + WINDOW_S) * CELLS_PER_S)).tolist()
+            found += windows_of(*_whole(cell[a:b], values[:, a:b], some, self.params.max_hole_cells), self.params)
+        keep = int(cell.searchsorted((int(last[-1]) + 2 - WINDOW_S) * CELLS_PER_S))
+        self._cell, self._values = cell[keep:].copy(), values[:, keep:].copy()
         return found
 
     def snapshot(self) -> list[Any]:
-        return [self._cell.copy(), self._values.copy()]
+        return [self._cell.copy(), self._values.T.copy()]
 
     def restore(self, state: list[Any]) -> None:
-        self._cell, self._values = (np.array(x) for x in state)
+        cell, values = state
+        self._cell, self._values = np.array(cell), np.array(values.T, order="C")
 
 
-def windows_of(seconds: Sequence[int], full: F64, params: WindowParams) -> list[GaitWindow]:
-    """Those that are walking of k windows, which begin at UTC ``seconds`` and have all their cells: ``full`` (9, k, N)."""
-    acc, gyr, up = full[0:3], full[3:6], full[6:9]
-    mean_up, known = _units(np.add.reduce(up, axis=2))
-    up = up / np.sqrt(_dot(up, up))
-    bend = np.min(_dot(up, mean_up[:, :, None]), axis=1)
-    turn_dps = np.degrees(np.sqrt(np.add.reduce(_dot(gyr, gyr), axis=1) / _N))
-    vertical = _dot(acc, up) - GRAVITY_MPS2
+def _whole(cell: I64, values: F64, begin: I64, max_hole: int) -> tuple[list[int], F64, I64]:
+    """Those of the windows from UTC seconds ``begin`` that have all their cells, short holes bridged: their seconds (k), cells (9, n)
+    and which of these are theirs (k, N).
+    """
+    first = cell.searchsorted(begin * CELLS_PER_S)
+    count = cell.searchsorted((begin + WINDOW_S) * CELLS_PER_S) - first
+    whole = count == _N
+    bridged: list[F64] = []
+    if not whole.all():
+        for k in np.flatnonzero(~whole & (count >= _N // 2)).tolist():
+            own = slice(first[k], first[k] + count[k])
+            full = _bridged(cell[own] - begin[k] * CELLS_PER_S, values[:, own], max_hole)
+            if full is not None:
+                whole[k], first[k] = True, len(cell) + _N * len(bridged)
+                bridged.append(full)
+        begin, first = begin[whole], first[whole]
+    if bridged:
+        values = np.concatenate([values, *bridged], axis=1)
+    return begin.tolist(), values, first[:, None] + np.arange(_N)
+
+
+def _bridged(at: I64, values: F64, max_hole: int) -> F64 | None:
+    """All cells (9, N) from those (9, k) ``at`` some places; None where a hole is too long."""
+    if at[0] > max_hole or at[-1] < _N - 1 - max_hole or (at[1:] - at[:-1]).max() > max_hole + 1:
+        return None
+    return np.stack([np.interp(np.arange(_N), at, row) for row in values])
+
+
+def windows_of(seconds: Sequence[int], cells: F64, rows: I64, params: WindowParams) -> list[GaitWindow]:
+    """Those that are walking of k windows, which begin at UTC ``seconds`` and have ``rows`` (k, N) of ``cells`` (9, n)."""
+    if not seconds:
+        return []
+    acc, gyr, up = cells[0:3], cells[3:6], cells[6:9]
+    # What a cell shows by itself is worked out once for all windows that share it.
+    level_up = up / np.sqrt(_dot(up, up))
+    vertical = (_dot(acc, level_up) - GRAVITY_MPS2)[rows]
     vertical = vertical - np.add.reduce(_HANN * vertical, axis=1)[:, None]
-    strong = np.add.reduce(_HANN * vertical * vertical, axis=1) >= params.min_rms_mps2**2
+    weighted = _HANN * vertical
+    strong = np.add.reduce(weighted * vertical, axis=1) >= params.min_rms_mps2**2
+    turn_dps = np.degrees(np.sqrt(np.add.reduce(_dot(gyr, gyr)[rows], axis=1) / _N))
+    walks = np.flatnonzero(strong & (turn_dps >= params.min_turn_dps))
+    if not len(walks):
+        return []
+    pace, regular = _rhythms(weighted[walks], params)
+    walks, pace = walks[regular], pace[regular]
+    rows = rows[walks]
+    mean_up, known = _units(np.add.reduce(up.take(rows, axis=1), axis=2))
+    bend = np.min(_dot(level_up.take(rows, axis=1), mean_up[:, :, None]), axis=1)
     # Over whole strides a steady walker's acceleration is gravity alone: as good as the filter's up, and right at once after a
     # start, a gap or a bias the filter has yet to learn.
-    gravity, weighs = _units(np.add.reduce(_HANN * acc, axis=2))
-    straight = bend >= math.cos(math.radians(params.max_bend_deg))
-    walks = np.flatnonzero(known & weighs & straight & (turn_dps >= params.min_turn_dps) & strong)
+    gravity, weighs = _units(np.add.reduce(_HANN * acc.take(rows, axis=1), axis=2))
+    upright = known & weighs & (bend >= math.cos(math.radians(params.max_bend_deg)))
+    if not upright.all():
+        walks, pace, rows = walks[upright], pace[upright], rows[upright]
+        mean_up, gravity = mean_up[:, upright], gravity[:, upright]
     if not len(walks):
         return []
-    step_hz, regular = _rhythms(vertical[walks], params)
-    walks, step_hz = walks[regular], step_hz[regular]
-    if not len(walks):
-        return []
-    level, axes = _level(*(x[:, walks] for x in (acc, up, mean_up)))
-    turn = _dot(gyr[:, walks], up[:, walks])
-    begins = [seconds[k] for k in walks.tolist()]
-    return _reduced(begins, gravity[:, walks], step_hz, vertical[walks], level, axes, turn)
+    motion = np.empty((3, *rows.shape))
+    motion[0] = _dot(gyr, level_up)[rows]
+    motion[1:], axes = _level(acc, level_up, rows, mean_up)
+    return _reduced([seconds[k] for k in walks.tolist()], gravity, pace, weighted[walks], motion, axes)
 
 
 def _dot(a: F64, b: F64) -> F64:
@@ -181,120 +216,119 @@ def _cross(a: F64, b: F64) -> F64:
 
 def _units(v: F64) -> tuple[F64, Bool]:
     """Columns (3, k) scaled to unit length, and which of them have a length (k,)."""
-    length = np.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])
+    length = np.sqrt(_dot(v, v))
     known = length > 0.0
     return v / np.where(known, length, 1.0), known
 
 
-def _completed(at: I64, values: F64, max_hole: int) -> F64 | None:
-    """All cells (9, N) with short holes bridged; None where one is too long."""
-    if len(at) == _N:
-        return values.T
-    if len(at) < _N // 2 or int(np.max(np.diff(at, prepend=-1, append=_N))) > max_hole + 1:
-        return None
-    full = np.empty((9, _N))
-    grid = np.arange(_N)
-    for i in range(9):
-        full[i] = np.interp(grid, at, values[:, i])
-    return full
-
-
-def _rhythms(vertical: F64, params: WindowParams) -> tuple[F64, Bool]:
-    """Step frequencies (k,) of windows (k, N), and in which of them the body beats at steps and twice as fast, strongly enough."""
-    weighted = _HANN * vertical
+def _rhythms(weighted: F64, params: WindowParams) -> tuple[I64, Bool]:
+    """Which of `_STEP_HZ` (k,) windows (k, N) beat at, and in which of them the body beats at steps and twice as fast, strongly enough."""
     # Products of one shape, however many the windows: the same bits each time.
     a, b, c, d = (np.matmul(part, weighted[:, :, None])[:, :, 0] for part in _PARTS)
     single, double = a * a + b * b, c * c + d * d
     # A step lands once a period: an even faster shake, which would pass as a step's second harmonic, is none.
     own = single > _OWN_SHARE * double
-    best = np.argmax(np.where(own, single + double, 0.0), axis=1)
-    step_hz = _STEP_HZ[best]
-    size = np.abs(np.fft.rfft(weighted, axis=1))
-    in_band = np.ascontiguousarray(size[:, _BINS[0] : _BINS[-1] + 1]) ** 2
+    best = np.where(own, single + double, 0.0).argmax(axis=1)
+    in_band = np.abs(np.fft.rfft(weighted, axis=1)[:, _BAND_BINS[0] : _BAND_BINS[1] + 1]) ** 2
     total = np.add.reduce(in_band, axis=1)
-    off = np.abs(_BIN_HZ - step_hz[:, None]), np.abs(_BIN_HZ - 2.0 * step_hz[:, None])
-    near = np.add.reduce(np.where((off[0] <= _LOBE_HZ) | (off[1] <= _LOBE_HZ), in_band, 0.0), axis=1)
+    near = np.add.reduce(np.where(_NEAR[best], in_band, 0.0), axis=1)
     # Two sides of the spectrum, and a Hann window keeps two thirds of a wave's power per squared weight.
     rms = np.sqrt(2.0 * total / 1.5)
     strong = (rms >= params.min_rms_mps2) & (rms <= params.max_rms_mps2) & own[np.arange(len(best)), best]
-    return step_hz, strong & (near / np.where(total > 0.0, total, 1.0) >= params.min_rhythm)
+    return best, strong & (near / np.where(total > 0.0, total, 1.0) >= params.min_rhythm)
 
 
-def _level(acc: F64, up: F64, mean_up: F64) -> tuple[F64, F64]:
-    """Horizontal acceleration (2, k, N) along axes that turn with the clip but stay level, and these axes (2, 3, k) on average."""
-    guide = np.zeros_like(mean_up)
-    guide[np.argmin(np.abs(mean_up), axis=0), np.arange(guide.shape[1])] = 1.0
-    along = _dot(up, guide[:, :, None])
-    first = guide[:, :, None] - up * along
-    first = first / np.sqrt(_dot(first, first))
-    second = _cross(up, first)
+def _level(acc: F64, up: F64, rows: I64, mean_up: F64) -> tuple[F64, F64]:
+    """Horizontal acceleration (2, k, N) of windows, ``rows`` (k, N) of cells (3, n), along axes that turn with the clip but stay
+    level, and these axes (2, 3, k) on average.
+    """
+    steepest = np.abs(mean_up).argmin(axis=0)
+    out = np.empty((2, *rows.shape))
+    for i in set(steepest.tolist()):
+        first = _GUIDES[i][:, None] - up * up[i]
+        first /= np.sqrt(_dot(first, first))
+        its = steepest == i
+        for along, axis in zip(out, (first, _cross(up, first)), strict=True):
+            along[its] = _dot(acc, axis)[rows[its]]
+    guide = _GUIDES[:, steepest]
     mean_first = guide - mean_up * np.add.reduce(mean_up * guide, axis=0)
-    mean_first = mean_first / np.sqrt(np.add.reduce(columns(mean_first * mean_first), axis=1))
-    axes = np.array([mean_first, _cross(mean_up, mean_first)])
-    return np.array([_dot(acc, first), _dot(acc, second)]), axes
+    mean_first /= np.sqrt(_dot(mean_first, mean_first))
+    return out, np.array([mean_first, _cross(mean_up, mean_first)])
 
 
 @cache
-def _harmonics(step_hz: float) -> NDArray[np.complex128]:
-    """Waves (4, N) of the stride's first four harmonics; step frequencies are those of `_STEP_HZ`."""
-    out: NDArray[np.complex128] = np.exp(np.outer(np.arange(1, 5), (-1j * math.pi * step_hz) * _TIME_S))
-    return out
+def _harmonics() -> tuple[F64, F64]:
+    """Waves of the stride's first four harmonics at each of `_STEP_HZ`: their cosines and sines (101, 4, N)."""
+    waves = [np.exp(np.outer(np.arange(1, 5), (-1j * math.pi * hz) * _TIME_S)) for hz in _STEP_HZ.tolist()]
+    return np.array([w.real for w in waves]), np.array([w.imag for w in waves])
 
 
 def _reduced(
-    seconds: Sequence[int], up: F64, step_hz: F64, vertical: F64, level: F64, axes: F64, turn: F64
+    seconds: Sequence[int], up: F64, pace: I64, weighted: F64, motion: F64, axes: F64
 ) -> list[GaitWindow]:
-    """Harmonics one to four of the stride, and the turns, put back into sensor axes: of k windows, ``up`` (3, k), ``step_hz`` (k,),
-    ``vertical`` (k, N), ``level`` (2, k, N) along ``axes`` (2, 3, k), ``turn`` (k, N).
+    """Harmonics one to four of the stride, and the turns, put back into sensor axes: of k windows, ``up`` (3, k), ``pace`` (k,) of
+    `_STEP_HZ`, ``weighted`` vertical acceleration (k, N), ``motion`` (3, k, N): rate of turn about up, level acceleration along
+    ``axes`` (2, 3, k).
     """
-    waves = np.stack([_harmonics(hz) for hz in step_hz.tolist()])
+    step_hz, level = _STEP_HZ[pace], motion[1:]
+    cosines, sines = (table[pace] for table in _harmonics())
     flat = _HANN * (level - np.add.reduce(_HANN * level, axis=2)[:, :, None])
-    a, b = (2.0 * np.add.reduce(waves * row[:, None, :], axis=2) for row in flat)
-    v = 2.0 * np.add.reduce(waves[:, 1] * (_HANN * vertical), axis=1)
-    aa, bb, ab = ((x * np.conj(y)).real.T for x, y in ((a, a), (b, b), (a, b)))
-    total = _four(aa) + _four(bb)
-    scatter = [_four((-x[0], x[1], -x[2], x[3])) / total for x in (aa, bb, ab)]  # even harmonics less odd ones
+    waves = np.empty(cosines.shape, dtype=np.complex128)
+    found = np.empty((2, *waves.shape[:2]), dtype=np.complex128)
+    for row, out in zip(flat, found, strict=True):
+        np.multiply(cosines, row[:, None, :], out=waves.real)
+        np.multiply(sines, row[:, None, :], out=waves.imag)
+        np.add.reduce(waves, axis=2, out=out)
+    found *= 2.0
+    beat = waves[:, 0]  # room for the vertical
+    np.multiply(cosines[:, 1], weighted, out=beat.real)
+    np.multiply(sines[:, 1], weighted, out=beat.imag)
+    v = 2.0 * np.add.reduce(beat, axis=1)
+    power = np.empty((3, 4, len(pace)))
+    power[:2] = (found * np.conj(found)).real.transpose(0, 2, 1)
+    power[2] = (found[0] * np.conj(found[1])).real.T
+    total = _four(power[0]) + _four(power[1])
+    # Even harmonics less odd ones.
+    aa, bb, ab = (power[:, 1] - power[:, 0] - power[:, 2] + power[:, 3]) / total
     e, f = axes
-    sensor = (
-        scatter[0] * (e[i] * e[j]) + scatter[1] * (f[i] * f[j]) + scatter[2] * (e[i] * f[j] + e[j] * f[i])
-        for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
-    )
-    smooth = np.maximum(1, np.rint(2.0 * CELLS_PER_S / step_hz)).astype(np.int64)
-    told = (up.T, step_hz, np.stack(list(sensor), axis=1), v, a[:, 1], b[:, 1], axes.transpose(2, 0, 1))
-    curved = (_curves(turn, level, smooth).T, smooth)
-    rows = zip(seconds, *(fact.tolist() for fact in (*told, *curved)), strict=True)
-    found: list[GaitWindow] = []
-    for second, u, hz, xyz, beat, a2, b2, (ahead, across), (left_a, left_b), width in rows:
-        size = abs(beat)
-        # Towards the front the step's acceleration leads the vertical; how far it does so differs between people by 25° or so.
-        lead = beat.conjugate() * _LEAD * (1.0 / size)
-        ahead_a, ahead_b = (a2 * lead).real, (b2 * lead).real
-        length = math.sqrt(abs(a2) ** 2 + abs(b2) ** 2)
-        forward = _three([(ahead_a * x + ahead_b * y) / length for x, y in zip(ahead, across, strict=True)])
-        # One stride is one independent look at the curve.
-        inwards = _three([(left_a * x + left_b * y) / width for x, y in zip(ahead, across, strict=True)])
-        found.append(GaitWindow(second, _three(u), hz, tuple(xyz), size**2, forward, inwards))
-    return found
+    scatter = aa * (e[_FIRST] * e[_SECOND]) + bb * (f[_FIRST] * f[_SECOND])
+    scatter += ab * (e[_FIRST] * f[_SECOND] + e[_SECOND] * f[_FIRST])
+    width = np.maximum(1, np.rint(2.0 * CELLS_PER_S / step_hz)).astype(np.int64)
+    # One stride is one independent look at the curve.
+    left = _along(_curves(motion, width), axes) / width
+    a, b = found[:, :, 1]
+    # By Python's functions: numpy's may differ between one number and many in the last bit.
+    size = [abs(x) for x in v.tolist()]
+    length = [math.sqrt(abs(x) ** 2 + abs(y) ** 2) for x, y in zip(a.tolist(), b.tolist(), strict=True)]
+    # Towards the front the step's acceleration leads the vertical; how far it does so differs between people by 25° or so.
+    turned = v.real * _LEAD.real + v.imag * _LEAD.imag, v.real * _LEAD.imag - v.imag * _LEAD.real
+    cosine, sine = (x * (1.0 / np.array(size)) for x in turned)
+    ahead = _along((a.real * cosine - a.imag * sine, b.real * cosine - b.imag * sine), axes) / length
+    ups, scatters, aheads, lefts = (zip(*x.tolist(), strict=True) for x in (up, scatter, ahead, left))
+    weights = [x**2 for x in size]
+    return list(map(GaitWindow, seconds, ups, step_hz.tolist(), scatters, weights, aheads, lefts))
 
 
-def _four(x: Any) -> F64:
+def _four(x: F64) -> F64:
     """Sum of four rows, one after the other."""
     out: F64 = x[0] + x[1] + x[2] + x[3]
     return out
 
 
-def _curves(turn: F64, level: F64, width: I64) -> F64:
-    """Sums (2, k) of horizontal acceleration (2, k, N) times rate of turn (k, N), both smoothed over ``width`` (k,) cells: a stride."""
-    total = np.zeros((3, len(turn), _N + 1))
-    np.cumsum(turn, axis=1, out=total[0, :, 1:])
-    np.cumsum(level, axis=2, out=total[1:, :, 1:])
-    out = np.empty((2, len(turn)))
-    for w in sorted(set(width.tolist())):
-        rows = np.flatnonzero(width == w)
-        slow = (total[:, rows, w:] - total[:, rows, :-w]) / w
-        out[:, rows] = np.add.reduce(slow[1:] * slow[0], axis=2)
+def _along(parts: Sequence[F64], axes: F64) -> F64:
+    """Vectors (3, k) of their parts (2, k) along axes (2, 3, k)."""
+    out: F64 = parts[0] * axes[0] + parts[1] * axes[1]
     return out
 
 
-def _three(v: Sequence[float]) -> Three:
-    return v[0], v[1], v[2]
+def _curves(motion: F64, width: I64) -> F64:
+    """Sums (2, k) of level acceleration times rate of turn, see `_reduced`, both smoothed over ``width`` (k,) cells: a stride."""
+    total = np.zeros((*motion.shape[:2], _N + 1))
+    np.add.accumulate(motion, axis=2, out=total[:, :, 1:])
+    out = np.empty((2, len(width)))
+    for w in set(width.tolist()):
+        its = np.flatnonzero(width == w)
+        sums = total.take(its, axis=1)
+        slow = (sums[:, :, w:] - sums[:, :, :-w]) / w
+        out[:, its] = np.add.reduce(slow[1:] * slow[0], axis=2)
+    return out

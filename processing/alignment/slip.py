@@ -52,7 +52,7 @@ from processing.types import F64, I64, NS_PER_S, POSTURE_CODE, ContextBlock, Sec
 
 _GAIT: Final = frozenset(POSTURE_CODE[p] for p in ("walking", "running", "stairs"))
 _WALKING, _STAIRS, _NOT_WORN = (POSTURE_CODE[p] for p in ("walking", "stairs", "not_worn"))
-_NO_CELLS: Final = np.empty(0, np.int64), np.empty((0, 9))
+_NO_CELLS: Final = np.empty(0, np.int64), np.empty((9, 0))
 
 
 class SlipStage:
@@ -106,7 +106,7 @@ class SlipStage:
             if from_ns is not None and at < len(second) and heard.second[at] * NS_PER_S >= from_ns:
                 n = int(cells.searchsorted(heard.second[at] * CELLS_PER_S))
                 self._windows = before_them
-                self._windows.update(cells[:n], values[:n], judged=True)
+                self._windows.update(cells[:n], values[:, :n], judged=True)
                 break
         return notes
 
@@ -308,7 +308,7 @@ class SlipStage:
         """Plain data and arrays."""
         alignments = [None if a is None else values(a) for a in (self._latest, self._anchor)]
         parts = (self._reference, [self._running], self._fresh)
-        walks = [[[values(w) for w in s] for s in part] for part in parts]
+        walks = [[[list(w) for w in s] for s in part] for part in parts]
         return {
             "windows": self._windows.snapshot(),
             "axes": [[s, r] for s, r in self._axes],

@@ -11,7 +11,6 @@ from processing.alignment.gait_window import GaitWindow, Three
 from processing.alignment.realign import Change, angle_deg, change_between
 from processing.alignment.walking import mean_up
 from processing.frames import Rows
-from processing.snapshot import values
 
 Stretch: TypeAlias = list[GaitWindow]
 
@@ -60,13 +59,8 @@ def vigour(windows: Stretch) -> float:
     return sorted(w.weight for w in windows)[len(windows) // 2]
 
 
-def plain(stretch: Stretch) -> list[list[Any]]:
-    """Windows as lists."""
-    return [values(w) for w in stretch]
-
-
 def from_plain(rows: Sequence[Sequence[Any]]) -> Stretch:
-    """The inverse of `plain`, also after JSON."""
+    """Windows from lists of their values, also after JSON."""
     return [_window(*row) for row in rows]
 
 
