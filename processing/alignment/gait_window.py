@@ -20,10 +20,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from processing.frames import columns
 from processing.runs import first_rows, lengths
@@ -187,7 +187,7 @@ def windows_of(seconds: Sequence[int], cells: F64, rows: I64, params: WindowPara
     walks, pace = walks[regular], pace[regular]
     rows = rows[walks]
     mean_up, known = _units(np.add.reduce(up.take(rows, axis=1), axis=2))
-    bend = np.min(_dot(level_up.take(rows, axis=1), mean_up[:, :, None]), axis=1)
+    bend = _dot(level_up.take(rows, axis=1), mean_up[:, :, None]).min(axis=1)
     # Over whole strides a steady walker's acceleration is gravity alone: as good as the filter's up, and right at once after a
     # start, a gap or a bias the filter has yet to learn.
     gravity, weighs = _units(np.add.reduce(_HANN * acc.take(rows, axis=1), axis=2))
@@ -248,8 +248,8 @@ def _level(acc: F64, up: F64, rows: I64, mean_up: F64) -> tuple[F64, F64]:
         first = _GUIDES[i][:, None] - up * up[i]
         first /= np.sqrt(_dot(first, first))
         its = steepest == i
-        for along, axis in zip(out, (first, _cross(up, first)), strict=True):
-            along[its] = _dot(acc, axis)[rows[its]]
+        parts = np.stack([_dot(acc, first), _dot(acc, _cross(up, first))])
+        out[:, its] = parts.take(rows[its], axis=1)
     guide = _GUIDES[:, steepest]
     mean_first = guide - mean_up * np.add.reduce(mean_up * guide, axis=0)
     mean_first /= np.sqrt(_dot(mean_first, mean_first))
@@ -263,9 +263,7 @@ def _harmonics() -> tuple[F64, F64]:
     return np.array([w.real for w in waves]), np.array([w.imag for w in waves])
 
 
-def _reduced(
-    seconds: Sequence[int], up: F64, pace: I64, weighted: F64, motion: F64, axes: F64
-) -> list[GaitWindow]:
+def _reduced(seconds: Sequence[int], up: F64, pace: I64, weighted: F64, motion: F64, axes: F64) -> list[GaitWindow]:
     """Harmonics one to four of the stride, and the turns, put back into sensor axes: of k windows, ``up`` (3, k), ``pace`` (k,) of
     `_STEP_HZ`, ``weighted`` vertical acceleration (k, N), ``motion`` (3, k, N): rate of turn about up, level acceleration along
     ``axes`` (2, 3, k).
@@ -325,10 +323,11 @@ def _curves(motion: F64, width: I64) -> F64:
     """Sums (2, k) of level acceleration times rate of turn, see `_reduced`, both smoothed over ``width`` (k,) cells: a stride."""
     total = np.zeros((*motion.shape[:2], _N + 1))
     np.add.accumulate(motion, axis=2, out=total[:, :, 1:])
+    order = width.argsort()
+    width, total = width[order], total.take(order, axis=1)
     out = np.empty((2, len(width)))
-    for w in set(width.tolist()):
-        its = np.flatnonzero(width == w)
-        sums = total.take(its, axis=1)
+    for a, b in pairwise([*first_rows(width).tolist(), len(width)]):
+        w, sums = int(width[a]), total[:, a:b]
         slow = (sums[:, :, w:] - sums[:, :, :-w]) / w
-        out[:, its] = np.add.reduce(slow[1:] * slow[0], axis=2)
+        out[:, order[a:b]] = np.add.reduce(slow[1:] * slow[0], axis=2)
     return out

@@ -61,7 +61,7 @@ def change_between(before: Sequence[GaitWindow], after: Sequence[GaitWindow]) ->
     return Change(up_deg, heading, math.hypot(own_deg(a), own_deg(b)))
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def _heading(windows: tuple[GaitWindow, ...]) -> WalkingHeading | str:
     """`heading_of`, worked out once for a walk that many others are compared with."""
     return heading_of(windows)

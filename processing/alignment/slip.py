@@ -22,8 +22,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.alignment.gait_window import CELLS_PER_S, WINDOW_S, GaitWindow, Three, WindowStage, cells_of
-from processing.alignment.heard import Heard, turns_faster
+from processing.alignment.gait_window import CELLS_PER_S, WINDOW_S, GaitWindow, Three, WindowStage, cell_means
+from processing.alignment.heard import mean_up_of, turns_faster
 from processing.alignment.mounts import Reason, SlipNote, effective_utc_ns, holds_from_ns, next_mount_id, restored
 from processing.alignment.realign import (
     REALIGN_DEG,
@@ -39,19 +39,20 @@ from processing.alignment.stretches import (
     Stretch,
     change_of,
     from_plain,
-    pace_spm,
     rows_of,
+    stretch_of,
     three,
-    vigour,
     wander_deg,
+    windows_of,
 )
-from processing.frames import Rows, columns, rotate, transposed
-from processing.runs import first_rows, rises
+from processing.frames import Rows, columns, transposed
+from processing.runs import rises
 from processing.snapshot import values
-from processing.types import F64, I64, NS_PER_S, POSTURE_CODE, ContextBlock, SecondBlock
+from processing.types import F64, I64, NS_PER_S, POSTURE_CODE, Bool, ContextBlock, SecondBlock
 
 _GAIT: Final = frozenset(POSTURE_CODE[p] for p in ("walking", "running", "stairs"))
 _WALKING, _STAIRS, _NOT_WORN = (POSTURE_CODE[p] for p in ("walking", "stairs", "not_worn"))
+_RECENT_S: Final = 10
 _NO_CELLS: Final = np.empty(0, np.int64), np.empty((9, 0))
 
 
@@ -67,7 +68,7 @@ class SlipStage:
         self._latest: Alignment | None = None  # the one in force, or the newest issued
         self._anchor: Alignment | None = None  # what to find again; set while suspended
         self._reference: list[Stretch] = []
-        self._running: Stretch = []
+        self._running: list[GaitWindow] = []
         self._fresh: list[Stretch] = []  # in a row and unlike the reference; while suspended: all of the new mount
         self._from_second = 0
         self._good_ns = 0
@@ -83,68 +84,58 @@ class SlipStage:
         instant up to ``last_ns`` on, the seconds from that instant on are not heard: they stand on another alignment.
         """
         self._follow(alignment)
-        second, posture = block.second, context.posture
+        posture, seconds = context.posture, block.second.tolist()
         cells, values = self._cells_of_walks(block, posture)
-        mean_up_p = (np.add.reduceat(columns(block.up_p), block.start[:-1], axis=1) / block.count).T
-        fast = turns_faster(block, self.params.handled_dps)
-        heard = Heard(second.tolist(), posture.tolist(), fast.tolist(), self._in_sensor(second, mean_up_p))
-        # A recording's neutral pose may come after the clip was put on: before it nothing is vouched for.
-        known = bisect_left(heard.second, self._from_second)
-        before = self._last[0] if self._last is not None else heard.second[min(known, len(second) - 1)]
-        hole = rises(second[known:], before) > self.params.gap_s
-        eventful = (known + np.flatnonzero(fast[known:] | hole | (posture[known:] == _NOT_WORN))).tolist()
         before_them = copy(self._windows)
-        ending = {w.second + WINDOW_S - 1: w for w in self._windows.update(cells, values)}
+        found = self._windows.update(cells, values)
+        # A recording's neutral pose may come after the clip was put on: before it nothing is vouched for.
+        known = bisect_left(seconds, self._from_second)
+        if known == len(seconds):
+            return []
+        turning = turns_faster(block, self.params.handled_dps)
+        events = set(self._eventful(block.second, posture, turning, known))
+        walked = {row: w for w in found if (row := bisect_left(seconds, w.second + WINDOW_S - 1)) >= known}
         notes: list[SlipNote] = []
-        # What is found holds from a full minute on.
-        ends = [] if last_ns is None else first_rows(second // 60)[1:].tolist()
-        at = 0
-        for end in [*ends, len(second)]:
-            self._hear(heard, max(at, known), end, eventful, ending, notes)
-            at = end
-            from_ns = holds_from_ns(notes)
-            if from_ns is not None and at < len(second) and heard.second[at] * NS_PER_S >= from_ns:
-                n = int(cells.searchsorted(heard.second[at] * CELLS_PER_S))
-                self._windows = before_them
-                self._windows.update(cells[:n], values[:, :n], judged=True)
+        end = len(seconds)
+        for row in sorted(events.union(walked)):
+            if row >= end:
                 break
+            if row in events:
+                self._listen(block, row, known, int(posture[row]), bool(turning[row]), notes)
+            if row in walked:
+                self._walked(walked[row], notes)
+            if notes and last_ns is not None and (from_ns := holds_from_ns(notes)) is not None:
+                end = bisect_left(seconds, from_ns // NS_PER_S)  # a full minute
+        self._last = seconds[end - 1], self._up(block, end - 1)
+        self._fast = [s for s in self._fast if seconds[end - 1] - s < _RECENT_S]
+        if end < len(seconds):
+            n = int(cells.searchsorted(seconds[end] * CELLS_PER_S))
+            self._windows = before_them
+            self._windows.update(cells[:n], values[:, :n], judged=True)
         return notes
 
     def _cells_of_walks(self, block: SecondBlock, posture: NDArray[np.int8]) -> tuple[I64, F64]:
         """Cells in sensor axes of the seconds of walking."""
         # Few stairs are named as such: all walks stand the same test, and stretches whose up wanders fall out below.
         walks = (posture == _WALKING) | (posture == _STAIRS)
-        if not (walks.any() and (use := np.repeat(walks, block.count) & block.valid).any()):
+        if not walks.any():
             return _NO_CELLS
-        t = block.t_utc_ns[use]
-        own = [self._in_sensor(t // NS_PER_S, x[use]) for x in (block.acc_p_mps2, block.gyr_p_rps, block.up_p)]
-        return cells_of(t, *own)
+        rows = np.flatnonzero(np.repeat(walks, block.count) & block.valid)
+        t = block.t_utc_ns[rows]
+        own = np.empty((3, 3, len(rows)))
+        for out, vectors in zip(own, (block.acc_p_mps2, block.gyr_p_rps, block.up_p), strict=True):
+            columns(vectors).take(rows, axis=1, out=out, mode="clip")  # any other mode would copy
+        return cell_means(t, self._in_sensor(t, own).reshape(9, len(rows)))
 
-    def _hear(
-        self,
-        heard: Heard,
-        first: int,
-        end: int,
-        eventful: list[int],
-        ending: dict[int, GaitWindow],
-        notes: list[SlipNote],
-    ) -> None:
-        """Pass seconds from row ``first`` up to ``end``, with the windows of walking that end in some; those in which nothing
-        happens at once.
-        """
-        seconds = heard.second
-        stops = set(eventful[bisect_left(eventful, first) : bisect_left(eventful, end)])
-        stops |= {row for second in ending if first <= (row := bisect_left(seconds, second)) < end}
-        at = first
-        for stop in [*sorted(stops), end]:
-            if at < stop and not (self._fast or self._off):  # most of a day
-                at = stop
-                self._last = seconds[at - 1], heard.up_of(at - 1)
-            while at < min(stop + 1, end):
-                self._listen(seconds[at], heard.code[at], heard.up_of(at), heard.turning[at], notes)
-                if seconds[at] in ending:
-                    self._walked(ending[seconds[at]], notes)
-                at += 1
+    def _eventful(self, second: I64, posture: NDArray[np.int8], turning: Bool, known: int) -> list[int]:
+        """Rows from ``known`` on in which something may happen without a walk: few of a day."""
+        off = posture[known:] == _NOT_WORN
+        before = self._last[0] if self._last is not None else int(second[known])
+        eventful = turning[known:] | off | (rises(second[known:], before) > self.params.gap_s)
+        eventful[0] |= self._off
+        eventful[1:] |= off[:-1]  # worn again
+        rows: list[int] = (known + np.flatnonzero(eventful)).tolist()
+        return rows
 
     def _follow(self, alignment: Alignment) -> None:
         """Notice which alignment is in force; one that is not our own (a new neutral pose) starts everything afresh."""
@@ -160,28 +151,36 @@ class SlipStage:
         self._reference, self._running, self._fresh = [], [], []
         self._refused = False
 
-    def _in_sensor(self, second: I64, v_p: F64) -> F64:
-        """Vectors (n, 3) of given seconds back in sensor axes, by the alignment each was turned with."""
-        out = rotate(transposed(self._axes[-1][1]), v_p)
-        old = int(np.searchsorted(second, self._axes[-1][0])) if len(self._axes) > 1 else 0
+    def _in_sensor(self, t_utc_ns: I64, v_p: F64) -> F64:
+        """Vectors by component (..., 3, n) back in sensor axes, by the alignment each was turned with at its time."""
+        old = int(t_utc_ns.searchsorted(self._axes[-1][0] * NS_PER_S)) if len(self._axes) > 1 else 0
         if old:
-            out[:old] = rotate(transposed(self._axes[0][1]), v_p[:old])
-        return out
+            parts = (self._axes[0], v_p[..., :old]), (self._axes[-1], v_p[..., old:])
+            return np.concatenate([_rotated(transposed(r_ps), v) for (_, r_ps), v in parts], axis=-1)
+        return _rotated(transposed(self._axes[-1][1]), v_p)
 
-    def _listen(self, second: int, code: int, up: Three, fast: bool, notes: list[SlipNote]) -> None:
+    def _up(self, block: SecondBlock, row: int) -> Three:
+        """Mean up of a second in sensor axes."""
+        up = self._in_sensor(block.second[row : row + 1] * NS_PER_S, mean_up_of(block, row))
+        return three(up[:, 0].tolist())
+
+    def _listen(self, block: SecondBlock, row: int, known: int, code: int, fast: bool, notes: list[SlipNote]) -> None:
         """What starts a new mount without a walk."""
-        p = self.params
+        p, second = self.params, int(block.second[row])
         if code == _NOT_WORN:
             self._off = True
         elif self._off:
             self._off = False
             self._new_mount("taken_off", second, notes)
-        if self._last is not None and second - self._last[0] > p.gap_s and angle_deg(up, self._last[1]) > p.gap_deg:
+        before = self._last if row == known else (int(block.second[row - 1]), None)
+        if (
+            before is not None
+            and second - before[0] > p.gap_s
+            and angle_deg(self._up(block, row), before[1] or self._up(block, row - 1)) > p.gap_deg
+        ):
             self._new_mount("gap", second, notes)
-        self._last = second, up
-        self._fast = [s for s in self._fast if second - s < 10]
         if fast and code not in _GAIT:
-            self._fast.append(second)
+            self._fast = [*(s for s in self._fast if second - s < _RECENT_S), second]
             # Whoever handles a clip goes on doing so: once is enough until the wearer has walked.
             if len(self._fast) == p.handled_s and (self._anchor is None or self._fresh):
                 self._new_mount("handled", second, notes)
@@ -230,11 +229,11 @@ class SlipStage:
             if wander_deg(self._running) > self.params.wander_deg:
                 self._running = self._running[1:]
                 return
-            stretch, self._running = self._running, []
+            stretch, self._running = stretch_of(self._running), []
             self._judge(stretch, notes)
 
     def _judge(self, stretch: Stretch, notes: list[SlipNote]) -> None:
-        second = stretch[-1].second + WINDOW_S - 1
+        second = stretch.windows[-1].second + WINDOW_S - 1
         if self._anchor is not None:
             self._fresh = [*self._fresh, stretch][-2 * self.params.realign_stretches :]
             if len(self._fresh) >= self.params.realign_stretches:
@@ -253,7 +252,9 @@ class SlipStage:
             return
         self._fresh = [*self._fresh, stretch][-self.params.stretches_apart :]
         two = self._fresh[-self.params.stretches :]
-        one_walk = len(two) > 1 and two[-1][0].second - two[0][-1].second <= WINDOW_S + self.params.one_walk_s
+        one_walk = (
+            len(two) > 1 and two[-1].windows[0].second - two[0].windows[-1].second <= WINDOW_S + self.params.one_walk_s
+        )
         if one_walk or len(self._fresh) == self.params.stretches_apart:
             new = two if one_walk else self._fresh
             change = change_of(self._alike(new) or known, new)
@@ -267,12 +268,12 @@ class SlipStage:
 
     def _alike(self, stretches: list[Stretch]) -> list[Stretch]:
         """Reference stretches of the same pace and vigour."""
-        windows, p = [w for s in stretches for w in s], self.params
-        pace, power = pace_spm(windows), vigour(windows)
+        p, them = self.params, stretches[0] if len(stretches) == 1 else stretch_of(windows_of(stretches))
+        pace, power, least = them.pace_spm, them.vigour, 1.0 / p.vigour_ratio
         return [
             r
             for r in self._reference
-            if abs(pace_spm(r) - pace) <= p.cadence_spm and 1.0 / p.vigour_ratio <= vigour(r) / power <= p.vigour_ratio
+            if abs(r.pace_spm - pace) <= p.cadence_spm and least <= r.vigour / power <= p.vigour_ratio
         ]
 
     def _realign(self, second: int, notes: list[SlipNote]) -> None:
@@ -285,19 +286,19 @@ class SlipStage:
         patience = 2 * self.params.realign_stretches
         if not known and self._reference and len(self._fresh) < patience:
             return  # another pace than before: the next walk may be more alike
-        before, after = ([w for s in part for w in s] for part in (known or self._reference, self._fresh))
+        before, after = windows_of(known or self._reference), windows_of(self._fresh)
         doubt = REALIGN_DEG if known else REALIGN_OTHER_PACE_DEG
         outcome = realigned(anchor, before, after, doubt_deg=doubt, mount_id=old.mount_id, t_utc_ns=from_ns)
         if isinstance(outcome, str):
             if not self._refused:
                 self._refused = True
-                since_ns = self._fresh[0][0].second * NS_PER_S
+                since_ns = self._fresh[0].windows[0].second * NS_PER_S
                 remedy = outcome[0].upper() + outcome[1:] + "."
                 notes.append(SlipNote("refused", "unclear_walk", found_ns, since_ns, from_ns, None, remedy=remedy))
             return
         self._issue(outcome)
         change = change_between(before, after)
-        since_ns = self._fresh[0][0].second * NS_PER_S
+        since_ns = self._fresh[0].windows[0].second * NS_PER_S
         notes.append(
             SlipNote("realigned", "walk", found_ns, since_ns, from_ns, outcome, change.up_deg, change.heading_deg)
         )
@@ -307,8 +308,8 @@ class SlipStage:
     def snapshot(self) -> dict[str, Any]:
         """Plain data and arrays."""
         alignments = [None if a is None else values(a) for a in (self._latest, self._anchor)]
-        parts = (self._reference, [self._running], self._fresh)
-        walks = [[[list(w) for w in s] for s in part] for part in parts]
+        reference, fresh = ([s.windows for s in part] for part in (self._reference, self._fresh))
+        walks = [[[list(w) for w in s] for s in part] for part in (reference, [self._running], fresh)]
         return {
             "windows": self._windows.snapshot(),
             "axes": [[s, r] for s, r in self._axes],
@@ -325,8 +326,20 @@ class SlipStage:
         self._in_force, issued, self._from_second = state["ids"]
         self._issued = list(issued)
         self._latest, self._anchor = (None if a is None else restored(*a) for a in state["alignments"])
-        reference, running, fresh = ([from_plain(s) for s in part] for part in state["walks"])
-        self._reference, self._running, self._fresh = reference, running[0], fresh
+        reference, (self._running,), fresh = ([from_plain(s) for s in part] for part in state["walks"])
+        self._reference, self._fresh = ([stretch_of(s) for s in part] for part in (reference, fresh))
         self._good_ns, self._refused, self._off, last, fast = state["state"]
         self._last = None if last is None else (last[0], three(last[1]))
         self._fast = list(fast)
+
+
+def _rotated(rows: Rows, v: F64) -> F64:
+    """As `rotate`, of vectors by component (..., 3, n)."""
+    x, y, z = (v[..., i, :] for i in range(3))
+    out = np.empty_like(v)
+    for i, (a, b, c) in enumerate(rows):
+        row = out[..., i, :]
+        np.multiply(a, x, out=row)
+        row += b * y
+        row += c * z
+    return out

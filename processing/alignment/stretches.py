@@ -5,14 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
 from processing.alignment.gait_window import GaitWindow, Three
 from processing.alignment.realign import Change, angle_deg, change_between
 from processing.alignment.walking import mean_up
 from processing.frames import Rows
 
-Stretch: TypeAlias = list[GaitWindow]
+
+class Stretch(NamedTuple):
+    """Windows in a row, with what they are compared by: mean cadence [steps/min], median power of the vertical step [m²/s⁴]."""
+
+    windows: list[GaitWindow]
+    pace_spm: float
+    vigour: float
+
+
+def stretch_of(windows: list[GaitWindow]) -> Stretch:
+    """A stretch of these windows."""
+    return Stretch(windows, pace_spm(windows), vigour(windows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,26 +51,31 @@ class SlipParams:
 
 def change_of(before: Sequence[Stretch], after: Sequence[Stretch]) -> Change:
     """How the walks of two groups of stretches differ."""
-    return change_between([w for s in before for w in s], [w for s in after for w in s])
+    return change_between(windows_of(before), windows_of(after))
 
 
-def wander_deg(stretch: Stretch) -> float:
+def windows_of(stretches: Sequence[Stretch]) -> list[GaitWindow]:
+    """All their windows, in order."""
+    return [w for s in stretches for w in s.windows]
+
+
+def wander_deg(windows: Sequence[GaitWindow]) -> float:
     """Root mean square angle of the windows' ups from their mean."""
-    middle = mean_up(stretch)
-    return math.sqrt(sum(angle_deg(w.up, middle) ** 2 for w in stretch) / len(stretch))
+    middle = mean_up(windows)
+    return math.sqrt(sum([angle_deg(w.up, middle) ** 2 for w in windows]) / len(windows))
 
 
-def pace_spm(windows: Stretch) -> float:
+def pace_spm(windows: Sequence[GaitWindow]) -> float:
     """Mean cadence in steps a minute."""
-    return 60.0 * sum(w.step_hz for w in windows) / len(windows)
+    return 60.0 * sum([w.step_hz for w in windows]) / len(windows)
 
 
-def vigour(windows: Stretch) -> float:
+def vigour(windows: Sequence[GaitWindow]) -> float:
     """Median power of the vertical step [m²/s⁴]."""
-    return sorted(w.weight for w in windows)[len(windows) // 2]
+    return sorted([w.weight for w in windows])[len(windows) // 2]
 
 
-def from_plain(rows: Sequence[Sequence[Any]]) -> Stretch:
+def from_plain(rows: Sequence[Sequence[Any]]) -> list[GaitWindow]:
     """Windows from lists of their values, also after JSON."""
     return [_window(*row) for row in rows]
 

@@ -75,7 +75,7 @@ def heading_of(windows: Sequence[GaitWindow]) -> WalkingHeading | str:
         return "no walking was found; walk straight ahead for half a minute"
     up = mean_up(windows)
     first, second = level_axes(up)
-    tensor = [_vote(w, first, second) for w in windows]
+    tensor = _votes(windows, first, second)
     total = sum(tensor, 0j)
     if abs(total) == 0.0:
         return "walking shows no direction; walk straight ahead for half a minute"
@@ -114,11 +114,12 @@ def walking_seconds(windows: Sequence[GaitWindow]) -> int:
 
 def level_axes(up: Three) -> tuple[Three, Three]:
     """Two unit vectors that complete ``up`` to a right-handed frame (first, second, up)."""
-    guide = [0.0, 0.0, 0.0]
-    guide[min(range(3), key=lambda i: abs(up[i]))] = 1.0
-    along = sum(a * b for a, b in zip(guide, up, strict=True))
-    a = [g - along * u for g, u in zip(guide, up, strict=True)]
-    length = math.sqrt(sum(x * x for x in a))
+    sizes = [abs(u) for u in up]
+    i = sizes.index(min(sizes))
+    along = up[i]
+    a = [-along * u for u in up]
+    a[i] = 1.0 - along * along
+    length = math.sqrt(a[0] * a[0] + a[1] * a[1] + a[2] * a[2])
     first = (a[0] / length, a[1] / length, a[2] / length)
     return first, cross(up, first)
 
@@ -133,30 +134,25 @@ def dot(a: Three, b: Three) -> float:
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-def _vote(w: GaitWindow, first: Three, second: Three) -> complex:
-    """The window's axis as a number whose angle is twice the axis's, as long as the power of the step's vertical jerk.
+def _votes(windows: Sequence[GaitWindow], first: Three, second: Three) -> list[complex]:
+    """Each window's axis as a number whose angle is twice the axis's, as long as the power of the step's vertical jerk.
 
-    How round the scatter is does not count: a window on stairs can be as sure as it is wrong.
+    The angle is that of the scatter's deviation from round in the plane of two unit vectors; how round it is does not count: a
+    window on stairs can be as sure as it is wrong.
     """
-    c = _doubled(w, first, second)
-    return w.weight * w.step_hz**2 * c / abs(c) if abs(c) > 0.0 else 0j
-
-
-def _doubled(w: GaitWindow, first: Three, second: Three) -> complex:
-    """The scatter's deviation from round in the plane of two unit vectors; its angle is twice the axis's."""
-    xx, yy, zz, xy, xz, yz = w.scatter
-
-    def form(a: Three, b: Three) -> float:
-        return (
-            xx * a[0] * b[0]
-            + yy * a[1] * b[1]
-            + zz * a[2] * b[2]
-            + xy * (a[0] * b[1] + a[1] * b[0])
-            + xz * (a[0] * b[2] + a[2] * b[0])
-            + yz * (a[1] * b[2] + a[2] * b[1])
-        )
-
-    return complex(0.5 * (form(first, first) - form(second, second)), form(first, second))
+    (a, b, c), (d, e, f) = first, second
+    ab, ac, bc = a * b + b * a, a * c + c * a, b * c + c * b
+    de, df, ef = d * e + e * d, d * f + f * d, e * f + f * e
+    ae, af, bf = a * e + b * d, a * f + c * d, b * f + c * e
+    votes: list[complex] = []
+    for w in windows:
+        xx, yy, zz, xy, xz, yz = w.scatter
+        ahead = xx * a * a + yy * b * b + zz * c * c + xy * ab + xz * ac + yz * bc
+        aside = xx * d * d + yy * e * e + zz * f * f + xy * de + xz * df + yz * ef
+        doubled = complex(0.5 * (ahead - aside), xx * a * d + yy * b * e + zz * c * f + xy * ae + xz * af + yz * bf)
+        size = abs(doubled)
+        votes.append(w.weight * w.step_hz**2 * doubled / size if size > 0.0 else 0j)
+    return votes
 
 
 def _uncertainty_deg(tensor: Sequence[complex], total: complex) -> float:
@@ -172,9 +168,9 @@ def _uncertainty_deg(tensor: Sequence[complex], total: complex) -> float:
 
 def _sign_odds(windows: Sequence[GaitWindow], up: Three, axis: Three) -> float:
     """Log-odds that ``axis`` points to the front rather than to the back."""
-    weight = sum(w.weight for w in windows)
-    phase = _PHASE_ODDS * sum(w.weight * dot(w.ahead, axis) for w in windows) / weight
+    weight = sum([w.weight for w in windows])
+    phase = _PHASE_ODDS * sum([w.weight * dot(w.ahead, axis) for w in windows]) / weight
     left = cross(up, axis)
-    curve = sum(dot(w.left, left) for w in windows)
+    curve = sum([dot(w.left, left) for w in windows])
     turns = 2.0 * _SPEED_MPS * curve / _CURVE_NOISE_MPS2**2
     return phase + max(-_MAX_TURN_ODDS, min(_MAX_TURN_ODDS, turns))
