@@ -248,7 +248,7 @@ def _level(acc: F64, up: F64, rows: I64, mean_up: F64) -> tuple[F64, F64]:
         first = _GUIDES[i][:, None] - up * up[i]
         first /= np.sqrt(_dot(first, first))
         its = steepest == i
-        parts = np.stack([_dot(acc, first), _dot(acc, _cross(up, first))])
+        parts = np.array([_dot(acc, first), _dot(acc, _cross(up, first))])
         out[:, its] = parts.take(rows[its], axis=1)
     guide = _GUIDES[:, steepest]
     mean_first = guide - mean_up * np.add.reduce(mean_up * guide, axis=0)

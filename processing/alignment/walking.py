@@ -88,7 +88,7 @@ def heading_of(windows: Sequence[GaitWindow]) -> WalkingHeading | str:
         (sign * axis[0], sign * axis[1], sign * axis[2]),
         _uncertainty_deg(tensor, total),
         1.0 / (1.0 + math.exp(-abs(odds))),
-        sum(w.step_hz for w in windows) / len(windows),
+        sum([w.step_hz for w in windows]) / len(windows),
         walking_seconds(windows),
     )
 
@@ -158,7 +158,7 @@ def _votes(windows: Sequence[GaitWindow], first: Three, second: Three) -> list[c
 def _uncertainty_deg(tensor: Sequence[complex], total: complex) -> float:
     """Spread of the windows about their sum (sandwich estimate), held together with what one window is worth."""
     turn = cmath.exp(-1j * cmath.phase(total))
-    across = sum((c * turn).imag ** 2 for c in tensor)
+    across = sum([(c * turn).imag ** 2 for c in tensor])
     spread_deg = math.degrees(0.5 * math.sqrt(across) / abs(total))
     n = len(tensor)
     # Windows overlap by half: two of them are about one and a half independent ones.
@@ -168,9 +168,13 @@ def _uncertainty_deg(tensor: Sequence[complex], total: complex) -> float:
 
 def _sign_odds(windows: Sequence[GaitWindow], up: Three, axis: Three) -> float:
     """Log-odds that ``axis`` points to the front rather than to the back."""
-    weight = sum([w.weight for w in windows])
-    phase = _PHASE_ODDS * sum([w.weight * dot(w.ahead, axis) for w in windows]) / weight
-    left = cross(up, axis)
-    curve = sum([dot(w.left, left) for w in windows])
+    (x, y, z), (u, v, w) = axis, cross(up, axis)
+    ahead, weight, curve = 0.0, 0.0, 0.0
+    for window in windows:
+        (a, b, c), (d, e, f) = window.ahead, window.left
+        ahead += window.weight * (a * x + b * y + c * z)
+        weight += window.weight
+        curve += d * u + e * v + f * w
+    phase = _PHASE_ODDS * ahead / weight
     turns = 2.0 * _SPEED_MPS * curve / _CURVE_NOISE_MPS2**2
     return phase + max(-_MAX_TURN_ODDS, min(_MAX_TURN_ODDS, turns))
