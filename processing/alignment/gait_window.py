@@ -156,9 +156,10 @@ def _whole(cell: I64, values: F64, begin: I64, max_hole: int) -> tuple[list[int]
                 whole[k], first[k] = True, len(cell) + _N * len(bridged)
                 bridged.append(full)
         begin, first = begin[whole], first[whole]
-    if bridged:
-        values = np.concatenate([values, *bridged], axis=1)
-    return begin.tolist(), values, first[:, None] + np.arange(_N)
+    cells = np.concatenate(
+        [values, *bridged], axis=1
+    )  # in one piece even where nothing was bridged: `take` would copy each part
+    return begin.tolist(), cells, first[:, None] + np.arange(_N)
 
 
 def _bridged(at: I64, values: F64, max_hole: int) -> F64 | None:
@@ -273,11 +274,10 @@ def _reduced(seconds: Sequence[int], up: F64, pace: I64, weighted: F64, motion: 
     flat = _HANN * (level - np.add.reduce(_HANN * level, axis=2)[:, :, None])
     waves = np.empty(cosines.shape, dtype=np.complex128)
     found = np.empty((2, *waves.shape[:2]), dtype=np.complex128)
-    for row, out in zip(flat, found, strict=True):
+    for i, row in enumerate(flat):
         np.multiply(cosines, row[:, None, :], out=waves.real)
         np.multiply(sines, row[:, None, :], out=waves.imag)
-        np.add.reduce(waves, axis=2, out=out)
-    found *= 2.0
+        found[i] = 2.0 * np.add.reduce(waves, axis=2)
     beat = waves[:, 0]  # room for the vertical
     np.multiply(cosines[:, 1], weighted, out=beat.real)
     np.multiply(sines[:, 1], weighted, out=beat.imag)
@@ -313,7 +313,7 @@ def _four(x: F64) -> F64:
     return out
 
 
-def _along(parts: Sequence[F64], axes: F64) -> F64:
+def _along(parts: Sequence[F64] | F64, axes: F64) -> F64:
     """Vectors (3, k) of their parts (2, k) along axes (2, 3, k)."""
     out: F64 = parts[0] * axes[0] + parts[1] * axes[1]
     return out

@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
-from processing.frames import columns, component
+from processing.alignment.gait_window import Three
+from processing.frames import columns
 from processing.types import F64, I64, Bool, SecondBlock
 
+_ONE: Final = np.zeros(1, np.int64)
 
-def mean_up_of(block: SecondBlock, row: int) -> F64:
-    """Mean direction of up in pelvis axes over one second of the block, by component (3, 1)."""
+
+def mean_up_of(block: SecondBlock, row: int) -> Three:
+    """Mean direction of up in pelvis axes over one second of the block."""
     a, b = block.start[row : row + 2].tolist()
-    total: F64 = np.add.reduceat(columns(block.up_p[a:b]), (0,), axis=1)
-    return total / (b - a)
+    # As where all seconds are added up at once, to the last bit.
+    (x,), (y,), (z,) = np.add.reduceat(columns(block.up_p[a:b]), _ONE, axis=1).tolist()
+    return x / (b - a), y / (b - a), z / (b - a)
 
 
-def turns_faster(block: SecondBlock, least_dps: float) -> Bool:
-    """Whether gravity moves through the sensor at more than this rate (root mean square), per second (m,); turning round does not
-    count.
+def turns_faster(block: SecondBlock, asked: Bool, least_dps: float) -> Bool:
+    """In which of the seconds ``asked`` for (m,) gravity moves through the sensor at more than this rate (root mean square); turning
+    round does not count.
     """
     first, count = block.start[:-1], block.count
     x, y, z = columns(block.gyr_p_rps)
-    fast: Bool = _rms_dps(x * x + y * y + z * z, first, count) > least_dps
+    fast: Bool = (_rms_dps(x * x + y * y + z * z, first, count) > least_dps) & asked
     if not fast.any():
         return fast
     rows, count = np.flatnonzero(np.repeat(fast, count)), count[fast]
-    g, u = block.gyr_p_rps[rows], block.up_p[rows]
-    about_up = component(g, u)
-    across = component(g, g) - about_up * about_up
+    x, y, z = x[rows], y[rows], z[rows]
+    across = x * x + y * y + z * z
+    u, v, w = (up[rows] for up in columns(block.up_p))
+    across -= (x * u + y * v + z * w) ** 2
     fast[fast] = _rms_dps(across, count.cumsum() - count, count) > least_dps
     return fast
 

@@ -54,7 +54,7 @@ def change_between(before: Sequence[GaitWindow], after: Sequence[GaitWindow]) ->
         return Change(angle_deg(mean_up(before), mean_up(after)), 0.0, 180.0)
     up_deg = angle_deg(a.up, b.up)
     # Both fronts about the same up: the later one tilted back the shortest way.
-    front = _apply(_shortest(b.up, a.up), b.anterior)
+    front = applied(_shortest(b.up, a.up), b.anterior)
     heading = math.degrees(math.atan2(dot(a.up, cross(a.anterior, front)), dot(a.anterior, front)))
     if abs(heading) > 90.0 and min(a.sign_confidence, b.sign_confidence) < _SURE_SIGN:
         heading -= math.copysign(180.0, heading)  # front and back mixed up is likelier than a clip turned round
@@ -135,7 +135,8 @@ def _shortest(a: Three, b: Three) -> Rows:
     return _about((c[0] / s, c[1] / s, c[2] / s), math.atan2(s, dot(a, b)))
 
 
-def _apply(m: Rows, v: Three) -> Three:
+def applied(m: Rows, v: Three) -> Three:
+    """``m`` times ``v``."""
     return dot(m[0], v), dot(m[1], v), dot(m[2], v)
 
 

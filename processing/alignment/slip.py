@@ -30,6 +30,7 @@ from processing.alignment.realign import (
     REALIGN_OTHER_PACE_DEG,
     Change,
     angle_deg,
+    applied,
     change_between,
     realigned,
 )
@@ -48,9 +49,9 @@ from processing.alignment.stretches import (
 from processing.frames import Rows, columns, transposed
 from processing.runs import rises
 from processing.snapshot import values
-from processing.types import F64, I64, NS_PER_S, POSTURE_CODE, Bool, ContextBlock, SecondBlock
+from processing.types import F64, I64, NS_PER_S, POSTURE_CODE, POSTURES, Bool, ContextBlock, SecondBlock
 
-_GAIT: Final = frozenset(POSTURE_CODE[p] for p in ("walking", "running", "stairs"))
+_MAY_BE_HANDLED: Final = np.array([p not in ("walking", "running", "stairs") for p in POSTURES])
 _WALKING, _STAIRS, _NOT_WORN = (POSTURE_CODE[p] for p in ("walking", "stairs", "not_worn"))
 _RECENT_S: Final = 10
 _NO_CELLS: Final = np.empty(0, np.int64), np.empty((9, 0))
@@ -92,7 +93,8 @@ class SlipStage:
         known = bisect_left(seconds, self._from_second)
         if known == len(seconds):
             return []
-        turning = turns_faster(block, self.params.handled_dps)
+        # Whoever walks turns the clip as well.
+        turning = turns_faster(block, _MAY_BE_HANDLED[posture], self.params.handled_dps)
         events = set(self._eventful(block.second, posture, turning, known))
         walked = {row: w for w in found if (row := bisect_left(seconds, w.second + WINDOW_S - 1)) >= known}
         notes: list[SlipNote] = []
@@ -122,9 +124,8 @@ class SlipStage:
             return _NO_CELLS
         rows = np.flatnonzero(np.repeat(walks, block.count) & block.valid)
         t = block.t_utc_ns[rows]
-        own = np.empty((3, 3, len(rows)))
-        for out, vectors in zip(own, (block.acc_p_mps2, block.gyr_p_rps, block.up_p), strict=True):
-            columns(vectors).take(rows, axis=1, out=out, mode="clip")  # any other mode would copy
+        vectors = (block.acc_p_mps2, block.gyr_p_rps, block.up_p)
+        own = np.array([[x.take(rows) for x in columns(v)] for v in vectors])
         return cell_means(t, self._in_sensor(t, own).reshape(9, len(rows)))
 
     def _eventful(self, second: I64, posture: NDArray[np.int8], turning: Bool, known: int) -> list[int]:
@@ -161,8 +162,8 @@ class SlipStage:
 
     def _up(self, block: SecondBlock, row: int) -> Three:
         """Mean up of a second in sensor axes."""
-        up = self._in_sensor(block.second[row : row + 1] * NS_PER_S, mean_up_of(block, row))
-        return three(up[:, 0].tolist())
+        old = int(block.second[row]) < self._axes[-1][0]
+        return applied(transposed(self._axes[0 if old else -1][1]), mean_up_of(block, row))
 
     def _listen(self, block: SecondBlock, row: int, known: int, code: int, fast: bool, notes: list[SlipNote]) -> None:
         """What starts a new mount without a walk."""
@@ -179,7 +180,7 @@ class SlipStage:
             and angle_deg(self._up(block, row), before[1] or self._up(block, row - 1)) > p.gap_deg
         ):
             self._new_mount("gap", second, notes)
-        if fast and code not in _GAIT:
+        if fast:
             self._fast = [*(s for s in self._fast if second - s < _RECENT_S), second]
             # Whoever handles a clip goes on doing so: once is enough until the wearer has walked.
             if len(self._fast) == p.handled_s and (self._anchor is None or self._fresh):
@@ -336,10 +337,10 @@ class SlipStage:
 def _rotated(rows: Rows, v: F64) -> F64:
     """As `rotate`, of vectors by component (..., 3, n)."""
     x, y, z = (v[..., i, :] for i in range(3))
-    out = np.empty_like(v)
+    out, part = np.empty_like(v), np.empty_like(x)
     for i, (a, b, c) in enumerate(rows):
         row = out[..., i, :]
         np.multiply(a, x, out=row)
-        row += b * y
-        row += c * z
+        row += np.multiply(b, y, out=part)
+        row += np.multiply(c, z, out=part)
     return out
