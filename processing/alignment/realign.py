@@ -86,7 +86,7 @@ def realigned(
     A slip that tilts the clip by less than 30° turned its heading little as well: the walk's heading then counts
     as far as it is surer than that.
     """
-    a, b = heading_of(before), heading_of(after)
+    a, b = _heading(tuple(before)), _heading(tuple(after))
     if isinstance(a, str) or isinstance(b, str):
         return "there is no walk on both sides of the change; stand in the neutral pose again"
     change = change_between(before, after)

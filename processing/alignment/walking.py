@@ -50,16 +50,25 @@ _MAX_TURN_ODDS: Final = 4.0
 class WalkingHeading:
     """What walking says of the clip. ``up``, ``anterior``: perpendicular unit vectors in sensor axes.
 
-    ``uncertainty_deg`` of the heading, one standard deviation; ``sign_confidence`` 0.5..1 that front is not back; ``step_hz``
-    mean step frequency; ``walking_s`` seconds used.
+    ``uncertainty_deg`` of the heading, one standard deviation; ``sign_confidence`` 0.5..1 that front is not back; ``windows`` it
+    was found in.
     """
 
     up: Three
     anterior: Three
     uncertainty_deg: float
     sign_confidence: float
-    step_hz: float
-    walking_s: int
+    windows: tuple[GaitWindow, ...]
+
+    @property
+    def step_hz(self) -> float:
+        """Mean step frequency."""
+        return sum([w.step_hz for w in self.windows]) / len(self.windows)
+
+    @property
+    def walking_s(self) -> int:
+        """Seconds used."""
+        return walking_seconds(self.windows)
 
 
 def gait_windows(
@@ -80,16 +89,16 @@ def heading_of(windows: Sequence[GaitWindow]) -> WalkingHeading | str:
     if abs(total) == 0.0:
         return "walking shows no direction; walk straight ahead for half a minute"
     half = cmath.phase(total) / 2.0
-    axis = tuple(math.cos(half) * a + math.sin(half) * b for a, b in zip(first, second, strict=True))
-    odds = _sign_odds(windows, up, (axis[0], axis[1], axis[2]))
+    c, s = math.cos(half), math.sin(half)
+    axis = c * first[0] + s * second[0], c * first[1] + s * second[1], c * first[2] + s * second[2]
+    odds = _sign_odds(windows, up, axis)
     sign = 1.0 if odds >= 0.0 else -1.0
     return WalkingHeading(
         up,
         (sign * axis[0], sign * axis[1], sign * axis[2]),
         _uncertainty_deg(tensor, total),
         1.0 / (1.0 + math.exp(-abs(odds))),
-        sum([w.step_hz for w in windows]) / len(windows),
-        walking_seconds(windows),
+        tuple(windows),
     )
 
 
@@ -145,13 +154,12 @@ def _votes(windows: Sequence[GaitWindow], first: Three, second: Three) -> list[c
     de, df, ef = d * e + e * d, d * f + f * d, e * f + f * e
     ae, af, bf = a * e + b * d, a * f + c * d, b * f + c * e
     votes: list[complex] = []
-    for w in windows:
-        xx, yy, zz, xy, xz, yz = w.scatter
+    for _, _, step_hz, (xx, yy, zz, xy, xz, yz), weight, _, _ in windows:
         ahead = xx * a * a + yy * b * b + zz * c * c + xy * ab + xz * ac + yz * bc
         aside = xx * d * d + yy * e * e + zz * f * f + xy * de + xz * df + yz * ef
         doubled = complex(0.5 * (ahead - aside), xx * a * d + yy * b * e + zz * c * f + xy * ae + xz * af + yz * bf)
         size = abs(doubled)
-        votes.append(w.weight * w.step_hz**2 * doubled / size if size > 0.0 else 0j)
+        votes.append(weight * step_hz**2 * doubled / size if size > 0.0 else 0j)
     return votes
 
 
@@ -169,12 +177,11 @@ def _uncertainty_deg(tensor: Sequence[complex], total: complex) -> float:
 def _sign_odds(windows: Sequence[GaitWindow], up: Three, axis: Three) -> float:
     """Log-odds that ``axis`` points to the front rather than to the back."""
     (x, y, z), (u, v, w) = axis, cross(up, axis)
-    ahead, weight, curve = 0.0, 0.0, 0.0
-    for window in windows:
-        (a, b, c), (d, e, f) = window.ahead, window.left
-        ahead += window.weight * (a * x + b * y + c * z)
-        weight += window.weight
+    front, total, curve = 0.0, 0.0, 0.0
+    for _, _, _, _, weight, (a, b, c), (d, e, f) in windows:
+        front += weight * (a * x + b * y + c * z)
+        total += weight
         curve += d * u + e * v + f * w
-    phase = _PHASE_ODDS * ahead / weight
+    phase = _PHASE_ODDS * front / total
     turns = 2.0 * _SPEED_MPS * curve / _CURVE_NOISE_MPS2**2
     return phase + max(-_MAX_TURN_ODDS, min(_MAX_TURN_ODDS, turns))
