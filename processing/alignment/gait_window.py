@@ -204,15 +204,15 @@ def windows_of(seconds: Sequence[int], cells: F64, rows: I64, params: WindowPara
     return _reduced([seconds[k] for k in walks.tolist()], gravity, pace, weighted[walks], motion, axes)
 
 
-def _dot(a: F64, b: F64) -> F64:
+def _dot(a: F64, b: F64 | tuple[F64, F64, F64]) -> F64:
     """Products of columns: component by component, so that no sum depends on a shape."""
     out: F64 = a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
     return out
 
 
-def _cross(a: F64, b: F64) -> F64:
-    """Vector products of columns (3, ...)."""
-    return np.array([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])
+def _cross(a: F64, b: F64) -> tuple[F64, F64, F64]:
+    """Vector products of columns (3, ...), by component."""
+    return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
 
 
 def _units(v: F64) -> tuple[F64, Bool]:

@@ -27,7 +27,10 @@ def turns_faster(block: SecondBlock, asked: Bool, least_dps: float) -> Bool:
     """
     first, count = block.start[:-1], block.count
     x, y, z = columns(block.gyr_p_rps)
-    fast: Bool = (_rms_dps(x * x + y * y + z * z, first, count) > least_dps) & asked
+    square = x * x
+    square += y * y
+    square += z * z
+    fast: Bool = (_rms_dps(square, first, count) > least_dps) & asked
     if not fast.any():
         return fast
     rows, count = np.flatnonzero(np.repeat(fast, count)), count[fast]

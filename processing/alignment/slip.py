@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from copy import copy
 from typing import Any, Final
 
 import numpy as np
@@ -87,7 +86,7 @@ class SlipStage:
         self._follow(alignment)
         posture, seconds = context.posture, block.second.tolist()
         cells, values = self._cells_of_walks(block, posture)
-        before_them = copy(self._windows)
+        before_them = None if last_ns is None else self._windows.snapshot()
         found = self._windows.update(cells, values)
         # A recording's neutral pose may come after the clip was put on: before it nothing is vouched for.
         known = bisect_left(seconds, self._from_second)
@@ -110,9 +109,9 @@ class SlipStage:
                 end = bisect_left(seconds, from_ns // NS_PER_S)  # a full minute
         self._last = seconds[end - 1], self._up(block, end - 1)
         self._fast = [s for s in self._fast if seconds[end - 1] - s < _RECENT_S]
-        if end < len(seconds):
+        if end < len(seconds) and before_them is not None:
             n = int(cells.searchsorted(seconds[end] * CELLS_PER_S))
-            self._windows = before_them
+            self._windows.restore(before_them)
             self._windows.update(cells[:n], values[:, :n], judged=True)
         return notes
 
