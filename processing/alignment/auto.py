@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from processing.alignment.gait_window import HOP_S, WINDOW_S, GaitWindow, WindowStage, cells_of
+from processing.alignment.gait_cells import WindowStage, cells_of
+from processing.alignment.gait_window import HOP_S, WINDOW_S, GaitWindow
 from processing.alignment.static import Mount
 from processing.alignment.walking import MIN_SIGN, WalkingHeading, heading_of
 from processing.frames import up_in_sensor

@@ -1,7 +1,7 @@
 """Four seconds of walking, reduced to what tells forward from sideways: the raw material of every alignment by walking.
 
 First step of `walking.py` (heading), `auto.py` (up) and `slip.py` (has the clip moved?). Samples become cells of 1/16 s on the
-UTC grid (the walking pelvis says nothing above 8 Hz that is wanted here), cells become windows of four seconds, one every two.
+UTC grid (the walking pelvis says nothing above 8 Hz that is wanted here), cells become windows of four seconds, one every two (`gait_cells.py`).
 A window keeps only sums that add up, in sensor axes and without any idea of how the clip sits:
 
 - up, averaged: the walking posture, the steadiest gravity a day offers;
@@ -21,12 +21,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
-from processing.frames import columns
-from processing.runs import first_rows, lengths
+from processing.runs import first_rows
 from processing.types import F64, GRAVITY_MPS2, I64, NS_PER_S, Bool
 
 CELLS_PER_S: Final = 16
@@ -34,9 +33,9 @@ CELL_NS: Final = NS_PER_S // CELLS_PER_S
 WINDOW_S: Final = 4
 """Three to five strides: long enough to part stride from step frequency, short enough for walks across a room."""
 HOP_S: Final = 2
-_N: Final = WINDOW_S * CELLS_PER_S
-_TIME_S: Final = (np.arange(_N) + 0.5) / CELLS_PER_S
-_HANN: Final = (0.5 - 0.5 * np.cos(2.0 * math.pi * _TIME_S / WINDOW_S)) * (2.0 / _N)
+CELLS_PER_WINDOW: Final = WINDOW_S * CELLS_PER_S
+_TIME_S: Final = (np.arange(CELLS_PER_WINDOW) + 0.5) / CELLS_PER_S
+_HANN: Final = (0.5 - 0.5 * np.cos(2.0 * math.pi * _TIME_S / WINDOW_S)) * (2.0 / CELLS_PER_WINDOW)
 """Weights that sum to one."""
 _STEP_HZ: Final = np.arange(1.0, 3.0001, 0.02)
 """Slow walking to running: 60 to 180 steps a minute. Slower shuffling has no rhythm a window could hold."""
@@ -54,7 +53,6 @@ _NEAR: Final = np.any([np.abs(_BIN_HZ - n * _STEP_HZ[:, None]) <= _LOBE_HZ for n
 _GUIDES: Final = np.eye(3)
 _FIRST, _SECOND = np.array([(0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)]).T
 """Rows and columns of a symmetric matrix's elements, as a window keeps them."""
-_AT_ONCE: Final = 64  # windows: what they take fits into a processor's cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,83 +90,6 @@ class GaitWindow(NamedTuple):
         return hash(self.second)  # all its numbers would cost more than they part
 
 
-def cells_of(t_utc_ns: I64, acc_mps2: F64, gyr_rps: F64, up: F64) -> tuple[I64, F64]:
-    """Means per cell: cell numbers (k,) and (9, k) of acceleration, rate of turn and up, from samples (n,), (n, 3) each."""
-    return cell_means(t_utc_ns, np.concatenate([columns(v) for v in (acc_mps2, gyr_rps, up)]))
-
-
-def cell_means(t_utc_ns: I64, values: F64) -> tuple[I64, F64]:
-    """As `cells_of`, from acceleration, rate of turn and up by component (9, n)."""
-    cell = t_utc_ns // CELL_NS
-    first = first_rows(cell)
-    if not len(first):
-        return cell, np.empty((9, 0))
-    return cell[first], np.add.reduceat(values, first, axis=1) / lengths(first, len(cell))
-
-
-class WindowStage:
-    """Cells in, windows out: a window is judged when a cell of its last second has come, however the cells are grouped."""
-
-    def __init__(self, params: WindowParams | None = None) -> None:
-        self.params = params or WindowParams()
-        self._cell: I64 = np.empty(0, np.int64)
-        self._values: F64 = np.empty((9, 0))
-
-    def update(self, cell: I64, values: F64, *, judged: bool = False) -> list[GaitWindow]:
-        """Cells (k,), (9, k) of complete seconds, later than all before; the windows that end with them, unless ``judged`` already."""
-        if not len(cell):
-            return []
-        seconds = cell // CELLS_PER_S
-        last = seconds[first_rows(seconds)]
-        cell = np.concatenate([self._cell, cell])
-        values = np.concatenate([self._values, values], axis=1)
-        begin = last[:0] if judged else last[(last + 1 - WINDOW_S) % HOP_S == 0] + 1 - WINDOW_S
-        found: list[GaitWindow] = []
-        for i in range(0, len(begin), _AT_ONCE):
-            some = begin[i : i + _AT_ONCE]
-            a, b = cell.searchsorted((some[0] * CELLS_PER_S, (some[-1] + WINDOW_S) * CELLS_PER_S)).tolist()
-            found += windows_of(*_whole(cell[a:b], values[:, a:b], some, self.params.max_hole_cells), self.params)
-        keep = int(cell.searchsorted((int(last[-1]) + 2 - WINDOW_S) * CELLS_PER_S))
-        self._cell, self._values = cell[keep:].copy(), values[:, keep:].copy()
-        return found
-
-    def snapshot(self) -> list[Any]:
-        return [self._cell.copy(), self._values.T.copy()]
-
-    def restore(self, state: list[Any]) -> None:
-        cell, values = state
-        self._cell, self._values = np.array(cell), np.array(values.T, order="C")
-
-
-def _whole(cell: I64, values: F64, begin: I64, max_hole: int) -> tuple[list[int], F64, I64]:
-    """Those of the windows from UTC seconds ``begin`` that have all their cells, short holes bridged: their seconds (k), cells (9, n)
-    and which of these are theirs (k, N).
-    """
-    first = cell.searchsorted(begin * CELLS_PER_S)
-    count = cell.searchsorted((begin + WINDOW_S) * CELLS_PER_S) - first
-    whole = count == _N
-    bridged: list[F64] = []
-    if not whole.all():
-        for k in np.flatnonzero(~whole & (count >= _N // 2)).tolist():
-            own = slice(first[k], first[k] + count[k])
-            full = _bridged(cell[own] - begin[k] * CELLS_PER_S, values[:, own], max_hole)
-            if full is not None:
-                whole[k], first[k] = True, len(cell) + _N * len(bridged)
-                bridged.append(full)
-        begin, first = begin[whole], first[whole]
-    cells = np.concatenate(
-        [values, *bridged], axis=1
-    )  # in one piece even where nothing was bridged: `take` would copy each part
-    return begin.tolist(), cells, first[:, None] + np.arange(_N)
-
-
-def _bridged(at: I64, values: F64, max_hole: int) -> F64 | None:
-    """All cells (9, N) from those (9, k) ``at`` some places; None where a hole is too long."""
-    if at[0] > max_hole or at[-1] < _N - 1 - max_hole or (at[1:] - at[:-1]).max() > max_hole + 1:
-        return None
-    return np.stack([np.interp(np.arange(_N), at, row) for row in values])
-
-
 def windows_of(seconds: Sequence[int], cells: F64, rows: I64, params: WindowParams) -> list[GaitWindow]:
     """Those that are walking of k windows, which begin at UTC ``seconds`` and have ``rows`` (k, N) of ``cells`` (9, n)."""
     if not seconds:
@@ -180,7 +101,7 @@ def windows_of(seconds: Sequence[int], cells: F64, rows: I64, params: WindowPara
     vertical = vertical - np.add.reduce(_HANN * vertical, axis=1)[:, None]
     weighted = _HANN * vertical
     strong = np.add.reduce(weighted * vertical, axis=1) >= params.min_rms_mps2**2
-    turn_dps = np.degrees(np.sqrt(np.add.reduce(_dot(gyr, gyr)[rows], axis=1) / _N))
+    turn_dps = np.degrees(np.sqrt(np.add.reduce(_dot(gyr, gyr)[rows], axis=1) / CELLS_PER_WINDOW))
     walks = np.flatnonzero(strong & (turn_dps >= params.min_turn_dps))
     if not len(walks):
         return []
@@ -321,7 +242,7 @@ def _along(parts: Sequence[F64] | F64, axes: F64) -> F64:
 
 def _curves(motion: F64, width: I64) -> F64:
     """Sums (2, k) of level acceleration times rate of turn, see `_reduced`, both smoothed over ``width`` (k,) cells: a stride."""
-    total = np.zeros((*motion.shape[:2], _N + 1))
+    total = np.zeros((*motion.shape[:2], CELLS_PER_WINDOW + 1))
     np.add.accumulate(motion, axis=2, out=total[:, :, 1:])
     order = width.argsort()
     width, total = width[order], total.take(order, axis=1)

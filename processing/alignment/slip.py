@@ -21,7 +21,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.alignment.gait_window import CELLS_PER_S, WINDOW_S, GaitWindow, Three, WindowStage, cell_means
+from processing.alignment.gait_cells import WindowStage, cell_means
+from processing.alignment.gait_window import CELLS_PER_S, WINDOW_S, GaitWindow, Three
 from processing.alignment.heard import mean_up_of, turns_faster
 from processing.alignment.mounts import Reason, SlipNote, effective_utc_ns, holds_from_ns, next_mount_id, restored
 from processing.alignment.realign import (

@@ -17,14 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from processing.alignment.gait_window import (
-    WINDOW_S,
-    GaitWindow,
-    Three,
-    WindowParams,
-    WindowStage,
-    cells_of,
-)
+from processing.alignment.gait_cells import WindowStage, cells_of
+from processing.alignment.gait_window import WINDOW_S, GaitWindow, Three, WindowParams
 from processing.types import F64, I64
 
 BETWEEN_PEOPLE_DEG: Final = 4.0

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from processing.alignment.gait_window import GaitWindow, WindowStage, cells_of
+from processing.alignment.gait_cells import WindowStage, cells_of
+from processing.alignment.gait_window import GaitWindow
 from processing.alignment.realign import angle_deg
 from processing.alignment.walking import WalkingHeading, gait_windows, heading_of, walking_seconds
 from processing.synthetic import render, sample_times
