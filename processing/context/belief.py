@@ -14,7 +14,6 @@ from typing import Final, NamedTuple, TypeAlias
 
 from processing.context.params import Belief, ContextParams
 from processing.context.references import (
-    LYING,
     PRIOR_S,
     SITTING,
     UPRIGHT,
@@ -31,6 +30,9 @@ Matrix: TypeAlias = tuple[Belief, Belief, Belief]
 _LITTLE: Final = 0.05
 _LONG_S: Final = 5.0
 _TINY: Final = 1e-30
+_ROOT_2: Final = math.sqrt(2.0)
+_ROOT_12: Final = math.sqrt(12.0)
+_ROOT_2PI: Final = math.sqrt(2.0 * math.pi)
 _KEPT_SD_M: Final = 0.03
 """By how much a posture kept may raise or lower the pelvis."""
 _SPLIT: Final = ((0.0, 0.7, 0.3), (0.25, 0.0, 0.75), (0.1, 0.9, 0.0))
@@ -83,92 +85,105 @@ def _change_prior(edge: Edge, p: ContextParams) -> float:
     return p.change_small + (p.change - p.change_small) * min(1.0, max(0.0, large))
 
 
-def _priors(edge: Edge, p: ContextParams) -> list[list[float]]:
+def _priors(edge: Edge, p: ContextParams) -> Matrix:
     """Prior of going from each state to each, before anything measured but size and duration."""
     change = _change_prior(edge, p)
-    plain = _plain(change)
+    lying, sitting, (up_lying, up_sitting, up) = plain = _plain(change)
     if edge.rise_m is not None:
-        late = (edge.duration_s - p.lie_down_s) / (p.lie_down_sd_s * math.sqrt(2.0))
-        plain[UPRIGHT][LYING] *= max(_LITTLE, 0.5 * (1.0 + math.erf(late)))
+        late = (edge.duration_s - p.lie_down_s) / (p.lie_down_sd_s * _ROOT_2)
+        up_lying *= max(_LITTLE, 0.5 * (1.0 + math.erf(late)))
+        plain = lying, sitting, (up_lying, up_sitting, up)
     if not edge.steps_within:
         return plain
     # Who takes a step stands on the way: first up (or up already), then on (or down again). Or they were no steps.
     no, sure = p.walking_not_upright, _plain(p.change)
-    up, down = [row[UPRIGHT] for row in sure], sure[UPRIGHT]
-    return [[no * plain[a][b] + (1.0 - no) * up[a] * down[b] for b in range(3)] for a in range(3)]
+    rows = [[no * plain[a][b] + (1.0 - no) * sure[a][UPRIGHT] * sure[UPRIGHT][b] for b in range(3)] for a in range(3)]
+    return _matrix(rows)
 
 
-def _plain(change: float) -> list[list[float]]:
+def _matrix(rows: list[list[float]]) -> Matrix:
+    (a, b, c), (d, e, f), (g, h, i) = rows
+    return (a, b, c), (d, e, f), (g, h, i)
+
+
+def _plain(change: float) -> Matrix:
     """Prior of each change where a share ``change`` changes."""
     kept = 1.0 - change
     (_, a, b), (c, _, d), (e, f, _) = _SPLIT
-    return [[kept, change * a, change * b], [change * c, kept, change * d], [change * e, change * f, kept]]
+    return (kept, change * a, change * b), (change * c, kept, change * d), (change * e, change * f, kept)
 
 
-def _of_rise(rise_m: float, sd0: float, moving: bool, stray: float, p: ContextParams) -> list[list[float]]:
+def _of_rise(rise_m: float, sd0: float, moving: bool, stray: float, p: ContextParams) -> Matrix:
     """Density [1/m] of a rise for each change: by how far it lowers the pelvis, or raises it. ``moving``: seen from walking, or into it."""
+    # A wrong displacement can be anything up to a metre or so.
+    true, anything = 1.0 - stray, stray * 0.4
 
-    def density(mean: float, sd: float) -> float:
-        gauss = math.exp(-0.5 * ((rise_m - mean) / sd) ** 2) / (sd * math.sqrt(2.0 * math.pi))
-        # A wrong displacement can be anything up to a metre or so.
-        return (1.0 - stray) * gauss + stray * 0.4
-
-    kept = density(0.0, math.sqrt(sd0 * sd0 + _KEPT_SD_M * _KEPT_SD_M))
-    out = [[kept] * 3 for _ in range(3)]
-    drops = (
-        (SITTING, UPRIGHT, p.seat_drop_m, p.seat_drop_sd_m),
-        (LYING, UPRIGHT, p.bed_drop_m, p.bed_drop_sd_m),
-        (LYING, SITTING, p.lie_down_drop_m, p.lie_down_drop_sd_m),
-    )
-    for low, high, drop, drop_sd in drops:
+    def densities(drop: float, drop_sd: float) -> tuple[float, float]:
+        """Of rising so far, and of sinking."""
         seen, seen_sd = drop, drop_sd
         if moving:
             seen, seen_sd = p.walk_end_seen * drop, math.hypot(drop_sd, (1.0 - p.walk_end_seen) * drop)
         sd = math.sqrt(sd0 * sd0 + seen_sd * seen_sd)
-        out[high][low], out[low][high] = density(-seen, sd), density(seen, sd)
-    return out
+        size = sd * _ROOT_2PI
+        up = math.exp(-0.5 * ((rise_m - seen) / sd) ** 2) / size
+        down = math.exp(-0.5 * ((rise_m + seen) / sd) ** 2) / size
+        return true * up + anything, true * down + anything
+
+    sd = math.sqrt(sd0 * sd0 + _KEPT_SD_M * _KEPT_SD_M)
+    kept = true * (math.exp(-0.5 * (rise_m / sd) ** 2) / (sd * _ROOT_2PI)) + anything
+    stood_up, sat_down = densities(p.seat_drop_m, p.seat_drop_sd_m)
+    got_up, lay_down = densities(p.bed_drop_m, p.bed_drop_sd_m)
+    sat_up, lay_back = densities(p.lie_down_drop_m, p.lie_down_drop_sd_m)
+    return (kept, sat_up, got_up), (lay_back, kept, stood_up), (lay_down, sat_down, kept)
 
 
-def edge_matrix(edge: Edge, refs: References, p: ContextParams) -> Matrix:
-    """Weights ``m[from][to]`` of an edge: prior of the change times likelihood of what was measured."""
-    priors = _priors(edge, p)
-    fresh = posture_density(edge.up_after, refs, p)
-    resumed = 0.0
-    if edge.up_before is not None:
-        resumed = gauss2(angle_deg(edge.up_before, edge.up_after), p.same_sd_deg)
+def _sd_of_rise(edge: Edge, moving_sd: float, p: ContextParams) -> float:
+    """Standard deviation [m] of a measured rise, without what bodies and furniture differ by."""
     blend_sd = p.rise_sd_m_per_deg * edge.path_deg
     drift_sd = p.rise_sd_m_per_s2 * edge.duration_s**2
-    moving_sd = p.moving_end_sd_m * (edge.moving_ends - edge.walk_after)
     start_sd = p.walk_start_sd_m * edge.walk_after
     # In a hole the cell before it stands in for what came, half the hole and a cell too late. The velocity so missed, at any moment
     # of the movement, less what the zero velocity at its end takes back:
     unseen_mps = 0.5 * p.jerk_mps3 * edge.lost_s * (edge.lost_s + CELL_S)
-    lost_sd = unseen_mps * edge.duration_s / math.sqrt(12.0)
-    sd0 = math.sqrt(p.rise_sd_m**2 + blend_sd**2 + drift_sd**2 + moving_sd**2 + start_sd**2 + lost_sd**2)
-    stray = min(p.stray_max, p.stray_per_deg * edge.path_deg)
-    rises = None if edge.rise_m is None else _of_rise(edge.rise_m, sd0, moving_sd > 0.0, stray, p)
-    rows = []
-    for a in (LYING, SITTING, UPRIGHT):
-        row = []
-        for b in (LYING, SITTING, UPRIGHT):
-            weight = priors[a][b]
-            if rises is not None:
-                weight *= rises[a][b]
-            if edge.walk_after:
-                weight *= 1.0 if b == UPRIGHT else p.walking_not_upright
-            elif a == b and edge.up_before is not None and not edge.steps_within:
-                weight *= (1.0 - p.repose[a]) * resumed + p.repose[a] * fresh[b]
-            else:
-                weight *= fresh[b]
-            row.append(weight)
-        rows.append((row[0], row[1], row[2]))
-    return rows[0], rows[1], rows[2]
+    lost_sd = unseen_mps * edge.duration_s / _ROOT_12
+    return math.sqrt(p.rise_sd_m**2 + blend_sd**2 + drift_sd**2 + moving_sd**2 + start_sd**2 + lost_sd**2)
+
+
+def edge_matrix(edge: Edge, refs: References, p: ContextParams) -> Matrix:
+    """Weights ``m[from][to]`` of an edge: prior of the change times likelihood of what was measured."""
+    (ll, ls, lu), (sl, ss, su), (ul, us, uu) = _priors(edge, p)
+    if edge.rise_m is not None:
+        moving_sd = p.moving_end_sd_m * (edge.moving_ends - edge.walk_after)
+        stray = min(p.stray_max, p.stray_per_deg * edge.path_deg)
+        of = _of_rise(edge.rise_m, _sd_of_rise(edge, moving_sd, p), moving_sd > 0.0, stray, p)
+        (kept, sat_up, got_up), (lay_back, _, stood_up), (lay_down, sat_down, _) = of
+        ll, ls, lu = ll * kept, ls * sat_up, lu * got_up
+        sl, ss, su = sl * lay_back, ss * kept, su * stood_up
+        ul, us, uu = ul * lay_down, us * sat_down, uu * kept
+    if edge.walk_after:
+        no = p.walking_not_upright
+        return (ll * no, ls * no, lu), (sl * no, ss * no, su), (ul * no, us * no, uu)
+    same = lying, sitting, upright = posture_density(edge.up_after, refs, p)
+    if edge.up_before is not None and not edge.steps_within:
+        resumed = gauss2(angle_deg(edge.up_before, edge.up_after), p.same_sd_deg)
+        a, b, c = p.repose
+        same = (
+            (1.0 - a) * resumed + a * lying,
+            (1.0 - b) * resumed + b * sitting,
+            (1.0 - c) * resumed + c * upright,
+        )
+    return (
+        (ll * same[0], ls * sitting, lu * upright),
+        (sl * lying, ss * same[1], su * upright),
+        (ul * lying, us * sitting, uu * same[2]),
+    )
 
 
 def apply(belief: Belief, matrix: Matrix) -> Belief:
     """Belief after an edge, normalised."""
-    out = [belief[0] * matrix[0][b] + belief[1] * matrix[1][b] + belief[2] * matrix[2][b] for b in range(3)]
-    return normalised((out[0], out[1], out[2]))
+    (a, b, c), (d, e, f), (g, h, i) = matrix
+    x, y, z = belief
+    return normalised((x * a + y * d + z * g, x * b + y * e + z * h, x * c + y * f + z * i))
 
 
 def likeliest_change(belief: Belief, matrix: Matrix, later: Belief = (1.0, 1.0, 1.0)) -> tuple[int, int] | None:
@@ -183,15 +198,15 @@ def likeliest_change(belief: Belief, matrix: Matrix, later: Belief = (1.0, 1.0, 
 
 def likeliest_pair(belief: Belief, matrix: Matrix, later: Belief = (1.0, 1.0, 1.0)) -> tuple[int, int] | None:
     """As `likeliest_change`, but a state kept counts as well; None where no pair holds more than half of the probability."""
+    (a, b, c), (d, e, f), (g, h, i) = matrix
+    x, y, z = belief
+    u, v, w = later
+    weights = [x * a * u, x * b * v, x * c * w, y * d * u, y * e * v, y * f * w, z * g * u, z * h * v, z * i * w]
     total = _TINY
-    best, pair = 0.0, (0, 0)
-    for a in range(3):
-        for b in range(3):
-            weight = belief[a] * matrix[a][b] * later[b]
-            total += weight
-            if weight > best:
-                best, pair = weight, (a, b)
-    return pair if best > 0.5 * total else None
+    for weight in weights:
+        total += weight
+    best = max(weights)
+    return divmod(weights.index(best), 3) if best > 0.5 * total else None
 
 
 def apply_back(matrix: Matrix, later: Belief) -> Belief:
@@ -203,8 +218,9 @@ def apply_back(matrix: Matrix, later: Belief) -> Belief:
 
 def normalised(weights: Belief) -> Belief:
     """Weights to probabilities, none of them exactly nothing, so that later evidence can still turn a belief."""
-    total = weights[0] + weights[1] + weights[2] + _TINY
-    x, y, z = (max(w / total, 1e-4) for w in weights)
+    x, y, z = weights
+    total = x + y + z + _TINY
+    x, y, z = max(x / total, 1e-4), max(y / total, 1e-4), max(z / total, 1e-4)
     total = x + y + z
     return x / total, y / total, z / total
 

@@ -107,7 +107,8 @@ class Tracker:
         """Pass calm seconds with these directions of up (k, 3) at their ends at once, as far as the rest in hand keeps its own."""
         s, out = self._s, list[Belief]()
         near = all_nearer_than(s.node_up, up, _DRIFT_COS)
-        left = len(near) if near.all() else int(near.argmin())
+        first_far = int(near.argmin())
+        left = len(near) if near[first_far] else first_far
         if left:
             s.lose(0.0)
         while left:

@@ -83,7 +83,8 @@ def whole_of(
     moved = cells.moved(anchor.cell, last, Rest(anchor.residual_mps2, anchor.up), after)
     lasted_s = (end - anchor.cell) * CELL_S
     edge = Edge(lasted_s, moved.path_deg, moved.rise_m, anchor.up, after.up, steps_within=True, lost_s=anchor.lost_s)
-    middle = anchor.cell + (moved.first_cell + moved.last_cell) // 2
+    begun, done = moved.stroke()
+    middle = anchor.cell + (begun + done) // 2
     # From the first tenth of the rise to the last, and those two as well.
-    stroke_s = max(moved.last_cell - moved.first_cell, 1) * CELL_S / 0.8
+    stroke_s = max(done - begun, 1) * CELL_S / 0.8
     return Whole(edge, anchor.edges + 1, time_ns(middle), stroke_s)

@@ -23,6 +23,8 @@ _HINT_S: Final = 25.0  # what is left of it when the clip goes on again: a doubt
 _NEUTRAL_S: Final = 60.0  # what a neutral pose weighs, in seconds of evidence
 _FLOOR: Final = 1e-8  # density [1/deg²] of the unforeseen
 _LEAST_BACK: Final = 0.05
+_ROOT_2: Final = math.sqrt(2.0)
+_ROOT_2PI: Final = math.sqrt(2.0 * math.pi)
 
 
 @dataclass(slots=True)
@@ -59,8 +61,9 @@ class References:
     def learn(self, up: Vector, seconds: float, belief: Belief, *, walking: bool) -> None:
         """Blend a rest's or walk's direction into the reference of the state it surely was."""
         for state in (SITTING, UPRIGHT):
-            sure = max(0.0, belief[state] - _SURE) / (1.0 - _SURE)
-            weight = sure * min(seconds, _LEARN_MAX_S)
+            if belief[state] <= _SURE:
+                continue
+            weight = (belief[state] - _SURE) / (1.0 - _SURE) * min(seconds, _LEARN_MAX_S)
             if weight <= 0.0:
                 continue
             if state == UPRIGHT:
@@ -76,7 +79,8 @@ class References:
 
 def _blend(a: Vector, a_weight: float, b: Vector, b_weight: float) -> Vector:
     share = b_weight / (a_weight + b_weight)
-    x, y, z = (p + (q - p) * share for p, q in zip(a, b, strict=True))
+    (x, y, z), (u, v, w) = a, b
+    x, y, z = x + (u - x) * share, y + (v - y) * share, z + (w - z) * share
     norm = math.sqrt(x * x + y * y + z * z)
     return (x / norm, y / norm, z / norm) if norm > 0.1 else b
 
@@ -90,7 +94,8 @@ def posture_density(up: Vector, refs: References, p: ContextParams) -> Belief:
         known = 0.5 * refs.standing_s / (refs.standing_s + PRIOR_S)
         usual = (1.0 - known) * usual + known * gauss2(angle_deg(up, refs.standing), p.upright_sd_deg)
     upright = usual + p.odd_stance * (gauss2(a, math.sqrt(p.odd_stance_sd_deg**2 + doubt)) - usual)
-    usual_seat, odd_seat = (gauss2(a, math.sqrt(sd * sd + doubt)) for sd in (p.sitting_sd_deg, p.odd_seat_sd_deg))
+    usual_seat = gauss2(a, math.sqrt(p.sitting_sd_deg * p.sitting_sd_deg + doubt))
+    odd_seat = gauss2(a, math.sqrt(p.odd_seat_sd_deg * p.odd_seat_sd_deg + doubt))
     sitting = usual_seat + p.odd_seat * (odd_seat - usual_seat)
     if refs.sitting_s > 0.0:
         known = 0.5 * refs.sitting_s / (refs.sitting_s + PRIOR_S)
@@ -99,7 +104,7 @@ def posture_density(up: Vector, refs: References, p: ContextParams) -> Belief:
     ring_deg = 360.0 * max(0.2, math.sin(math.radians(a)))
     sd = math.sqrt(p.lying_sd_deg**2 + 0.25 * doubt)
     short = max(0.0, 90.0 - a) / sd
-    lying = math.exp(-0.5 * short * short) / (sd * math.sqrt(2.0 * math.pi) * ring_deg)
+    lying = math.exp(-0.5 * short * short) / (sd * _ROOT_2PI * ring_deg)
     return lying + _FLOOR, sitting + _FLOOR, upright + 0.1 * _FLOOR
 
 
@@ -109,7 +114,7 @@ def tilted_back(up: Vector, refs: References, p: ContextParams) -> float:
     back_deg = math.degrees(math.atan2(ry * ux - rx * uy, rx * ux + ry * uy))
     sd = math.sqrt(p.tilted_back_sd_deg**2 + _doubt(refs, p))
     known = min(1.0, refs.upright_s / PRIOR_S)
-    share = known * 0.5 * (1.0 + math.erf((back_deg - p.tilted_back_deg) / (sd * math.sqrt(2.0))))
+    share = known * 0.5 * (1.0 + math.erf((back_deg - p.tilted_back_deg) / (sd * _ROOT_2)))
     return share if share > _LEAST_BACK else 0.0
 
 

@@ -7,8 +7,6 @@ which a movement is half done parts the posture before from the posture after.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from processing.context.belief import (
@@ -176,9 +174,9 @@ class RetroContext:
             whole = step.whole
             if whole is not None and len(pairs) == 2:
                 first = self._steps[i + 1 - whole.covers]
-                found += [replace(first, change=pairs[0]), replace(step, change=pairs[1], told=None)]
+                found += [first._replace(change=pairs[0]), step._replace(change=pairs[1], told=None)]
             else:
-                found += [replace(step, change=pair, told=whole) for pair in pairs]
+                found += [step._replace(change=pair, told=whole) for pair in pairs]
         return transfers_of(found)
 
     def _paint(self, beliefs: list[Belief], smooth: list[Belief]) -> None:

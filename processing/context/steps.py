@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from processing.context.belief import Edge
 from processing.context.brief_walks import Anchor, Whole
@@ -14,8 +14,7 @@ from processing.snapshot import named_values
 START, REST, MOVE, WALK = "start", "rest", "move", "walk"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One edge and the node it leads to, for smoothing: cells counted since the first one received.
 
     ``before`` is the causal belief, ``change`` the change of posture (from, to), if there was one. Where ``starts``,

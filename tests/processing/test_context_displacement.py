@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from processing.features.displacement import Rest, angle_deg, rest_of, vertical_displacement
+from processing.features.displacement import Rest, angle_deg, cell_rows, rest_of, vertical_displacement
 from processing.features.movement import CELLS_PER_S, MovementStage
 from tests.processing.bodies import Body, part
 
@@ -20,13 +20,12 @@ def test_rise_of_a_smooth_movement(
     body.rest(5).move(seconds, to_pitch_deg=tilt, rise_m=rise_m).rest(5)
     m = MovementStage(rate_hz).update(body.block())
     a, b = 5 * CELLS_PER_S, round((5 + seconds) * CELLS_PER_S) + 1
-    before, after = (
-        rest_of(m.acc_up_mps2[a - 6 : a], m.up[a - 6 : a]),
-        rest_of(m.acc_up_mps2[b : b + 6], m.up[b : b + 6]),
-    )
-    got = vertical_displacement(m.acc_up_mps2[a:b], m.up[a:b], m.turn_dps[a:b], before, after)
+    cells = cell_rows(m.acc_up_mps2, m.up, m.turn_dps)
+    got = vertical_displacement(cells[:, a:b], rest_of(cells[:, a - 6 : a]), rest_of(cells[:, b : b + 6]))
     assert got.rise_m == pytest.approx(rise_m, abs=0.06)
     assert got.path_deg == pytest.approx(abs(tilt), rel=0.15, abs=3.0)
+    begun, done = got.stroke()
+    assert 0 < begun < 0.5 * (b - a) < done < b - a  # a smooth movement does most of it in the middle
 
 
 def test_the_blend_is_what_makes_it_work() -> None:
@@ -34,12 +33,10 @@ def test_the_blend_is_what_makes_it_work() -> None:
     body = Body(acc_offset_mps2=(0.4, -0.3, 0.2), breathing_deg=0.0).rest(5)
     body.move(4.0, to_pitch_deg=-80.0, rise_m=-0.45).rest(5)
     m = MovementStage(100.0).update(body.block())
-    before = rest_of(m.acc_up_mps2[44:50], m.up[44:50])
-    after = rest_of(m.acc_up_mps2[91:97], m.up[91:97])
-    cells = slice(50, 91)
-    good = vertical_displacement(m.acc_up_mps2[cells], m.up[cells], m.turn_dps[cells], before, after)
-    one_offset = Rest(before.residual_mps2, after.up)
-    bad = vertical_displacement(m.acc_up_mps2[cells], m.up[cells], m.turn_dps[cells], before, one_offset)
+    cells = cell_rows(m.acc_up_mps2, m.up, m.turn_dps)
+    before, after = rest_of(cells[:, 44:50]), rest_of(cells[:, 91:97])
+    good = vertical_displacement(cells[:, 50:91], before, after)
+    bad = vertical_displacement(cells[:, 50:91], before, Rest(before.residual_mps2, after.up))
     assert abs(good.rise_m + 0.45) < 0.06
     assert abs(bad.rise_m + 0.45) > 2.0 * abs(good.rise_m + 0.45)
 
