@@ -21,7 +21,7 @@ from processing.context.belief import (
 )
 from processing.context.bouts import Tracker
 from processing.context.brief_walks import Change, changes_of
-from processing.context.climbing import climbs_looking_back, up_of_seconds
+from processing.context.climbing import climbs_looking_back, mean_by_second
 from processing.context.holes import HoleStage
 from processing.context.params import Belief, ContextParams
 from processing.context.postures import name_postures
@@ -72,7 +72,7 @@ class RetroContext:
         self._sizes.append(len(block.second))
         self._acc.append(m.acc_up_mps2)
         self._turn.append(m.turn_dps)
-        self._up.append(up_of_seconds(m))
+        self._up.append(mean_by_second(m.up))
         self._gaps.append(m.gap_before)
 
     def finish(self) -> list[ContextBlock]:
