@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from processing.features.movement import Movement
+from processing.frames import columns
 from processing.types import GRAVITY_MPS2
 
 
@@ -51,37 +52,35 @@ class WearStage:
         from here. A body may keep so still for a minute; by ten it is as likely a table, and then that is the answer.
         """
         p = self.params
-        worn: list[float] = []
-        put_on: list[bool] = []
+        worn, put_on = [1.0] * len(m.second), [False] * len(m.second)
         slow = m.slow_turn_dps
         before = np.concatenate([np.array([self._before]) if self._before else slow[:1], slow[:-1]])
-        change = np.max(np.abs(slow - before), axis=1)
+        change = np.maximum.reduce(columns(np.abs(slow - before)), axis=0)
         self._before = slow[-1].tolist()
-        columns = zip(m.turn_sd_dps.tolist(), m.acc_sd_mps2.tolist(), change.tolist(), m.covered.tolist(), strict=True)
+        rows = zip(m.turn_sd_dps.tolist(), m.acc_sd_mps2.tolist(), change.tolist(), m.covered.tolist(), strict=True)
         least_dps, recent_dps, noise_dps = p.noise_dps[0], self._recent_dps, self._noise_dps
         still_s, credit, was_on = self._still_s, self._credit, self._worn
-        for turn, acc, changed, covered in columns:
+        still_dps, acc_mps2 = p.noise_factor * noise_dps, p.acc_sd_mps2
+        for k, (turn, acc, changed, covered) in enumerate(rows):
             if covered == 1.0:
                 recent_dps += _RECENT * (turn - recent_dps)
                 if recent_dps < noise_dps:
                     noise_dps = max(recent_dps, least_dps)
-            if (
-                turn <= p.noise_factor * noise_dps
-                and acc <= p.acc_sd_mps2
-                and changed <= max(p.slow_turn_dps, self._mean_noise * noise_dps)
-            ):
+                    still_dps = p.noise_factor * noise_dps
+            if turn <= still_dps and acc <= acc_mps2 and changed <= max(p.slow_turn_dps, self._mean_noise * noise_dps):
                 still_s += 1
                 if still_s % 60 == 0:
                     credit = min(credit + 1, p.knocks)
             elif credit:
                 credit -= 1
                 still_s += 1
-            else:
+            else:  # most of a day
                 still_s = 0
-            on = still_s < p.min_s
-            worn.append(1.0 - 0.5 * still_s / p.min_s if on else 0.0)
-            put_on.append(on and not was_on)
-            was_on = on
+                if not was_on:
+                    was_on = put_on[k] = True
+                continue
+            was_on = still_s < p.min_s
+            worn[k] = 1.0 - 0.5 * still_s / p.min_s if was_on else 0.0
         self._recent_dps, self._noise_dps = recent_dps, noise_dps
         self._still_s, self._credit, self._worn = still_s, credit, was_on
         return worn, put_on
