@@ -6,6 +6,7 @@ import numpy as np
 
 from processing.context.params import Belief, ContextParams
 from processing.context.walking import RUNNING, STAIRS, STEPPING, WALKING
+from processing.runs import lengths
 from processing.types import POSTURE_CODE, ContextBlock
 
 _OF_STATE = (POSTURE_CODE["lying"], POSTURE_CODE["sitting"], POSTURE_CODE["standing"])
@@ -32,30 +33,40 @@ def name_postures(beliefs: list[Belief], gait: list[int], worn: list[float], par
 
     ``worn`` is the probability that the clip is on somebody, 0 where it surely is not: a posture is no surer than that.
     """
-    named: list[tuple[int, float]] = []
-    before: tuple[Belief, int, float] | None = None
-    for belief, steps, on in zip(beliefs, gait, worn, strict=True):
-        if before is not None and belief is before[0] and steps == before[1] and on == before[2]:
-            named.append(named[-1])  # most of a day: a rest goes on
-            continue
-        before = belief, steps, on
+    first: list[int] = []
+    codes: list[int] = []
+    sure: list[float] = []
+    last: Belief | None = None
+    last_steps, last_on = -1, -1.0
+    for k, (belief, steps, on) in enumerate(zip(beliefs, gait, worn, strict=True)):
+        if belief is last and steps == last_steps and on == last_on:
+            continue  # most of a day: a rest goes on
+        last, last_steps, last_on = belief, steps, on
         if on == 0.0:
-            named.append((_NOT_WORN, _NOT_WORN_CONFIDENCE))
+            code, confidence = _NOT_WORN, _NOT_WORN_CONFIDENCE
         elif steps >= STEPPING:
-            named.append(_OF_STEPS[steps])
+            code, confidence = _OF_STEPS[steps]
         else:
             best = max(belief)
             if best >= params.min_confidence:
-                named.append((_OF_STATE[belief.index(best)], min(best * on, _SUREST)))
+                code, confidence = _OF_STATE[belief.index(best)], min(best * on, _SUREST)
             else:
-                named.append((_UNKNOWN, 1.0 - best))
-    codes, confidence = zip(*named, strict=True) if named else ((), ())
-    return ContextBlock(np.array(codes, dtype=np.int8), np.array(confidence, dtype=np.float64))
+                code, confidence = _UNKNOWN, 1.0 - best
+        first.append(k)
+        codes.append(code)
+        sure.append(confidence)
+    named = ContextBlock(np.array(codes, dtype=np.int8), np.array(sure, dtype=np.float64))
+    if len(first) == len(gait):
+        return named
+    lasted = lengths(np.array(first, dtype=np.int64), len(gait))
+    return ContextBlock(named.posture.repeat(lasted), named.confidence.repeat(lasted))
 
 
 def evident_postures(gait: list[int], worn: list[float]) -> ContextBlock:
     """As `name_postures` where steps and wear decide, whatever is believed; elsewhere `unknown` for certain."""
-    code, confidence = (column[gait] for column in _BY_STEPS)
-    off = np.array(worn) == 0.0
-    code[off], confidence[off] = _NOT_WORN, _NOT_WORN_CONFIDENCE
+    steps = np.array(gait, dtype=np.int64)
+    code, confidence = (column[steps] for column in _BY_STEPS)
+    if 0.0 in worn:
+        off = np.array(worn) == 0.0
+        code[off], confidence[off] = _NOT_WORN, _NOT_WORN_CONFIDENCE
     return ContextBlock(code, confidence)
