@@ -7,7 +7,6 @@ machine.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from typing import Any, Final
 
 import numpy as np
@@ -32,7 +31,7 @@ from processing.features.displacement import Rest, all_nearer_than, angle_deg, n
 from processing.features.movement import CELL_S, CELLS_PER_S, Movement
 from processing.runs import rises
 from processing.snapshot import named_values
-from processing.types import F64, NS_PER_S
+from processing.types import F64, NS_PER_S, Bool
 
 QUIET_DPS: Final = 10.0
 """Quiet standing sways at 1-3 deg/s, a loose clip at 5; sitting down turns the pelvis at 30-80 deg/s."""
@@ -64,21 +63,18 @@ class Tracker:
 
     def update(self, m: Movement, gait: list[int], put_on: list[bool]) -> list[Belief]:
         """Belief at the end of each second of the block. ``put_on`` marks seconds from which the clip is worn again."""
-        self._cells.add(m, self._s.count)
+        s, out = self._s, list[Belief]()
+        self._cells.add(m, s.count)
         is_quiet = m.turn_dps < QUIET_DPS
         quiet_s = np.logical_and.reduce(is_quiet.reshape(-1, CELLS_PER_S), axis=1)
         up_s = m.up[CELLS_PER_S - 1 :: CELLS_PER_S]
         all_quiet, gaps, seconds = quiet_s.tolist(), m.gap_before.tolist(), m.second.tolist()
         missing = (1.0 - m.covered).tolist()
-        s, out = self._s, list[Belief]()
-        follows = rises(m.second, 0 if s.last_second is None else s.last_second) == 1
-        calm = quiet_s & follows & (m.covered == 1.0) & ~m.gap_before & ~np.array(put_on, dtype=np.bool_)
-        stir = np.flatnonzero(~calm).tolist()
+        calm_s = self._calm(m, quiet_s, put_on) if len(gait) >= _LONG_S else [0] * len(gait)
         while len(out) < len(gait):
             i = len(out)
-            calm_until = stir[at] if (at := bisect_left(stir, i)) < len(stir) else len(gait)
-            if s.mode == REST and calm_until - i >= _LONG_S:
-                out += self._rest_on(up_s[i:calm_until])
+            if calm_s[i] >= _LONG_S and s.mode == REST:
+                out += self._rest_on(up_s[i : i + calm_s[i]])
                 if len(out) > i:
                     s.last_second = seconds[len(out) - 1]
                     continue
@@ -96,12 +92,23 @@ class Tracker:
                 s.walk_s += 1
                 if s.walk_s % _LEARN_EVERY_S == 0:
                     s.belief = s.shown = walked(s.belief, _LEARN_EVERY_S, self.params)
-                    self._learn(s.count - _LEARN_EVERY_S * CELLS_PER_S, s.count)
+                    first = s.count - _LEARN_EVERY_S * CELLS_PER_S
+                    self._learn(self._cells.mean(first, s.count).up, first, s.count)
             else:
                 self._second(is_quiet[i * CELLS_PER_S : (i + 1) * CELLS_PER_S].tolist(), walks)
             out.append(s.shown)
         self._cells.trim()
         return out
+
+    def _calm(self, m: Movement, quiet_s: Bool, put_on: list[bool]) -> list[int]:
+        """For each second how many calm ones begin with it: quiet, whole, and following the one before."""
+        before = self._s.last_second
+        follows = rises(m.second, 0 if before is None else before) == 1
+        calm = quiet_s & follows & (m.covered == 1.0) & ~m.gap_before & ~np.array(put_on, dtype=np.bool_)
+        at = np.arange(len(calm))
+        stirs = np.where(calm, len(calm), at)
+        left: list[int] = (np.minimum.accumulate(stirs[::-1])[::-1] - at).tolist()
+        return left
 
     def _rest_on(self, up: F64) -> list[Belief]:
         """Pass calm seconds with these directions of up (k, 3) at their ends at once, as far as the rest in hand keeps its own."""
@@ -161,19 +168,26 @@ class Tracker:
             self._leave(start - back, start, moving=True)
             s.mode, s.since, s.quiet = MOVE if s.settled else START, start, 0
         s.walk_s = s.walk_s + 1 if walks else 0
-        for k, calm in enumerate(quiet):
-            cell = start + k
-            if s.mode == REST and not calm:
+        mode, run = s.mode, s.quiet
+        for cell, calm in enumerate(quiet, start):
+            if mode == REST:
+                if calm:
+                    continue
                 self._rest_ends(cell)
                 self._leave(max(s.since, cell - _END_CELLS), cell - _MARGIN_CELLS, moving=False)
                 if s.settled:
                     self.refs.learn(s.before or s.node_up, (cell - s.since) * CELL_S, s.belief, walking=False)
-                s.mode, s.since, s.quiet = MOVE if s.settled else START, cell, 0
-            elif s.mode in (MOVE, START):
-                s.quiet = s.quiet + 1 if calm else 0
-                if s.quiet >= _REST_CELLS and self._steady(cell + 1):
+                s.mode = mode = MOVE if s.settled else START
+                s.since, run = cell, 0
+            elif not calm:
+                run = 0
+            else:
+                run += 1
+                if run >= _REST_CELLS and (run >= _SURELY_CELLS or self._steady(cell + 1)):
                     s.count = cell + 1
                     self._arrive(cell + 1 - _REST_CELLS, walk=False)
+                    mode, run = REST, 0
+        s.quiet = run
         s.count = start + CELLS_PER_S
         if s.walk_s >= _FIRM_S and s.mode != WALK:
             self._arrive(s.count - s.walk_s * CELLS_PER_S, walk=True)
@@ -259,7 +273,7 @@ class Tracker:
         self._rest(after.up, at)
         if walk:
             s.still_s, s.back = 0.0, 0.0
-            self._learn(at, s.count)
+            self._learn(after.up, at, s.count)
 
     def _rest(self, up: Vector, at: int) -> None:
         s = self._s
@@ -334,7 +348,7 @@ class Tracker:
 
     def _steady(self, cell: int) -> bool:
         """No vertical acceleration came or went in half a second: neither sinking nor rising, as far as that can tell."""
-        return self._s.quiet >= _SURELY_CELLS or self._cells.swing_mps2(cell - _REST_CELLS, cell) < _STEADY_MPS2
+        return self._cells.swing_mps2(cell - _REST_CELLS, cell) < _STEADY_MPS2
 
-    def _learn(self, first: int, last: int) -> None:
-        self.refs.learn(self._cells.mean(first, last).up, (last - first) * CELL_S, (0.0, 0.0, 1.0), walking=True)
+    def _learn(self, up: Vector, first: int, last: int) -> None:
+        self.refs.learn(up, (last - first) * CELL_S, (0.0, 0.0, 1.0), walking=True)

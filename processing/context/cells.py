@@ -27,7 +27,7 @@ class Cells:
     def add(self, m: Movement, count: int) -> None:
         """Take the cells of a block; ``count`` were received before."""
         self._base = count - self._rows.shape[1]
-        self._rows = np.concatenate([self._rows, cell_rows(m.acc_up_mps2, m.up, m.turn_dps)], axis=1)
+        self._rows = np.concatenate((self._rows, cell_rows(m.acc_up_mps2, m.up, m.turn_dps)), axis=1)
 
     def trim(self) -> None:
         """The block is done: keep what a movement may still reach back to."""

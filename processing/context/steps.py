@@ -63,7 +63,7 @@ class TrackerState:
     def lose(self, seconds: float) -> None:
         """Account for what is missing of the second that begins, in the movement and since the last rest."""
         self.lost_s = self.lost_s + seconds if self.mode == MOVE else seconds
-        if self.anchor is not None:
+        if seconds > 0.0 and self.anchor is not None:
             self.anchor.lost_s += seconds
 
     def snapshot(self) -> dict[str, Any]:
