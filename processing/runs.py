@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from processing.types import I64
+from processing.types import I64, Bool
 
 
 def first_rows(values: I64) -> I64:
@@ -33,3 +33,10 @@ def rises(values: I64, before: int) -> I64:
     np.subtract(values[1:], values[:-1], out=out[1:])
     out[:1] = values[:1] - before
     return out
+
+
+def ahead(marks: Bool) -> I64:
+    """For each row how many ``marks`` (n,) in a row begin with it; 0 where it has none."""
+    at = np.arange(len(marks))
+    ends = np.where(marks, len(marks), at)
+    return np.minimum.accumulate(ends[::-1])[::-1] - at

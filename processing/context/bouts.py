@@ -29,9 +29,9 @@ from processing.context.steps import MOVE, REST, START, WALK, Step, TrackerState
 from processing.context.walking import WALKING
 from processing.features.displacement import Rest, all_nearer_than, angle_deg, nearer_than
 from processing.features.movement import CELL_S, CELLS_PER_S, Movement
-from processing.runs import rises
+from processing.runs import ahead, rises
 from processing.snapshot import named_values
-from processing.types import F64, NS_PER_S, Bool
+from processing.types import F64
 
 QUIET_DPS: Final = 10.0
 """Quiet standing sways at 1-3 deg/s, a loose clip at 5; sitting down turns the pelvis at 30-80 deg/s."""
@@ -70,7 +70,11 @@ class Tracker:
         up_s = m.up[CELLS_PER_S - 1 :: CELLS_PER_S]
         all_quiet, gaps, seconds = quiet_s.tolist(), m.gap_before.tolist(), m.second.tolist()
         missing = (1.0 - m.covered).tolist()
-        calm_s = self._calm(m, quiet_s, put_on) if len(gait) >= _LONG_S else [0] * len(gait)
+        calm_s = [0] * len(gait)
+        if len(gait) >= _LONG_S:
+            follows = rises(m.second, 0 if s.last_second is None else s.last_second) == 1
+            whole = follows & (m.covered == 1.0) & ~m.gap_before & ~np.array(put_on, dtype=np.bool_)
+            calm_s = ahead(quiet_s & whole).tolist()
         while len(out) < len(gait):
             i = len(out)
             if calm_s[i] >= _LONG_S and s.mode == REST:
@@ -99,16 +103,6 @@ class Tracker:
             out.append(s.shown)
         self._cells.trim()
         return out
-
-    def _calm(self, m: Movement, quiet_s: Bool, put_on: list[bool]) -> list[int]:
-        """For each second how many calm ones begin with it: quiet, whole, and following the one before."""
-        before = self._s.last_second
-        follows = rises(m.second, 0 if before is None else before) == 1
-        calm = quiet_s & follows & (m.covered == 1.0) & ~m.gap_before & ~np.array(put_on, dtype=np.bool_)
-        at = np.arange(len(calm))
-        stirs = np.where(calm, len(calm), at)
-        left: list[int] = (np.minimum.accumulate(stirs[::-1])[::-1] - at).tolist()
-        return left
 
     def _rest_on(self, up: F64) -> list[Belief]:
         """Pass calm seconds with these directions of up (k, 3) at their ends at once, as far as the rest in hand keeps its own."""
@@ -263,11 +257,11 @@ class Tracker:
                 )
             s.shown = s.belief
             edge = Edge(0.0, 0.0, None, None, after.up, walk)
-            self.steps.append(Step(edge, at, at, self._time_ns(at), s.last_second or 0, prior, None, starts=True))
+            self.steps.append(Step(edge, at, at, s.time_ns(at), s.last_second or 0, prior, None, starts=True))
         else:
             last, rest = (at, after) if walk else self._inside(at)
             edge = self._edge(at, after, last, rest, walk=walk)
-            whole = None if walk else whole_of(s.anchor, at, last, rest, self._cells, self._time_ns)
+            whole = None if walk else whole_of(s.anchor, at, last, rest, self._cells, s.time_ns)
             self._commit(edge, s.since, at, whole)
         s.mode, s.quiet = WALK if walk else REST, 0
         self._rest(after.up, at)
@@ -320,7 +314,7 @@ class Tracker:
     def _commit(self, edge: Edge, first: int, last: int, whole: Whole | None = None) -> None:
         s = self._s
         before, a = s.belief, s.anchor
-        t_ns, now = self._time_ns((first + last) // 2), s.last_second or 0
+        t_ns, now = s.time_ns((first + last) // 2), s.last_second or 0
         if whole is None or a is None:
             matrix = edge_matrix(edge, self.refs, self.params)
             s.belief = s.shown = apply(before, matrix)
@@ -339,12 +333,6 @@ class Tracker:
         if a is not None:
             a.edges, a.change = a.edges + 1, change
         self.steps.append(step)
-
-    def _time_ns(self, cell: int) -> int:
-        """UTC of a cell's start, counted back from the second in hand (``s.count`` may stand within it)."""
-        s = self._s
-        end = -(-s.count // CELLS_PER_S) * CELLS_PER_S
-        return ((s.last_second or 0) + 1) * NS_PER_S - (end - cell) * (NS_PER_S // CELLS_PER_S)
 
     def _steady(self, cell: int) -> bool:
         """No vertical acceleration came or went in half a second: neither sinking nor rising, as far as that can tell."""

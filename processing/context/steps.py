@@ -9,7 +9,9 @@ from processing.context.belief import Edge
 from processing.context.brief_walks import Anchor, Whole
 from processing.context.params import Belief
 from processing.context.references import Vector
+from processing.features.movement import CELLS_PER_S
 from processing.snapshot import named_values
+from processing.types import NS_PER_S
 
 START, REST, MOVE, WALK = "start", "rest", "move", "walk"
 
@@ -65,6 +67,11 @@ class TrackerState:
         self.lost_s = self.lost_s + seconds if self.mode == MOVE else seconds
         if seconds > 0.0 and self.anchor is not None:
             self.anchor.lost_s += seconds
+
+    def time_ns(self, cell: int) -> int:
+        """UTC of a cell's start, counted back from the second in hand (``count`` may stand within it)."""
+        end = -(-self.count // CELLS_PER_S) * CELLS_PER_S
+        return ((self.last_second or 0) + 1) * NS_PER_S - (end - cell) * (NS_PER_S // CELLS_PER_S)
 
     def snapshot(self) -> dict[str, Any]:
         """Plain data."""
