@@ -199,7 +199,7 @@ class Tracker:
                 self._split()
             elif s.quiet >= _EARLY_CELLS:
                 at = s.count - s.quiet
-                edge = self._edge(at, self._cells.mean(at, s.count), *self._inside(at), walk=False)
+                edge = self._edge(at, *self._inside(at), walk=False)
                 s.shown = apply(s.belief, edge_matrix(edge, self.refs, self.params))
         elif s.mode == START:
             s.shown = start_belief(s.belief, self._cells.mean(start, s.count).up, self.refs, self.params)
@@ -260,7 +260,7 @@ class Tracker:
             self.steps.append(Step(edge, at, at, s.time_ns(at), s.last_second or 0, prior, None, starts=True))
         else:
             last, rest = (at, after) if walk else self._inside(at)
-            edge = self._edge(at, after, last, rest, walk=walk)
+            edge = self._edge(at, last, rest, walk=walk)
             whole = None if walk else whole_of(s.anchor, at, last, rest, self._cells, s.time_ns)
             self._commit(edge, s.since, at, whole)
         s.mode, s.quiet = WALK if walk else REST, 0
@@ -289,17 +289,18 @@ class Tracker:
         last = min(at + _MARGIN_CELLS, self._s.count - 1)
         return last, self._cells.mean(last, self._s.count)
 
-    def _edge(self, end: int, after: Rest, last: int, rest: Rest, *, walk: bool) -> Edge:
+    def _edge(self, end: int, last: int, rest: Rest, *, walk: bool) -> Edge:
         """The movement that ends at cell ``end``, measured up to cell ``last`` against the ``rest`` from there on."""
         s = self._s
         duration = (end - s.since) * CELL_S + s.extra_s
-        moved = None
-        if s.whole and s.before is not None and end > s.since:
-            # A movement begins and ends more slowly than the threshold of rest can see.
-            first = s.since if s.before_moving else s.since - _MARGIN_CELLS
-            moved, after = self._cells.moved(first, last, Rest(s.residual, s.before), rest), rest
-        rise, path = (None, 0.0) if moved is None else (moved.rise_m, moved.path_deg)
-        return Edge(duration, path, rise, s.before, after.up, walk, int(walk) + int(s.before_moving), lost_s=s.lost_s)
+        ends = int(walk) + int(s.before_moving)
+        if not s.whole or s.before is None or end <= s.since:
+            up = self._cells.mean(end, s.count).up
+            return Edge(duration, 0.0, None, s.before, up, walk, ends, lost_s=s.lost_s)
+        # A movement begins and ends more slowly than the threshold of rest can see.
+        first = s.since if s.before_moving else s.since - _MARGIN_CELLS
+        moved = self._cells.moved(first, last, Rest(s.residual, s.before), rest)
+        return Edge(duration, moved.path_deg, moved.rise_m, s.before, rest.up, walk, ends, lost_s=s.lost_s)
 
     def _split(self) -> None:
         """A movement too long to measure: judge by what is left, and go on from here."""

@@ -14,6 +14,7 @@ Plain double integration fails here; measured figures in `docs/validation.md`.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -110,9 +111,15 @@ def vertical_displacement(rows: F64, before: Rest, after: Rest) -> Displacement:
         # Leaning forward to rise goes beyond both ends; half as far again is as much as two rests can vouch for.
         share = np.minimum(np.maximum(share, _LEAST_SHARE), _MOST_SHARE)
     else:
-        share = np.arange(1.0, len(acc) + 1.0) / len(acc)
+        share = _by_time(len(acc))
     clean = acc - (residual + (residual_after - residual) * share)
     velocity = np.add.accumulate(clean) * _CELL_S
     error = np.add.accumulate(turn + _CALM_DPS)
     climbed = np.add.accumulate(velocity - error * (velocity.item(-1) / error.item(-1)))
     return Displacement(climbed.item(-1) * CELL_S, float(np.add.reduce(turn)) * CELL_S, climbed)
+
+
+@lru_cache(maxsize=128)
+def _by_time(n: int) -> F64:
+    """Share of the time that is over after each of ``n`` cells."""
+    return np.arange(1.0, n + 1.0) / n
