@@ -1,4 +1,4 @@
-"""Runs of equal values in a column that never falls: where they begin, how long they are, how far they lie apart.
+"""Runs of equal values in a column that never falls: where they begin, how long they are, how far they lie apart; and runs of marks.
 
 For every stage that groups samples by cell, second or minute. `np.diff` with ends attached takes several times as long, which counts
 where a second comes at a time.

@@ -17,6 +17,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+
 from processing.features.movement import Movement
 
 STILL, FAIR, STEPPING, WALKING, RUNNING, STAIRS = 0, 1, 2, 3, 4, 5
@@ -50,48 +52,41 @@ class GaitStage:
 
     def update(self, m: Movement) -> list[int]:
         """One of `STILL`, `FAIR`, `STEPPING`, `WALKING`, `RUNNING` for each second."""
-        out: list[int] = []
-        if len(m.second) and m.step_rms_mps2.max() < _LASTING_MPS2:  # nobody takes a step
-            self.previous, self.previous_crossings = float(m.step_rms_mps2[-1]), float(m.crossings[-1])
-            self.previous_flight = float(m.flight[-1])
-            self.fair_s, self.walking, self.stepping = 0, False, False
-            return [STILL] * len(m.second)
-        columns = zip(
-            m.step_rms_mps2.tolist(),
-            m.crossings.tolist(),
-            m.turn_sd_dps.tolist(),
-            m.flight.tolist(),
-            m.gap_before.tolist(),
-            strict=True,
-        )
+        levels, crossings, flights = m.step_rms_mps2, m.crossings, m.flight
+        out = [STILL] * len(levels)
         before, crossings_before, flight_before = self.previous, self.previous_crossings, self.previous_flight
         fair_s, walking, stepping = self.fair_s, self.walking, self.stepping
-        for level, crossings, turn, flight, gap in columns:
-            if gap:
+        end = 0
+        # In most of a day there is no step, and none goes on.
+        for i in np.flatnonzero(levels >= _LASTING_MPS2).tolist():
+            if i != end:
+                before, crossings_before, flight_before = levels.item(i - 1), crossings.item(i - 1), flights.item(i - 1)
+                fair_s, walking, stepping = 0, False, False
+            if m.gap_before[i]:
                 before, crossings_before, flight_before = 0.0, 0.0, 0.0
                 fair_s, walking, stepping = 0, False, False
-            if level < _LASTING_MPS2:  # most of a day: no step, and none goes on
-                fair_s, walking, stepping = 0, False, False
-                before, crossings_before, flight_before = level, crossings, flight
-                out.append(STILL)
-                continue
+            end = i + 1
+            level, crossed, turn, flight = levels.item(i), crossings.item(i), m.turn_sd_dps.item(i), flights.item(i)
             both = math.sqrt(0.5 * (level * level + before * before))
-            steps = crossings + crossings_before
+            steps = crossed + crossings_before
             rhythm = 2.0 <= steps <= _MAX_CROSSINGS_2S
             fair = level >= _FAIR_MPS2 and turn >= _MIN_TURN_DPS and rhythm
             fair_s = fair_s + 1 if fair else 0
             begins = fair_s >= _SLOW_START_S or min(level, both) >= _STRONG_MPS2
             walking = fair and (walking or begins)
-            turns = rhythm and turn >= _LASTING_TURN_DPS
             alone = fair and level >= _ALONE_MPS2
-            stepping = walking or (turns and (alone or (stepping and level >= _LASTING_MPS2)))
-            flies = 0.5 * (flight + flight_before) >= _FLIGHT and steps >= _RUN_CROSSINGS_2S
-            runs = flies or (level >= _RUN_MPS2 and steps >= _RUN_CROSSINGS_2S)
+            stepping = walking or (rhythm and turn >= _LASTING_TURN_DPS and (alone or stepping))
             if walking:
-                out.append(RUNNING if runs else WALKING)
-            else:
-                out.append(STEPPING if stepping else FAIR if fair else STILL)
-            before, crossings_before, flight_before = level, crossings, flight
+                flies = 0.5 * (flight + flight_before) >= _FLIGHT or level >= _RUN_MPS2
+                out[i] = RUNNING if flies and steps >= _RUN_CROSSINGS_2S else WALKING
+            elif stepping:
+                out[i] = STEPPING
+            elif fair:
+                out[i] = FAIR
+            before, crossings_before, flight_before = level, crossed, flight
+        if end != len(out):
+            before, crossings_before, flight_before = levels.item(-1), crossings.item(-1), flights.item(-1)
+            fair_s, walking, stepping = 0, False, False
         self.previous, self.previous_crossings, self.previous_flight = before, crossings_before, flight_before
         self.fair_s, self.walking, self.stepping = fair_s, walking, stepping
         return out

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processing.runs import first_rows, lengths, rises
+from processing.runs import ahead, first_rows, lengths, rises
 from processing.types import I64
 
 _COLUMNS = st.lists(st.integers(0, 3), max_size=40).map(lambda rises: np.cumsum(np.array(rises, dtype=np.int64)))
@@ -22,3 +22,9 @@ def test_runs_begin_where_values_change_and_cover_all_rows(values: I64) -> None:
 @given(_COLUMNS, st.integers(-5, 5))
 def test_rises_are_differences_from_what_came_before(values: I64, before: int) -> None:
     assert rises(values, before).tolist() == np.diff(values, prepend=before).tolist()
+
+
+@given(st.lists(st.booleans(), max_size=40))
+def test_ahead_counts_the_marks_that_follow_each_other(marks: list[bool]) -> None:
+    expected = [[*marks[k:], False].index(False) for k in range(len(marks))]
+    assert ahead(np.array(marks, dtype=np.bool_)).tolist() == expected
