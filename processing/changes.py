@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.context.periods import BoutStage, ShiftStage
+from processing.context.periods import BoutStage, ShiftStage, unbroken
 from processing.types import F64, I64, NS_PER_S, Epoch
 
 _MINUTE_S: Final = 60
@@ -46,20 +47,24 @@ class ChangeMeter:
         """Seconds (m,) in order with codes and mean angles (NaN: unknown); ``transfer_seconds`` are those in which a change
         of posture was found.
         """
-        minutes = second // _MINUTE_S
-        edges = np.flatnonzero(minutes[1:] != minutes[:-1]) + 1
-        for a, b in zip([0, *edges.tolist()], [*edges.tolist(), len(second)], strict=True):
-            if a == b:
-                continue
-            minute = self._minutes.setdefault(int(second[a]) // _MINUTE_S, MinuteChanges())
-            rested, shifts = self._shifts.rested, self._shifts.shifted
-            self._bouts.update(second[a:b], posture[a:b])
-            self._shifts.update(second[a:b], posture[a:b], tilt_deg[a:b], obliquity_deg[a:b])
-            if self._shifts.rested > rested:
-                minute.shifts = (minute.shifts or 0) + self._shifts.shifted - shifts
-            minute.since_change_s = self._bouts.since_change_s((int(second[b - 1]) + 1) * NS_PER_S)
+        tilts, obliquities = tilt_deg.tolist(), obliquity_deg.tolist()
+        for begin, end in unbroken(second, posture):
+            first, code = int(second[begin]), int(posture[begin])
+            minutes = range(begin + _MINUTE_S - first % _MINUTE_S, end, _MINUTE_S)
+            for a, b in pairwise([begin, *minutes, end]):
+                self._keep(first + a - begin, code, tilts[a:b], obliquities[a:b])
         for at in transfer_seconds:
             self._minutes.setdefault(at // _MINUTE_S, MinuteChanges()).transfers += 1
+
+    def _keep(self, first: int, code: int, tilts: list[float], obliquities: list[float]) -> None:
+        """One posture for some seconds on end, all of one minute."""
+        minute = self._minutes.setdefault(first // _MINUTE_S, MinuteChanges())
+        rested, shifts = self._shifts.rested, self._shifts.shifted
+        self._bouts.keep(first, first + len(tilts) - 1, code)
+        self._shifts.keep(first, code, tilts, obliquities)
+        if self._shifts.rested > rested:
+            minute.shifts = (minute.shifts or 0) + self._shifts.shifted - shifts
+        minute.since_change_s = self._bouts.since_change_s((first + len(tilts)) * NS_PER_S)
 
     def take(self, minute: int) -> MinuteChanges:
         """What happened in a minute that is over; what was before it is forgotten."""

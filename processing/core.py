@@ -19,7 +19,7 @@ from processing.changes import ChangeMeter
 from processing.coaching import Coach
 from processing.context.stage import ContextStage
 from processing.context.transfers import Transfer
-from processing.epochs import RULE_EPOCH_S, MinuteEpochs, RuleEpochs, seconds_of
+from processing.epochs import MINUTE_S, RULE_EPOCH_S, MinuteEpochs, RuleEpochs
 from processing.features.align import AlignStage
 from processing.features.gait import Step
 from processing.features.samples import every_sample, joined
@@ -29,6 +29,7 @@ from processing.features.tilt import SecondTilt, TiltParams, second_tilt
 from processing.frames import tilt_and_obliquity_deg
 from processing.gaps import Filled, cut
 from processing.intake import Intake
+from processing.judged import seconds_of
 from processing.metrics import metrics_of
 from processing.notices import Notices
 from processing.orientation.causal import CausalOrientation, Oriented
@@ -44,8 +45,10 @@ from processing.types import (
     POSTURE_CODE,
     Bool,
     ContextBlock,
+    Event,
     Metric,
     Record,
+    RuleEpoch,
     Samples,
     SecondBlock,
     TimedBatch,
@@ -269,7 +272,10 @@ class Core:
     def close(self, records: list[Record]) -> None:
         """Close epochs and rules; nothing may follow."""
         records += self.notices.until(None)
-        self._advance(None, records)
+        epoch = self._rule_epochs.close(*self._worn_on())
+        for events in self._rule([] if epoch is None else [(0, epoch)]).values():
+            records += events
+        self._close_minute(None, records)
         records += self.rules.finish()
 
     def capture(self, step: SetupStep, t_utc_ns: int, duration_s: float) -> None:
@@ -292,13 +298,37 @@ class Core:
         seconds = seconds_of(block, context, tilt.valid, tilt.settling, shaken)
         metrics = metrics_of(block.second, context, tilt)
         begins = first_rows(block.second // RULE_EPOCH_S).tolist()
-        for a, b in pairwise([*begins, len(metrics)]):  # of one epoch: only the first second can close another
-            if not self._rule_epochs.goes_on(seconds.second[a]):
-                self._advance(seconds.second[a], records)
-            self._rule_epochs.take(seconds, a, b)
-            self._minutes.take(seconds, a, b)  # ten seconds never cross a minute
+        flagged = self._rule(self._rule_epochs.take(seconds, begins, *self._worn_on()))
+        # Ten seconds never cross a minute. Between these seconds nothing but metrics and notices is recorded.
+        minute = [s // MINUTE_S for s in seconds.second]
+        edges = [i for i in begins if not i or i in flagged or minute[i] != minute[i - 1]]
+        for a, b in pairwise([*edges, len(metrics)]):
+            records += flagged.get(a, ())
+            self._close_minute(seconds.second[a], records)
+            self._minutes.take(seconds, a, b)
             self._tell(seconds.posture[a:b], metrics[a:b], records)
         self.posture = metrics[-1].posture
+
+    def _worn_on(self) -> tuple[str, str]:
+        """Mount and alignment of an epoch that closes now."""
+        alignment = self.align.alignment
+        # Without a neutral there is nothing a rule could measure from; an empty id pauses them.
+        return alignment.mount_id, alignment.id if alignment.has_neutral else ""
+
+    def _rule(self, epochs: Sequence[tuple[int, RuleEpoch]]) -> dict[int, list[Event]]:
+        """What the rules say to epochs, by the second that closes them; nothing of those to which they say nothing."""
+        flagged = {}
+        for at, epoch in epochs:
+            self.dose.update(epoch)
+            if events := self.rules.update([epoch]):
+                flagged[at] = events
+        return flagged
+
+    def _close_minute(self, second: int | None, records: list[Record]) -> None:
+        """Close the minute that is over before ``second`` (None: the end of the recording)."""
+        minute = self._minutes.closing(second)
+        if minute is not None:
+            records += self._minutes.close(second, self.dose.take(minute), self._changes.take(minute))
 
     def _tell(self, postures: list[int], metrics: list[Metric], records: list[Record]) -> None:
         """What happened in each second, then its metric."""
@@ -317,18 +347,6 @@ class Core:
             while self._due and self._due[0].t_utc_ns < end_ns:
                 records += self.rules.update_strides([self._due.pop(0).day])
             records.append(metric)
-
-    def _advance(self, second: int | None, records: list[Record]) -> None:
-        """Close the epoch in hand, and the minute that ends with it, before ``second`` (None: the end of the recording)."""
-        alignment = self.align.alignment
-        # Without a neutral there is nothing a rule could measure from; an empty id pauses them.
-        epoch = self._rule_epochs.close(alignment.mount_id, alignment.id if alignment.has_neutral else "")
-        if epoch is not None:
-            self.dose.update(epoch)
-            records += self.rules.update([epoch])
-        minute = self._minutes.closing(second)
-        if minute is not None:
-            records += self._minutes.close(second, self.dose.take(minute), self._changes.take(minute))
 
     def snapshot(self) -> dict[str, Any]:
         stages = {name: getattr(self, attribute).snapshot() for name, attribute in _STAGES.items()}

@@ -6,148 +6,23 @@ An epoch closes when a second beyond it arrives (or the recording ends), so its 
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, chain, pairwise
-from typing import Any, Final, NamedTuple
+from itertools import pairwise
+from typing import Any, Final
 
 import numpy as np
 
 from processing.changes import MinuteChanges
-from processing.types import (
-    F64,
-    I64,
-    NS_PER_S,
-    POSTURE_CODE,
-    POSTURES,
-    Bool,
-    ContextBlock,
-    Epoch,
-    RuleEpoch,
-    SecondBlock,
-)
+from processing.judged import Held, Seconds, Stretch
+from processing.types import F64, NS_PER_S, POSTURE_CODE, POSTURES, Epoch, RuleEpoch
 
 RULE_EPOCH_S: Final = 10
 MINUTE_S: Final = 60
 _NOT_WORN: Final = POSTURE_CODE["not_worn"]
 _UPRIGHT: Final = frozenset(POSTURE_CODE.values()) - {POSTURE_CODE["lying"], _NOT_WORN}
 """Postures whose tilt counts in a minute, sitting among them."""
-
-
-class Seconds(NamedTuple):
-    """m judged seconds in columns: posture codes, confidence, how many rows were valid (by how much of them was received) and settling,
-    whether a vehicle shook.
-
-    ``tilt_deg`` and ``obliquity_deg`` hold the angles of valid rows: of second i the rows ``at[i]:at[i + 1]``. What lies
-    before ``at[0]`` and after ``at[m]`` belongs to others.
-    """
-
-    second: list[int]
-    posture: list[int]
-    confidence: list[float]
-    valid: list[int] | list[float]
-    settling: list[int]
-    shaken: list[bool]
-    at: list[int]
-    tilt_deg: F64
-    obliquity_deg: F64
-
-    def part(self, a: int, b: int) -> Seconds:
-        """Seconds a to b, b excluded."""
-        return Seconds(
-            self.second[a:b],
-            self.posture[a:b],
-            self.confidence[a:b],
-            self.valid[a:b],
-            self.settling[a:b],
-            self.shaken[a:b],
-            self.at[a : b + 1],
-            self.tilt_deg,
-            self.obliquity_deg,
-        )
-
-    def of_postures(self, codes: Container[int]) -> Seconds:
-        """The seconds of some postures only."""
-        kept = [code in codes for code in self.posture]
-        if all(kept):
-            return self
-        edges = [i for i in range(1, len(kept)) if kept[i] != kept[i - 1]]
-        runs = pairwise([0, *edges, len(kept)])
-        return _joined([self.part(a, b) for a, b in runs if kept[a]])
-
-    def angles(self) -> tuple[F64, F64]:
-        """Tilt and obliquity of all valid samples."""
-        rows = slice(self.at[0], self.at[-1])
-        return self.tilt_deg[rows], self.obliquity_deg[rows]
-
-    def plain(self) -> list[list[Any]]:
-        """A row for each second, its angles last but one: the form of a snapshot."""
-        tilts = [self.tilt_deg[a:b] for a, b in pairwise(self.at)]
-        obliquities = [self.obliquity_deg[a:b] for a, b in pairwise(self.at)]
-        facts = (self.second, self.posture, self.confidence, self.valid, self.settling)
-        return [list(row) for row in zip(*facts, tilts, obliquities, self.shaken, strict=True)]
-
-    @classmethod
-    def restored(cls, rows: list[list[Any]]) -> Seconds:
-        """The inverse of `plain`."""
-        if not rows:
-            return _NOTHING
-        second, posture, confidence, valid, settling, tilts, obliquities, shaken = map(list, zip(*rows, strict=True))
-        at = list(accumulate((len(tilt) for tilt in tilts), initial=0))
-        angles = np.concatenate(tilts), np.concatenate(obliquities)
-        return cls(second, posture, confidence, valid, settling, shaken, at, *angles)
-
-
-_NOTHING: Final = Seconds([], [], [], [], [], [], [0], np.empty(0), np.empty(0))
-
-
-def _joined(parts: Sequence[Seconds]) -> Seconds:
-    """Consecutive pieces as one."""
-    if len(parts) <= 1:
-        return parts[0] if parts else _NOTHING
-    facts = zip(*(part[:6] for part in parts), strict=True)
-    second, posture, confidence, valid, settling, shaken = (list(chain.from_iterable(column)) for column in facts)
-    lengths = (b - a for part in parts for a, b in pairwise(part.at))
-    at = list(accumulate(lengths, initial=0))
-    tilt, obliquity = (np.concatenate(angle) for angle in zip(*(part.angles() for part in parts), strict=True))
-    return Seconds(second, posture, confidence, valid, settling, shaken, at, tilt, obliquity)
-
-
-def seconds_of(block: SecondBlock, context: ContextBlock, valid: I64 | F64, settling: I64, shaken: Bool) -> Seconds:
-    """The judged seconds of a block; ``valid``, ``settling`` (m,) as `SecondTilt` has them, ``shaken`` (m,) tells of a vehicle."""
-    tilt, obliquity, at = block.anterior_tilt_deg, block.obliquity_deg, block.start
-    if not block.valid.all():
-        tilt, obliquity = tilt[block.valid], obliquity[block.valid]
-        at = np.concatenate(([0], np.cumsum(block.valid)))[block.start]
-    return Seconds(
-        block.second.tolist(),
-        context.posture.tolist(),
-        context.confidence.tolist(),
-        valid.tolist(),
-        settling.tolist(),
-        shaken.tolist(),
-        at.tolist(),
-        tilt,
-        obliquity,
-    )
-
-
-@dataclass(slots=True)
-class _Held:
-    """Seconds of an epoch that is not over: stretches a:b of what came, so that nothing is copied before it closes."""
-
-    parts: list[tuple[Seconds, int, int]] = field(default_factory=list)
-
-    def take(self, seconds: Seconds, a: int, b: int) -> None:
-        if self.parts and self.parts[-1][0] is seconds:
-            a = self.parts.pop()[1]  # they follow on each other
-        self.parts.append((seconds, a, b))
-
-    def all(self) -> Seconds:
-        return _joined([seconds.part(a, b) for seconds, a, b in self.parts])
-
-    def restore(self, rows: list[list[Any]]) -> None:
-        self.parts = [(Seconds.restored(rows), 0, len(rows))] if rows else []
+_COUNTED: Final = tuple(f"{name}_s" for name in POSTURES)
 
 
 @dataclass(slots=True)
@@ -156,46 +31,79 @@ class RuleEpochs:
 
     rate_hz: float
     _k: int | None = None
-    _held: _Held = field(default_factory=_Held)
+    _held: Held = field(default_factory=Held)
 
-    def goes_on(self, second: int) -> bool:
-        """Whether a second belongs to the epoch in hand."""
-        return second // RULE_EPOCH_S == self._k
-
-    def take(self, seconds: Seconds, a: int, b: int) -> None:
-        """Seconds a:b, all of one epoch: the one in hand, or another once that was closed."""
+    def take(
+        self, seconds: Seconds, begins: list[int], mount_id: str, alignment_id: str
+    ) -> list[tuple[int, RuleEpoch]]:
+        """Take seconds, of which those at ``begins`` (0 first) are the first of their epoch here; gives the epochs that they close,
+        on the alignment given, each with the second that closes it.
+        """
+        runs = list(pairwise([*begins, len(seconds.second)]))
+        if seconds.second[0] // RULE_EPOCH_S == self._k:
+            self._held.take(seconds, *runs.pop(0))
+            if not runs:
+                return []
+        epoch = self.close(mount_id, alignment_id)
+        closed = [] if epoch is None else [(runs[0][0], epoch)]
+        *whole, (a, b) = runs
+        closed += [(j, self._epoch([(seconds, i, j)], mount_id, alignment_id)) for i, j in whole]
         self._k = seconds.second[a] // RULE_EPOCH_S
         self._held.take(seconds, a, b)
+        return closed
 
     def close(self, mount_id: str, alignment_id: str) -> RuleEpoch | None:
         """The epoch in hand, on the alignment given; None before the first."""
         if self._k is None:
             return None
-        k, mine = self._k, self._held.all()
-        self._k, self._held = None, _Held()
-        codes = mine.posture
+        stretches = self._held.stretches
+        self._k, self._held = None, Held()
+        return self._epoch(stretches, mount_id, alignment_id)
+
+    def _epoch(self, stretches: list[Stretch], mount_id: str, alignment_id: str) -> RuleEpoch:
+        """Of all seconds of it that there are."""
+        seconds, a, b = stretches[0]
+        k = seconds.second[a] // RULE_EPOCH_S
+        codes = seconds.posture[a:b]
+        for seconds, a, b in stretches[1:]:
+            codes += seconds.posture[a:b]
         posture = codes[0]
         if codes.count(posture) != len(codes):
             posture = max(set(codes), key=lambda code: (codes.count(code), -code))
             # Seconds of other postures do not count as covered: half a walk is half an epoch of walking.
-            mine = mine.of_postures((posture,))
-        tilt, obliquity = (_median(angle) for angle in mine.angles())
-        expected, n = math.floor(self.rate_hz * 0.98) * RULE_EPOCH_S, len(mine.second)
+            stretches = [(s, i, j) for s, a, b in stretches for i, j in s.runs_of((posture,), a, b)]
+        covered: float = 0
+        confidence: float = 0
+        shaken = n = 0
+        settling = False
+        tilts: list[F64] = []
+        obliquities: list[F64] = []
+        for seconds, a, b in stretches:
+            n += b - a
+            covered = sum(seconds.valid[a:b], covered)
+            confidence = sum(seconds.confidence[a:b], confidence)
+            shaken = sum(seconds.shaken[a:b], shaken)
+            settling = settling or any(seconds.settling[a:b])
+            first, end = seconds.at[a], seconds.at[b]
+            tilts.append(seconds.ordered_deg[first:end])
+            obliquities.append(seconds.obliquity_deg[first:end])
+        tilt, obliquity = _medians(tilts, obliquities)
+        expected = math.floor(self.rate_hz * 0.98) * RULE_EPOCH_S
         return RuleEpoch(
-            k=k,
-            coverage_permille=min(1000, round(1000 * sum(mine.valid) / expected)),
-            posture=POSTURES[posture],
-            confidence_permille=round(1000 * sum(mine.confidence) / n),
-            tilt_mdeg=None if tilt is None else round(tilt * 1000),
-            abs_obliquity_mdeg=None if obliquity is None else round(abs(obliquity) * 1000),
-            settling=any(mine.settling),
-            mount_id=mount_id,
-            alignment_id=alignment_id,
-            shaken_permille=round(1000 * sum(mine.shaken) / n),
+            k,
+            min(1000, round(1000 * covered / expected)),
+            POSTURES[posture],
+            round(1000 * confidence / n),
+            None if tilt is None else round(tilt * 1000),
+            None if obliquity is None else round(abs(obliquity) * 1000),
+            settling,
+            mount_id,
+            alignment_id,
+            round(1000 * shaken / n),
         )
 
     def snapshot(self) -> list[Any]:
-        return self._held.all().plain()
+        return self._held.snapshot()
 
     def restore(self, state: list[Any]) -> None:
         self._held.restore(state)
@@ -209,7 +117,7 @@ class MinuteEpochs:
     rate_hz: float
     max_empty: int = 24 * 60
     _minute: int | None = None
-    _held: _Held = field(default_factory=_Held)
+    _held: Held = field(default_factory=Held)
 
     def closing(self, second: int | None) -> int | None:
         """The UTC minute that ``second`` (None: the end of the recording) closes, if any."""
@@ -220,10 +128,10 @@ class MinuteEpochs:
         """The minute in hand, which ``dose_deg_min`` and ``changes`` belong to, and the empty ones up to ``second``."""
         if self._minute is None:
             return []
-        closed = [self._close(self._minute, self._held.all(), dose_deg_min, changes)]
+        closed = [self._close(self._minute, self._held.stretches, dose_deg_min, changes)]
         empty = 0 if second is None else min(second // MINUTE_S - self._minute - 1, self.max_empty)
-        closed += [self._close(self._minute + 1 + i, _NOTHING, None, None) for i in range(empty)]
-        self._held = _Held()
+        closed += [self._close(self._minute + 1 + i, [], None, None) for i in range(empty)]
+        self._held = Held()
         return closed
 
     def take(self, seconds: Seconds, a: int, b: int) -> None:
@@ -231,15 +139,31 @@ class MinuteEpochs:
         self._minute = seconds.second[a] // MINUTE_S
         self._held.take(seconds, a, b)
 
-    def _close(self, minute: int, mine: Seconds, dose_deg_min: float | None, changes: MinuteChanges | None) -> Epoch:
-        per = [mine.posture.count(code) for code in range(len(POSTURES))]
+    def _close(
+        self,
+        minute: int,
+        stretches: Sequence[Stretch],
+        dose_deg_min: float | None,
+        changes: MinuteChanges | None,
+    ) -> Epoch:
+        per = [0] * len(POSTURES)
+        covered: float = 0
+        tilts: list[F64] = []
+        for seconds, a, b in stretches:
+            codes = seconds.posture[a:b]
+            for code in set(codes):
+                per[code] += codes.count(code)
+            covered = sum(seconds.valid[a:b], covered)
+            at, ordered = seconds.at, seconds.ordered_deg
+            tilts += [ordered[at[i] : at[j]] for i, j in seconds.runs_of(_UPRIGHT, a, b)]
         mean = median = p5 = p95 = sd = None
-        tilt = np.sort(mine.of_postures(_UPRIGHT).angles()[0])
-        if len(tilt):
+        if sum(map(len, tilts)):
+            # Most of it rises epoch by epoch already; this kind of sort merges what does.
+            tilt = np.sort(np.concatenate(tilts) if len(tilts) > 1 else tilts[0], kind="stable")
             mean = float(np.add.reduce(tilt) / len(tilt))
             median, p5, p95 = (_quantile(tilt, q) for q in (0.5, 0.05, 0.95))
             sd = float(np.sqrt(np.add.reduce((tilt - mean) ** 2) / len(tilt)))
-        seconds = len(mine.second)
+        seconds_held = sum(per)
         return Epoch(
             t_utc_ns=minute * MINUTE_S * NS_PER_S,
             tilt_mean_deg=mean,
@@ -247,31 +171,33 @@ class MinuteEpochs:
             tilt_p5_deg=p5,
             tilt_p95_deg=p95,
             tilt_sd_deg=sd,
-            **{f"{name}_s": count for name, count in zip(POSTURES, per, strict=True)},
+            **dict(zip(_COUNTED, per, strict=True)),
             dose_deg_min=dose_deg_min,
-            coverage=min(1.0, sum(mine.valid) / (math.floor(self.rate_hz * 0.98) * MINUTE_S)),
-            wear=(seconds - per[_NOT_WORN]) / seconds if seconds else 0.0,
+            coverage=min(1.0, covered / (math.floor(self.rate_hz * 0.98) * MINUTE_S)),
+            wear=(seconds_held - per[_NOT_WORN]) / seconds_held if seconds_held else 0.0,
             shifts=None if changes is None else changes.shifts,
             transfers=None if changes is None else changes.transfers,
             since_change_s=None if changes is None else changes.since_change_s,
         )
 
     def snapshot(self) -> dict[str, Any]:
-        return {"minute": self._minute, "seconds": self._held.all().plain()}
+        return {"minute": self._minute, "seconds": self._held.snapshot()}
 
     def restore(self, state: dict[str, Any]) -> None:
         self._minute = state["minute"]
         self._held.restore(state["seconds"])
 
 
-def _median(values: F64) -> float | None:
-    """As `np.median` of finite values, at a fifth of its cost; None of nothing."""
-    if not len(values):
-        return None
-    ordered, half = np.sort(values), len(values) // 2  # of a thousand, faster than a partition
-    if len(values) % 2:
-        return float(ordered[half])
-    return (float(ordered[half - 1]) + float(ordered[half])) / 2.0
+def _medians(tilts: list[F64], obliquities: list[F64]) -> tuple[float | None, float | None]:
+    """Medians of as many tilts as obliquities, in pieces; None of nothing. A tilt that is in one piece rises afterwards."""
+    tilt = tilts[0] if len(tilts) == 1 else np.concatenate(tilts)
+    if not len(tilt):
+        return None, None
+    obliquity = np.concatenate(obliquities)
+    low, high = (len(tilt) - 1) // 2, len(tilt) // 2
+    tilt.sort()
+    obliquity.partition((low, high))  # no more of it is asked for
+    return (tilt.item(low) + tilt.item(high)) / 2.0, (obliquity.item(low) + obliquity.item(high)) / 2.0
 
 
 def _quantile(ordered: F64, q: float) -> float:

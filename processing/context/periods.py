@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -78,15 +79,16 @@ class BoutStage:
     def update(self, second: I64, posture: NDArray[np.int8]) -> list[Bout]:
         """Bouts that ended, from (m,) UTC seconds and posture codes."""
         out: list[Bout] = []
-        hole_s = self.params.hole_s
-        for at, code in zip(second.tolist(), posture.tolist(), strict=True):
-            bout = self._bout
-            if bout is not None and self._new is None and code == bout.code and at - bout.last - 1 <= hole_s:
-                bout.last = at  # nearly always
-                continue
-            if (bout or self._new) is not None and at - self._last - 1 > hole_s:
-                out += self.finish()
-            self._take(at, code, out)
+        for a, b in unbroken(second, posture):
+            out += self.keep(int(second[a]), int(second[b - 1]), int(posture[a]))
+        return out
+
+    def keep(self, first: int, last: int, code: int) -> list[Bout]:
+        """Bouts that ended, from one posture in all seconds from ``first`` to ``last``."""
+        out: list[Bout] = []
+        if (self._bout or self._new) is not None and first - self._last - 1 > self.params.hole_s:
+            out = self.finish()
+        self._take(first, last, code, out)
         return out
 
     def take(self, metrics: Sequence[Metric]) -> list[Bout]:
@@ -107,17 +109,17 @@ class BoutStage:
         run = self._new or self._bout
         return run.last if run is not None else 0
 
-    def _take(self, at: int, code: int, out: list[Bout]) -> None:
+    def _take(self, first: int, last: int, code: int, out: list[Bout]) -> None:
         bout, new = self._bout, self._new
         if bout is not None and code == bout.code:
-            bout.last, self._new = at, None
+            bout.last, self._new = last, None
         elif new is not None and code == new.code:
-            new.last = at
+            new.last = last
         else:
             # A short run between two others: amid a bout it is part of it, at the beginning of what follows.
             if bout is not None and new is not None:
                 bout.last = new.last
-            self._new = _Run(new.first if bout is None and new is not None else at, at, code)
+            self._new = _Run(new.first if bout is None and new is not None else first, last, code)
         new = self._new
         if new is not None and new.last - new.first + 1 >= self._least_s(new.code):
             if bout is not None:
@@ -132,6 +134,12 @@ class BoutStage:
 
     def restore(self, state: list[Any]) -> None:
         self._bout, self._new = (None if run is None else _Run(*run) for run in state)
+
+
+def unbroken(second: I64, posture: NDArray[np.int8]) -> list[tuple[int, int]]:
+    """Rows a:b of (m,) seconds that follow on each other in one posture."""
+    edges = np.flatnonzero((posture[1:] != posture[:-1]) | (second[1:] != second[:-1] + 1)) + 1
+    return list(pairwise([0, *edges.tolist(), len(second)])) if len(second) else []
 
 
 def _bout(run: _Run) -> Bout:
@@ -157,26 +165,31 @@ class ShiftStage:
 
     def update(self, second: I64, posture: NDArray[np.int8], tilt_deg: F64, obliquity_deg: F64) -> None:
         """Take (m,) seconds, codes and mean angles; NaN angles say nothing and count nowhere."""
-        columns = zip(second.tolist(), posture.tolist(), tilt_deg.tolist(), obliquity_deg.tolist(), strict=True)
-        before, last, rested, least = self._code, self._last, self.rested, self.least_deg
-        rest = self._at
-        for at, code, tilt, obliquity in columns:
-            if code != before or at != last + 1:
-                rest, self._away_s = [], 0
-            before, last = code, at
-            if code not in _RESTING or math.isnan(tilt + obliquity):
-                continue
-            rested += 1
-            if not rest:
-                rest = [tilt, obliquity]
-            elif abs(tilt - rest[0]) < least and abs(obliquity - rest[1]) < least:
-                self._away_s = 0
-            else:
-                self._away_s += 1
-                if self._away_s == self.settled_s:
-                    self.shifted += 1
-                    rest, self._away_s = [tilt, obliquity], 0
-        self._code, self._last, self.rested, self._at = before, last, rested, rest
+        for a, b in unbroken(second, posture):
+            self.keep(int(second[a]), int(posture[a]), tilt_deg[a:b].tolist(), obliquity_deg[a:b].tolist())
+
+    def keep(self, first: int, code: int, tilts: list[float], obliquities: list[float]) -> None:
+        """Take the angles of one second after the other from ``first`` on, all in one posture."""
+        if code != self._code or first != self._last + 1:
+            self._at, self._away_s = [], 0
+        self._code, self._last = code, first + len(tilts) - 1
+        if code not in _RESTING:
+            return
+        least, rested, away_s = self.least_deg, self.rested, self._away_s
+        rest_tilt, rest_obliquity = self._at or (math.nan, math.nan)
+        for tilt, obliquity in zip(tilts, obliquities, strict=True):
+            if -least < tilt - rest_tilt < least and -least < obliquity - rest_obliquity < least:
+                rested += 1  # nearly always
+                away_s = 0
+            elif not math.isnan(tilt + obliquity):
+                rested += 1
+                away_s += 1
+                first_of_all = math.isnan(rest_tilt)
+                if first_of_all or away_s == self.settled_s:
+                    self.shifted += not first_of_all
+                    rest_tilt, rest_obliquity, away_s = tilt, obliquity, 0
+        self.rested, self._away_s = rested, away_s
+        self._at = [] if math.isnan(rest_tilt) else [rest_tilt, rest_obliquity]
 
     def snapshot(self) -> list[Any]:
         return [list(self._at), self.rested, self.shifted, self._away_s, self._code, self._last]
