@@ -300,8 +300,8 @@ class Core:
         begins = first_rows(block.second // RULE_EPOCH_S).tolist()
         flagged = self._rule(self._rule_epochs.take(seconds, begins, *self._worn_on()))
         # Ten seconds never cross a minute. Between these seconds nothing but metrics and notices is recorded.
-        minute = [s // MINUTE_S for s in seconds.second]
-        edges = [i for i in begins if not i or i in flagged or minute[i] != minute[i - 1]]
+        s = seconds.second
+        edges = [i for i in begins if not i or i in flagged or s[i] // MINUTE_S != s[i - 1] // MINUTE_S]
         for a, b in pairwise([*edges, len(metrics)]):
             records += flagged.get(a, ())
             self._close_minute(seconds.second[a], records)

@@ -16,12 +16,14 @@ import numpy as np
 from processing.changes import MinuteChanges
 from processing.judged import Held, Seconds, Stretch
 from processing.types import F64, NS_PER_S, POSTURE_CODE, POSTURES, Epoch, RuleEpoch
+from processing.unfrozen import open_twin
 
 RULE_EPOCH_S: Final = 10
 MINUTE_S: Final = 60
 _NOT_WORN: Final = POSTURE_CODE["not_worn"]
 _UPRIGHT: Final = frozenset(POSTURE_CODE.values()) - {POSTURE_CODE["lying"], _NOT_WORN}
 """Postures whose tilt counts in a minute, sitting among them."""
+_OPEN: Final = open_twin(RuleEpoch)
 _COUNTED: Final = tuple(f"{name}_s" for name in POSTURES)
 
 
@@ -89,7 +91,7 @@ class RuleEpochs:
             obliquities.append(seconds.obliquity_deg[first:end])
         tilt, obliquity = _medians(tilts, obliquities)
         expected = math.floor(self.rate_hz * 0.98) * RULE_EPOCH_S
-        return RuleEpoch(
+        epoch: RuleEpoch = _OPEN(
             k,
             min(1000, round(1000 * covered / expected)),
             POSTURES[posture],
@@ -101,6 +103,8 @@ class RuleEpochs:
             alignment_id,
             round(1000 * shaken / n),
         )
+        epoch.__class__ = RuleEpoch
+        return epoch
 
     def snapshot(self) -> list[Any]:
         return self._held.snapshot()
@@ -157,12 +161,14 @@ class MinuteEpochs:
             at, ordered = seconds.at, seconds.ordered_deg
             tilts += [ordered[at[i] : at[j]] for i, j in seconds.runs_of(_UPRIGHT, a, b)]
         mean = median = p5 = p95 = sd = None
-        if sum(map(len, tilts)):
-            # Most of it rises epoch by epoch already; this kind of sort merges what does.
-            tilt = np.sort(np.concatenate(tilts) if len(tilts) > 1 else tilts[0], kind="stable")
+        tilt = np.concatenate(tilts) if tilts else np.empty(0)
+        if len(tilt):
+            tilt.sort(kind="stable")  # most of it rises epoch by epoch already; this kind merges what does
             mean = float(np.add.reduce(tilt) / len(tilt))
             median, p5, p95 = (_quantile(tilt, q) for q in (0.5, 0.05, 0.95))
-            sd = float(np.sqrt(np.add.reduce((tilt - mean) ** 2) / len(tilt)))
+            tilt -= mean
+            tilt *= tilt
+            sd = math.sqrt(np.add.reduce(tilt) / len(tilt))
         seconds_held = sum(per)
         return Epoch(
             t_utc_ns=minute * MINUTE_S * NS_PER_S,
@@ -204,5 +210,5 @@ def _quantile(ordered: F64, q: float) -> float:
     """Linear interpolation between order statistics (Hyndman & Fan type 7)."""
     at = q * (len(ordered) - 1)
     low = int(at)
-    high = min(low + 1, len(ordered) - 1)
-    return float(ordered[low] + (ordered[high] - ordered[low]) * (at - low))
+    below, above = ordered.item(low), ordered.item(min(low + 1, len(ordered) - 1))
+    return below + (above - below) * (at - low)

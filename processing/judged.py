@@ -82,7 +82,8 @@ def seconds_of(block: SecondBlock, context: ContextBlock, valid: I64 | F64, sett
     tilt, obliquity, at = block.anterior_tilt_deg, block.obliquity_deg, block.start
     if not block.valid.all():
         tilt, obliquity = tilt[block.valid], obliquity[block.valid]
-        at = np.concatenate(([0], np.cumsum(block.valid)))[block.start]
+        at = np.zeros_like(at)
+        np.cumsum(np.add.reduceat(block.valid.astype(np.int64), block.start[:-1]), out=at[1:])
     return Seconds(
         block.second.tolist(),
         context.posture.tolist(),

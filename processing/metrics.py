@@ -5,18 +5,16 @@ Last step of the core for what happened second by second; `epochs.py` sums up fr
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import fields
 from typing import Any, Final
 
 import numpy as np
 
 from processing.features.tilt import SecondTilt
 from processing.types import F64, I64, NS_PER_S, POSTURE_CODE, POSTURES, ContextBlock, Metric
+from processing.unfrozen import open_twin
 
 _NOT_WORN = POSTURE_CODE["not_worn"]
-_PUT: Final = tuple(getattr(Metric, f.name).__set__ for f in fields(Metric))
-"""What puts a value in its slot."""
+_OPEN: Final = open_twin(Metric)
 
 
 def metrics_of(second: I64, context: ContextBlock, tilt: SecondTilt) -> list[Metric]:
@@ -40,11 +38,8 @@ def metrics_of(second: I64, context: ContextBlock, tilt: SecondTilt) -> list[Met
 
 
 def _made(*columns: list[Any]) -> list[Metric]:
-    """Records from the columns of their fields, which are filled in column by column.
-
-    A frozen dataclass puts each value in place by a call of Python; a day of seconds took five times as long that way.
-    """
-    made = [object.__new__(Metric) for _ in columns[0]]
-    for put, column in zip(_PUT, columns, strict=True):
-        deque(map(put, made, column), maxlen=0)  # runs through them and keeps nothing
+    """Records from the columns of their fields."""
+    made: list[Metric] = list(map(_OPEN, *columns))
+    for metric in made:
+        metric.__class__ = Metric
     return made

@@ -60,9 +60,9 @@ def second_tilt(
     first = block.start[:-1]
     count = block.count
     tilt, obliquity = block.anterior_tilt_deg, block.obliquity_deg
-    rows = np.add.reduceat(block.valid.astype(np.int64), first)
-    settling = np.zeros_like(rows)
+    rows, settling = count, np.zeros_like(count)
     if not block.valid.all():
+        rows = np.add.reduceat(block.valid.astype(np.int64), first)
         settling = np.add.reduceat((~np.isnan(tilt) & ~block.valid).astype(np.int64), first)
         tilt, obliquity = np.where(block.valid, tilt, 0.0), np.where(block.valid, obliquity, 0.0)
     divisor = np.where(rows > 0, rows, np.nan)
@@ -71,12 +71,14 @@ def second_tilt(
     # A sensor clock a little slow gives 99 samples in a second of 100: that is full coverage.
     coverage = np.minimum(1.0, valid / max(1.0, np.floor(block.rate_hz * 0.98)))
 
-    x, y, z = acc_p = columns(block.acc_p_mps2)
+    acc_p = columns(block.acc_p_mps2)
     acc = np.add.reduceat(acc_p, first, axis=1) / count
     up = np.add.reduceat(columns(block.up_p), first, axis=1) / count
     norm = np.sqrt(acc[0] * acc[0] + acc[1] * acc[1] + acc[2] * acc[2])
-    square = x * x + y * y
-    square += z * z
+    squares = acc_p * acc_p
+    square = squares[0]
+    square += squares[1]
+    square += squares[2]
     spread = np.sqrt(np.maximum(0.0, np.add.reduceat(square, first) / count - norm * norm))
     up_norm = np.sqrt(up[0] * up[0] + up[1] * up[1] + up[2] * up[2])
     cosine = (acc[0] * up[0] + acc[1] * up[1] + acc[2] * up[2]) / np.maximum(norm * up_norm, 1e-9)
