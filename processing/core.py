@@ -35,7 +35,7 @@ from processing.notices import Notices
 from processing.orientation.causal import CausalOrientation, Oriented
 from processing.orientation.settled import SettledOrientation
 from processing.rules.dose import DoseMeter
-from processing.rules.study import Study, study_hash
+from processing.rules.study import UPRIGHT, Study, study_hash
 from processing.runs import first_rows
 from processing.steps import StepStage
 from processing.strides import DayDue, StrideStage
@@ -112,7 +112,7 @@ class Core:
         self.strides = StrideStage(rate, study.timezone)
         self._due: list[DayDue] = []  # days of strides; empty between updates
         self._tilt_params = TiltParams()
-        self._rule_epochs = RuleEpochs(rate)
+        self._rule_epochs = RuleEpochs(rate, UPRIGHT)
         self._minutes = MinuteEpochs(rate)
         self._changes = ChangeMeter()
         self.notices = Notices(setup.sensor, self.study_hash)

@@ -6,7 +6,7 @@ An epoch closes when a second beyond it arrives (or the recording ends), so its 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final
@@ -29,9 +29,10 @@ _COUNTED: Final = tuple(f"{name}_s" for name in POSTURES)
 
 @dataclass(slots=True)
 class RuleEpochs:
-    """Collects ten seconds on end."""
+    """Collects ten seconds on end. ``asked`` are postures in which the rules look at angles: in others they have no value here."""
 
     rate_hz: float
+    asked: Container[str]
     _k: int | None = None
     _held: Held = field(default_factory=Held)
 
@@ -78,26 +79,25 @@ class RuleEpochs:
         confidence: float = 0
         shaken = n = 0
         settling = False
-        tilts: list[F64] = []
-        obliquities: list[F64] = []
         for seconds, a, b in stretches:
             n += b - a
             covered = sum(seconds.valid[a:b], covered)
             confidence = sum(seconds.confidence[a:b], confidence)
             shaken = sum(seconds.shaken[a:b], shaken)
             settling = settling or any(seconds.settling[a:b])
-            first, end = seconds.at[a], seconds.at[b]
-            tilts.append(seconds.ordered_deg[first:end])
-            obliquities.append(seconds.obliquity_deg[first:end])
-        tilt, obliquity = _medians(tilts, obliquities)
+        tilt = obliquity = None
+        if POSTURES[posture] in self.asked:
+            tilt, obliquity = _medians(stretches)
+        elif posture in _UPRIGHT and len(stretches) == 1:
+            seconds.ordered_deg[seconds.at[a] : seconds.at[b]].sort()  # for its minute
         expected = math.floor(self.rate_hz * 0.98) * RULE_EPOCH_S
         epoch: RuleEpoch = _OPEN(
             k,
             min(1000, round(1000 * covered / expected)),
             POSTURES[posture],
             round(1000 * confidence / n),
-            None if tilt is None else round(tilt * 1000),
-            None if obliquity is None else round(abs(obliquity) * 1000),
+            tilt,
+            obliquity,
             settling,
             mount_id,
             alignment_id,
@@ -194,16 +194,18 @@ class MinuteEpochs:
         self._held.restore(state["seconds"])
 
 
-def _medians(tilts: list[F64], obliquities: list[F64]) -> tuple[float | None, float | None]:
-    """Medians of as many tilts as obliquities, in pieces; None of nothing. A tilt that is in one piece rises afterwards."""
+def _medians(stretches: list[Stretch]) -> tuple[int | None, int | None]:
+    """Of tilt, and of obliquity without its sign [mdeg]; None of nothing. Tilts that lie in one piece rise afterwards."""
+    tilts = [seconds.ordered_deg[seconds.at[a] : seconds.at[b]] for seconds, a, b in stretches]
     tilt = tilts[0] if len(tilts) == 1 else np.concatenate(tilts)
     if not len(tilt):
         return None, None
-    obliquity = np.concatenate(obliquities)
+    obliquity = np.concatenate([seconds.obliquity_deg[seconds.at[a] : seconds.at[b]] for seconds, a, b in stretches])
     low, high = (len(tilt) - 1) // 2, len(tilt) // 2
     tilt.sort()
     obliquity.partition((low, high))  # no more of it is asked for
-    return (tilt.item(low) + tilt.item(high)) / 2.0, (obliquity.item(low) + obliquity.item(high)) / 2.0
+    tilt_deg, obliquity_deg = ((values.item(low) + values.item(high)) / 2.0 for values in (tilt, obliquity))
+    return round(tilt_deg * 1000), round(abs(obliquity_deg) * 1000)
 
 
 def _quantile(ordered: F64, q: float) -> float:
