@@ -47,7 +47,8 @@ def shaken_seconds(block: SecondBlock, spread_mps2: F64 | None = None) -> Bool:
         # Centred on the second's own first sample: a difference of squares of 9.8 m/s² would lose its digits.
         off = acc - np.repeat(acc[start], n)
         mean = np.add.reduceat(off, at) / length
-        square += np.maximum(0.0, np.add.reduceat(off * off, at) / length - mean * mean)
+        off *= off
+        square += np.maximum(0.0, np.add.reduceat(off, at) / length - mean * mean)
     rms = np.sqrt(square).reshape(-1, QUARTERS)
     whole = np.sqrt(np.add.reduce(np.ascontiguousarray((rms * rms).T), axis=0) / QUARTERS)
     found[closer] = (whole >= LIMIT_MPS2) & (rms.min(axis=1) >= LIMIT_MPS2 / 3)
