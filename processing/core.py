@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from operator import attrgetter
 from typing import Any, Literal
 
 import numpy as np
 
 from processing.alignment.capture import SetupStep
 from processing.alignment.static import Alignment
-from processing.changes import ChangeMeter
 from processing.coaching import Coach
 from processing.context.stage import ContextStage
 from processing.context.transfers import Transfer
-from processing.epochs import MINUTE_S, RULE_EPOCH_S, MinuteEpochs, RuleEpochs
 from processing.features.align import AlignStage
 from processing.features.gait import Step
 from processing.features.samples import every_sample, joined
@@ -29,26 +27,20 @@ from processing.features.tilt import SecondTilt, TiltParams, second_tilt
 from processing.frames import tilt_and_obliquity_deg
 from processing.gaps import Filled, cut
 from processing.intake import Intake
-from processing.judged import seconds_of
-from processing.metrics import metrics_of
+from processing.judging import Judging
 from processing.notices import Notices
 from processing.orientation.causal import CausalOrientation, Oriented
 from processing.orientation.settled import SettledOrientation
 from processing.rules.dose import DoseMeter
-from processing.rules.study import UPRIGHT, Study, study_hash
-from processing.runs import first_rows
+from processing.rules.study import Study, study_hash
 from processing.steps import StepStage
-from processing.strides import DayDue, StrideStage
+from processing.strides import StrideStage
 from processing.types import (
     F64,
-    NS_PER_S,
-    POSTURE_CODE,
+    POSTURES,
     Bool,
     ContextBlock,
-    Event,
-    Metric,
     Record,
-    RuleEpoch,
     Samples,
     SecondBlock,
     TimedBatch,
@@ -58,12 +50,11 @@ from processing.wearing import Wearing, ends_second, spans_minutes
 Estimate = Literal["online", "settled"]
 """Causal orientation, or one that waits up to 10 s for what follows (`orientation/settled.py`)."""
 
-_NOT_WORN = POSTURE_CODE["not_worn"]
 _PLAIN = ("intake", "orientation", "align", "wearing", "seconds", "context", "steps", "strides", "coach", "dose")
 _STAGES = {name: name for name in _PLAIN} | {
-    "rule_epochs": "_rule_epochs",
-    "minutes": "_minutes",
-    "changes": "_changes",
+    "rule_epochs": "judging.rule_epochs",
+    "minutes": "judging.minutes",
+    "changes": "judging.changes",
     "notices": "notices",
 }
 """Stages in a snapshot: their name there and here, in the order in which they are restored."""
@@ -110,12 +101,9 @@ class Core:
         self.dose = DoseMeter(study)
         self.steps = StepStage()
         self.strides = StrideStage(rate, study.timezone)
-        self._due: list[DayDue] = []  # days of strides; empty between updates
         self._tilt_params = TiltParams()
-        self._rule_epochs = RuleEpochs(rate, UPRIGHT)
-        self._minutes = MinuteEpochs(rate)
-        self._changes = ChangeMeter()
         self.notices = Notices(setup.sensor, self.study_hash)
+        self.judging = Judging(rate, self.rules, self.dose, self.notices)
         self.wearing = Wearing(self.align, self.context, self.notices)
         self._started = False
         self.posture: str | None = None
@@ -218,7 +206,7 @@ class Core:
 
     def _take_heard(self, block: SecondBlock, context: ContextBlock, out: CoreOutput) -> None:
         steps = self.steps.update(block, context.posture)
-        self._due += self.strides.update(block, steps)
+        self.judging.due += self.strides.update(block, steps)
         transfers = self.context.take_transfers()
         found, tilt = [t.found_second for t in transfers], self.tilt_of(block)
         self.judge(block, tilt, context, out.records, found, shaken_seconds(block, tilt.acc_spread_mps2))
@@ -271,12 +259,7 @@ class Core:
 
     def close(self, records: list[Record]) -> None:
         """Close epochs and rules; nothing may follow."""
-        records += self.notices.until(None)
-        epoch = self._rule_epochs.close(*self._worn_on())
-        for events in self._rule([] if epoch is None else [(0, epoch)]).values():
-            records += events
-        self._close_minute(None, records)
-        records += self.rules.finish()
+        self.judging.close(records, self.align.alignment)
 
     def capture(self, step: SetupStep, t_utc_ns: int, duration_s: float) -> None:
         """Take a step of the guided set-up from the samples that follow ``t_utc_ns`` for ``duration_s``."""
@@ -292,69 +275,16 @@ class Core:
         shaken: Bool,
     ) -> None:
         """Second by second: epochs that close, then what happened in the second, then its metric."""
-        self._changes.update(
-            block.second, context.posture, tilt.anterior_tilt_deg, tilt.obliquity_deg, transfer_seconds
-        )
-        seconds = seconds_of(block, context, tilt.valid, tilt.settling, shaken)
-        metrics = metrics_of(block.second, context, tilt)
-        begins = first_rows(block.second // RULE_EPOCH_S).tolist()
-        flagged = self._rule(self._rule_epochs.take(seconds, begins, *self._worn_on()))
-        # Ten seconds never cross a minute. Between these seconds nothing but metrics and notices is recorded.
-        s = seconds.second
-        edges = [i for i in begins if not i or i in flagged or s[i] // MINUTE_S != s[i - 1] // MINUTE_S]
-        for a, b in pairwise([*edges, len(metrics)]):
-            records += flagged.get(a, ())
-            self._close_minute(seconds.second[a], records)
-            self._minutes.take(seconds, a, b)
-            self._tell(seconds.posture[a:b], metrics[a:b], records)
-        self.posture = metrics[-1].posture
-
-    def _worn_on(self) -> tuple[str, str]:
-        """Mount and alignment of an epoch that closes now."""
-        alignment = self.align.alignment
-        # Without a neutral there is nothing a rule could measure from; an empty id pauses them.
-        return alignment.mount_id, alignment.id if alignment.has_neutral else ""
-
-    def _rule(self, epochs: Sequence[tuple[int, RuleEpoch]]) -> dict[int, list[Event]]:
-        """What the rules say to epochs, by the second that closes them; nothing of those to which they say nothing."""
-        flagged = {}
-        for at, epoch in epochs:
-            self.dose.update(epoch)
-            if events := self.rules.update([epoch]):
-                flagged[at] = events
-        return flagged
-
-    def _close_minute(self, second: int | None, records: list[Record]) -> None:
-        """Close the minute that is over before ``second`` (None: the end of the recording)."""
-        minute = self._minutes.closing(second)
-        if minute is not None:
-            records += self._minutes.close(second, self.dose.take(minute), self._changes.take(minute))
-
-    def _tell(self, postures: list[int], metrics: list[Metric], records: list[Record]) -> None:
-        """What happened in each second, then its metric."""
-        ends_ns = metrics[-1].t_utc_ns + NS_PER_S
-        unworn = postures.count(_NOT_WORN)
-        due = bool(self._due) and self._due[0].t_utc_ns < ends_ns
-        if unworn in (0, len(postures)) and not due and not self.notices.concern(ends_ns, worn=not unworn):
-            records += metrics  # nothing happened
-            return
-        for code, metric in zip(postures, metrics, strict=True):
-            worn = code != _NOT_WORN
-            end_ns = metric.t_utc_ns + NS_PER_S
-            if self.notices.concern(end_ns, worn=worn):
-                self.notices.wear(metric.t_utc_ns, worn=worn)
-                records += self.notices.until(end_ns)
-            while self._due and self._due[0].t_utc_ns < end_ns:
-                records += self.rules.update_strides([self._due.pop(0).day])
-            records.append(metric)
+        self.judging.take(block, tilt, context, records, transfer_seconds, shaken, self.align.alignment)
+        self.posture = POSTURES[int(context.posture[-1])]
 
     def snapshot(self) -> dict[str, Any]:
-        stages = {name: getattr(self, attribute).snapshot() for name, attribute in _STAGES.items()}
+        stages = {name: attrgetter(attribute)(self).snapshot() for name, attribute in _STAGES.items()}
         return {**stages, "flags": [self._started, self.posture]}
 
     def restore(self, state: dict[str, Any]) -> None:
         for name, attribute in _STAGES.items():
-            getattr(self, attribute).restore(state[name])
+            attrgetter(attribute)(self).restore(state[name])
         self._started, self.posture = state["flags"]
 
 
