@@ -189,8 +189,9 @@ class Epoch:
 class RuleEpoch:
     """Ten seconds on the UTC grid, k = floor(t / 10 s): the integer input of the rules (`algorithms` page, flags).
 
-    Tilt and obliquity in millidegrees, relative to the wearer's neutral, None where no rule could use them; ``coverage_permille`` valid samples of those
-    expected; ``confidence_permille`` of the posture; ``settling`` while the filter finds itself again after a gap;
+    Tilt and obliquity in millidegrees, relative to the wearer's neutral, None where no rule could use them;
+    ``coverage_permille`` valid samples of those expected; ``confidence_permille`` of the posture; ``settling`` while the
+    filter finds itself again after a gap;
     ``shaken_permille`` share of seconds in which a vehicle seems to shake the sitting wearer (`shaking.py`).
     """
 
