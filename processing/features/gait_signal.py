@@ -3,13 +3,10 @@
 When a foot takes the weight the pelvis stops falling and stops advancing: upward and backward acceleration rise together. That
 rise, the smoothed time derivative of ``vertical - 0.75 anterior`` acceleration (a Gaussian derivative, sigma 0.08 s), peaks
 within 0.02 s of the contact, where the acceleration's own peak comes 0.09-0.14 s late and wanders with speed. The weight is
-not critical (0.5 to 1.5 serve as well). Horizontal axes are the pelvis axes levelled by "up", so a clip that leans does no harm.
+not critical (0.5 to 1.5 serve as well).
 
-Rows are averaged in cells of 40 ms on the UTC grid, so that lost packets, sampling rate and chunking do not matter: every
-result depends on the cells around it only. At some 50 rows a second a cell holds two of them, now and then one or three. A row tells
-of the time since the row before it, so the first one of a cell is shared with the cell before where both lie in one second: counted whole,
-rows of 52 or 57 Hz make the time from step to step 6 or 7 ms uncertain, shared 3 ms. A single sample tells of its own moment, so half
-a row is added to what is found. Missing cells up to ``BRIDGE_CELLS`` are drawn straight; a longer hole ends the signal.
+All this is told of cells of 40 ms (`gait_cells.py`), each result by the cells around it only. A single sample tells of its own moment, so
+half a row is added to what is found. Missing cells up to ``BRIDGE_CELLS`` are drawn straight; a longer hole ends the signal.
 """
 
 from __future__ import annotations
@@ -20,12 +17,10 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from processing.runs import first_rows, lengths, rises
-from processing.types import F64, GRAVITY_MPS2, I64, NS_PER_S, SecondBlock
+from processing.features.gait_cells import CELL_NS, CELL_S, cells_of, row_ns
+from processing.runs import rises
+from processing.types import F64, I64, SecondBlock
 
-CELL_NS: Final = 40_000_000
-CELL_S: Final = CELL_NS / 1e9
-_CELLS_A_SECOND: Final = NS_PER_S // CELL_NS
 BRIDGE_CELLS: Final = 25
 """A hole of up to a second holds at most two steps; beyond it the rhythm is lost anyway."""
 REACH_CELLS: Final = 8
@@ -33,7 +28,6 @@ REACH_CELLS: Final = 8
 MIN_RISE_MPS3: Final = 1.0
 """A sensor at rest stays below 0.3, an ordinary step reaches 10 to 35."""
 
-_ANTERIOR_WEIGHT: Final = 0.75
 _SIGMA_CELLS: Final = 2.0
 _TAPS: Final = 6
 _SWAY_FROM: Final = 2
@@ -68,13 +62,14 @@ class RiseStage:
         """Candidates that became certain, in order of time. Holes are found by time, not by ``gap_before``."""
         if not len(block.t_utc_ns):
             return []
-        self._half_row_ns = round(0.5 * _row_ns(block))
-        cell, braking, lateral = _cells(block)
-        before = cell[0] - 1 if not len(self._braking) else self._end - 1
-        hole = rises(cell, before) - 1
+        self._half_row_ns = round(0.5 * row_ns(block))
+        cell, braking, lateral = cells_of(block)
+        begin, end = int(cell[0]), int(cell[-1]) + 1
+        before = self._end if len(self._braking) else begin
+        if end - before == len(cell):
+            return self._extend(end, braking, lateral)
+        hole = rises(cell, before - 1) - 1
         at = np.flatnonzero(hole)
-        if not len(at):
-            return self._extend(int(cell[-1]) + 1, braking, lateral)
         found: list[Candidate] = []
         done = 0
         for i in at.tolist():
@@ -88,7 +83,7 @@ class RiseStage:
                 share = np.arange(1, missing + 1) / (missing + 1)
                 straight = [a[-1] + (b - a[-1]) * share for a, b in self._ends(braking[i], lateral[i])]
                 found += self._extend(int(cell[i]), straight[0], straight[1])
-        return found + self._extend(int(cell[-1]) + 1, braking[done:], lateral[done:])
+        return found + self._extend(end, braking[done:], lateral[done:])
 
     def finish(self) -> list[Candidate]:
         """The signal ends here: candidates of its last cells, judged as if it stayed level."""
@@ -135,45 +130,18 @@ class RiseStage:
         self._braking, self._lateral = np.array(state["braking"]), np.array(state["lateral"])
 
 
-def _row_ns(block: SecondBlock) -> float:
-    """The time that a row tells of, a cell at most."""
-    return min(float(CELL_NS), NS_PER_S / block.rate_hz)
-
-
-def _cells(block: SecondBlock) -> tuple[I64, F64, F64]:
-    """Absolute numbers of the block's cells (k,), braking (upward less weighted anterior) and rightward acceleration (k,)."""
-    cell = block.t_utc_ns // CELL_NS
-    at = first_rows(cell)
-    n = lengths(at, len(cell))
-    number = cell[at]
-    early = np.maximum(0.0, 1.0 - (block.t_utc_ns[at] - number * CELL_NS) / _row_ns(block))
-    lent = np.append(np.where((np.diff(number) == 1) & (number[1:] % _CELLS_A_SECOND != 0), early[1:], 0.0), 0.0)
-    early = np.minimum(early, n + lent - 0.5)  # something is left of every cell
-    weight = n - early + lent
-
-    def mean(x: F64) -> F64:
-        first = x[at]
-        out: F64 = (np.add.reduceat(x, at) - early * first + lent * np.append(first[1:], 0.0)) / weight
-        return out
-
-    forward, rightward = block.up_p[:, 0][at], block.up_p[:, 2][at]
-    vertical, anterior, right = (mean(x) for x in (block.acc_up_mps2, block.acc_p_mps2[:, 0], block.acc_p_mps2[:, 2]))
-    upward = vertical + GRAVITY_MPS2
-    # Levelled: what lies along up is taken out, and the rest scaled to the axis' horizontal part (not below 1/5: lying).
-    anterior = (anterior - upward * forward) / np.sqrt(np.maximum(1.0 - forward * forward, 0.04))
-    right = (right - upward * rightward) / np.sqrt(np.maximum(1.0 - rightward * rightward, 0.04))
-    return number, vertical - _ANTERIOR_WEIGHT * anterior, right
-
-
 def _derivative(x: F64, count: int) -> F64:
     """Gaussian derivative [1/s] at the moments -1 to ``count`` (count + 2,), moment 0 being row `REACH_CELLS` of ``x``.
 
     Written as a sum of shifted arrays: each result is then the same however many are computed at once.
     """
-    lo, total = REACH_CELLS - 1, np.zeros(count + 2)
+    lo, total, part = REACH_CELLS - 1, np.zeros(count + 2), np.empty(count + 2)
     for k, w in enumerate(_WEIGHTS, 1):
-        total += w * (x[lo + k : lo + k + count + 2] - x[lo - k : lo - k + count + 2])
-    return total / _WEIGHTS_S
+        np.subtract(x[lo + k : lo + k + count + 2], x[lo - k : lo - k + count + 2], out=part)
+        part *= w
+        total += part
+    total /= _WEIGHTS_S
+    return total
 
 
 def _candidates(first_ns: int, rise: F64, lateral: F64, peak: I64) -> list[Candidate]:
