@@ -1,8 +1,8 @@
 """Steps: when each foot took the weight and which one it was. Causal (`GaitStage`) and looking back (`RetroGait`).
 
-`gait_signal` finds candidates, `gait_path` tells which of them are steps; here the wearer's own rhythm and strength are kept,
-steps are decided about a second after they happened (a soft tread is learnt first: `gait_soft`), and the closing step is added: whoever stops walking brings the trailing
-foot alongside, a step so soft that its rise is a tenth of the others, but one that must come.
+`gait_signal` finds candidates, `gait_path` tells which of them are steps, by the rhythm and strength that `gait_rhythm` keeps (a soft tread
+is learnt first: `gait_soft`); here steps are decided, about a second after they happened, and the closing step is added: whoever stops
+walking brings the trailing foot alongside, a step so soft that its rise is a tenth of the others, but one that must come.
 
 Sides: while the left foot carries, the pelvis is pushed to the right, and back when the right foot takes over. Alternation
 makes single doubtful steps sure. ``side`` is a hint, and "unknown" where nothing tells.
@@ -11,10 +11,13 @@ makes single doubtful steps sure. ``side`` is a hint, and "unknown" where nothin
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import Any, Final
+from bisect import bisect_right
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
 
 from processing.features.gait_path import LEFT, RIGHT, Chain, PathParams, rhythm_cost
+from processing.features.gait_rhythm import MIN_STEPS, Rhythm
 from processing.features.gait_signal import Candidate, RiseStage
 from processing.features.gait_soft import SoftTread
 from processing.types import NS_PER_S, SecondBlock
@@ -24,15 +27,11 @@ HORIZON_S: Final = 0.6
 a step is known 0.96 s after it happened (then its second must be complete).
 """
 _HORIZON_NS: Final = round(HORIZON_S * NS_PER_S)
+_NEVER_NS: Final = 2**62
 SIDES: Final = ("left", "right", "unknown")
-MIN_STEPS: Final = 4
-"""Two strides: so many tell a rhythm, and fewer, looking back, are a shuffle."""
-MEMORY: Final = 15
-"""Steps over which rhythm and strength are taken: some eight seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """A foot took the weight at ``t_utc_ns``. ``confidence`` 0..1 is 0.5 where the pelvis was caught just fairly hard;
     ``side`` is one of `SIDES`.
     """
@@ -66,56 +65,24 @@ class ClosingParams:
 
 
 @dataclass(slots=True)
-class Rhythm:
-    """The wearer's own step time and rise: medians of the last steps."""
-
-    params: PathParams
-    interval_s: list[float] = field(default_factory=list)
-    rise_mps3: list[float] = field(default_factory=list)
-    last_ns: int | None = None
-
-    step_s: float = field(init=False)
-    usual_mps3: float = field(init=False)
-    _fair_mps3: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._sum_up()
-
-    def _sum_up(self) -> None:
-        """Step time and rise as far as they are known. A stranger's usual rise is what makes the stranger's fair rise fair."""
-        p, interval_s, rise_mps3 = self.params, self.interval_s, self.rise_mps3
-        self.step_s = median(interval_s) if len(interval_s) >= MIN_STEPS else p.step_s
-        self.usual_mps3 = median(rise_mps3) if len(rise_mps3) >= MIN_STEPS else p.stranger_rise_mps3 / p.share
-        self._fair_mps3 = max(p.floor_mps3, p.share * self.usual_mps3)
-
-    def learn(self, candidate: Candidate) -> None:
-        """Take a step that was decided."""
-        if self.last_ns is not None and candidate.t_utc_ns - self.last_ns < NS_PER_S:
-            self.interval_s = [*self.interval_s[1 - MEMORY :], (candidate.t_utc_ns - self.last_ns) / NS_PER_S]
-        self.rise_mps3 = [*self.rise_mps3[1 - MEMORY :], candidate.rise_mps3]
-        self.last_ns = candidate.t_utc_ns
-        self._sum_up()
-
-    def fair_mps3(self, t_utc_ns: int) -> float:
-        """What counts as a fair rise at this time. After a rest the next walk may be slower: at most a stranger's."""
-        p = self.params
-        rested = self.last_ns is None or t_utc_ns - self.last_ns > p.max_step_s * NS_PER_S
-        return min(self._fair_mps3, p.stranger_rise_mps3) if rested else self._fair_mps3
-
-
-@dataclass(slots=True)
 class Sieve:
     """Keeps a day at a desk cheap: soft candidates are looked at only shortly after a strong one."""
 
     params: PathParams
     strong_ns: int = -(2**62)
 
-    def passes(self, candidate: Candidate) -> bool:
-        p = self.params
-        if candidate.rise_mps3 >= p.stranger_rise_mps3:
-            self.strong_ns = candidate.t_utc_ns
-        recent = candidate.t_utc_ns - self.strong_ns <= p.max_step_s * NS_PER_S
-        return recent or candidate.rise_mps3 >= p.floor_mps3
+    def sifted(self, candidates: list[Candidate]) -> list[Candidate]:
+        """Those of ``candidates``, later than all before, that are worth a look."""
+        p, passed, strong_ns = self.params, [], self.strong_ns
+        strong, floor, recent_ns = p.stranger_rise_mps3, p.floor_mps3, round(p.max_step_s * NS_PER_S)
+        for c in candidates:
+            t, rise, _ = c
+            if rise >= strong:
+                strong_ns = t
+            if rise >= floor or t - strong_ns <= recent_ns:
+                passed.append(c)
+        self.strong_ns = strong_ns
+        return passed
 
 
 class GaitStage:
@@ -137,82 +104,90 @@ class GaitStage:
 
     def update(self, block: SecondBlock) -> list[Step]:
         """Steps that became certain with this block, in order of time."""
-        self._known += filter(self._sieve.passes, self._rises.update(block))
+        self._known += self._sieve.sifted(self._rises.update(block))
         return self._decide(self._rises.known_until_ns())
 
     def finish(self) -> list[Step]:
         """The steps still undecided at the end of a recording."""
-        self._known += filter(self._sieve.passes, self._rises.finish())
+        self._known += self._sieve.sifted(self._rises.finish())
         return self._decide(None)
 
     def _decide(self, known_until_ns: int | None) -> list[Step]:
         """Add candidates and decide them in the order of time at which each is due, which no chunking changes."""
         steps: list[Step] = []
-        chain, rhythm, known = self._chain, self._rhythm, self._known
-        taken = 0
-        while True:
-            at = self._undecided - chain.first
-            due = chain.nodes[at].candidate.t_utc_ns + _HORIZON_NS if at < len(chain.nodes) else None
-            if taken < len(known) and (due is None or known[taken].t_utc_ns <= due):
-                c = known[taken]
-                taken += 1
-                chain.add(c, step_s=rhythm.step_s, fair_mps3=rhythm.fair_mps3(c.t_utc_ns))
-                if soft := self._soft.take(c, rhythm.last_ns):
-                    rhythm = self._rhythm = Rhythm(self.params)
-                    for soft_step in soft:
-                        rhythm.learn(soft_step)
-            elif due is not None and (known_until_ns is None or known_until_ns > due):
-                step = self._judge(self._undecided)
-                if step is not None:
-                    steps.append(step)
-                self._undecided += 1
-                chain.drop_before(self._undecided)
-            else:
-                break
+        chain, nodes, rhythm, soft, known = self._chain, self._chain.nodes, self._rhythm, self._soft, self._known
+        certain_ns = (
+            _NEVER_NS if known_until_ns is None else known_until_ns - _HORIZON_NS
+        )  # nodes before it can be decided
+        at, taken = self._undecided - chain.first, 0
+        for c in known:
+            t = c.t_utc_ns
+            due_ns = t - _HORIZON_NS  # nodes before it are decided without this candidate
+            if at < len(nodes) and nodes[at][0] < due_ns:
+                if due_ns <= certain_ns:
+                    at = self._judge_before(due_ns, at, steps)
+                elif (at := self._judge_before(certain_ns, at, steps)) < len(nodes) and nodes[at][0] < due_ns:
+                    break
+            taken += 1
+            chain.add(c, rhythm.step_s, rhythm.fair_mps3(t))
+            if soft.listens(t, rhythm.last_ns) and (learnt := soft.take(c)):
+                rhythm = self._rhythm = Rhythm(self.params)
+                for soft_step in learnt:
+                    rhythm.learn(soft_step.t_utc_ns, soft_step.rise_mps3)
+        at = self._judge_before(certain_ns, at, steps)
         del known[:taken]
+        self._undecided = chain.first + at
+        chain.drop()
         return steps
 
-    def _judge(self, number: int) -> Step | None:
-        chain, p = self._chain, self.params
-        node = chain.nodes[number - chain.first]
-        c, last = node.candidate, self._last
-        pause_s = math.inf if last is None else (c.t_utc_ns - last.t_utc_ns) / NS_PER_S
-        side = chain.side_of(number)
-        if side is not None and pause_s >= p.min_step_s:
-            self._in_bout = self._in_bout + 1 if pause_s <= p.max_step_s else 1
-            return self._take(c, side, sure=node.side_margin() >= p.sure_margin)
-        if last is not None and self._in_bout >= MIN_STEPS and self._closes(number, last):
-            self._in_bout = 0  # one closing step a bout
-            return self._take(c, LEFT + RIGHT - self._last_side, sure=True)
-        return None
+    def _judge_before(self, t_utc_ns: int, at: int, steps: list[Step]) -> int:
+        """Decide nodes before this time from the one at ``at`` on; gives where the next one is."""
+        chain, nodes, rhythm = self._chain, self._chain.nodes, self._rhythm
+        while at < len(nodes) and nodes[at][0] < t_utc_ns:
+            number, c, last = chain.first + at, nodes[at][-1], self._last
+            t, rise_mps3, _ = c
+            pause_ns = _NEVER_NS if last is None else t - last.t_utc_ns
+            side = chain.side_of(number)
+            if side is not None and pause_ns >= chain.least_ns:
+                self._in_bout = self._in_bout + 1 if pause_ns <= chain.most_ns else 1
+                sure = chain.is_sure(number)
+            elif last is not None and self._in_bout >= MIN_STEPS and self._closes(number, last):
+                self._in_bout = 0  # one closing step a bout
+                side, sure = LEFT + RIGHT - self._last_side, True
+            else:
+                side = None
+            if side is not None:
+                steps.append(step_of(c, side, rhythm.fair_mps3(t), sure=sure))
+                rhythm.learn(t, rise_mps3)
+                self._last, self._last_side = c, side
+            at += 1
+            chain.release(number + 1)
+        return at
 
     def _closes(self, number: int, last: Candidate) -> bool:
+        """Whether the node is the closing step: none that goes on follows ``last`` so soon, and nothing else fits better."""
         step_s, usual = self._rhythm.step_s, self._rhythm.usual_mps3
-        first = self._chain.first
-        rivals: dict[int, Candidate] = {}
-        for i, n in enumerate(self._chain.nodes, first):
-            if n.candidate.t_utc_ns > last.t_utc_ns and self.closing.fits(last, n.candidate, step_s, usual):
-                rivals[i] = n.candidate
-        if number not in rivals or any(i in rivals for i, _ in self._chain.best()):
+        nodes, first, closing = self._chain.nodes, self._chain.first, self.closing
+        kept = self._chain.kept() - first
+        if not closing.fits(last, nodes[number - first][-1], step_s, usual):
             return False
-        return number == max(rivals, key=lambda i: self.closing.merit(last, rivals[i], step_s, self.params))
-
-    def _take(self, c: Candidate, side: int, *, sure: bool) -> Step:
-        fair = self._rhythm.fair_mps3(c.t_utc_ns)
-        self._rhythm.learn(c)
-        self._last, self._last_side = c, side
-        return step_of(c, side, fair, sure=sure)
+        after = bisect_right(nodes, last.t_utc_ns, kept, key=itemgetter(0))
+        rivals = {
+            i: c for i, (*_, c) in enumerate(nodes[after:], first + after) if closing.fits(last, c, step_s, usual)
+        }
+        if any(i in rivals for i, _ in self._chain.best(first + after)):
+            return False
+        return number == max(rivals, key=lambda i: closing.merit(last, rivals[i], step_s, self.params))
 
     def snapshot(self) -> dict[str, Any]:
         """Plain data and arrays, for `snapshot.dump`."""
         last = None if self._last is None else list(self._last)
-        r = self._rhythm
         return {
             "rises": self._rises.snapshot(),
             "strong_ns": self._sieve.strong_ns,
             "chain": self._chain.snapshot(),
             "soft": self._soft.snapshot(),
-            "rhythm": [list(r.interval_s), list(r.rise_mps3), r.last_ns],
+            "rhythm": self._rhythm.snapshot(),
             "known": [list(c) for c in self._known],
             "decided": [self._undecided, last, self._last_side, self._in_bout],
         }
@@ -223,8 +198,7 @@ class GaitStage:
         self._sieve.strong_ns = state["strong_ns"]
         self._chain.restore(state["chain"])
         self._soft.restore(state["soft"])
-        interval_s, rise_mps3, last_ns = state["rhythm"]
-        self._rhythm = Rhythm(self.params, list(interval_s), list(rise_mps3), last_ns)
+        self._rhythm = Rhythm(self.params, *state["rhythm"])
         self._known = [Candidate(*c) for c in state["known"]]
         self._undecided, last, self._last_side, self._in_bout = state["decided"]
         self._last = None if last is None else Candidate(*last)
@@ -232,10 +206,5 @@ class GaitStage:
 
 def step_of(candidate: Candidate, side: int, fair_mps3: float, *, sure: bool) -> Step:
     """A decided candidate as a step."""
-    confidence = candidate.rise_mps3 / (candidate.rise_mps3 + fair_mps3)
-    return Step(candidate.t_utc_ns, SIDES[side] if sure else "unknown", confidence)
-
-
-def median(values: list[float]) -> float:
-    """The upper one of two in the middle: a value that occurred."""
-    return sorted(values)[len(values) // 2]
+    t_utc_ns, rise_mps3, _ = candidate
+    return Step(t_utc_ns, SIDES[side] if sure else "unknown", rise_mps3 / (rise_mps3 + fair_mps3))

@@ -10,8 +10,9 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from typing import Final, NamedTuple
 
-from processing.features.gait import MEMORY, MIN_STEPS, ClosingParams, Sieve, Step, median, step_of
+from processing.features.gait import ClosingParams, Sieve, Step, step_of
 from processing.features.gait_path import LEFT, RIGHT, Chain, PathParams
+from processing.features.gait_rhythm import MEMORY, MIN_STEPS, median
 from processing.features.gait_signal import Candidate, RiseStage
 from processing.features.gait_soft import ALONE_S, SOFT_STEPS
 from processing.types import NS_PER_S, SecondBlock
@@ -48,11 +49,11 @@ class RetroGait:
 
     def add(self, block: SecondBlock) -> None:
         """Reduce a block to its candidates; the block itself is not kept."""
-        self._candidates += filter(self._sieve.passes, self._rises.update(block))
+        self._candidates += self._sieve.sifted(self._rises.update(block))
 
     def finish(self) -> list[Step]:
         """Steps of every added block, in order of time."""
-        self._candidates += filter(self._sieve.passes, self._rises.finish())
+        self._candidates += self._sieve.sifted(self._rises.finish())
         p, every = self.params, self._candidates
         steps = self._walked(every, _Walk(0, p.step_s, p.stranger_rise_mps3 / p.share), MIN_STEPS)
         rest = _away(every, [s.t_utc_ns for s in steps])
@@ -70,14 +71,14 @@ class RetroGait:
         p = self.params
         chain = Chain(p)
         for c, walk in zip(candidates, judged_by, strict=True):
-            chain.add(c, step_s=walk.step_s, fair_mps3=self._fair_mps3(walk))
+            chain.add(c, walk.step_s, self._fair_mps3(walk))
         bouts: list[list[_Found]] = []
         last_ns: int | None = None
         for index, side in reversed(chain.best()):
             t = candidates[index].t_utc_ns
             if last_ns is None or t - last_ns > p.max_step_s * NS_PER_S:
                 bouts.append([])
-            bouts[-1].append(_Found(index, side, chain.nodes[index].side_margin() >= p.sure_margin))
+            bouts[-1].append(_Found(index, side, chain.is_sure(index)))
             last_ns = t
         return [b for b in bouts if len(b) >= least]
 
