@@ -6,16 +6,16 @@ it happened, so the postures of the last seconds are kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence, Set
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from processing.features.gait import GaitStage, Step
-from processing.types import I64, NS_PER_S, POSTURE_CODE, SecondBlock
+from processing.types import I64, NS_PER_S, POSTURES, SecondBlock
 
-_NOT_ON_FEET: Final = frozenset(POSTURE_CODE[p] for p in ("lying", "sitting", "not_worn"))
+_ON_FEET: Final = np.array([p not in ("lying", "sitting", "not_worn") for p in POSTURES])
 _KEPT_S: Final = 10
 
 
@@ -48,10 +48,9 @@ class StepStage:
 
 def seconds_down(second: I64, posture: NDArray[np.int8]) -> set[int]:
     """The seconds in which the wearer was not on the feet."""
-    return {s for s, code in zip(second.tolist(), posture.tolist(), strict=True) if code in _NOT_ON_FEET}
+    return set(second[~_ON_FEET[posture]].tolist())
 
 
-def on_feet(steps: Sequence[Step], down: Iterable[int]) -> list[Step]:
+def on_feet(steps: Sequence[Step], down: Set[int]) -> list[Step]:
     """Steps outside the seconds ``down``."""
-    seconds = set(down)
-    return [s for s in steps if s.t_utc_ns // NS_PER_S not in seconds]
+    return [s for s in steps if s.t_utc_ns // NS_PER_S not in down]

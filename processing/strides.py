@@ -6,6 +6,7 @@ minute of it is full. A day is told a little after local midnight, when nothing 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -49,7 +50,8 @@ class StrideStage:
         self._day: str | None = None
         self._ends_ns = 0
         self._strides = 0
-        self._sides: list[dict[int, int]] = [{}, {}]  # ranges in tenths of a degree -> how many, left and right
+        # Ranges in tenths of a degree -> how many, left and right.
+        self._sides: list[Counter[int]] = [Counter(), Counter()]
 
     def update(self, block: SecondBlock, steps: list[Step]) -> list[DayDue]:
         """Days that ended before the end of ``block``."""
@@ -71,7 +73,7 @@ class StrideStage:
         local = datetime.fromtimestamp(t_utc_ns // NS_PER_S, UTC).astimezone(self._zone)
         midnight = datetime(local.year, local.month, local.day, tzinfo=self._zone) + timedelta(days=1)
         self._day, self._ends_ns = local.date().isoformat(), int(midnight.astimezone(UTC).timestamp()) * NS_PER_S
-        self._strides, self._sides = 0, [{}, {}]
+        self._strides, self._sides = 0, [Counter(), Counter()]
 
     def _close(self) -> list[DayDue]:
         assert self._day is not None
@@ -83,26 +85,28 @@ class StrideStage:
 
     def _read(self, now_ns: int) -> None:
         """Count the strides of every piece of walking that is over at ``now_ns`` and belongs to the current day."""
-        while self._steps:
-            first = self._steps[0].t_utc_ns
-            while self._joined < len(self._steps) and self._joins(self._joined, first):
-                self._joined += 1
-            n = self._joined
-            over = n < len(self._steps) or self._steps[n - 1].t_utc_ns + ENDED_NS < now_ns
+        times = [step.t_utc_ns for step in self._steps]
+        begin, end = 0, self._joined
+        walks: list[list[Step]] = []
+        while begin < len(times):
+            first, last = times[begin], times[end - 1]
+            while end < len(times) and times[end] - last <= JOIN_NS and times[end] - first <= PIECE_NS:
+                last = times[end]
+                end += 1
+            over = end < len(times) or last + ENDED_NS < now_ns
             if not over or first >= self._ends_ns:
-                return
-            self._count(self._steps[:n])
-            self._steps, self._joined = self._steps[n:], 1
+                break
+            if end - begin >= LEAST_STEPS:
+                walks.append(self._steps[begin:end])
+            begin, end = end, end + 1
+        self._steps, self._joined = self._steps[begin:], end - begin
+        if walks:
+            self._count(walks)
 
-    def _joins(self, n: int, first_ns: int) -> bool:
-        step, before = self._steps[n].t_utc_ns, self._steps[n - 1].t_utc_ns
-        return step - before <= JOIN_NS and step - first_ns <= PIECE_NS
-
-    def _count(self, steps: list[Step]) -> None:
-        if len(steps) < LEAST_STEPS:
-            return
+    def _count(self, walks: list[list[Step]]) -> None:
+        """Count the strides of pieces of walking, all at once: what numpy costs a call is more than what it costs a step."""
         # As much as their strides may need.
-        from_ns, to_ns = steps[0].t_utc_ns - NS_PER_S, steps[-1].t_utc_ns + NS_PER_S
+        from_ns, to_ns = walks[0][0].t_utc_ns - NS_PER_S, walks[-1][-1].t_utc_ns + NS_PER_S
         around: list[list[Any]] = []
         for angles in self._angles:
             if angles[0][-1] >= from_ns and angles[0][0] < to_ns:
@@ -110,12 +114,11 @@ class StrideStage:
                 around.append([x[lo:hi] for x in angles])
         if not around:
             return
-        t, tilt, obliquity, valid = (np.concatenate(x) for x in zip(*around, strict=True))
-        for stride in sided_obliquity_deg(steps, t, tilt, obliquity, valid, self._rate_hz):
-            self._strides += 1
-            for side, range_deg in zip(self._sides, stride, strict=True):
-                tenths = round(1000 * range_deg) // _BIN_MDEG
-                side[tenths] = side.get(tenths, 0) + 1
+        t, tilt, obliquity, valid = (x[0] if len(x) == 1 else np.concatenate(x) for x in zip(*around, strict=True))
+        ranges_deg = sided_obliquity_deg(walks, t, tilt, obliquity, valid, self._rate_hz)
+        self._strides += len(ranges_deg[0])
+        for side, range_deg in zip(self._sides, ranges_deg, strict=True):
+            side.update((np.rint(1000 * range_deg).astype(np.int64) // _BIN_MDEG).tolist())
 
     def _forget(self, now_ns: int) -> None:
         """Keep the angles that steps in hand, or steps still to come, may need."""
@@ -135,7 +138,7 @@ class StrideStage:
         self._steps, self._joined = [Step(*s) for s in state["steps"]], 1
         self._angles = [list(a) for a in state["angles"]]
         self._day, self._ends_ns, self._strides = state["day"]
-        self._sides = [dict(side) for side in state["sides"]]
+        self._sides = [Counter(dict(side)) for side in state["sides"]]
 
 
 def _median(counts: dict[int, int]) -> int:

@@ -36,7 +36,9 @@ LEAST_STEPS: Final = 4
 _MIN_COVERAGE: Final = 0.8
 _MIN_SIDED: Final = 3
 """Strides with both sides known from which an asymmetry is given at all."""
-_IN_TURN: Final = (("left", "right"), ("right", "left"))
+_LEFT, _RIGHT, _UNKNOWN = 0, 1, 3
+_SIDE: Final = {"left": _LEFT, "right": _RIGHT, "unknown": _UNKNOWN}
+"""In a sum of two sides only left and right give 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,20 +98,30 @@ def walking_bouts(
 
 
 def sided_obliquity_deg(
-    steps: Sequence[Step], t_utc_ns: I64, anterior_tilt_deg: F64, obliquity_deg: F64, valid: Bool, rate_hz: float
-) -> list[tuple[float, float]]:
-    """Ranges of obliquity while the left and while the right leg bears the weight, of those strides of all `walking_bouts` whose sides are
-    known; for those who ask for nothing else.
+    walks: Sequence[Sequence[Step]],
+    t_utc_ns: I64,
+    anterior_tilt_deg: F64,
+    obliquity_deg: F64,
+    valid: Bool,
+    rate_hz: float,
+) -> tuple[F64, F64]:
+    """Ranges of obliquity (k,) while the left and while the right leg bears the weight, of those strides of ``walks`` whose sides are
+    known; for those who ask for nothing else of many walks at once. A walk is a bout of `walking_bouts`, or a part of one.
     """
-    samples = _samples(t_utc_ns, anterior_tilt_deg, obliquity_deg, valid, rate_hz)
-    found: list[tuple[float, float]] = []
-    for bout in _parted(steps):
-        spans = _spans(bout, samples)
-        low, high = spans.extremes(samples.angles[1])
-        for i in filter(spans.sided, range(0, len(bout) - 2, 2)):
-            one, other = high[i] - low[i], high[i + 1] - low[i + 1]
-            found.append((one, other) if bout[i].side == "left" else (other, one))
-    return found
+    use = valid & np.isfinite(anterior_tilt_deg)
+    if not use.all():
+        t_utc_ns, obliquity_deg = t_utc_ns[use], obliquity_deg[use]
+    steps = [step for walk in walks for step in walk]
+    spans = _spans(steps, t_utc_ns, rate_hz)
+    begins, end = np.zeros(len(steps) - 2, dtype=np.bool_), 0
+    for walk in walks:
+        begins[end : end + len(walk) - 2 : 2] = True
+        end += len(walk)
+    at = np.flatnonzero(begins & spans.sided())
+    low, high = spans.extremes(obliquity_deg)
+    ranges = high - low
+    one, other, left_first = ranges[at], ranges[at + 1], spans.sides[at] == _LEFT
+    return np.where(left_first, one, other), np.where(left_first, other, one)
 
 
 def _parted(steps: Sequence[Step]) -> list[Sequence[Step]]:
@@ -128,23 +140,24 @@ class _Samples:
 
 @dataclass(frozen=True, slots=True)
 class _Spans:
-    """What lies between the steps of a bout: their times and the first sample from each on (k,), and from which of them on enough
-    samples are valid until the next step (``half``) and until the one after it (``whole``).
+    """What lies between k steps: their times, sides and the first sample from each on (k,), and from which of them on enough samples
+    are valid until the next step (``half``, k - 1) and until the one after it (``whole``, k - 2).
     """
 
-    steps: Sequence[Step]
     times: I64
+    sides: I64
     at: I64
-    half: list[bool]
-    whole: list[bool]
+    half: Bool
+    whole: Bool
 
-    def sided(self, i: int) -> bool:
-        """Whether it is known which leg bore the weight in either half of the stride from step i."""
-        first, then, last = (step.side for step in self.steps[i : i + 3])
-        in_turn = (first, then) in _IN_TURN and last in (first, "unknown")
-        return in_turn and self.whole[i] and self.half[i] and self.half[i + 1]
+    def sided(self) -> Bool:
+        """Whether it is known which leg bore the weight in either half of the stride from each step (k - 2,)."""
+        first, then, last = self.sides[:-2], self.sides[1:-1], self.sides[2:]
+        in_turn = (first + then == _LEFT + _RIGHT) & ((last == first) | (last == _UNKNOWN))
+        found: Bool = in_turn & self.whole & self.half[:-1] & self.half[1:]
+        return found
 
-    def extremes(self, values: F64) -> tuple[list[float], list[float]]:
+    def extremes(self, values: F64) -> tuple[F64, F64]:
         """Least and greatest of ``values`` from each step to the next; of none the infinities that any value replaces."""
         at = self.at
         held = np.flatnonzero(at[1:] - at[:-1])
@@ -152,20 +165,20 @@ class _Spans:
         if len(held):
             least[held] = np.minimum.reduceat(values[: at[-1]], at[held])
             greatest[held] = np.maximum.reduceat(values[: at[-1]], at[held])
-        return least.tolist(), greatest.tolist()
+        return least, greatest
 
 
-def _spans(steps: Sequence[Step], samples: _Samples) -> _Spans:
-    times = np.array([s.t_utc_ns for s in steps])
-    at = np.searchsorted(samples.t_utc_ns, times)
+def _spans(steps: Sequence[Step], t_utc_ns: I64, rate_hz: float) -> _Spans:
+    of_steps, sides, _ = zip(*steps, strict=True)
+    times = np.array(of_steps)
+    at = t_utc_ns.searchsorted(times)
 
-    def covered(k: int) -> list[bool]:
+    def covered(k: int) -> Bool:
         seconds = (times[k:] - times[:-k]) / NS_PER_S
-        enough = np.maximum(2.0, _MIN_COVERAGE * seconds * samples.rate_hz)
-        found: list[bool] = (at[k:] - at[:-k] >= enough).tolist()
+        found: Bool = at[k:] - at[:-k] >= np.maximum(2.0, _MIN_COVERAGE * seconds * rate_hz)
         return found
 
-    return _Spans(steps, times, at, covered(1), covered(2))
+    return _Spans(times, np.array([_SIDE[side] for side in sides]), at, covered(1), covered(2))
 
 
 def _samples(t_utc_ns: I64, anterior_tilt_deg: F64, obliquity_deg: F64, valid: Bool, rate_hz: float) -> _Samples:
@@ -201,9 +214,9 @@ def _bout(steps: Sequence[Step], samples: _Samples) -> WalkingBout:
 
 
 def _strides(steps: Sequence[Step], samples: _Samples) -> list[Stride]:
-    spans = _spans(steps, samples)
-    tilt, obliquity = (spans.extremes(angle) for angle in samples.angles)
-    times = spans.times.tolist()
+    spans = _spans(steps, samples.t_utc_ns, samples.rate_hz)
+    tilt, obliquity = ([x.tolist() for x in spans.extremes(angle)] for angle in samples.angles)
+    times, sided = spans.times.tolist(), spans.sided()
 
     def ranges(i: int, j: int) -> SideRange:
         of_tilt, of_obliquity = (max(high[i:j]) - min(low[i:j]) for low, high in (tilt, obliquity))
@@ -214,7 +227,7 @@ def _strides(steps: Sequence[Step], samples: _Samples) -> list[Stride]:
         if not spans.whole[i]:
             continue
         left = right = None
-        if spans.sided(i):
+        if sided[i]:
             halves = ranges(i, i + 1), ranges(i + 1, i + 2)
             left, right = halves if steps[i].side == "left" else halves[::-1]
         whole = ranges(i, i + 2)
