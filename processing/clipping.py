@@ -19,6 +19,7 @@ LEAST_ACC_MPS2: Final = 0.97 * 2.0 * GRAVITY_MPS2
 """The smallest range of an accelerometer is 2 g; less a few percent of scale and offset."""
 LEAST_GYR_RPS: Final = 0.97 * np.radians(125.0)
 _RUN: Final = 3
+_NONE: Final = np.empty(0, dtype=np.int64)
 
 
 @dataclass(slots=True)
@@ -33,41 +34,51 @@ class ClipStage:
         """Doubtful samples (n,), or None where there are none."""
         if not len(t_utc_ns):
             return None
-        hit = self._run(acc_mps2, gyr_rps)
+        hits = self._run(acc_mps2, gyr_rps)
         keep = _RUN - 1
         tail = [acc_mps2[-keep:], gyr_rps[-keep:]]
         if self._last and len(t_utc_ns) < keep:
             tail = [np.concatenate([b, a])[-keep:] for b, a in zip(self._last, tail, strict=True)]
         self._last = [a.copy() for a in tail]
-        if hit is None and t_utc_ns[0] >= self._until_ns:
+        if not len(hits) and t_utc_ns[0] >= self._until_ns:
             return None
         doubt = t_utc_ns < self._until_ns
-        for i in () if hit is None else np.flatnonzero(hit).tolist():
-            self._until_ns = int(t_utc_ns[i]) + round(self.doubt_s * NS_PER_S)
-            doubt[i:] |= t_utc_ns[i:] < self._until_ns
+        if len(hits):
+            until_ns = t_utc_ns[hits] + round(self.doubt_s * NS_PER_S)
+            for at, end in zip(hits.tolist(), t_utc_ns.searchsorted(until_ns).tolist(), strict=True):
+                doubt[at:end] = True
+            self._until_ns = int(until_ns[-1])
         return doubt
 
-    def _run(self, acc: F64, gyr: F64) -> Bool | None:
-        """Samples that end a run of equal extreme readings on any axis."""
-        out: Bool | None = None
+    def _run(self, acc: F64, gyr: F64) -> I64:
+        """Samples that end a run of equal extreme readings on any axis, in order."""
+        found = []
         for which, (x, least) in enumerate(((acc, LEAST_ACC_MPS2), (gyr, LEAST_GYR_RPS))):
             if x.max() < least and x.min() > -least:
                 continue
-            before = self._last[which] if self._last else np.empty((0, 3))
-            for k in range(3):
-                axis = np.concatenate([before[:, k], x[:, k]])
-                at = np.flatnonzero(np.abs(axis) >= least)  # few rows: only they can end a run
-                at = at[at >= _RUN - 1]
-                for back in range(1, _RUN):
-                    at = at[axis[at] == axis[at - back]]
-                at = at[at >= len(before)] - len(before)
-                if len(at):
-                    out = np.zeros(len(x), dtype=bool) if out is None else out
-                    out[at] = True
-        return out
+            found.append(_ends_of_runs(x, least))
+            if self._last:
+                before = self._last[which]
+                early = _ends_of_runs(np.concatenate([before, x[: _RUN - 1]]), least) - len(before)
+                found.append(early[early >= 0])
+        return np.unique(np.concatenate(found)) if found else _NONE
 
     def snapshot(self) -> dict[str, Any]:
         return {"last": list(self._last), "until_ns": self._until_ns}
 
     def restore(self, state: dict[str, Any]) -> None:
         self._last, self._until_ns = list(state["last"]), state["until_ns"]
+
+
+def _ends_of_runs(x: F64, least: float) -> I64:
+    """Rows of (n, 3) that end a run within it, of equal readings of ``least`` at least, on any axis."""
+    by_row = x.flags.c_contiguous
+    flat, step = (x.reshape(-1), 3) if by_row else (x.T.reshape(-1), 1)  # of either layout without a copy
+    at = np.flatnonzero((flat >= least) | (flat <= -least))  # few: only they can end a run
+    row = at // 3 if by_row else at % len(x)
+    kept = row >= _RUN - 1
+    at, row = at[kept], row[kept]
+    for back in range(1, _RUN):
+        kept = flat[at] == flat[at - back * step]
+        at, row = at[kept], row[kept]
+    return row

@@ -8,6 +8,7 @@ Samples that are not finite are dropped here and thereby become a gap.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -116,8 +117,11 @@ class GapStage:
         step = np.empty_like(t)
         np.subtract(t[1:], t[:-1], out=step[1:])
         step[0] = 0 if self._last_ns is None else t[0] - self._last_ns
-        holes = np.flatnonzero(step > 1.5 * period_ns)
-        filled = self._fill(t, acc, gyr, step, holes, period_ns) if len(holes) else Filled(t, acc, gyr, None, [], [])
+        longest_ns = math.floor(1.5 * period_ns)  # whole: comparing integers with it takes no conversion
+        if step.max() > longest_ns:
+            filled = self._fill(t, acc, gyr, step, np.flatnonzero(step > longest_ns), period_ns)
+        else:
+            filled = Filled(t, acc, gyr, None, [], [])
         self._last_ns = int(t[-1])
         self._last = [*acc[-1].tolist(), *gyr[-1].tolist()]
         return filled

@@ -14,12 +14,14 @@ after a hole, never from the start of a chunk, so chunks do not matter.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from processing.gaps import NOTHING, Filled, Within, cut, join
+from processing.runs import lengths
 from processing.types import F64, I64, Bool
 
 T = TypeVar("T", bound=np.generic)
@@ -50,6 +52,18 @@ class _Groups(NamedTuple):
         """Which groups have a j-th sample, None: all."""
         return None if self.counts is None else np.asarray(self.counts > j)
 
+    def marked(self, marks: Bool, j: int) -> Bool:
+        """Whether the j-th sample of each group is there and marked."""
+        has, found = self.has(j), self.member(marks, j)
+        return found if has is None else found & has
+
+    def count(self, marks: Bool) -> I64:
+        """How many samples of each group are marked: of groups so small, faster than `np.add.reduceat`."""
+        total = np.zeros(len(self.first), dtype=np.int64)
+        for j in range(self.size):
+            total += self.marked(marks, j)
+        return total
+
 
 @dataclass(slots=True)
 class GroupStage:
@@ -75,25 +89,24 @@ class GroupStage:
         n = len(held.t_utc_ns)
         if not n:
             return held
-        edges = sorted({0, *held.breaks, n})
-        parts = [np.arange(a, b, self.size) for a, b in zip(edges[:-1], edges[1:], strict=True)]
-        first = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        count = np.diff(first, append=n)
-        groups = _Groups(self.size, first, None if (count == self.size).all() else count)
+        groups = self._groups(sorted({0, *held.breaks, n}))
         acc, gyr = self._reduced(held, groups)
-        real = None if held.real is None else np.logical_or.reduceat(held.real, first)
-        received = count if held.real is None else np.add.reduceat(held.real.astype(np.int64), first)
-        return Filled(
-            held.t_utc_ns[first + count - 1],
-            acc,
-            gyr,
-            None if real is None or real.all() else real,
-            np.searchsorted(first, held.breaks).tolist(),
-            held.gaps,
-            None if held.clipped is None else np.logical_or.reduceat(held.clipped, first),
-            None if (received == self.size).all() else received / self.size,
-            self._members(held, groups) if self.within else None,
-        )
+        received = groups.counts if held.real is None else groups.count(held.real)
+        t, real, share, breaks = groups.member(held.t_utc_ns, self.size - 1), None, None, held.breaks
+        if received is not None and (received != self.size).any():
+            real, share = None if received.all() else received > 0, received / self.size
+        if breaks:
+            breaks = np.searchsorted(groups.first, breaks).tolist()
+        clipped = None if held.clipped is None else groups.count(held.clipped) > 0
+        within = self._members(held, groups) if self.within else None
+        return Filled(np.ascontiguousarray(t), acc, gyr, real, breaks, held.gaps, clipped, share, within)
+
+    def _groups(self, edges: list[int]) -> _Groups:
+        """Groups between ``edges``, which none goes across."""
+        if not any(edge % self.size for edge in edges):
+            return _Groups(self.size, np.arange(0, edges[-1], self.size), None)
+        first = np.concatenate([np.arange(a, b, self.size) for a, b in pairwise(edges)])
+        return _Groups(self.size, first, lengths(first, edges[-1]))
 
     def _reduced(self, held: Filled, groups: _Groups) -> tuple[F64, F64]:
         """Specific force and rate (m, 3), taken together from the last sample of each group back to its first."""
@@ -105,7 +118,8 @@ class GroupStage:
             twist = _cross(w, turn, 0.5 * self.sample_s)
             turn[:3] += w[:3]
             turn[:3] += twist
-            turn[3:] = turn[:2]
+            if j:
+                turn[3:] = turn[:2]
         turn[:3] /= self.size
         force[:3] /= self.size if groups.counts is None else groups.counts
         return force[:3].T, turn[:3].T
@@ -129,8 +143,7 @@ class GroupStage:
             times.append(groups.member(held.t_utc_ns, j))
             rate = groups.member(held.gyr_rps, j)
             rates.append(rate if has is None else rate * has[:, None])
-            got = np.ones(len(groups.first), dtype=bool) if held.real is None else groups.member(held.real, j)
-            real.append(got if has is None else got & has)
+            real.append(groups.marked(np.ones(len(held.t_utc_ns), dtype=bool) if held.real is None else held.real, j))
         return Within(np.stack(times, axis=1), np.stack(rates, axis=1), np.stack(real, axis=1))
 
 
