@@ -131,7 +131,7 @@ def standing_in(chunks: Iterable[TimedBatch], rate_hz: float, alignment: Alignme
     at: list[I64] = [np.empty(0, np.int64)]
     for filled in intake.through(chunks):
         for part in orientation.update(filled):
-            block = seconds.update(aligner.update(part.filled, part.q_es)[0])
+            block = seconds.update(aligner.update(part.filled, part.q_es, seconds.held)[0])
             if block is not None:
                 context.add(block)
                 at.append(block.second)

@@ -181,7 +181,7 @@ class Core:
         """
         stages: tuple[Any, ...] = (self.align, self.seconds, self.context)
         before = [stage.snapshot() for stage in stages]
-        aligned, q = self.align.update(piece.filled, piece.q_es)
+        aligned, q = self.align.update(piece.filled, piece.q_es, self.seconds.held)
         block = self.seconds.update(aligned, last=last)
         if block is not None:
             begun = self.context.begin(block)
@@ -216,13 +216,15 @@ class Core:
     def take_oriented(self, part: Oriented, *, last: bool = False) -> tuple[SecondBlock | None, Samples]:
         """Align oriented samples and group them into seconds; ``last`` closes the one in hand."""
         self._announce(part)
-        aligned, q = self.align.update(part.filled, part.q_es)
+        aligned, q = self.align.update(part.filled, part.q_es, self.seconds.held)
         block = self.seconds.update(aligned, last=last)
         return block, self._samples(part.filled, aligned, q)
 
     def _samples(self, filled: Filled, aligned: AlignedBatch, q_es: F64) -> Samples:
         if filled.within is None:
-            return Samples(aligned.t_utc_ns, q_es, aligned.anterior_tilt_deg, aligned.obliquity_deg, aligned.valid)
+            facts = aligned.t_utc_ns, aligned.anterior_tilt_deg, aligned.obliquity_deg, aligned.valid
+            t, tilt, obliquity, valid = (x[aligned.room :] for x in facts)
+            return Samples(t, q_es, tilt, obliquity, valid)
         rows = self.align.rows_at(int(filled.t_utc_ns[0])) if len(filled.t_utc_ns) else self.align.alignment.r_ps
         return every_sample(filled, filled.within, aligned, q_es, rows, self.setup.rate_hz)
 

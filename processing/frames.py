@@ -49,22 +49,28 @@ def by_rows(v: F64) -> F64:
 def up_in_sensor(q_es: F64) -> F64:
     """Direction of up in sensor axes, (n, 3) unit vectors, from unit quaternions earth ← sensor (n, 4)."""
     w, x, y, z = columns(q_es)
-    up = np.empty((3, len(q_es)))
-    np.multiply(2.0, x * z - w * y, out=up[0])
-    np.multiply(2.0, y * z + w * x, out=up[1])
-    np.add(w * w - x * x - y * y, z * z, out=up[2])
+    up, part = np.empty((3, len(q_es))), np.empty(len(q_es))
+    for row, a, b, c, d, combined in ((up[0], x, z, w, y, np.subtract), (up[1], y, z, w, x, np.add)):
+        np.multiply(a, b, out=row)
+        combined(row, np.multiply(c, d, out=part), out=row)
+        row *= 2.0
+    row = np.multiply(w, w, out=up[2])
+    row -= np.multiply(x, x, out=part)
+    row -= np.multiply(y, y, out=part)
+    row += np.multiply(z, z, out=part)
     return up.T
 
 
-def rotate(rows: Rows, v: F64) -> F64:
-    """Rotate vectors (n, 3) by a 3 x 3 matrix given by rows."""
+def rotate(rows: Rows, v: F64, out: F64 | None = None) -> F64:
+    """Rotate vectors (n, 3) by a 3 x 3 matrix given by rows. ``out`` (n, 3), not ``v`` itself, is where they go if it is given."""
     x, y, z = columns(v)
-    out, part = np.empty((3, len(v))), np.empty(len(v))
-    for row, (a, b, c) in zip(out, rows, strict=True):
+    turned = np.empty((3, len(v))) if out is None else out.T
+    part = np.empty(len(v))
+    for row, (a, b, c) in zip(turned, rows, strict=True):
         np.multiply(a, x, out=row)
-        np.add(row, np.multiply(b, y, out=part), out=row)
-        np.add(row, np.multiply(c, z, out=part), out=row)
-    return out.T
+        row += np.multiply(b, y, out=part)
+        row += np.multiply(c, z, out=part)
+    return turned.T
 
 
 def transposed(m: Rows) -> Rows:
@@ -73,20 +79,28 @@ def transposed(m: Rows) -> Rows:
     return (a[0], b[0], c[0]), (a[1], b[1], c[1]), (a[2], b[2], c[2])
 
 
-def component(a: F64, b: F64) -> F64:
-    """Row-wise scalar product of (n, 3) and (n, 3): the component of ``a`` along unit vectors ``b``."""
-    product: F64 = a[:, 0] * b[:, 0] + a[:, 1] * b[:, 1] + a[:, 2] * b[:, 2]
+def component(a: F64, b: F64, out: F64 | None = None) -> F64:
+    """Row-wise scalar product of (n, 3) and (n, 3): the component of ``a`` along unit vectors ``b``; in ``out`` (n,) if given."""
+    product: F64 = np.multiply(a[:, 0], b[:, 0], out=out)
+    part = a[:, 1] * b[:, 1]
+    product += part
+    product += np.multiply(a[:, 2], b[:, 2], out=part)
     return product
 
 
-def tilt_and_obliquity_deg(up_p: F64) -> tuple[F64, F64]:
-    """Anterior tilt and obliquity [deg], each (n,), from up in pelvis axes (n, 3).
+def tilt_and_obliquity_deg(up_p: F64, out: F64 | None = None) -> tuple[F64, F64]:
+    """Anterior tilt and obliquity [deg], each (n,), from up in pelvis axes (n, 3); in ``out`` (2, n) if given.
 
     Tilt is NaN where obliquity exceeds `MAX_OBLIQUITY_DEG` (lying on the side).
     """
     x, y, z = up_p[:, 0], up_p[:, 1], up_p[:, 2]
-    tilt = np.arctan2(-x, y) * DEG
-    obliquity = np.arctan2(z, np.sqrt(x * x + y * y)) * DEG
+    tilt, obliquity = np.empty((2, len(up_p))) if out is None else out
+    np.arctan2(np.negative(x, out=tilt), y, out=tilt)
+    tilt *= DEG
+    np.multiply(x, x, out=obliquity)
+    obliquity += y * y
+    np.arctan2(z, np.sqrt(obliquity, out=obliquity), out=obliquity)
+    obliquity *= DEG
     tilt[np.abs(obliquity) > MAX_OBLIQUITY_DEG] = np.nan
     return tilt, obliquity
 

@@ -63,7 +63,7 @@ def find_mounts(
                     aligner.alignment = new
                     if new.has_neutral and new.method == "static":
                         context.neutral_taken()
-                take(seconds.update(aligner.update(piece.filled, piece.q_es)[0]))
+                take(seconds.update(aligner.update(piece.filled, piece.q_es, seconds.held)[0]))
     take(seconds.update(None, last=True))
     return backdated(notes, alignment, [from_ns for from_ns, _ in chosen])
 

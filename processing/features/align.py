@@ -7,9 +7,10 @@ An alignment with a neutral pose holds what the uncorrected sensor read in it. O
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from processing.alignment.static import Alignment
 from processing.features.seconds import AlignedBatch
@@ -17,6 +18,8 @@ from processing.frames import Rows, component, rotate, tilt_and_obliquity_deg, u
 from processing.gaps import Filled
 from processing.orientation.calibration import Calibrator, Correction
 from processing.types import F64, GRAVITY_MPS2, I64, NS_PER_S
+
+T = TypeVar("T", bound=np.generic)
 
 
 @dataclass(slots=True)
@@ -34,8 +37,8 @@ class AlignStage:
     _settled_from_ns: int = 0
     _started: bool = False
 
-    def update(self, filled: Filled, q_es: F64) -> tuple[AlignedBatch, F64]:
-        """Received rows only (bridged ones have served the filter), and their quaternions (n, 4)."""
+    def update(self, filled: Filled, q_es: F64, room: int = 0) -> tuple[AlignedBatch, F64]:
+        """Received rows only (bridged ones have served the filter), behind ``room`` free ones, and their quaternions (n, 4)."""
         t, acc, gyr = filled.t_utc_ns, filled.acc_mps2, filled.gyr_rps
         hold_ns = round(self.settle_s * NS_PER_S)
         valid = np.ones(len(t), dtype=bool)
@@ -57,13 +60,17 @@ class AlignStage:
         rows = self.alignment.r_ps
         if len(t) and self.calibrator is not None:
             rows, acc = self.rows_at(int(t[0])), self.calibrator.at(int(t[0])).apply(acc)
+        vectors, angles = np.empty((10, room + len(t))), np.empty((2, room + len(t)))
+        acc_p, gyr_p, up_p, acc_up = vectors[:3].T, vectors[3:6].T, vectors[6:9].T, vectors[9]
         up_s = up_in_sensor(q_es)
-        up_p = rotate(rows, up_s)
-        tilt, obliquity = tilt_and_obliquity_deg(up_p)
+        tilt, _ = tilt_and_obliquity_deg(rotate(rows, up_s, out=up_p[room:]), out=angles[:, room:])
         valid &= ~np.isnan(tilt)
-        acc_up = component(acc, up_s) - GRAVITY_MPS2
-        acc_p, gyr_p = rotate(rows, acc), rotate(rows, gyr)
-        return AlignedBatch(t, acc_p, gyr_p, up_p, acc_up, tilt, obliquity, valid, gap_at, clipped, share), q_es
+        up_only = component(acc, up_s, out=acc_up[room:])
+        up_only -= GRAVITY_MPS2
+        rotate(rows, acc, out=acc_p[room:])
+        rotate(rows, gyr, out=gyr_p[room:])
+        t, valid, gap_at, clipped, share = (_behind(room, x) for x in (t, valid, gap_at, clipped, share))
+        return AlignedBatch(t, acc_p, gyr_p, up_p, acc_up, *angles, valid, gap_at, clipped, share, room), q_es
 
     def rows_at(self, t_utc_ns: int) -> Rows:
         """Sensor to pelvis for samples corrected as holds at a time: the neutral pose stays zero."""
@@ -104,6 +111,15 @@ class AlignStage:
 
     def restore(self, state: dict[str, Any]) -> None:
         self._settled_from_ns, self._started = state["settled_from_ns"], state["started"]
+
+
+def _behind(room: int, values: NDArray[T]) -> NDArray[T]:
+    """``values`` (n,) behind ``room`` free places."""
+    if not room:
+        return values
+    out = np.empty(room + len(values), values.dtype)
+    out[room:] = values
+    return out
 
 
 def _kept_zero(r_ps: Rows, correction: Correction) -> Rows:

@@ -32,7 +32,7 @@ def every_sample(
     received = within.real.reshape(-1)
     q, t = q.reshape(-1, 4)[received], within.t_utc_ns.reshape(-1)[received]
     tilt, obliquity = tilt_and_obliquity_deg(rotate(rows, up_in_sensor(q)))
-    valid = np.repeat(aligned.valid, size)[received] & ~np.isnan(tilt)
+    valid = np.repeat(aligned.valid[aligned.room :], size)[received] & ~np.isnan(tilt)
     return Samples(t, q, tilt, obliquity, valid)
 
 

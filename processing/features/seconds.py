@@ -19,6 +19,8 @@ from processing.types import F64, I64, NS_PER_S, Bool, SecondBlock
 class AlignedBatch:
     """Per-sample quantities in pelvis axes; see `SecondBlock` for the meaning. ``gap_at`` marks the first sample after
     an interruption, ``clipped`` those under the sway of a reading at the end of its range; ``share`` is how much of each was received.
+
+    The first ``room`` rows of each are free, for what `SecondStage` holds: nothing has to be copied behind it then.
     """
 
     t_utc_ns: I64
@@ -32,6 +34,7 @@ class AlignedBatch:
     gap_at: Bool
     clipped: Bool
     share: F64
+    room: int = 0
 
     def arrays(self) -> list[Any]:
         return [getattr(self, name) for name in _NAMES]
@@ -59,12 +62,21 @@ class SecondStage:
     rate_hz: float
     _rest: list[Any] = field(default_factory=list)
 
+    @property
+    def held(self) -> int:
+        """Rows of the second in hand."""
+        return len(self._rest[0]) if self._rest else 0
+
     def update(self, batch: AlignedBatch | None, *, last: bool = False) -> SecondBlock | None:
         """Complete seconds so far, or None. ``last`` closes the second in hand."""
         arrays = self._rest
-        if batch is not None and len(batch.t_utc_ns):
-            new = batch.arrays()
-            arrays = [np.concatenate(pair) for pair in zip(arrays, new, strict=True)] if arrays else new
+        if batch is not None and len(batch.t_utc_ns) > batch.room:
+            if batch.room != self.held:
+                raise ValueError(f"room for {batch.room} rows where {self.held} are held")
+            arrays = batch.arrays()
+            if batch.room:
+                for whole, held in zip(arrays, self._rest, strict=True):
+                    whole[: batch.room] = held
         if not arrays:
             return None
         second = arrays[0] // NS_PER_S

@@ -103,10 +103,10 @@ def run(batch: TimedBatch, rate_hz: float, alignment: Alignment, chunk_s: int = 
             filled, q = part.filled, part.q_es
             while (at := pending.cut_at(filled.t_utc_ns)) is not None:
                 if at:
-                    take(seconds.update(aligner.update(cut(filled, 0, at), q[:at])[0]))
+                    take(seconds.update(aligner.update(cut(filled, 0, at), q[:at], seconds.held)[0]))
                 aligner.alignment = pending.take()
                 filled, q = cut(filled, at, len(filled.t_utc_ns)), q[at:]
             if len(q):
-                take(seconds.update(aligner.update(filled, q)[0]))
+                take(seconds.update(aligner.update(filled, q, seconds.held)[0]))
     take(seconds.update(None, last=True))
     return out
