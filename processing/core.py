@@ -222,9 +222,7 @@ class Core:
 
     def _samples(self, filled: Filled, aligned: AlignedBatch, q_es: F64) -> Samples:
         if filled.within is None:
-            facts = aligned.t_utc_ns, aligned.anterior_tilt_deg, aligned.obliquity_deg, aligned.valid
-            t, tilt, obliquity, valid = (x[aligned.room :] for x in facts)
-            return Samples(t, q_es, tilt, obliquity, valid)
+            return aligned.samples(q_es)
         rows = self.align.rows_at(int(filled.t_utc_ns[0])) if len(filled.t_utc_ns) else self.align.alignment.r_ps
         return every_sample(filled, filled.within, aligned, q_es, rows, self.setup.rate_hz)
 

@@ -50,14 +50,17 @@ def up_in_sensor(q_es: F64) -> F64:
     """Direction of up in sensor axes, (n, 3) unit vectors, from unit quaternions earth ← sensor (n, 4)."""
     w, x, y, z = columns(q_es)
     up, part = np.empty((3, len(q_es))), np.empty(len(q_es))
-    for row, a, b, c, d, combined in ((up[0], x, z, w, y, np.subtract), (up[1], y, z, w, x, np.add)):
-        np.multiply(a, b, out=row)
-        combined(row, np.multiply(c, d, out=part), out=row)
-        row *= 2.0
-    row = np.multiply(w, w, out=up[2])
-    row -= np.multiply(x, x, out=part)
-    row -= np.multiply(y, y, out=part)
-    row += np.multiply(z, z, out=part)
+    up_x, up_y, up_z = up
+    np.multiply(x, z, out=up_x)
+    up_x -= np.multiply(w, y, out=part)
+    up_x *= 2.0
+    np.multiply(y, z, out=up_y)
+    up_y += np.multiply(w, x, out=part)
+    up_y *= 2.0
+    np.multiply(w, w, out=up_z)
+    up_z -= np.multiply(x, x, out=part)
+    up_z -= np.multiply(y, y, out=part)
+    up_z += np.multiply(z, z, out=part)
     return up.T
 
 
@@ -68,8 +71,8 @@ def rotate(rows: Rows, v: F64, out: F64 | None = None) -> F64:
     part = np.empty(len(v))
     for row, (a, b, c) in zip(turned, rows, strict=True):
         np.multiply(a, x, out=row)
-        row += np.multiply(b, y, out=part)
-        row += np.multiply(c, z, out=part)
+        np.add(row, np.multiply(b, y, out=part), out=row)
+        np.add(row, np.multiply(c, z, out=part), out=row)
     return turned.T
 
 

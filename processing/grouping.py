@@ -57,7 +57,7 @@ class _Groups(NamedTuple):
         has, found = self.has(j), self.member(marks, j)
         return found if has is None else found & has
 
-    def count(self, marks: Bool) -> I64:
+    def marks_of(self, marks: Bool) -> I64:
         """How many samples of each group are marked: of groups so small, faster than `np.add.reduceat`."""
         total = np.zeros(len(self.first), dtype=np.int64)
         for j in range(self.size):
@@ -91,13 +91,13 @@ class GroupStage:
             return held
         groups = self._groups(sorted({0, *held.breaks, n}))
         acc, gyr = self._reduced(held, groups)
-        received = groups.counts if held.real is None else groups.count(held.real)
+        received = groups.counts if held.real is None else groups.marks_of(held.real)
         t, real, share, breaks = groups.member(held.t_utc_ns, self.size - 1), None, None, held.breaks
         if received is not None and (received != self.size).any():
             real, share = None if received.all() else received > 0, received / self.size
         if breaks:
             breaks = np.searchsorted(groups.first, breaks).tolist()
-        clipped = None if held.clipped is None else groups.count(held.clipped) > 0
+        clipped = None if held.clipped is None else groups.marks_of(held.clipped) > 0
         within = self._members(held, groups) if self.within else None
         return Filled(np.ascontiguousarray(t), acc, gyr, real, breaks, held.gaps, clipped, share, within)
 

@@ -69,8 +69,21 @@ class AlignStage:
         up_only -= GRAVITY_MPS2
         rotate(rows, acc, out=acc_p[room:])
         rotate(rows, gyr, out=gyr_p[room:])
-        t, valid, gap_at, clipped, share = (_behind(room, x) for x in (t, valid, gap_at, clipped, share))
-        return AlignedBatch(t, acc_p, gyr_p, up_p, acc_up, *angles, valid, gap_at, clipped, share, room), q_es
+        valid, gap_at, clipped = (_behind(room, marks) for marks in (valid, gap_at, clipped))
+        return AlignedBatch(
+            _behind(room, t),
+            acc_p,
+            gyr_p,
+            up_p,
+            acc_up,
+            angles[0],
+            angles[1],
+            valid,
+            gap_at,
+            clipped,
+            _behind(room, share),
+            room,
+        ), q_es
 
     def rows_at(self, t_utc_ns: int) -> Rows:
         """Sensor to pelvis for samples corrected as holds at a time: the neutral pose stays zero."""

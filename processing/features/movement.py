@@ -9,14 +9,15 @@ are grouped into blocks.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 
 import numpy as np
 
-from processing.frames import columns
-from processing.runs import first_rows, lengths
+from processing.frames import by_rows, columns
+from processing.runs import first_rows, lengths, sums_of_runs
 from processing.types import F64, GRAVITY_MPS2, I64, NS_PER_S, Bool, SecondBlock
 
 CELLS_PER_S: Final = 10
@@ -64,37 +65,38 @@ class MovementStage:
 
     def update(self, block: SecondBlock) -> Movement:
         """Reduce the block; see `Movement`."""
-        from scipy.signal import lfilter  # see `_step_band`
-
         first = block.start[:-1]
         count = block.count
         acc = block.acc_up_mps2
-        b, a = _step_band(self._rate_hz)
-        band, self._zi = lfilter(b, a, acc, zi=self._zi)
-        before = np.concatenate(([self._last], band[:-1]))
-        rising = (before <= 0.0) & (band > 0.0)
+        band, self._zi = _step_band(self._rate_hz)(acc, zi=self._zi)
+        above = band > 0.0
+        rising = np.empty(len(above), dtype=np.int8)  # a second has no more than 96 rows
+        rising[0] = above[0] and self._last <= 0.0
+        np.greater(above[1:], above[:-1], out=rising[1:].view(np.bool_))
         self._last = float(band[-1])
 
         def mean(values: F64) -> F64:
-            out: F64 = np.add.reduceat(values, first) / count
+            out: F64 = np.add.reduceat(values, first, axis=-1) / count
             return out
 
         # Row by row, so that what is in work stays in the processor's cache.
-        x, y, z = columns(block.gyr_p_rps)
-        square = x * x + y * y
-        square += z * z
-        slow = np.stack([mean(x), mean(y), mean(z)], axis=1)
-        spread = mean(square) - slow[:, 0] ** 2 - slow[:, 1] ** 2 - slow[:, 2] ** 2
+        x, y, z = rates = columns(block.gyr_p_rps)
+        square, part = x * x, y * y
+        square += part
+        square += np.multiply(z, z, out=part)
+        slow = mean(rates)
+        spread = mean(square) - slow[0] ** 2 - slow[1] ** 2 - slow[2] ** 2
         acc_mean = mean(acc)
-        acc_spread = mean(acc * acc) - acc_mean * acc_mean
+        acc_spread = mean(np.multiply(acc, acc, out=part)) - acc_mean * acc_mean
+        band_square = mean(np.multiply(band, band, out=part))
         falls = acc < _FALLING_MPS2
 
         cell = block.t_utc_ns // _CELL_NS
         at = first_rows(cell)
         n = lengths(at, len(cell))
-        turn = np.degrees(np.sqrt(np.add.reduceat(square, at) / n))
-        acc_cell = np.add.reduceat(acc, at) / n
-        up = block.up_p[at + n // 2]
+        turn = np.degrees(np.sqrt(sums_of_runs(square, at, n) / n))
+        acc_cell = sums_of_runs(acc, at, n) / n
+        up = by_rows(columns(block.up_p).take(at + (n >> 1), axis=1).T)
         covered = np.ones(len(count))
         if len(at) != CELLS_PER_S * len(count):
             source, covered = _spread(cell[at], block.second)
@@ -106,11 +108,11 @@ class MovementStage:
             turn,
             acc_cell,
             up,
-            np.sqrt(mean(band * band)),
-            np.add.reduceat(rising.astype(np.float64), first),
+            np.sqrt(band_square),
+            np.add.reduceat(rising, first, dtype=np.int8).astype(np.float64),
             np.degrees(np.sqrt(np.maximum(spread, 0.0))),
             np.sqrt(np.maximum(acc_spread, 0.0)),
-            np.degrees(slow),
+            np.degrees(slow).T,
             mean(falls.astype(np.float64)) if falls.any() else np.zeros(len(count)),
         )
 
@@ -130,16 +132,16 @@ def load_filters() -> None:
 
 
 @cache
-def _step_band(rate_hz: float) -> tuple[F64, F64]:
-    """Coefficients (b, a) of the band, both edges in one filter of fourth order: a third of the time of two sections, and nine
-    digits are left at 200 Hz. scipy.signal comes late: it takes longer to import than all else here together, and a gateway that
-    starts has sensors to look for meanwhile.
+def _step_band(rate_hz: float) -> Callable[..., tuple[F64, F64]]:
+    """The band as a filter of samples and state ``zi``, both edges in one filter of fourth order: a third of the time of two
+    sections, and nine digits are left at 200 Hz. scipy.signal comes late: it takes longer to import than all else here together,
+    and a gateway that starts has sensors to look for meanwhile.
     """
-    from scipy.signal import butter
+    from scipy.signal import butter, lfilter
 
     band = _STEP_BAND_HZ[0], min(_STEP_BAND_HZ[1], 0.45 * rate_hz)
     b, a = butter(2, band, "band", fs=rate_hz)
-    return b, a
+    return partial(lfilter, b, a)
 
 
 def _spread(cell: I64, second: I64) -> tuple[I64, F64]:

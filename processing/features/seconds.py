@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from processing.runs import first_rows
-from processing.types import F64, I64, NS_PER_S, Bool, SecondBlock
+from processing.types import F64, I64, NS_PER_S, Bool, Samples, SecondBlock
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,12 @@ class AlignedBatch:
     clipped: Bool
     share: F64
     room: int = 0
+
+    def samples(self, q_es: F64) -> Samples:
+        """Their angles, with their quaternions (n, 4)."""
+        own = slice(self.room, None)
+        tilt, obliquity = self.anterior_tilt_deg[own], self.obliquity_deg[own]
+        return Samples(self.t_utc_ns[own], q_es, tilt, obliquity, self.valid[own])
 
     def arrays(self) -> list[Any]:
         return [getattr(self, name) for name in _NAMES]
