@@ -54,7 +54,8 @@ class Within:
 class Filled:
     """Rows ready for the filter: samples, or groups of them. ``real`` marks received ones; before row ``breaks[i]`` the filter must
     re-level (``breaks`` belong to ``gaps``). ``clipped`` marks rows under the sway of a reading at the end of its range;
-    ``share`` (n,) is how much of a row was received, 0..1.
+    ``share`` (n,) is how much of a row was received, 0..1. ``corrected_mps2`` (n, 3): what the orientation filter took for
+    ``acc_mps2``; only behind it.
     """
 
     t_utc_ns: I64
@@ -66,6 +67,7 @@ class Filled:
     clipped: Bool | None = None  # None: none of them
     share: F64 | None = None  # None: all of each row that is real
     within: Within | None = None  # None: not asked for, or rows are samples
+    corrected_mps2: F64 | None = None
 
     def snapshot(self) -> dict[str, Any]:
         gaps = [[g.from_ns, g.to_ns, g.missing] for g in self.gaps]
@@ -222,4 +224,5 @@ def cut(filled: Filled, lo: int, hi: int) -> Filled:
         None if filled.clipped is None else filled.clipped[lo:hi],
         None if filled.share is None else filled.share[lo:hi],
         None if filled.within is None else filled.within.part(lo, hi),
+        None if filled.corrected_mps2 is None else filled.corrected_mps2[lo:hi],
     )

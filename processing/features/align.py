@@ -39,7 +39,7 @@ class AlignStage:
 
     def update(self, filled: Filled, q_es: F64, room: int = 0) -> tuple[AlignedBatch, F64]:
         """Received rows only (bridged ones have served the filter), behind ``room`` free ones, and their quaternions (n, 4)."""
-        t, acc, gyr = filled.t_utc_ns, filled.acc_mps2, filled.gyr_rps
+        t, gyr, (rows, acc) = filled.t_utc_ns, filled.gyr_rps, self._corrected(filled)
         hold_ns = round(self.settle_s * NS_PER_S)
         valid = np.ones(len(t), dtype=bool)
         gap_at = np.zeros(len(t), dtype=bool)
@@ -57,9 +57,6 @@ class AlignStage:
             t, acc, gyr, q_es = t[filled.real], acc[filled.real], gyr[filled.real], q_es[filled.real]
             valid, gap_at, clipped = valid[filled.real], gap_at[filled.real], clipped[filled.real]
             share = share[filled.real]
-        rows = self.alignment.r_ps
-        if len(t) and self.calibrator is not None:
-            rows, acc = self.rows_at(int(t[0])), self.calibrator.at(int(t[0])).apply(acc)
         vectors, angles = np.empty((10, room + len(t))), np.empty((2, room + len(t)))
         acc_p, gyr_p, up_p, acc_up = vectors[:3].T, vectors[3:6].T, vectors[6:9].T, vectors[9]
         up_s = up_in_sensor(q_es)
@@ -84,6 +81,13 @@ class AlignStage:
             _behind(room, share),
             room,
         ), q_es
+
+    def _corrected(self, filled: Filled) -> tuple[Rows, F64]:
+        """Sensor to pelvis, and the specific force (n, 3) that it holds for."""
+        if self.calibrator is None or not len(filled.t_utc_ns):
+            return self.alignment.r_ps, filled.acc_mps2
+        begin_ns, acc = int(filled.t_utc_ns[0]), filled.corrected_mps2
+        return self.rows_at(begin_ns), self.calibrator.at(begin_ns).apply(filled.acc_mps2) if acc is None else acc
 
     def rows_at(self, t_utc_ns: int) -> Rows:
         """Sensor to pelvis for samples corrected as holds at a time: the neutral pose stays zero."""

@@ -86,22 +86,16 @@ class SecondStage:
         if not arrays:
             return None
         second = arrays[0] // NS_PER_S
+        start = first_rows(second)
         if last:
-            cut = len(second)
-        else:
-            cut = int(np.searchsorted(second, second[-1]))
-        self._rest = [a[cut:].copy(order="K") for a in arrays] if cut < len(second) else []
-        if cut == 0:
+            start = np.append(start, len(second))
+        elif len(start) == 1:
             self._rest = arrays
             return None
-        head = [a[:cut] for a in arrays]
-        second = second[:cut]
-        first = first_rows(second)
-        t, acc, gyr, up, acc_up, tilt, obliquity, valid, gap_at, marked, share = head
-        gap_before = np.logical_or.reduceat(gap_at, first)
-        clipped = np.logical_or.reduceat(marked, first) if marked.any() else None
-        received = None if (share == 1.0).all() else share
-        start = np.append(first, cut)
+        cut = int(start[-1])
+        self._rest = [] if last else [a[cut:].copy(order="K") for a in arrays]
+        first = start[:-1]
+        t, acc, gyr, up, acc_up, tilt, obliquity, valid, gap_at, clipped, share = (a[:cut] for a in arrays)
         return SecondBlock(
             second[first],
             start,
@@ -113,10 +107,10 @@ class SecondStage:
             tilt,
             obliquity,
             valid,
-            gap_before,
+            np.logical_or.reduceat(gap_at, first) if gap_at.any() else np.zeros(len(first), dtype=bool),
             self.rate_hz,
-            clipped,
-            received,
+            np.logical_or.reduceat(clipped, first) if clipped.any() else None,
+            None if (share == 1.0).all() else share,
         )
 
     def snapshot(self) -> list[Any]:

@@ -17,7 +17,7 @@ axes. What is corrected is every other direction against it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -117,7 +117,7 @@ def minutes(t_utc_ns: I64) -> Iterator[tuple[int, int]]:
     lo = 0
     while lo < len(t_utc_ns):
         end_ns = minute_start(int(t_utc_ns[lo])) + _MINUTE_NS
-        hi = len(t_utc_ns) if t_utc_ns[-1] < end_ns else int(np.searchsorted(t_utc_ns, end_ns))
+        hi = len(t_utc_ns) if t_utc_ns[-1] < end_ns else int(t_utc_ns.searchsorted(end_ns))
         yield lo, hi
         lo = hi
 
@@ -140,7 +140,7 @@ class Rests:
             begin_ns = minute_start(int(t_utc_ns[lo]))
             if begin_ns == last and self._held and self._held[0][0][0] < last:
                 self._judge_held()  # all minutes that are over at once
-            hi = lo + int(np.searchsorted(t_utc_ns[lo:end], begin_ns + self._params.asked_s * NS_PER_S))
+            hi = lo + int(t_utc_ns[lo:end].searchsorted(begin_ns + self._params.asked_s * NS_PER_S))
             if lo < hi:
                 piece = [a[lo:hi] for a in (t_utc_ns, acc_mps2, gyr_rps)]
                 self._held.append([a.copy() for a in piece] if begin_ns == last else piece)
@@ -154,17 +154,18 @@ class Rests:
 
     def _judge_held(self) -> None:
         """Find the still seconds of what is held; they wait for `close`."""
-        t, acc, gyr = (np.concatenate(pieces) for pieces in zip(*self._held, strict=True))
+        t, acc, gyr = zip(*self._held, strict=True)
         self._held = []
-        p, second = self._params, t // NS_PER_S
+        p, second = self._params, np.concatenate(t) // NS_PER_S
         first = first_rows(second)
         count = lengths(first, len(second))
 
-        def means(v: F64) -> tuple[F64, F64, F64]:
+        def means(pieces: Sequence[F64]) -> tuple[F64, F64, F64]:
             """Mean of each axis (3, m), its length and the spread about it, each (m,), of each second."""
-            x, y, z = axes = columns(v)
+            axes = columns(np.concatenate(pieces))
             mean = np.add.reduceat(axes, first, axis=1) / count
-            square = np.add.reduceat(x * x + y * y + z * z, first) / count
+            xx, yy, zz = axes * axes
+            square = np.add.reduceat(xx + yy + zz, first) / count
             of_mean = mean[0] * mean[0] + mean[1] * mean[1] + mean[2] * mean[2]
             return mean, np.sqrt(of_mean), np.sqrt(np.maximum(0.0, square - of_mean))
 

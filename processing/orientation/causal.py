@@ -25,7 +25,7 @@ the rest. At 100 Hz that is nothing worth the arithmetic; from 130 Hz on it is, 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -112,7 +112,7 @@ def carried_ahead(gyr_rps: F64, before_rps: F64, samples: float) -> F64:
 class OrientationFilter:
     """VQF over filled samples: quaternions (n, 4) and gyroscope bias [rad/s] (n, 3) for every row.
 
-    ``calibrator`` learns the accelerometer's error on the way; ``rates`` are those the filter was given last.
+    ``calibrator`` learns the accelerometer's error on the way; ``rates`` and ``forces`` (n, 3) are those the filter was given last.
     """
 
     def __init__(self, params: OrientationParams) -> None:
@@ -121,11 +121,13 @@ class OrientationFilter:
         self.calibrator = Calibrator(CalibrationParams(params.rate_hz))
         self._opening = Opening(params.rate_hz, params.bias_sigma_init_dps)
         self.rates: F64 = np.empty((0, 3))
+        self.forces: F64 = np.empty((0, 3))
         self._last_rate: F64 = np.zeros(3)
 
     def update(self, filled: Filled) -> tuple[F64, F64]:
         gyr = by_rows(carried_ahead(filled.gyr_rps, self._last_rate, self.params.ahead))
-        acc = by_rows(self.calibrator.corrected(filled.t_utc_ns, filled.acc_mps2, filled.gyr_rps))
+        self.forces = self.calibrator.corrected(filled.t_utc_ns, filled.acc_mps2, filled.gyr_rps)
+        acc = by_rows(self.forces)
         self.rates = gyr
         if len(gyr):
             self._last_rate = filled.gyr_rps[-1].copy()
@@ -232,7 +234,10 @@ class CausalOrientation:
         self.calibrator = self._filter.calibrator
 
     def update(self, filled: Filled) -> list[Oriented]:
-        return [Oriented(filled, self._filter.update(filled)[0])] if len(filled.t_utc_ns) else []
+        if not len(filled.t_utc_ns):
+            return []
+        q, _ = self._filter.update(filled)
+        return [Oriented(replace(filled, corrected_mps2=self._filter.forces), q)]
 
     def finish(self) -> list[Oriented]:
         return []
