@@ -19,6 +19,7 @@ LEAST_ACC_MPS2: Final = 0.97 * 2.0 * GRAVITY_MPS2
 """The smallest range of an accelerometer is 2 g; less a few percent of scale and offset."""
 LEAST_GYR_RPS: Final = 0.97 * np.radians(125.0)
 _RUN: Final = 3
+_UNKNOWN: Final = (np.inf, np.inf)
 _NONE: Final = np.empty(0, dtype=np.int64)
 
 
@@ -30,11 +31,11 @@ class ClipStage:
     _last: list[Any] = field(default_factory=list)  # the two samples before, acceleration and rate
     _until_ns: int = 0
 
-    def update(self, t_utc_ns: I64, acc_mps2: F64, gyr_rps: F64) -> Bool | None:
-        """Doubtful samples (n,), or None where there are none."""
+    def update(self, t_utc_ns: I64, acc_mps2: F64, gyr_rps: F64, reach: tuple[float, float] = _UNKNOWN) -> Bool | None:
+        """Doubtful samples (n,), or None where there are none. ``reach``: their largest specific force and rate on any axis."""
         if not len(t_utc_ns):
             return None
-        hits = self._run(acc_mps2, gyr_rps)
+        hits = self._run(acc_mps2, gyr_rps, reach)
         keep = _RUN - 1
         tail = [acc_mps2[-keep:], gyr_rps[-keep:]]
         if self._last and len(t_utc_ns) < keep:
@@ -50,18 +51,18 @@ class ClipStage:
             self._until_ns = int(until_ns[-1])
         return doubt
 
-    def _run(self, acc: F64, gyr: F64) -> I64:
+    def _run(self, acc: F64, gyr: F64, reach: tuple[float, float]) -> I64:
         """Samples that end a run of equal extreme readings on any axis, in order."""
         found = []
         for which, (x, least) in enumerate(((acc, LEAST_ACC_MPS2), (gyr, LEAST_GYR_RPS))):
-            if x.max() < least and x.min() > -least:
+            if reach[which] < least:
                 continue
             found.append(_ends_of_runs(x, least))
             if self._last:
                 before = self._last[which]
                 early = _ends_of_runs(np.concatenate([before, x[: _RUN - 1]]), least) - len(before)
                 found.append(early[early >= 0])
-        return np.unique(np.concatenate(found)) if found else _NONE
+        return np.sort(np.concatenate(found)) if found else _NONE
 
     def snapshot(self) -> dict[str, Any]:
         return {"last": list(self._last), "until_ns": self._until_ns}

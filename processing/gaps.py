@@ -102,17 +102,19 @@ class GapStage:
 
     params: GapParams
     counters: GapCounters = field(default_factory=GapCounters)
+    reach: tuple[float, float] = (0.0, 0.0)  # of the last update, largest specific force and rate on any axis
     _last_ns: int | None = None
     _last: list[float] = field(default_factory=list)
 
     def update(self, batch: TimedBatch) -> Filled:
         """Find and bridge gaps. ``batch.t_utc_ns`` must be strictly increasing and later than all before."""
         t, acc, gyr = batch.t_utc_ns, batch.acc_mps2, batch.gyr_rps
-        # One sum finds any NaN or inf; only then is it worth looking for the rows.
-        if len(t) and not np.isfinite(acc.sum() + gyr.sum()):
+        self.reach = _largest(acc), _largest(gyr)
+        if not math.isfinite(sum(self.reach)):  # which any NaN or inf makes so
             ok: Bool = np.asarray(np.isfinite(np.hstack([acc, gyr])).all(axis=1))
             self.counters.not_finite += int(np.count_nonzero(~ok))
             t, acc, gyr = t[ok], acc[ok], gyr[ok]
+            self.reach = _largest(acc), _largest(gyr)
         if not len(t):
             return Filled(t, acc, gyr, None, [], [])
         period_ns = NS_PER_S / self.params.rate_hz
@@ -165,6 +167,11 @@ class GapStage:
     def restore(self, state: dict[str, Any]) -> None:
         self._last_ns, self._last = state["last_ns"], list(state["last"])
         self.counters = GapCounters(*state["counters"])
+
+
+def _largest(readings: F64) -> float:
+    """The largest magnitude (n, 3), NaN if any is."""
+    return max(float(readings.max()), -float(readings.min())) if len(readings) else 0.0
 
 
 def join(parts: list[Filled]) -> Filled:

@@ -50,9 +50,10 @@ class Intake:
     def _clipped(self, filled: Filled) -> Bool | None:
         """Rows under the sway of a reading at the end of its range; bridged ones, that nobody read, never are."""
         if filled.real is None:
-            return self._clips.update(filled.t_utc_ns, filled.acc_mps2, filled.gyr_rps)
+            return self._clips.update(filled.t_utc_ns, filled.acc_mps2, filled.gyr_rps, self._gaps.reach)
         real = filled.real
-        marked = self._clips.update(filled.t_utc_ns[real], filled.acc_mps2[real], filled.gyr_rps[real])
+        t, acc, gyr = filled.t_utc_ns[real], filled.acc_mps2[real], filled.gyr_rps[real]
+        marked = self._clips.update(t, acc, gyr, self._gaps.reach)
         if marked is None:
             return None
         out = np.zeros(len(real), dtype=bool)

@@ -23,7 +23,7 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from processing.frames import columns
+from processing.frames import columns, component
 from processing.runs import first_rows, lengths
 from processing.types import F64, GRAVITY_MPS2, I64, NS_PER_S, Json
 
@@ -164,8 +164,7 @@ class Rests:
             """Mean of each axis (3, m), its length and the spread about it, each (m,), of each second."""
             axes = columns(np.concatenate(pieces))
             mean = np.add.reduceat(axes, first, axis=1) / count
-            xx, yy, zz = axes * axes
-            square = np.add.reduceat(xx + yy + zz, first) / count
+            square = np.add.reduceat(component(axes.T, axes.T), first) / count
             of_mean = mean[0] * mean[0] + mean[1] * mean[1] + mean[2] * mean[2]
             return mean, np.sqrt(of_mean), np.sqrt(np.maximum(0.0, square - of_mean))
 

@@ -87,6 +87,8 @@ def test_pieces_and_restarts_do_not_matter() -> None:
     acc = np.clip(timed.acc_mps2 * 1.5, -19.6133, 19.6133)
     whole = ClipStage().update(timed.t_utc_ns, acc, gyr)
     assert whole is not None
+    by_column = ClipStage().update(timed.t_utc_ns, np.asfortranarray(acc), np.asfortranarray(gyr))
+    assert np.array_equal(by_column, whole)
     assert 0 < np.count_nonzero(whole) < len(whole)
     rng = np.random.default_rng(1)
     for sizes in (np.ones(len(gyr), dtype=int), rng.integers(1, 5, len(gyr)), rng.integers(1, 700, len(gyr))):

@@ -58,7 +58,9 @@ def seconds(d: dict[str, np.ndarray], mount: str, *, retro: bool) -> list[Second
     alignment = AlignStage(align(parse_mount(mount), None, given=True, mount_id="m", t_utc_ns=0))
     stage = SecondStage(intake.rate_hz)
     oriented = [o for filled in intake.through([TimedBatch(t, acc, gyr)]) for o in orientation.update(filled)]
-    blocks = [stage.update(alignment.update(o.filled, o.q_es, stage.held)[0]) for o in [*oriented, *orientation.finish()]]
+    blocks = [
+        stage.update(alignment.update(o.filled, o.q_es, stage.held)[0]) for o in [*oriented, *orientation.finish()]
+    ]
     return [b for b in [*blocks, stage.update(None, last=True)] if b is not None]
 
 
