@@ -96,8 +96,8 @@ class MovementStage:
         cell = block.t_utc_ns // _CELL_NS
         at = first_rows(cell)
         n = lengths(at, len(cell))
-        turn = np.degrees(np.sqrt(_cell_sums(square, at, n) / n))
-        acc_cell = _cell_sums(acc, at, n) / n
+        turn = np.degrees(np.sqrt(cell_sums(square, at, n) / n))
+        acc_cell = cell_sums(acc, at, n) / n
         up = by_rows(columns(block.up_p).take(at + (n >> 1), axis=1).T)
         covered = np.ones(len(count))
         if len(at) != CELLS_PER_S * len(count):
@@ -154,7 +154,7 @@ def _spread(cell: I64, second: I64) -> tuple[I64, F64]:
     return source, lengths(first_of_second, len(cell)) / CELLS_PER_S
 
 
-def _cell_sums(values: F64, first: I64, count: I64) -> F64:
+def cell_sums(values: F64, first: I64, count: I64) -> F64:
     """Sum of ``values`` (n,) over each cell of ``count`` rows from ``first`` (k,) on, which together are all rows.
 
     Many cells of equal length, as a regular clock gives them, are added all at once: a third of the time of `np.add.reduceat`, in its

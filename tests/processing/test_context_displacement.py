@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from processing.features.displacement import Rest, angle_deg, cell_rows, rest_of, vertical_displacement
-from processing.features.movement import CELLS_PER_S, MovementStage, _cell_sums
+from processing.features.movement import CELLS_PER_S, MovementStage, cell_sums
 from tests.processing.bodies import Body, part
 
 
@@ -92,6 +92,6 @@ def test_cells_of_a_regular_clock_have_the_same_sums_to_the_last_bit(size: int) 
     first = np.arange(0, len(values), size)
     count = np.full(300, size)
     expected = np.add.reduceat(values, first)
-    assert np.array_equal(_cell_sums(values, first, count), expected)
+    assert np.array_equal(cell_sums(values, first, count), expected)
     few = 50  # as they come live
-    assert np.array_equal(_cell_sums(values[: few * size], first[:few], count[:few]), expected[:few])
+    assert np.array_equal(cell_sums(values[: few * size], first[:few], count[:few]), expected[:few])
