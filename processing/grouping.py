@@ -120,8 +120,8 @@ class GroupStage:
             turn[:3] += twist
             if j:
                 turn[3:] = turn[:2]
-        turn[:3] /= self.size
-        force[:3] /= self.size if groups.counts is None else groups.counts
+        _divide(turn[:3], self.size)
+        _divide(force[:3], self.size if groups.counts is None else groups.counts)
         return force[:3].T, turn[:3].T
 
     def _readings(self, held: Filled, groups: _Groups, j: int) -> tuple[F64, F64]:
@@ -153,3 +153,11 @@ def _cross(a: F64, b: F64, factor: float) -> F64:
     out -= a[2:5] * b[1:4]
     out *= factor
     return out
+
+
+def _divide(sums: F64, by: int | I64) -> None:
+    """Divide in place; by a power of two as a product, which has the same bits and takes a quarter of the time."""
+    if isinstance(by, int) and by & (by - 1) == 0:
+        sums *= 1.0 / by
+    else:
+        sums /= by

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from processing.frames import by_rows, columns
+from processing.frames import DEG, by_rows, columns
 from processing.runs import first_rows, lengths
 from processing.types import F64, GRAVITY_MPS2, I64, NS_PER_S, Bool, SecondBlock
 
@@ -96,7 +96,7 @@ class MovementStage:
         cell = block.t_utc_ns // _CELL_NS
         at = first_rows(cell)
         n = lengths(at, len(cell))
-        turn = np.degrees(np.sqrt(cell_sums(square, at, n) / n))
+        turn = np.sqrt(cell_sums(square, at, n) / n) * DEG
         acc_cell = cell_sums(acc, at, n) / n
         up = by_rows(columns(block.up_p).take(at + (n >> 1), axis=1).T)
         covered = np.ones(len(count))
