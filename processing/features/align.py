@@ -41,32 +41,32 @@ class AlignStage:
         """Received rows only (bridged ones have served the filter), behind ``room`` free ones, and their quaternions (n, 4)."""
         t, gyr, (rows, acc) = filled.t_utc_ns, filled.gyr_rps, self._corrected(filled)
         hold_ns = round(self.settle_s * NS_PER_S)
-        valid = np.ones(len(t), dtype=bool)
+        settled = t >= self._settled_from_ns if len(t) and t[0] < self._settled_from_ns else None
         gap_at = np.zeros(len(t), dtype=bool)
         restarts = filled.breaks if self._started or not len(t) else [0, *filled.breaks]
         self._started = self._started or bool(len(t))
-        if len(t) and t[0] < self._settled_from_ns:
-            valid &= t >= self._settled_from_ns
         for i in restarts:
             self._settled_from_ns = int(t[i]) + hold_ns
             gap_at[i] = True
-            valid[i:] &= t[i:] >= self._settled_from_ns
-        clipped = np.zeros(len(t), dtype=bool) if filled.clipped is None else filled.clipped
-        share = np.ones(len(t)) if filled.share is None else filled.share
-        if filled.real is not None:
-            t, acc, gyr, q_es = t[filled.real], acc[filled.real], gyr[filled.real], q_es[filled.real]
-            valid, gap_at, clipped = valid[filled.real], gap_at[filled.real], clipped[filled.real]
-            share = share[filled.real]
-        vectors, angles = np.empty((10, room + len(t))), np.empty((2, room + len(t)))
+            settled = np.ones(len(t), dtype=bool) if settled is None else settled
+            settled[i:] &= t[i:] >= self._settled_from_ns
+        clipped, share, real = filled.clipped, filled.share, filled.real
+        if real is not None:
+            t, acc, gyr, q_es, gap_at = t[real], acc[real], gyr[real], q_es[real], gap_at[real]
+            settled, clipped = (None if marks is None else marks[real] for marks in (settled, clipped))
+            share = None if share is None else share[real]
+        n = room + len(t)
+        vectors, angles, valid = np.empty((10, n)), np.empty((2, n)), np.empty(n, dtype=bool)
         acc_p, gyr_p, up_p, acc_up = vectors[:3].T, vectors[3:6].T, vectors[6:9].T, vectors[9]
         up_s = up_in_sensor(q_es)
         tilt, _ = tilt_and_obliquity_deg(rotate(rows, up_s, out=up_p[room:]), out=angles[:, room:])
-        valid &= ~np.isnan(tilt)
+        known = np.equal(tilt, tilt, out=valid[room:])  # NaN is not
+        if settled is not None:
+            known &= settled
         up_only = component(acc, up_s, out=acc_up[room:])
         up_only -= GRAVITY_MPS2
         rotate(rows, acc, out=acc_p[room:])
         rotate(rows, gyr, out=gyr_p[room:])
-        valid, gap_at, clipped = (_behind(room, marks) for marks in (valid, gap_at, clipped))
         return AlignedBatch(
             _behind(room, t),
             acc_p,
@@ -76,9 +76,9 @@ class AlignStage:
             angles[0],
             angles[1],
             valid,
-            gap_at,
-            clipped,
-            _behind(room, share),
+            _behind(room, gap_at),
+            np.zeros(n, dtype=bool) if clipped is None else _behind(room, clipped),
+            np.ones(n) if share is None else _behind(room, share),
             room,
         ), q_es
 
