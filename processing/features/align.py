@@ -78,7 +78,7 @@ class AlignStage:
             valid,
             _behind(room, gap_at),
             np.zeros(n, dtype=bool) if clipped is None else _behind(room, clipped),
-            np.ones(n) if share is None else _behind(room, share),
+            None if share is None else _behind(room, share),
             room,
         ), q_es
 

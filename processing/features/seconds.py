@@ -18,7 +18,8 @@ from processing.types import F64, I64, NS_PER_S, Bool, Samples, SecondBlock
 @dataclass(frozen=True, slots=True)
 class AlignedBatch:
     """Per-sample quantities in pelvis axes; see `SecondBlock` for the meaning. ``gap_at`` marks the first sample after
-    an interruption, ``clipped`` those under the sway of a reading at the end of its range; ``share`` is how much of each was received.
+    an interruption, ``clipped`` those under the sway of a reading at the end of its range; ``share`` is how much of each was received,
+    None for all.
 
     The first ``room`` rows of each are free, for what `SecondStage` holds: nothing has to be copied behind it then.
     """
@@ -33,7 +34,7 @@ class AlignedBatch:
     valid: Bool
     gap_at: Bool
     clipped: Bool
-    share: F64
+    share: F64 | None
     room: int = 0
 
     def samples(self, q_es: F64) -> Samples:
@@ -66,7 +67,7 @@ class SecondStage:
     """Holds the samples of the second that is not complete yet."""
 
     rate_hz: float
-    _rest: list[Any] = field(default_factory=list)
+    _rest: list[Any] = field(default_factory=list)  # in the order of `AlignedBatch.arrays`, its share last
 
     @property
     def held(self) -> int:
@@ -81,8 +82,11 @@ class SecondStage:
                 raise ValueError(f"room for {batch.room} rows where {self.held} are held")
             arrays = batch.arrays()
             if batch.room:
+                if arrays[-1] is None and self._rest[-1] is not None:
+                    arrays[-1] = np.ones(len(batch.t_utc_ns))
                 for whole, held in zip(arrays, self._rest, strict=True):
-                    whole[: batch.room] = held
+                    if whole is not None:
+                        whole[: batch.room] = 1.0 if held is None else held
         if not arrays:
             return None
         second = arrays[0] // NS_PER_S
@@ -93,9 +97,9 @@ class SecondStage:
             self._rest = arrays
             return None
         cut = int(start[-1])
-        self._rest = [] if last else [a[cut:].copy(order="K") for a in arrays]
-        first = start[:-1]
-        t, acc, gyr, up, acc_up, tilt, obliquity, valid, gap_at, clipped, share = (a[:cut] for a in arrays)
+        self._rest = [] if last else [None if a is None else a[cut:].copy(order="K") for a in arrays]
+        first, share = start[:-1], arrays[-1]
+        t, acc, gyr, up, acc_up, tilt, obliquity, valid, gap_at, clipped = (a[:cut] for a in arrays[:-1])
         return SecondBlock(
             second[first],
             start,
@@ -110,11 +114,11 @@ class SecondStage:
             np.logical_or.reduceat(gap_at, first) if gap_at.any() else np.zeros(len(first), dtype=bool),
             self.rate_hz,
             np.logical_or.reduceat(clipped, first) if clipped.any() else None,
-            None if (share == 1.0).all() else share,
+            None if share is None or (share[:cut] == 1.0).all() else share[:cut],
         )
 
     def snapshot(self) -> list[Any]:
-        return list(self._rest)
+        return [np.ones(self.held) if a is None else a for a in self._rest]
 
     def restore(self, state: list[Any]) -> None:
         self._rest = list(state)
