@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from processing.features.displacement import Rest, angle_deg, cell_rows, rest_of, vertical_displacement
-from processing.features.movement import CELLS_PER_S, MovementStage, cell_sums
+from processing.features.movement import CELLS_PER_S, MovementStage
 from tests.processing.bodies import Body, part
 
 
@@ -83,15 +83,3 @@ def test_the_step_band_sees_steps_and_not_breathing() -> None:
     assert m.step_rms_mps2[15:25] == pytest.approx(expected, rel=0.15)
     assert m.step_rms_mps2[4:9].max() < 0.05
     assert 1 <= m.crossings[15:25].min() <= m.crossings[15:25].max() <= 2
-
-
-@pytest.mark.parametrize("size", range(1, 12))
-def test_cells_of_a_regular_clock_have_the_same_sums_to_the_last_bit(size: int) -> None:
-    rng = np.random.default_rng(size)
-    values = rng.normal(size=300 * size) * 10.0 ** rng.normal(size=300 * size)
-    first = np.arange(0, len(values), size)
-    count = np.full(300, size)
-    expected = np.add.reduceat(values, first)
-    assert np.array_equal(cell_sums(values, first, count), expected)
-    few = 50  # as they come live
-    assert np.array_equal(cell_sums(values[: few * size], first[:few], count[:few]), expected[:few])
