@@ -27,7 +27,7 @@ from sensor_gateway.drivers.base import Battery, Driver, EndOfStream, Received, 
 from sensor_gateway.spool.block import Logged
 from sensor_gateway.spool.journal import CONTROL
 
-STATE: Final = 3
+STATE: Final = 4
 """What a state means; 1 had no number. Raise it with every change of what driver or pipeline hold or compute: a state from before
 is then refused and the journal computed again, instead of going on from numbers that meant something else.
 """

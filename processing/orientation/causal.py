@@ -29,12 +29,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 import numpy as np
-from vqf import VQF
 
-from processing.frames import DEG, by_rows, rotate_by
+from processing.frames import DEG, rotate_by
 from processing.gaps import Filled
 from processing.orientation.calibration import CalibrationParams, Calibrator
 from processing.orientation.opening import Opening, Start
+from processing.orientation.paired import PairedVQF
 from processing.types import F64, GRAVITY_MPS2, NS_PER_S
 
 _CHIP_DELAY_S: Final = 1.7e-3
@@ -117,7 +117,7 @@ class OrientationFilter:
 
     def __init__(self, params: OrientationParams) -> None:
         self.params = params
-        self._vqf = VQF(1.0 / params.rate_hz, **params.vqf())
+        self._vqf = PairedVQF(params.rate_hz, params.vqf())
         self.calibrator = Calibrator(CalibrationParams(params.rate_hz))
         self._opening = Opening(params.rate_hz, params.bias_sigma_init_dps)
         self.rates: F64 = np.empty((0, 3))
@@ -125,9 +125,9 @@ class OrientationFilter:
         self._last_rate: F64 = np.zeros(3)
 
     def update(self, filled: Filled) -> tuple[F64, F64]:
-        gyr = by_rows(carried_ahead(filled.gyr_rps, self._last_rate, self.params.ahead))
+        gyr = carried_ahead(filled.gyr_rps, self._last_rate, self.params.ahead)
         self.forces = self.calibrator.corrected(filled.t_utc_ns, filled.acc_mps2, filled.gyr_rps)
-        acc = by_rows(self.forces)
+        acc = self.forces
         self.rates = gyr
         if len(gyr):
             self._last_rate = filled.gyr_rps[-1].copy()
@@ -147,6 +147,7 @@ class OrientationFilter:
         first reading (3,) after the gap where that says that the sensor has turned.
         """
         self._opening.broken()
+        self._vqf.anew()
         state = self._vqf.state
         gravity, reading = state["lastAccLp"], rotate_by(np.array([state["gyrQuat"]]), first_acc[None])[0].tolist()
         if gap_s >= _TURN_S and _turned(gravity, reading):
@@ -157,18 +158,20 @@ class OrientationFilter:
 
     def _average(self, gravity: list[float], seconds: float) -> list[float]:
         """The low-pass as if ``gravity``, in the frame that follows the gyroscope, were the mean of so many seconds."""
-        count = max(1.0, seconds * self.params.rate_hz)
+        count = max(1.0, seconds * self._vqf.step_hz)
         return [_AVERAGING, count, *(count * g for g in gravity), _AVERAGING]
 
     def _run(self, gyr: F64, acc: F64) -> tuple[F64, F64]:
         if self._opening.over or not len(gyr):
-            return self._solve(gyr, acc)
+            return self._vqf.update(gyr, acc)
         parts: list[tuple[F64, F64]] = []
         lo = 0
         while lo < len(gyr):
             hi = len(gyr) if self._opening.over else min(len(gyr), lo + self._opening.left)
-            parts.append(self._solve(gyr[lo:hi], acc[lo:hi]))
+            parts.append(self._vqf.update(gyr[lo:hi], acc[lo:hi]))
             if not self._opening.over:
+                if hi - lo == self._opening.left:
+                    self._vqf.flush()
                 self._go_on_with(self._opening.take(gyr[lo:hi], acc[lo:hi], resting=self._vqf.state["restDetected"]))
             lo = hi
         q, bias = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -186,22 +189,16 @@ class OrientationFilter:
             state["accLpState"] = self._average(gravity.tolist(), self.params.prior_s)
         self._vqf.state = state
 
-    def _solve(self, gyr: F64, acc: F64) -> tuple[F64, F64]:
-        if not len(gyr):
-            return np.empty((0, 4)), np.empty((0, 3))
-        result = self._vqf.updateBatch(gyr, acc)
-        return result["quat6D"], result["bias"]
-
     def snapshot(self) -> dict[str, Any]:
         return {
-            "vqf": dict(self._vqf.state),
+            "vqf": self._vqf.snapshot(),
             "last_rate": self._last_rate,
             "calibrator": self.calibrator.snapshot(),
             "opening": self._opening.snapshot(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        self._vqf.state = state["vqf"]
+        self._vqf.restore(state["vqf"])
         self._last_rate = state["last_rate"]
         self.calibrator.restore(state["calibrator"])
         self._opening.restore(state["opening"])

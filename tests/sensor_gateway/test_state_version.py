@@ -17,7 +17,7 @@ from sensor_gateway.derive import STATE, Deriver, SnapshotError
 from sensor_gateway.spool.block import Logged
 from tests.sensor_gateway.test_runner import Gateway, recipe, script
 
-SHAPES = {3: "a8fb5103e1cc1532"}
+SHAPES = {4: "acb3e98ffee0ff8a"}
 """What a state holds, by its number: names and types, without values and lengths."""
 
 
