@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from paho.mqtt.enums import MQTTProtocolVersion
+from paho.mqtt.publish import single
 
 from sensor_gateway.bridge.bridge import session_of
 from sensor_gateway.bridge.queue import Bad, BridgeQueue
@@ -33,18 +35,18 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
         yield servers
 
 
-def publish(stack: Stack, user: str, topic: str, payload: str, *options: str) -> None:
-    words = [
-        "mosquitto_pub",
-        "-h",
-        "127.0.0.1",
-        "-p",
-        str(stack.broker.port),
-        "--cafile",
-        f"{stack.broker.folder}/ca.crt",
-    ]
-    words += ["-u", user, "-P", PASSWORDS[user], "-q", "1", "-V", "5"]
-    subprocess.run([*words, "-t", topic, "-m", payload, *options], check=True, timeout=20)
+def publish(stack: Stack, user: str, topic: str, payload: str, *, retain: bool = False) -> None:
+    single(
+        topic,
+        payload,
+        qos=1,
+        retain=retain,
+        hostname="127.0.0.1",
+        port=stack.broker.port,
+        auth={"username": user, "password": PASSWORDS[user]},
+        tls={"ca_certs": f"{stack.broker.folder}/ca.crt"},
+        protocol=MQTTProtocolVersion.MQTTv5,
+    )
 
 
 def message(stack: Stack, wearer: str) -> str:
@@ -104,7 +106,7 @@ def test_a_site_forgets_one_wearer_and_nobody_else(stack: Stack, tmp_path: Path)
     for wearer in (HER, OTHER):
         publish(stack, "gw-1", f"tiltline/v1/home/gw-1/{wearer}/device", message(stack, wearer))
         publish(stack, "gw-1", f"tiltline/v1/home/gw-1/{wearer}/event", f"junk of {wearer}")
-    publish(stack, "gw-1", topic, "kept by mistake", "-r")
+    publish(stack, "gw-1", topic, "kept by mistake", retain=True)
     before, hers = rows(stack, OTHER), rows(stack, HER)
     assert len(hers) > 150
     kept = {name: others(gateway.folder / "data" / name) for name in ("spool.db", "store.db")}
