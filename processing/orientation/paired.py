@@ -2,8 +2,10 @@
 
 Turns are composed and forces carried to the end of a pair as in `grouping.py`, and VQF takes the pair as one step. The second row of a pair has
 VQF's own orientation; the first one that of the pair before, turned on by its own rate. So each row is told at once, from the past alone.
-Pairs are counted from the start, from a hole (`anew`) and from where somebody interferes (`flush`), never from the start of a chunk. The row after a start or a hole goes by
-itself: before it there is no orientation to turn on.
+Pairs are counted from the start, from a hole (`anew`) and from where somebody interferes (`flush`), never from the start of a chunk.
+
+The row after a start or a hole goes by itself: before it there is no orientation to turn on. VQF takes its levelling, of 90° at the
+start, for the work of a bias and turns a resting sensor away by 0.2° within two seconds; of that row it is told nothing about the bias.
 """
 
 from __future__ import annotations
@@ -46,14 +48,22 @@ class PairedVQF:
 
     def update(self, gyr_rps: F64, acc_mps2: F64) -> tuple[F64, F64]:
         """Quaternions earth ← sensor (n, 4) and bias [rad/s] (n, 3) of rows (n, 3) that follow on those before."""
-        if self.size == 1 or not len(gyr_rps):
-            return self._stepped(gyr_rps, acc_mps2)
+        if not len(gyr_rps):
+            return np.empty((0, 4)), np.empty((0, 3))
+        follow = self._in_pairs if self.size == 2 else self._stepped
         if self._known:
-            return self._in_pairs(gyr_rps, acc_mps2)
+            return follow(gyr_rps, acc_mps2)
         self._known = True
-        alone = self._stepped(0.5 * gyr_rps[:1], acc_mps2[:1])
-        rest = self._in_pairs(gyr_rps[1:], acc_mps2[1:])
+        alone = self._levelled(gyr_rps[:1], acc_mps2[:1])
+        rest = follow(gyr_rps[1:], acc_mps2[1:])
         return np.concatenate([alone[0], rest[0]]), np.concatenate([alone[1], rest[1]])
+
+    def _levelled(self, gyr: F64, acc: F64) -> tuple[F64, F64]:
+        """The first row (1, 3) after a start or a hole. The filter takes its levelling for the work of a bias: that is undone."""
+        before = self._vqf.state
+        q, _ = self._stepped(gyr / self.size, acc)
+        self.state = {**self._vqf.state, "bias": before["bias"], "biasP": before["biasP"]}
+        return q, self._bias.T
 
     def flush(self) -> None:
         """Take a first row in hand as a step of its own: somebody is about to look into the state, or to change it."""

@@ -76,11 +76,28 @@ def test_parted_anyhow_and_restarted_within_a_pair(step: int) -> None:
 
 
 def test_slow_sensors_go_row_by_row() -> None:
-    gyr, acc = tumbling(200, 1.0)
-    plain = VQF(1.0 / 40.0, **PARAMS).updateBatch(gyr, acc)
-    q, bias = PairedVQF(40.0, PARAMS).update(gyr, acc)
-    assert np.array_equal(q, plain["quat6D"])
-    assert np.array_equal(bias, plain["bias"])
+    gyr, acc = tumbling(4000, 1.0)
+    plain = VQF(1.0 / 40.0, **PARAMS)
+    stage = PairedVQF(40.0, PARAMS)
+    assert stage.step_hz == 40.0
+    q, _ = stage.update(gyr[:1], acc[:1])
+    assert np.array_equal(q, plain.updateBatch(gyr[:1], acc[:1])["quat6D"])
+    plain.state = stage.state
+    now, then = stage.update(gyr[1:], acc[1:]), plain.updateBatch(gyr[1:], acc[1:])
+    assert np.array_equal(now[0], then["quat6D"])
+    assert np.array_equal(now[1], then["bias"])
+
+
+@pytest.mark.parametrize("rate_hz", [40.0, RATE])
+def test_levelling_at_the_start_or_after_a_hole_is_not_taken_for_a_bias(rate_hz: float) -> None:
+    """VQF alone starts such a sensor, at rest and free of errors, with 0.4 °/s of bias, and is 0.2° off within two seconds."""
+    still = np.zeros((500, 3)), np.tile([GRAVITY_MPS2, 0.0, 0.0], (500, 1))
+    stage = PairedVQF(rate_hz, PARAMS)
+    for _ in range(2):
+        q, bias = stage.update(*still)
+        assert np.degrees(np.arccos(np.clip(up_in_sensor(q)[:, 0], -1.0, 1.0))).max() < 1e-4
+        assert np.abs(np.degrees(bias)).max() < 1e-6
+        stage.anew()
 
 
 def test_a_row_in_hand_is_no_longer_so_after_a_flush() -> None:
