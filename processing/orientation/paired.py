@@ -125,15 +125,17 @@ def _paired(a: F64, b: F64, row_s: float) -> tuple[F64, F64]:
 
 
 def _turned_on(q: F64, turn_rad: F64) -> F64:
-    """Quaternions (4, n) turned on by rotation vectors (3, n), which are so short that two terms of sine and cosine do."""
+    """Quaternions (4, n) turned on by rotation vectors (3, n), so short (35 rad/s for 20 ms) that three terms of sine and cosine do."""
     square = np.add.reduce(turn_rad * turn_rad, axis=0)
     was, turn = np.empty((2, 5, len(square)))
     was[:3] = q[1:]
     was[3:] = was[:2]
-    # Half the angle h: sin h / 2h = 1/2 - h^2 / 12, cos h = 1 - h^2 / 2 + h^4 / 24.
-    np.multiply(turn_rad, 0.5 - square * (1.0 / 48.0 - square * (1.0 / 3840.0)), out=turn[:3])
+    # Of half the angle, written by the whole one's square; numpy's own may give other last bits for another number of rows.
+    np.multiply(
+        turn_rad, 0.5 - square * (1.0 / 48.0 - square * (1.0 / 3840.0 - square * (1.0 / 645120.0))), out=turn[:3]
+    )
     turn[3:] = turn[:2]
-    cosine = 1.0 - square * (0.125 - square * (1.0 / 384.0))
+    cosine = 1.0 - square * (0.125 - square * (1.0 / 384.0 - square * (1.0 / 46080.0)))
     out = np.empty((4, len(square)))
     np.multiply(q[0], cosine, out=out[0])
     out[0] -= np.add.reduce(was[:3] * turn[:3], axis=0)

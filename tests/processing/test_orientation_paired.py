@@ -110,3 +110,10 @@ def test_a_row_in_hand_is_no_longer_so_after_a_flush() -> None:
     assert apart_deg(np.array([was]), np.array([now]))[0] == pytest.approx(apart_deg(q[-2:-1], q[-1:])[0], abs=0.05)
     stage.flush()
     assert stage.state["gyrQuat"] == now
+
+
+def test_quaternions_are_of_unit_length_however_fast_it_turns() -> None:
+    gyr, acc = tumbling(2000, 20.0)
+    assert np.abs(gyr).max() > 19.0
+    q, _ = PairedVQF(RATE, PARAMS).update(gyr, acc)
+    np.testing.assert_allclose(np.sqrt((q**2).sum(axis=1)), 1.0, atol=1e-8)
