@@ -20,7 +20,7 @@ from vqf import VQF
 
 from processing.batch import BLOCK_S
 from sensor_gateway.bench.machine import measured
-from sensor_gateway.export.journal import DERIVED
+from sensor_gateway.export.selection import COMPUTED_TABLES
 from sensor_gateway.status.status import SPOOL_FILE, STORE_FILE
 
 WEARER: Final = "w-001"
@@ -62,7 +62,7 @@ def bench(folder: Path, hours: float = 24.0, seed: int = 1, progress: Progress |
     exported = measured("export", "--config", config, "--kind", "raw", "--out", str(raw), "--json")
     tell(0.85)
     angles = measured(
-        "export", "--config", config, "--kind", ",".join(DERIVED), "--out", str(folder / "angles"), "--json"
+        "export", "--config", config, "--kind", ",".join(COMPUTED_TABLES), "--out", str(folder / "angles"), "--json"
     )
     tell(0.95)
     table = pq.read_table(raw / "raw.parquet")

@@ -12,26 +12,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any
 
 from processing.alignment.static import AlignmentError
 from sensor_gateway.alignments.notes import NotesError, read_notes
-from sensor_gateway.bids.write import write_bids
 from sensor_gateway.cli.export_arguments import configure, kinds, unfit
 from sensor_gateway.cli.progress import Progress
 from sensor_gateway.config import ConfigError, Settings, load_settings
 from sensor_gateway.export.deidentify import KeyFileError, Veil, veil
 from sensor_gateway.export.export import export_store
-from sensor_gateway.export.journal import JOURNAL_TABLES, JournalTables
 from sensor_gateway.export.manifest import check_manifest, manifest_of
-from sensor_gateway.export.partitioned import export_by_day
-from sensor_gateway.export.raw import TABLE as RAW_TABLE
-from sensor_gateway.export.raw import RawSource, export_raw
 from sensor_gateway.export.registry import enter
-from sensor_gateway.export.selection import SOURCE_KIND, ExportError, Selection
+from sensor_gateway.export.selection import JOURNAL_TABLES, RAW_TABLE, SOURCE_KIND, ExportError, Selection
 from sensor_gateway.garbage import for_long_computing
 from sensor_gateway.privacy.consent import ConsentError, objection
-from sensor_gateway.replay.rederive import ReplayError
 from sensor_gateway.secrets import INFLUX_VARIABLE, read_secret
 from sensor_gateway.sinks.influx_admin import Database, RemoteError
 from sensor_gateway.sinks.influx_reader import InfluxRecords
@@ -44,9 +38,17 @@ from sensor_gateway.study_file import study_of
 
 __all__ = ["configure", "run"]
 
-_REFUSALS: Final = (
-    KeyFileError, ConfigError, StoreError, ExportError, NotesError, ReplayError, BlockError, AlignmentError, ConsentError, RemoteError
-)  # fmt: skip
+if TYPE_CHECKING:  # what computes is loaded where something is computed: it takes longer than most exports of records
+    from sensor_gateway.export.journal import JournalTables
+    from sensor_gateway.export.raw import RawSource
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """What is told in one sentence."""
+    from sensor_gateway.replay.rederive import ReplayError
+
+    own = KeyFileError, ConfigError, StoreError, ExportError, NotesError
+    return *own, ReplayError, BlockError, AlignmentError, ConsentError, RemoteError
 
 
 def run(args: argparse.Namespace) -> int:
@@ -76,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
             return _raw(args, settings, span)
         with _records_of(args, settings, path) as records:
             return _tables(args, settings, records, _folder(path), span)
-    except _REFUSALS as e:
+    except _refusals() as e:
         print(f"tiltline export: {e}", file=sys.stderr)
         return 1
     except OSError as e:
@@ -120,6 +122,8 @@ def _tables(
     with ExitStack() as stack:
         journal = None
         if settings is not None and set(selection.tables) & set(JOURNAL_TABLES):
+            from sensor_gateway.export.journal import JournalTables
+
             journal = JournalTables(stack.enter_context(closing(_source(args, settings))), records)
             if not args.by_day:  # its files may have what the journal has no more
                 journal.refuse_gone(span)
@@ -135,6 +139,8 @@ def _tables(
         with Progress("export") as progress:
             hidden = _veil(args, lambda: _ids(records, journal))
             if args.by_day:
+                from sensor_gateway.export.partitioned import export_by_day
+
                 manifest = export_by_day(records, selection, args.out, progress, hidden, journal)
             else:
                 notes = read_notes(folder)
@@ -143,6 +149,9 @@ def _tables(
 
 
 def _raw(args: argparse.Namespace, settings: Settings, span: tuple[int, int]) -> int:
+    from sensor_gateway.export.journal import JournalTables
+    from sensor_gateway.export.raw import export_raw
+
     source, before = _source(args, settings), _files(args.out)
     try:
         _allowed(args.config.parent / settings.site.data_dir, args.out, source.wearers)
@@ -155,6 +164,8 @@ def _raw(args: argparse.Namespace, settings: Settings, span: tuple[int, int]) ->
 
 
 def _bids(args: argparse.Namespace, settings: Settings | None, path: Path, span: tuple[int, int]) -> int:
+    from sensor_gateway.bids.write import write_bids
+
     store = Store.open(path, readonly=True)
     source = None if settings is None else _source(args, settings)
     try:
@@ -187,6 +198,8 @@ def _allowed(folder: Path, out: Path, wearers: Sequence[str]) -> None:
 
 
 def _source(args: argparse.Namespace, settings: Settings) -> RawSource:
+    from sensor_gateway.export.raw import RawSource
+
     base = args.config.parent
     study = study_of(settings, base)
     return RawSource(settings, base, tuple(sorted(set(args.wearer))), study)

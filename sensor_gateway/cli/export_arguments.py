@@ -8,8 +8,7 @@ from typing import Final
 
 from sensor_gateway.cli.times import utc_ns
 from sensor_gateway.export.deidentify import Shift
-from sensor_gateway.export.journal import JOURNAL_TABLES
-from sensor_gateway.export.selection import SOURCE_KIND
+from sensor_gateway.export.selection import JOURNAL_TABLES, SOURCE_KIND
 
 _USUAL: Final = ("metrics", "epochs", "events")
 _ALL: Final = ("raw", "samples", *SOURCE_KIND, "steps", "transfers", "bouts")

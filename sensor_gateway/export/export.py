@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -21,9 +21,10 @@ from sensor_gateway.export.beside import Beside
 from sensor_gateway.export.csv_parquet import open_table
 from sensor_gateway.export.deidentify import AS_IT_IS, Veil
 from sensor_gateway.export.dictionary_doc import dictionary_json, dictionary_markdown
-from sensor_gateway.export.journal import DERIVED, JOURNAL_TABLES, JournalTables, placed
 from sensor_gateway.export.manifest import write_manifest
 from sensor_gateway.export.selection import (
+    COMPUTED_TABLES,
+    JOURNAL_TABLES,
     SOURCE_KIND,
     Progress,
     Selection,
@@ -39,6 +40,9 @@ from sensor_gateway.sinks.records import PAGE, Records
 from sensor_gateway.sinks.store import Store
 from sensor_gateway.sinks.store_arrow import MANY, arrow_columns
 from sensor_gateway.whole_files import FileSet
+
+if TYPE_CHECKING:  # computing takes longer to load than most exports of records
+    from sensor_gateway.export.journal import JournalTables
 
 _AHEAD: Final = 2
 """Pieces of ten minutes that may wait for being written."""
@@ -134,11 +138,15 @@ def _write_journal(
     files: FileSet, journal: JournalTables, selection: Selection, progress: Progress | None, veil: Veil
 ) -> dict[str, int]:
     """The selection's tables of the journal, sensor after sensor; the rows of each file."""
+    from sensor_gateway.export.journal import placed
+
     span = (selection.from_ns, selection.to_ns)
     tables = [t for t in selection.tables if t in JOURNAL_TABLES]
     sensors = sorted(journal.sensors, key=lambda s: (veil.name("wearer", s.wearer), veil.name("sensor", s.id)))
     done: dict[str, int] = {}
-    groups = [g for g in ([t for t in tables if t not in DERIVED], [t for t in tables if t in DERIVED]) if g]
+    groups = [
+        g for g in ([t for t in tables if t not in COMPUTED_TABLES], [t for t in tables if t in COMPUTED_TABLES]) if g
+    ]
     for i, group in enumerate(groups):
         writers = {
             t: open_table(files.path(f"{t}.{selection.form}"), schema_of((*IDENTITY, *TABLES[t])), selection.form)

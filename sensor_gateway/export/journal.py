@@ -33,8 +33,6 @@ from sensor_gateway.sinks.records import FAR_NS, Records
 from sensor_gateway.spool.block import Frames
 from sensor_gateway.spool.journal import JournalReader
 
-DERIVED: Final = ("samples", "steps", "transfers", "bouts")
-JOURNAL_TABLES: Final = ("raw", *DERIVED)
 DAY_NS: Final = 86_400 * NS_PER_S
 _EPOCH: Final = date(1970, 1, 1)
 

@@ -25,9 +25,17 @@ from processing.dictionary import IDENTITY, TABLES
 from sensor_gateway.config import Sensor
 from sensor_gateway.export.csv_parquet import SOURCE_WORD, TableWriter, open_table, source_word
 from sensor_gateway.export.deidentify import Veil
-from sensor_gateway.export.journal import DAY_NS, DERIVED, JOURNAL_TABLES, Gone, JournalTables, day_text, placed
+from sensor_gateway.export.journal import DAY_NS, Gone, JournalTables, day_text, placed
 from sensor_gateway.export.manifest import output_of
-from sensor_gateway.export.selection import ExportError, Progress, Selection, part_of
+from sensor_gateway.export.selection import (
+    COMPUTED_TABLES,
+    JOURNAL_TABLES,
+    RAW_TABLE,
+    ExportError,
+    Progress,
+    Selection,
+    part_of,
+)
 from sensor_gateway.export.tables import schema_of, whole
 from sensor_gateway.garbage import give_back
 from sensor_gateway.whole_files import FileSet
@@ -56,7 +64,7 @@ class JournalDays:
         """Write what has changed; ``outputs`` are the manifest's, by name."""
         parts = [(t, day) for t in self._tables for day in self._entries if self._wanted(day)]
         stale = {part for part in parts if self._is_stale(part)}
-        groups = [g for g in (("raw",), DERIVED) if any(t in g for t, _ in stale)]
+        groups = [g for g in ((RAW_TABLE,), COMPUTED_TABLES) if any(t in g for t, _ in stale)]
         for i, group in enumerate(groups):
             mine = {part for part in stale if part[0] in group}
             self._derive(mine, outputs, part_of(progress, i / len(groups), 1 / len(groups)))

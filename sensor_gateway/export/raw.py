@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -22,15 +22,22 @@ from sensor_gateway.export.csv_parquet import TableWriter, open_table
 from sensor_gateway.export.deidentify import AS_IT_IS, Veil
 from sensor_gateway.export.dictionary_doc import dictionary_json, dictionary_markdown
 from sensor_gateway.export.manifest import write_manifest
-from sensor_gateway.export.selection import ExportError, Form, Progress, Selection, part_of, refuse_by_day, told
+from sensor_gateway.export.selection import (
+    RAW_TABLE,
+    ExportError,
+    Form,
+    Progress,
+    Selection,
+    part_of,
+    refuse_by_day,
+    told,
+)
 from sensor_gateway.export.tables import column_table, repeated, schema_of
 from sensor_gateway.replay.journal_samples import JournalSamples, span_of
 from sensor_gateway.replay.rederive import SpoolReader, recipe_of
 from sensor_gateway.spool.journal import JournalReader
 from sensor_gateway.status.status import SPOOL_FILE
 from sensor_gateway.whole_files import FileSet
-
-TABLE: Final = "raw"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +102,16 @@ def export_raw(
     refuse_by_day(folder)
     fields = (*IDENTITY, *RAW)
     with FileSet(folder, alone=True) as files, Beside() as beside:
-        name = f"{TABLE}.{form}"
+        name = f"{RAW_TABLE}.{form}"
         writer = open_table(files.path(name), schema_of(fields), form)
         for stream in source.streams(progress):
             for batch in stream.batches:
                 beside.do(_write, writer, stream, batch, span, fields, veil)
         beside.finish()
         writer.close()
-        files.write_text("dictionary.json", dictionary_json((TABLE,), IDENTITY))
-        files.write_text("dictionary.md", dictionary_markdown((TABLE,), IDENTITY))
-        selection = Selection((), *span, (TABLE,), form)
+        files.write_text("dictionary.json", dictionary_json((RAW_TABLE,), IDENTITY))
+        files.write_text("dictionary.md", dictionary_markdown((RAW_TABLE,), IDENTITY))
+        selection = Selection((), *span, (RAW_TABLE,), form)
         content: dict[str, Any] = {"kind": "raw export", "selection": told(selection, source.wearers, veil)}
         if not veil.is_none:
             content["deidentified"] = veil.facts()

@@ -17,6 +17,10 @@ Progress = Callable[[float], None]
 KIND_OF_TABLE: Final = {"metrics": "metric", "epochs": "epoch", "events": "event", "devices": "device"}
 SOURCE_KIND: Final = {**KIND_OF_TABLE, "answers": "event"}
 """Tables out of records, and of which kind."""
+RAW_TABLE: Final = "raw"
+COMPUTED_TABLES: Final = ("samples", "steps", "transfers", "bouts")
+JOURNAL_TABLES: Final = (RAW_TABLE, *COMPUTED_TABLES)
+"""Tables that only the journal has: what was received, and what is computed from it again."""
 
 
 class ExportError(ValueError):

@@ -18,7 +18,7 @@ from processing.rules.study import Study
 from processing.types import NS_PER_S
 from sensor_gateway import cli
 from sensor_gateway.config import Retention, load_settings
-from sensor_gateway.export.journal import DERIVED
+from sensor_gateway.export.selection import COMPUTED_TABLES
 from sensor_gateway.export.states import STATES, States
 from sensor_gateway.privacy.files import erase_states
 from sensor_gateway.privacy.retention import retain
@@ -30,7 +30,7 @@ from tests.sensor_gateway.export.lived import Lived
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("export_states")]
 
 DAY_NS = 86_400 * NS_PER_S
-WORDS = ("--kind", ",".join(DERIVED))
+WORDS = ("--kind", ",".join(COMPUTED_TABLES))
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def test_what_follows_a_day_begins_where_it_ended(mine: ThreeDays, whole: Path, 
     forget_a_part(mine)
     for since in (1, 2):
         out = mine.export(tmp_path / str(since), "--from", mine.day(since))
-        for table in DERIVED:
+        for table in COMPUTED_TABLES:
             want = pq.read_table(whole / f"{table}.parquet").to_pandas()
             want = want[want.iloc[:, 2] >= mine.first_ns + since * DAY_NS].reset_index(drop=True)
             pd.testing.assert_frame_equal(pq.read_table(out / f"{table}.parquet").to_pandas(), want, check_exact=True)
@@ -122,7 +122,7 @@ def test_a_new_day_in_an_archive_goes_on_from_the_state(mine: ThreeDays, whole: 
     # The second and the third day are written now.
     forget_a_part(mine)
     mine.export(tmp_path / "days", "--by-day")
-    for table in DERIVED:
+    for table in COMPUTED_TABLES:
         want = pq.read_table(whole / f"{table}.parquet").to_pandas().drop(columns="wearer")
         files = sorted((tmp_path / "days" / table).rglob("*.parquet"))
         assert len(files) == 3
@@ -165,7 +165,7 @@ def test_a_folder_that_takes_no_states_costs_the_export_nothing(mine: ThreeDays,
     shutil.rmtree(mine.folder / "data" / STATES)
     (mine.folder / "data" / STATES).write_text("not a folder")
     out = mine.export(tmp_path / "out")
-    for table in DERIVED:
+    for table in COMPUTED_TABLES:
         assert (out / f"{table}.parquet").read_bytes() == (whole / f"{table}.parquet").read_bytes()
 
 
