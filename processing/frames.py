@@ -108,6 +108,14 @@ def tilt_and_obliquity_deg(up_p: F64, out: F64 | None = None) -> tuple[F64, F64]
     return tilt, obliquity
 
 
+def cross(a: F64, b: F64, factor: float = 1.0) -> F64:
+    """``factor`` a × b (3, n), both by component x, y, z, x, y (5, n): so each product is one operation on all three."""
+    out: F64 = a[1:4] * b[2:5]
+    out -= a[2:5] * b[1:4]
+    out *= factor
+    return out
+
+
 def conjugate(q: F64) -> F64:
     """Inverse of unit quaternions (n, 4)."""
     inverse: F64 = q * np.array([1.0, -1.0, -1.0, -1.0])

@@ -20,6 +20,7 @@ from typing import Final, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from processing.frames import cross
 from processing.gaps import NOTHING, Filled, Within, cut, join
 from processing.runs import lengths
 from processing.types import F64, I64, Bool
@@ -114,8 +115,8 @@ class GroupStage:
         for j in range(self.size - 2, -1, -1):
             w, f = self._readings(held, groups, j)
             force[:3] += f[:3]
-            force[:3] -= _cross(turn, f, self.sample_s)
-            twist = _cross(w, turn, 0.5 * self.sample_s)
+            force[:3] -= cross(turn, f, self.sample_s)
+            twist = cross(w, turn, 0.5 * self.sample_s)
             turn[:3] += w[:3]
             turn[:3] += twist
             if j:
@@ -125,7 +126,7 @@ class GroupStage:
         return force[:3].T, turn[:3].T
 
     def _readings(self, held: Filled, groups: _Groups, j: int) -> tuple[F64, F64]:
-        """Rate and specific force of the j-th samples, nothing where a group has none: by column x, y, z, x, y (5, m), for `_cross`."""
+        """Rate and specific force of the j-th samples, nothing where a group has none: by column x, y, z, x, y (5, m), for `cross`."""
         has, found = groups.has(j), []
         for readings in (held.gyr_rps, held.acc_mps2):
             out = np.empty((5, len(groups.first)))
@@ -145,14 +146,6 @@ class GroupStage:
             rates.append(rate if has is None else rate * has[:, None])
             real.append(groups.marked(np.ones(len(held.t_utc_ns), dtype=bool) if held.real is None else held.real, j))
         return Within(np.stack(times, axis=1), np.stack(rates, axis=1), np.stack(real, axis=1))
-
-
-def _cross(a: F64, b: F64, factor: float) -> F64:
-    """``factor`` a × b (3, m), both with their first two columns again at the end."""
-    out: F64 = a[1:4] * b[2:5]
-    out -= a[2:5] * b[1:4]
-    out *= factor
-    return out
 
 
 def _divide(sums: F64, by: int | I64) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 from vqf import VQF
 
-from processing.frames import by_rows
+from processing.frames import by_rows, cross
 from processing.types import F64
 
 LEAST_HZ: Final = 48.0
@@ -78,7 +78,7 @@ class PairedVQF:
 
     def _in_pairs(self, gyr: F64, acc: F64) -> tuple[F64, F64]:
         n, held = len(gyr), self._open.shape[2]
-        rows = np.empty((2, 5, held + n))  # rate and force by component: x, y, z, and x, y again for `_cross`
+        rows = np.empty((2, 5, held + n))  # rate and force by component: x, y, z, and x, y again for `cross`
         if held:
             rows[:, :3, :held] = self._open
         rows[0, :3, held:], rows[1, :3, held:] = gyr.T, acc.T
@@ -119,8 +119,8 @@ def _paired(a: F64, b: F64, row_s: float) -> tuple[F64, F64]:
     means = a[:, :3] + b[:, :3]
     means *= 0.5
     rate, force = means
-    rate += _cross(a[0], b[0]) * (0.25 * row_s)
-    force -= _cross(b[0], a[1]) * (0.5 * row_s)
+    rate += cross(a[0], b[0], 0.25 * row_s)
+    force -= cross(b[0], a[1], 0.5 * row_s)
     return rate, force
 
 
@@ -141,12 +141,5 @@ def _turned_on(q: F64, turn_rad: F64) -> F64:
     out[0] -= np.add.reduce(was[:3] * turn[:3], axis=0)
     np.multiply(was[:3], cosine, out=out[1:])
     out[1:] += q[0] * turn[:3]
-    out[1:] += _cross(was, turn)
-    return out
-
-
-def _cross(a: F64, b: F64) -> F64:
-    """Products a × b (3, n), both with their first two components again at the end."""
-    out: F64 = a[1:4] * b[2:5]
-    out -= a[2:5] * b[1:4]
+    out[1:] += cross(was, turn)
     return out
