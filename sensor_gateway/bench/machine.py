@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sensor_gateway.bench.watch import Watch
+
 _STATUS = Path("/proc/self/status")
 _RSS_PER_MB = 2**20 if platform.system() == "Darwin" else 2**10  # bytes there, kilobytes elsewhere
 
@@ -23,7 +25,8 @@ _RSS_PER_MB = 2**20 if platform.system() == "Darwin" else 2**10  # bytes there, 
 class Cost:
     """What a command used, start of Python and processes of its own included. ``said``: its output, for a machine.
 
-    ``peak_mb``: its own peak and that of the largest process it started; memory that both share counts twice.
+    ``peak_mb``: its own peak, or more where it and the processes it started held more at a moment (`Watch`). Where the system does
+    not tell of moments, its own peak and that of the largest process it started.
     """
 
     wall_s: float
@@ -45,13 +48,18 @@ def measured(*arguments: str) -> Cost:
     """Run ``tiltline`` with these arguments, which must make it print JSON; raises `BenchError` where it fails."""
     began = time.perf_counter()
     command = [sys.executable, "-m", "sensor_gateway.bench.machine", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process,
+        Watch(process.pid) as watch,
+    ):
+        out, err = process.communicate()
     wall_s = time.perf_counter() - began
-    if done.returncode != 0:
-        raise BenchError(f"tiltline {' '.join(arguments)}: {done.stderr.strip()[-500:]}")
-    *said, used = done.stdout.strip().splitlines()
+    if process.returncode != 0:
+        raise BenchError(f"tiltline {' '.join(arguments)}: {err.strip()[-500:]}")
+    *said, used = out.strip().splitlines()
     cost = json.loads(used)
-    return Cost(wall_s, cost["cpu_s"], cost["peak_mb"], json.loads("\n".join(said)) if said else None)
+    most_mb = max(cost["peak_mb"], watch.most_mb or cost["peak_mb"] + cost["started_mb"])
+    return Cost(wall_s, cost["cpu_s"], most_mb, json.loads("\n".join(said)) if said else None)
 
 
 def peak_mb() -> float:
@@ -84,7 +92,8 @@ def _main(arguments: Sequence[str]) -> int:
     except SystemExit as e:
         started = resource.getrusage(resource.RUSAGE_CHILDREN)
         cpu_s = time.process_time() + started.ru_utime + started.ru_stime
-        print(json.dumps({"cpu_s": cpu_s, "peak_mb": peak_mb() + started.ru_maxrss / _RSS_PER_MB}))
+        started_mb = started.ru_maxrss / _RSS_PER_MB
+        print(json.dumps({"cpu_s": cpu_s, "peak_mb": peak_mb(), "started_mb": started_mb}))
         return e.code if isinstance(e.code, int) else int(e.code is not None)
     return 0
 
