@@ -210,10 +210,9 @@ def test_absolute_tilt_of_very_many_rows_stands_in_the_order_of_metrics(month: P
 
 def test_events_in_arrow_arrays_are_moved_and_renamed_as_in_lists(store: Store) -> None:
     hide = Veil(-400, True, "5e" * 32, {"w'1": "wearer", "clip-1": "sensor"})
-    (cells,), (arrays,) = (
-        store.columns("event", "w'1", page=FAR_NS),
-        arrow_columns(store.path, "event", "w'1", 0, FAR_NS),
+    expected, found = (
+        pa.concat_tables(column_table(hide.columns("w'1", page), KINDS["event"]) for page in pages).combine_chunks()
+        for pages in (store.columns("event", "w'1"), arrow_columns(store.path, "event", "w'1", 0, FAR_NS))
     )
-    expected, found = (column_table(hide.columns("w'1", page), KINDS["event"]) for page in (cells, arrays))
     assert found.equals(expected)
     assert found.num_rows > 20
