@@ -14,7 +14,7 @@ from sensor_gateway.bench.watch import Watch
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/smaps_rollup").is_file(), reason="Linux tells of it, others do not"
 )
-HOLD = "held = bytearray(b'x' * {mb} * 2**20)"
+HOLD = "held = b'x' * ({mb} * 2**20)"
 WAIT = "import sys; print(flush=True); sys.stdin.read()"
 
 
