@@ -1,4 +1,4 @@
-"""Runs of equal values in a column that never falls: where they begin, how long they are, how far they lie apart; and runs of marks.
+"""Runs of equal values in a column that never falls: where they begin, how long they are, how far they lie apart; runs of marks; windows.
 
 For every stage that groups samples by cell, second or minute. `np.diff` with ends attached takes several times as long, which counts
 where a second comes at a time.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from processing.types import I64, Bool
+from processing.types import F64, I64, Bool
 
 
 def first_rows(values: I64) -> I64:
@@ -40,3 +40,13 @@ def ahead(marks: Bool) -> I64:
     at = np.arange(len(marks))
     ends = np.where(marks, len(marks), at)
     return np.minimum.accumulate(ends[::-1])[::-1] - at
+
+
+def over_windows(values: F64, width: int, extreme: np.ufunc) -> F64:
+    """Largest (``np.maximum``) or least of each ``width`` values in a row: (n - width + 1,), in steps of twice the width before."""
+    out, have = values, 1
+    while have < width:
+        more = min(have, width - have)
+        out = extreme(out[:-more], out[more:])
+        have += more
+    return out

@@ -17,6 +17,7 @@ import numpy as np
 
 from processing.context.walking import STAIRS, STEPPING, WALKING
 from processing.features.movement import CELL_S, CELLS_PER_S
+from processing.runs import over_windows
 from processing.types import F64, Bool
 
 _QUIET_DPS: Final = 10.0
@@ -121,8 +122,8 @@ def _rests(acc_up_mps2: F64, turn_dps: F64) -> list[tuple[int, int]]:
     """First cell and end of each real rest: every second in it is quiet and steady."""
     if len(acc_up_mps2) < _REST_CELLS:
         return []
-    acc, turn = (np.lib.stride_tricks.sliding_window_view(x, _REST_CELLS) for x in (acc_up_mps2, turn_dps))
-    real = (np.max(turn, axis=1) < _QUIET_DPS) & (np.max(acc, axis=1) - np.min(acc, axis=1) < _STEADY_MPS2)
+    most, least = (over_windows(acc_up_mps2, _REST_CELLS, extreme) for extreme in (np.maximum, np.minimum))
+    real = (over_windows(turn_dps, _REST_CELLS, np.maximum) < _QUIET_DPS) & (most - least < _STEADY_MPS2)
     edges = np.flatnonzero(np.diff(real.astype(np.int8), prepend=0, append=0)).tolist()
     return [(a, b + _REST_CELLS - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 

@@ -88,14 +88,14 @@ class PairedVQF:
         q, bias = np.empty((4, 2 * whole + 2)), np.empty((3, 2 * whole + 2))
         q[:, :1], bias[:, :1] = self._q, self._bias
         if whole:
-            rate, force = _paired(rows[:, :, 0 : 2 * whole : 2], rows[:, :, 1 : 2 * whole : 2], self._row_s)
+            rate, force = paired(rows[:, :, 0 : 2 * whole : 2], rows[:, :, 1 : 2 * whole : 2], self._row_s)
             stepped = self._stepped(rate.T, force.T)
             q[:, 2::2], bias[:, 2::2] = stepped[0].T, stepped[1].T
         self._open = rows[:, :3, 2 * whole :].copy()
         bias[:, 1::2] = bias[:, 0::2]
         turn = rows[0, :3, 0::2] - bias[:, 0 : 2 * firsts : 2]
         turn *= self._row_s
-        q[:, 1 : 2 * firsts : 2] = _turned_on(q[:, 0 : 2 * firsts : 2], turn)
+        q[:, 1 : 2 * firsts : 2] = turned_on(q[:, 0 : 2 * firsts : 2], turn)
         mine = slice(1 + held, 1 + held + n)
         return q[:, mine].T, bias[:, mine].T
 
@@ -114,7 +114,7 @@ class PairedVQF:
         self.state, self._known, self._open, self._q, self._bias = state
 
 
-def _paired(a: F64, b: F64, row_s: float) -> tuple[F64, F64]:
+def paired(a: F64, b: F64, row_s: float) -> tuple[F64, F64]:
     """Rates [rad/s] and forces [m/s²] (3, m) of pairs of first and second rows (2, 5, m)."""
     means = a[:, :3] + b[:, :3]
     means *= 0.5
@@ -124,7 +124,7 @@ def _paired(a: F64, b: F64, row_s: float) -> tuple[F64, F64]:
     return rate, force
 
 
-def _turned_on(q: F64, turn_rad: F64) -> F64:
+def turned_on(q: F64, turn_rad: F64) -> F64:
     """Quaternions (4, n) turned on by rotation vectors (3, n), so short (35 rad/s for 20 ms) that three terms of sine and cosine do."""
     square = np.add.reduce(turn_rad * turn_rad, axis=0)
     was, turn = np.empty((2, 5, len(square)))

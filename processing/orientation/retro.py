@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from vqf import offlineVQF
 
 from processing.frames import DEG, up_in_sensor
 from processing.gaps import NOTHING, Filled, cut, join
 from processing.orientation.calibration import CalibrationParams, Calibrator, Correction, minute_start
 from processing.orientation.causal import OrientationParams, Oriented, carried_ahead
+from processing.orientation.paired_offline import paired_offline
 from processing.orientation.settled import SettledOrientation
 from processing.types import F64, NS_PER_S
 
@@ -87,10 +87,9 @@ class RetroOrientation:
         edges = sorted({0, *far, len(out)})
         for lo, hi in zip(edges[:-1], edges[1:], strict=True):
             stretch = cut(filled, lo, hi)
-            gyr = np.ascontiguousarray(with_unseen_turns(rates[lo:hi], stretch, self.params))
-            acc = np.ascontiguousarray(correction.apply(stretch.acc_mps2))
-            result = offlineVQF(gyr, acc, None, 1.0 / self.params.rate_hz, self.params.vqf(retro=True))
-            out[lo:hi] = result["quat6D"]
+            gyr = with_unseen_turns(rates[lo:hi], stretch, self.params)
+            acc = correction.apply(stretch.acc_mps2)
+            out[lo:hi] = paired_offline(gyr, acc, stretch.breaks, self.params.rate_hz, self.params.vqf(retro=True))
         return out
 
 
