@@ -34,7 +34,6 @@ from sensor_gateway.sinks.records import FAR_NS, PAGE, Records
 from sensor_gateway.sinks.store import Store, StoreError
 from sensor_gateway.spool.block import BlockError
 from sensor_gateway.status.status import STORE_FILE
-from sensor_gateway.study_file import study_of
 
 __all__ = ["configure", "run"]
 
@@ -199,6 +198,7 @@ def _allowed(folder: Path, out: Path, wearers: Sequence[str]) -> None:
 
 def _source(args: argparse.Namespace, settings: Settings) -> RawSource:
     from sensor_gateway.export.raw import RawSource
+    from sensor_gateway.study_file import study_of
 
     base = args.config.parent
     study = study_of(settings, base)

@@ -115,19 +115,19 @@ def _write_records(
     """The selection's tables of records; the rows of each file."""
     span = (selection.from_ns, selection.to_ns)
     tables = [t for t in selection.tables if t in SOURCE_KIND]
-    counts = {(t, w): store.count(SOURCE_KIND[t], w, *span) for t in tables for w in wearers}
-    total = sum(counts.values())
     rows: dict[str, int] = {}
-    done = 0
+    done = total = 0
     for table in tables:
         fields = (*IDENTITY, *TABLES[table])
         name = f"{table}.{selection.form}"
         writer = open_table(files.path(name), schema_of(fields), selection.form)
         for wearer in wearers:
-            for page in veiled_pages(store, table, wearer, span, counts[table, wearer], veil):
+            for page in veiled_pages(store, table, wearer, span, veil):
                 writer.write(_table(wearer, page, fields, veil))
                 done += len(page["sensor"])
                 if progress is not None:
+                    # Counted while processes that read very many rows are already at work.
+                    total = total or sum(store.count(SOURCE_KIND[t], w, *span) for t in tables for w in wearers)
                     progress(done / max(done, total))  # a running gateway adds rows meanwhile
         writer.close()
         rows[name] = writer.rows
@@ -169,20 +169,18 @@ def _write_journal(
 
 
 def veiled_pages(
-    records: Records, table: str, wearer: str, span: tuple[int, int], count: int, veil: Veil
+    records: Records, table: str, wearer: str, span: tuple[int, int], veil: Veil
 ) -> Iterator[Mapping[str, Any]]:
-    """Columns of a wearer's rows of ``table``, made of ``count`` records, under the veil's names and days."""
+    """Columns of a wearer's rows of ``table`` under the veil's names and days."""
     if table == "answers":
         yield from answers(records, wearer, span, veil)
     else:
-        yield from (veil.columns(wearer, page) for page in pages(records, SOURCE_KIND[table], wearer, span, count))
+        yield from (veil.columns(wearer, page) for page in pages(records, SOURCE_KIND[table], wearer, span))
 
 
-def pages(
-    records: Records, kind: str, wearer: str, span: tuple[int, int], count: int
-) -> Iterator[Mapping[str, Sequence[Any]]]:
-    """Columns of a wearer's ``count`` records, by the faster way (as Arrow arrays) where a store has very many."""
-    if count >= MANY and isinstance(records, Store):
+def pages(records: Records, kind: str, wearer: str, span: tuple[int, int]) -> Iterator[Mapping[str, Sequence[Any]]]:
+    """Columns of a wearer's records, by the faster way (as Arrow arrays) where a store has very many."""
+    if isinstance(records, Store) and records.count(kind, wearer, *span, most=MANY) == MANY:
         return arrow_columns(records.path, kind, wearer, *span)
     return records.columns(kind, wearer, *span, page=PAGE)
 
@@ -204,7 +202,7 @@ def _write_absolute(
         history = read_history(store, wearer, ())
         times = {s: history.neutral_times(s) for s in history.sensors}
         span = (selection.from_ns, selection.to_ns)
-        for page in pages(store, "metric", wearer, span, store.count("metric", wearer, *span)):
+        for page in pages(store, "metric", wearer, span):
             t = whole(page["t_utc_ns"])
             neutral = np.zeros(len(t), bool)
             sensors, which = coded(page["sensor"])

@@ -165,14 +165,13 @@ def _by_day(records: Records, run: Sequence[_Part], veil: Veil) -> Iterator[tupl
     table, wearer = run[0].table, run[0].wearer
     kind = SOURCE_KIND[table]
     span = run[0].day * DAY_NS, (run[-1].day + 1) * DAY_NS
-    count = records.count(kind, wearer, *span)
     missing = {part.day: part for part in run}
-    if count >= MANY and table != "answers":
-        for day, cut in groupby(_cut(pages(records, kind, wearer, span, count)), itemgetter(0)):
+    if table != "answers" and records.count(kind, wearer, *span) >= MANY:
+        for day, cut in groupby(_cut(pages(records, kind, wearer, span)), itemgetter(0)):
             if day in missing:
                 yield missing.pop(day), (veil.columns(wearer, page) for _, page in cut)
     for day, part in missing.items():
-        yield part, veiled_pages(records, table, wearer, (day * DAY_NS, (day + 1) * DAY_NS), 0, veil)
+        yield part, veiled_pages(records, table, wearer, (day * DAY_NS, (day + 1) * DAY_NS), veil)
 
 
 def _cut(found: Iterable[_Page]) -> Iterator[tuple[int, _Page]]:

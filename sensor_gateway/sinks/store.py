@@ -245,10 +245,11 @@ class Store:
         )
         return {int(day): f"{n} {sign}" for day, n, sign in rows}
 
-    def count(self, kind: str, wearer: str, t0_ns: int = 0, t1_ns: int = _FAR_NS) -> int:
-        """How many records `columns` would give."""
-        where = f"FROM {kind} WHERE wearer = ? AND t_utc_ns >= ? AND t_utc_ns < ?"
-        return int(self._all(f"SELECT count(*) {where}", (wearer, t0_ns, t1_ns))[0][0])
+    def count(self, kind: str, wearer: str, t0_ns: int = 0, t1_ns: int = _FAR_NS, most: int | None = None) -> int:
+        """How many records `columns` would give; counted no further than ``most``."""
+        them = f"FROM {kind} WHERE wearer = ? AND t_utc_ns >= ? AND t_utc_ns < ?"
+        sql = f"SELECT count(*) {them}" if most is None else f"SELECT count(*) FROM (SELECT 1 {them} LIMIT {most:d})"
+        return int(self._all(sql, (wearer, t0_ns, t1_ns))[0][0])
 
     def counts(self, wearer: str, sensor: str) -> dict[str, int]:
         """How many records of each kind are of this wearer's sensor."""

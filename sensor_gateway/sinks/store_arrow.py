@@ -38,8 +38,9 @@ def arrow_columns(path: Path, kind: str, wearer: str, t0_ns: int, t1_ns: int) ->
     `StoreError`.
     """
     module = f"{__package__}.store_reader"
-    # It finds modules where this process does, and not in the folder that happens to be the current one.
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    # It finds modules where this process does, and not in the folder that happens to be the current one. It multiplies no matrices:
+    # threads for that would spin at its start.
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
     with ExitStack() as stack:
         readers = []
         for turn in range(_READERS):  # all of them start before one is heard

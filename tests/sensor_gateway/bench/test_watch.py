@@ -33,14 +33,15 @@ def most_mb(code: str, at_least: float) -> float:
 
 
 def test_a_process_and_those_it_started_are_counted_together() -> None:
-    alone = most_mb(f"{HOLD.format(mb=40)}; {WAIT}", at_least=40)
-    assert 40 < alone < 70
     inner = f"{HOLD.format(mb=60)}; {WAIT}"
-    both = most_mb(
-        f"import subprocess, sys; {HOLD.format(mb=40)}; sys.exit(subprocess.run([sys.executable, '-c', {inner!r}]).returncode)",
-        at_least=alone + 60,
-    )
-    assert alone + 60 < both < alone + 100
+    code = f"import subprocess, sys; {HOLD.format(mb=40)}; sys.exit(subprocess.run([sys.executable, '-c', {inner!r}]).returncode)"
+    assert 100 < most_mb(code, at_least=100) < 160
+
+
+def test_of_one_alone_its_own_peak_is_known_better() -> None:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1)"]) as process, Watch(process.pid) as watch:
+        process.wait()
+    assert watch.most_mb == 0
 
 
 def test_one_that_has_ended_holds_nothing() -> None:
