@@ -160,7 +160,8 @@ async def test_ten_minutes_out_of_range_are_missing_live_and_whole_in_retro(
     gaps = [json.loads(e["data_json"]) for (_, kind, _), e in after["event"].items() if kind == "gap"]
     assert any(g["to_utc_ns"] - g["from_utc_ns"] > HOLE_S * 10**9 for g in gaps)
 
-    # The journal: each kept sample once, and the live records follow from it bit for bit.
+    # The journal: each kept sample, and the live records follow from it bit for bit. Asked for in vain for too long by a slow machine's
+    # clock, some are asked for again.
     driver, late = OpenProfileDriver(RATE_HZ), list[int]()
     spool = SpoolReader(folder / "data" / SPOOL_FILE)
     for entries in JournalReader(spool).read("clip-1"):
@@ -168,7 +169,9 @@ async def test_ten_minutes_out_of_range_are_missing_live_and_whole_in_retro(
             for item in driver.feed(r.uuid, r.payload, r.rx_mono_ns, r.rx_utc_ns):
                 late += item.batch.t_dev_ticks.tolist() if isinstance(item, Late) else []
     spool.close()
-    assert len(late) == len(set(late)) > 0.9 * HOLE_S * RATE_HZ  # what the radio still held came by itself
+    kept = len(set(late))
+    assert kept > 0.9 * HOLE_S * RATE_HZ  # what the radio still held came by itself
+    assert len(late) < 1.2 * kept
     replay = ["replay", "--config", str(folder / "gateway.toml"), "--json"]
     assert main([*replay, "--out", str(tmp_path / "live.db"), "--check"]) == 0
     capsys.readouterr()
@@ -176,7 +179,7 @@ async def test_ten_minutes_out_of_range_are_missing_live_and_whole_in_retro(
     # Retro: no hole, and what was done in it.
     assert main([*replay, "--out", str(tmp_path / "retro.db"), "--mode", "retro"]) == 0
     counts = json.loads(capsys.readouterr().out)["clip-1"]
-    assert (counts["late_used"], counts["late_repeated"], counts["late_misfit"]) == (len(late), 0, 0)
+    assert (counts["late_used"], counts["late_repeated"], counts["late_misfit"]) == (kept, len(late) - kept, 0)
     store = Store.open(tmp_path / "retro.db", readonly=True)
     metrics = list(store.metrics("w-001"))
     events = list(store.events("w-001"))
