@@ -1,4 +1,5 @@
-"""VQF on two rows at a time: a row of 10 to 20 ms is a step that costs more than it tells. Used by `causal.py`.
+"""VQF on two rows at a time: a row of 10 to 20 ms is a step that costs more than it tells. Used by `causal.py`;
+`paired_offline.py` looks back with the same pairs.
 
 Turns are composed and forces carried to the end of a pair as in `grouping.py`, and VQF takes the pair as one step. The second row of a pair has
 VQF's own orientation; the first one that of the pair before, turned on by its own rate. So each row is told at once, from the past alone.

@@ -72,7 +72,7 @@ class JournalTables:
         span: tuple[int, int] = (0, FAR_NS),
         progress: Progress | None = None,
     ) -> Iterator[tuple[str, Any]]:
-        """The sensor's rows of ``raw`` or of some of `DERIVED` that begin within ``span``, and others, as Arrow tables in the
+        """The sensor's rows of ``raw`` or of some of `COMPUTED_TABLES` that begin within ``span``, and others, as Arrow tables in the
         dictionary's columns, each with the table's name.
         """
         if "raw" in tables:

@@ -34,9 +34,7 @@ _Columns = dict[str, Any]
 
 
 def arrow_columns(path: Path, kind: str, wearer: str, t0_ns: int, t1_ns: int) -> Generator[_Columns]:
-    """The same as `Store.columns`, as Arrow arrays and, as there, without what is written meanwhile into hours already read; raises
-    `StoreError`.
-    """
+    """The same as `Store.columns`, as Arrow arrays; raises `StoreError`. As there, what is written meanwhile may be in it or not."""
     module = f"{__package__}.store_reader"
     # It finds modules where this process does, and not in the folder that happens to be the current one. It multiplies no matrices:
     # threads for that would spin at its start.
